@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/buf.h"
+
+#include "base/bits.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+void vly_buf_init(vly_buf *b, vly_mem_kind kind, size_t max_bytes)
+{
+    *b = (vly_buf){.kind = kind, .max_bytes = max_bytes};
+}
+
+void vly_buf_release(vly_buf *b)
+{
+    vly_free(b->ptr);
+    b->ptr = NULL;
+    b->len = b->cap = 0;
+}
+
+void vly_buf_clear(vly_buf *b)
+{
+    b->len = 0;
+    b->failed = false;
+}
+
+bool vly_buf_reserve(vly_buf *b, size_t n)
+{
+    size_t need;
+
+    if (b->failed)
+        return false;
+    if (!vly_size_add(b->len, n, &need) || need > b->max_bytes || need == SIZE_MAX) {
+        b->failed = true;
+        return false;
+    }
+    if (need < b->cap)
+        return true;
+    size_t cap = b->cap < 256 ? 256 : b->cap;
+    while (cap <= need)
+        cap = cap > SIZE_MAX / 2 ? need + 1 : cap * 2;
+    char *ptr = vly_realloc(b->kind, b->ptr, cap);
+    if (ptr == NULL) {
+        b->failed = true;
+        return false;
+    }
+    b->ptr = ptr;
+    b->cap = cap;
+    return true;
+}
+
+void vly_buf_add(vly_buf *b, const void *bytes, size_t n)
+{
+    if (!vly_buf_reserve(b, n))
+        return;
+    if (n > 0)
+        memcpy(b->ptr + b->len, bytes, n);
+    b->len += n;
+    b->ptr[b->len] = '\0';
+}
+
+void vly_buf_add_str(vly_buf *b, vly_str s)
+{
+    vly_buf_add(b, s.ptr, s.len);
+}
+
+void vly_buf_puts(vly_buf *b, const char *cstr)
+{
+    vly_buf_add(b, cstr, strlen(cstr));
+}
+
+void vly_buf_putc(vly_buf *b, char c)
+{
+    vly_buf_add(b, &c, 1);
+}
+
+void vly_buf_printf(vly_buf *b, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    int n = vsnprintf(NULL, 0, fmt, ap);
+    va_end(ap);
+    if (n < 0 || !vly_buf_reserve(b, (size_t)n))
+        return;
+    va_start(ap, fmt);
+    vsnprintf(b->ptr + b->len, (size_t)n + 1, fmt, ap);
+    va_end(ap);
+    b->len += (size_t)n;
+}
+
+/* Length of the valid UTF-8 sequence at p (at most left bytes), or 0. RFC 3629, no surrogates. */
+static size_t utf8_len(const unsigned char *p, size_t left)
+{
+    static const struct {
+        unsigned char lead_lo, lead_hi, second_lo, second_hi, len;
+    } rows[] = {
+        {0x00, 0x7f, 0, 0, 1},       {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
+        {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
+        {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
+    };
+    for (size_t r = 0; r < sizeof(rows) / sizeof(rows[0]); r++) {
+        if (p[0] < rows[r].lead_lo || p[0] > rows[r].lead_hi)
+            continue;
+        if (rows[r].len > left)
+            return 0;
+        if (rows[r].len > 1 && (p[1] < rows[r].second_lo || p[1] > rows[r].second_hi))
+            return 0;
+        for (size_t i = 2; i < rows[r].len; i++)
+            if (p[i] < 0x80 || p[i] > 0xbf)
+                return 0;
+        return rows[r].len;
+    }
+    return 0;
+}
+
+void vly_buf_json_str(vly_buf *b, vly_str s)
+{
+    const unsigned char *p = (const unsigned char *)s.ptr;
+
+    vly_buf_putc(b, '"');
+    for (size_t i = 0; i < s.len;) {
+        size_t n = utf8_len(p + i, s.len - i);
+        if (n == 0) {
+            vly_buf_puts(b, "\xef\xbf\xbd");
+            n = 1;
+        } else if (p[i] == '"' || p[i] == '\\') {
+            vly_buf_putc(b, '\\');
+            vly_buf_putc(b, (char)p[i]);
+        } else if (p[i] < 0x20) {
+            vly_buf_printf(b, "\\u%04x", p[i]);
+        } else {
+            vly_buf_add(b, p + i, n);
+        }
+        i += n;
+    }
+    vly_buf_putc(b, '"');
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What this CPU can do, once for the process. VOLLEY_CPU=c|avx2|avx512 masks it downwards, so that
+ * every kernel level can be tested on one machine.
+ */
+#ifndef VLY_BASE_CPU_H
+#define VLY_BASE_CPU_H
+
+enum {
+    VLY_CPU_AVX2 = 1u << 0,        /* AVX2 and FMA */
+    VLY_CPU_AVX512 = 1u << 1,      /* F, BW, VL, DQ */
+    VLY_CPU_AVX512_VNNI = 1u << 2, /* vpdpbusd */
+    VLY_CPU_AVX512_BF16 = 1u << 3, /* vdpbf16ps */
+    VLY_CPU_NEON = 1u << 4,
+};
+
+unsigned vly_cpu_flags(void);      /* detected, then masked by VOLLEY_CPU. Thread: any */
+const char *vly_cpu_level(void);   /* highest level in use: "c", "avx2", "avx512", "neon" */
+
+#endif

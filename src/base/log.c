@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/log.h"
+
+#include "base/assert.h"
+
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static _Atomic int level_min = VLY_LOG_INFO;
+static const char *const level_names[] = {"debug", "info", "warn", "error"};
+
+void vly_log_set_level(vly_log_level min)
+{
+    atomic_store(&level_min, (int)min);
+}
+
+bool vly_log_level_parse(const char *name, vly_log_level *ret)
+{
+    for (size_t i = 0; i < VLY_COUNT(level_names); i++) {
+        if (strcmp(name, level_names[i]) == 0) {
+            *ret = (vly_log_level)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+void vly_log(vly_log_level level, const char *fmt, ...)
+{
+    char line[1024];
+    struct timespec ts;
+    struct tm tm;
+    va_list ap;
+
+    if ((int)level < atomic_load_explicit(&level_min, memory_order_relaxed))
+        return;
+    clock_gettime(CLOCK_REALTIME, &ts);
+    gmtime_r(&ts.tv_sec, &tm);
+    size_t n = strftime(line, sizeof(line), "%Y-%m-%dT%H:%M:%S", &tm);
+    n += (size_t)snprintf(line + n, sizeof(line) - n, ".%03ldZ %s ", ts.tv_nsec / 1000000,
+                          level_names[level]);
+    va_start(ap, fmt);
+    int written = vsnprintf(line + n, sizeof(line) - n, fmt, ap);
+    va_end(ap);
+    if (written > 0)
+        n += (size_t)written;
+    if (n > sizeof(line) - 1)
+        n = sizeof(line) - 1;
+    line[n++] = '\n'; /* takes the place of the NUL */
+    if (write(STDERR_FILENO, line, n) < 0)
+        return; /* a log that cannot be written has nowhere to complain */
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/metrics.h"
+
+#define SUB (UINT64_C(1) << VLY_HIST_SUB_BITS)
+#define VALUE_MAX ((UINT64_C(1) << VLY_HIST_MAX_BITS) - 1)
+
+/* value = (SUB + sub) << shift, roughly: the top VLY_HIST_SUB_BITS + 1 bits pick the bucket. */
+static size_t bucket_of(uint64_t value)
+{
+    if (value < SUB)
+        return (size_t)value;
+    if (value > VALUE_MAX)
+        value = VALUE_MAX;
+    unsigned shift = 63 - (unsigned)__builtin_clzll(value) - VLY_HIST_SUB_BITS;
+    return (size_t)((shift << VLY_HIST_SUB_BITS) + (value >> shift));
+}
+
+static uint64_t bucket_upper(size_t i)
+{
+    if (i < SUB * 2)
+        return i;
+    unsigned shift = (unsigned)(i >> VLY_HIST_SUB_BITS) - 1;
+    return ((((i & (SUB - 1)) + SUB + 1) << shift) - 1);
+}
+
+void vly_histogram_record(vly_histogram *h, uint64_t value)
+{
+    atomic_fetch_add_explicit(&h->counts[bucket_of(value)], 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&h->sum, value, memory_order_relaxed);
+    uint64_t max = atomic_load_explicit(&h->max, memory_order_relaxed);
+    while (value > max && !atomic_compare_exchange_weak_explicit(
+                              &h->max, &max, value, memory_order_relaxed, memory_order_relaxed))
+        ;
+}
+
+uint64_t vly_histogram_count(const vly_histogram *h)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < VLY_HIST_BUCKETS; i++)
+        n += atomic_load_explicit(&h->counts[i], memory_order_relaxed);
+    return n;
+}
+
+uint64_t vly_histogram_sum(const vly_histogram *h)
+{
+    return atomic_load_explicit(&h->sum, memory_order_relaxed);
+}
+
+uint64_t vly_histogram_max(const vly_histogram *h)
+{
+    return atomic_load_explicit(&h->max, memory_order_relaxed);
+}
+
+uint64_t vly_histogram_quantile(const vly_histogram *h, double q)
+{
+    uint64_t n = vly_histogram_count(h);
+    uint64_t max = vly_histogram_max(h);
+    uint64_t rank = (uint64_t)(q * (double)n + 0.5);
+    uint64_t seen = 0;
+
+    if (n == 0)
+        return 0;
+    if (rank < 1)
+        rank = 1;
+    for (size_t i = 0; i < VLY_HIST_BUCKETS; i++) {
+        seen += atomic_load_explicit(&h->counts[i], memory_order_relaxed);
+        if (seen >= rank)
+            return bucket_upper(i) < max ? bucket_upper(i) : max;
+    }
+    return max;
+}
+
+uint64_t vly_histogram_count_below(const vly_histogram *h, uint64_t limit)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < VLY_HIST_BUCKETS && bucket_upper(i) <= limit; i++)
+        n += atomic_load_explicit(&h->counts[i], memory_order_relaxed);
+    return n;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Counters and log-linear histograms. Both are plain structs embedded where the event happens;
+ * updates are relaxed atomics (statistics publish nothing), readers may see a sum mid-update.
+ *
+ * Histogram: values in any unit (by custom nanoseconds), 0 .. 2^40. Values below 16 have a bucket
+ * each; above, every power of two is cut into 16 linear buckets, so a quantile is at most 1/16 =
+ * 6.25 % above the true value (HdrHistogram's idea with 4 significant bits). 608 buckets, 4.9 kB.
+ */
+#ifndef VLY_BASE_METRICS_H
+#define VLY_BASE_METRICS_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct vly_counter {
+    _Atomic uint64_t value;
+} vly_counter;
+
+static inline void vly_counter_add(vly_counter *c, uint64_t n)
+{
+    atomic_fetch_add_explicit(&c->value, n, memory_order_relaxed);
+}
+
+static inline uint64_t vly_counter_get(const vly_counter *c)
+{
+    return atomic_load_explicit(&c->value, memory_order_relaxed);
+}
+
+/* A level that goes up and down: queue length, open connections. */
+typedef struct vly_gauge {
+    _Atomic int64_t value;
+} vly_gauge;
+
+static inline void vly_gauge_add(vly_gauge *g, int64_t n)
+{
+    atomic_fetch_add_explicit(&g->value, n, memory_order_relaxed);
+}
+
+static inline int64_t vly_gauge_get(const vly_gauge *g)
+{
+    return atomic_load_explicit(&g->value, memory_order_relaxed);
+}
+
+#define VLY_HIST_SUB_BITS 4
+#define VLY_HIST_MAX_BITS 41
+#define VLY_HIST_BUCKETS ((VLY_HIST_MAX_BITS - VLY_HIST_SUB_BITS + 1) << VLY_HIST_SUB_BITS)
+
+typedef struct vly_histogram {
+    _Atomic uint64_t counts[VLY_HIST_BUCKETS];
+    _Atomic uint64_t sum;
+    _Atomic uint64_t max;
+} vly_histogram;
+
+void vly_histogram_record(vly_histogram *h, uint64_t value);
+uint64_t vly_histogram_count(const vly_histogram *h);
+uint64_t vly_histogram_sum(const vly_histogram *h);
+uint64_t vly_histogram_max(const vly_histogram *h);
+/* Upper edge of the bucket that holds the q-quantile (0 <= q <= 1), never above the maximum seen;
+ * 0 when empty. */
+uint64_t vly_histogram_quantile(const vly_histogram *h, double q);
+/* How many recorded values lie in buckets wholly at or below limit: for cumulative exposition. */
+uint64_t vly_histogram_count_below(const vly_histogram *h, uint64_t limit);
+
+#endif

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/str.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static char lower(char c)
+{
+    return (c >= 'A' && c <= 'Z') ? (char)(c - 'A' + 'a') : c;
+}
+
+bool vly_str_eq_nocase(vly_str a, vly_str b)
+{
+    if (a.len != b.len)
+        return false;
+    for (size_t i = 0; i < a.len; i++)
+        if (lower(a.ptr[i]) != lower(b.ptr[i]))
+            return false;
+    return true;
+}
+
+bool vly_str_starts(vly_str s, vly_str prefix)
+{
+    return s.len >= prefix.len && vly_str_eq((vly_str){s.ptr, prefix.len}, prefix);
+}
+
+bool vly_str_ends(vly_str s, vly_str suffix)
+{
+    return s.len >= suffix.len &&
+           vly_str_eq((vly_str){s.ptr + s.len - suffix.len, suffix.len}, suffix);
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+vly_str vly_str_trim(vly_str s)
+{
+    while (s.len > 0 && is_blank(s.ptr[0])) {
+        s.ptr++;
+        s.len--;
+    }
+    while (s.len > 0 && is_blank(s.ptr[s.len - 1]))
+        s.len--;
+    return s;
+}
+
+vly_str vly_str_split(vly_str *s, char sep)
+{
+    vly_str head = *s;
+    const char *at = s->len > 0 ? memchr(s->ptr, sep, s->len) : NULL;
+
+    if (at == NULL) {
+        *s = (vly_str){NULL, 0};
+        return head;
+    }
+    head.len = (size_t)(at - head.ptr);
+    s->ptr = at + 1;
+    s->len -= head.len + 1;
+    return head;
+}
+
+bool vly_str_to_u64(vly_str s, uint64_t *ret)
+{
+    uint64_t v = 0;
+
+    if (s.len == 0)
+        return false;
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.ptr[i] < '0' || s.ptr[i] > '9')
+            return false;
+        if (__builtin_mul_overflow(v, 10, &v) ||
+            __builtin_add_overflow(v, (uint64_t)(s.ptr[i] - '0'), &v))
+            return false;
+    }
+    *ret = v;
+    return true;
+}
+
+bool vly_str_to_i64(vly_str s, int64_t *ret)
+{
+    bool negative = s.len > 0 && s.ptr[0] == '-';
+    uint64_t magnitude;
+
+    if (negative || (s.len > 0 && s.ptr[0] == '+'))
+        s = (vly_str){s.ptr + 1, s.len - 1};
+    if (!vly_str_to_u64(s, &magnitude) || magnitude > (uint64_t)INT64_MAX + negative)
+        return false;
+    *ret = negative ? (int64_t)(0 - magnitude) : (int64_t)magnitude;
+    return true;
+}
+
+bool vly_str_to_f64(vly_str s, double *ret)
+{
+    char text[64];
+    char *end;
+    double v;
+
+    if (s.len == 0 || s.len >= sizeof(text) || is_blank(s.ptr[0]))
+        return false;
+    memcpy(text, s.ptr, s.len);
+    text[s.len] = '\0';
+    errno = 0;
+    v = strtod(text, &end); /* the process never calls setlocale: always the "C" locale */
+    if (end != text + s.len)
+        return false;
+    *ret = v;
+    return true;
+}
