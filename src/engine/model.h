@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A loaded model and its instances: all that the rooms above see of the engine.
+ *
+ *   vly_model     immutable after load, shared by threads, reference-counted. Owns the mapped file,
+ *                 the graph and the folded constants.
+ *   vly_instance  what one thread needs to run it: the plan for the shapes at hand and the arena of
+ *                 its intermediate tensors. Used by one thread at a time.
+ */
+#ifndef VLY_ENGINE_MODEL_H
+#define VLY_ENGINE_MODEL_H
+
+#include "base/buf.h"
+#include "base/status.h"
+#include "tensor/tensor.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct vly_model vly_model;
+typedef struct vly_instance vly_instance;
+struct vly_worker_pool;
+
+typedef struct vly_model_limits {
+    size_t max_file_bytes;   /* the .onnx file and each external data file */
+    size_t max_memory_bytes; /* constants plus one instance's arena */
+} vly_model_limits;
+
+#define VLY_MODEL_LIMITS_DEFAULT                                                                   \
+    {                                                                                              \
+        .max_file_bytes = (size_t)8 << 30, .max_memory_bytes = (size_t)8 << 30                     \
+    }
+
+/* One input or output of the graph. Strings live as long as the model. */
+typedef struct vly_model_io {
+    const char *name;
+    vly_dtype dtype;
+    vly_shape shape;                     /* VLY_DIM_UNKNOWN where the caller chooses, or data decide */
+    const char *dim_names[VLY_RANK_MAX]; /* symbolic names such as "batch"; NULL where there is none */
+    bool has_shape;                      /* false: the file says nothing of the rank */
+    bool is_optional;                    /* an input with a default value in the file */
+} vly_model_io;
+
+typedef struct vly_model_property {
+    vly_str key, value; /* ONNX metadata_props */
+} vly_model_property;
+
+typedef struct vly_model_info {
+    size_t n_inputs, n_outputs, n_properties;
+    const vly_model_io *inputs, *outputs;
+    const vly_model_property *properties;
+    const char *name;     /* of the graph */
+    const char *producer; /* "pytorch 2.1" */
+    int opset;            /* of the default domain */
+    size_t n_nodes;
+    uint64_t n_parameters; /* elements of all initialisers */
+    size_t file_bytes;
+} vly_model_info;
+
+/* Loads an .onnx file; limits NULL: the defaults. On success *ret holds one reference.
+ * Errors: EIO, EFORMAT (not ONNX, or inconsistent), ELIMIT, EUNSUPPORTED (an op, opset or feature
+ * that the engine does not have: the message names every missing op), ENOMEM. */
+vly_status vly_model_load(const char *path, const vly_model_limits *limits, vly_model **ret,
+                          vly_err *err) VLY_MUST_CHECK;
+/* The same from memory, which is copied; external data is refused. */
+vly_status vly_model_load_bytes(const void *bytes, size_t len, const vly_model_limits *limits,
+                                vly_model **ret, vly_err *err) VLY_MUST_CHECK;
+vly_model *vly_model_ref(vly_model *m);
+void vly_model_unref(vly_model *m); /* accepts NULL */
+const vly_model_info *vly_model_describe(const vly_model *m);
+
+/* pool: cores that one run may be split over, shared by all; NULL: run on the calling thread only.
+ * The instance holds a reference to the model. */
+vly_status vly_instance_new(vly_model *m, struct vly_worker_pool *pool, vly_instance **ret,
+                            vly_err *err) VLY_MUST_CHECK;
+void vly_instance_free(vly_instance *i); /* accepts NULL */
+
+/* Runs the model once.
+ * inputs: [n_inputs] in the model's order; an optional input may be the empty tensor. Dtypes must be
+ * equal to the model's, shapes must agree with it where it is known (EINVAL names the input).
+ * outputs: [n_outputs], written only on success; each is a new reference for the caller to release.
+ * The first run with new input shapes compiles a plan; later ones with the same shapes allocate
+ * nothing, as long as the caller has released the previous outputs. */
+vly_status vly_instance_run(vly_instance *i, const vly_tensor *inputs, vly_tensor *outputs,
+                            vly_err *err) VLY_MUST_CHECK;
+
+/* What a run costs, from the plan for these input shapes ([n_inputs]; NULL: the model's own, with 1
+ * for each unknown dimension). */
+typedef struct vly_plan_summary {
+    size_t n_steps;
+    size_t arena_bytes;    /* intermediate tensors, by liveness */
+    size_t constant_bytes; /* weights and folded values */
+    uint64_t flops;        /* 2 * multiply-adds of convolutions, products and recurrences */
+} vly_plan_summary;
+
+vly_status vly_instance_plan(vly_instance *i, const vly_shape *input_shapes,
+                             vly_plan_summary *ret, vly_err *err) VLY_MUST_CHECK;
+/* The same plan, one line per step: op, node, output shapes and dtype, arena offset, FLOPs. */
+vly_status vly_instance_print_plan(vly_instance *i, const vly_shape *input_shapes, vly_buf *out,
+                                   vly_err *err) VLY_MUST_CHECK;
+
+#endif
