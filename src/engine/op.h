@@ -86,6 +86,7 @@ struct vly_op_ctx {
     /* infer may ask for scratch memory by setting this; run finds it, 64-byte aligned. */
     size_t scratch_bytes;
     void *scratch;
+    uint64_t flops; /* infer may say what run costs: 2 * multiply-adds */
     struct vly_worker_pool *pool; /* for splitting one op over cores; NULL: run alone */
 };
 

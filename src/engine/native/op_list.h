@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One line per family of operators: engine/native/ops/<family>.c defines
+ *     const vly_op vly_ops_<family>[] = { {.name = "Relu", ...}, ..., {NULL} };
+ */
+#ifndef VLY_ENGINE_NATIVE_OP_LIST_H
+#define VLY_ENGINE_NATIVE_OP_LIST_H
+
+#include "engine/op.h"
+
+#define VLY_OP_FAMILIES(X)                                                                         \
+    X(identity)
+
+#define VLY_OP_DECLARE(family) extern const vly_op vly_ops_##family[];
+VLY_OP_FAMILIES(VLY_OP_DECLARE)
+#undef VLY_OP_DECLARE
+
+#endif
