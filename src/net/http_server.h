@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * HTTP/1.1 server on libuv: sockets to requests, answers to sockets.
+ *
+ * A few loop threads, each with its own uv loop, own the connections; the first one accepts and hands
+ * out new connections in turn. (Rejected: a SO_REUSEPORT listener each. The kernel then deals by hash,
+ * so loops fill unevenly, a second server on the port is not noticed, and closing one listener
+ * resets the connections that wait in its backlog.)
+ *
+ * Each request goes to on_request on its loop thread, which must not block. Its responder, on any
+ * thread, calls vly_http_respond exactly once; until then the request and all it points to stay
+ * valid, also when the client has gone. Answers leave in the order of the requests.
+ *
+ * Not the handler's business: framing, keep-alive, 100-continue, HEAD, limits and timeouts. A request
+ * that breaks one is answered with {"error": "..."} and never reaches the handler.
+ */
+#ifndef VLY_NET_HTTP_SERVER_H
+#define VLY_NET_HTTP_SERVER_H
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "base/status.h"
+#include "net/http_msg.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define VLY_HTTP_MAX_PARTS 16
+
+typedef struct vly_http_server vly_http_server;
+
+/* Owner: as msg. Made by the server only. */
+typedef struct vly_http_request {
+    vly_http_msg msg;
+    vly_nsec received_ns; /* when its last byte was parsed */
+    /* The client has gone, or the server is giving up: the answer will not be read. Read it before
+     * starting costly work; respond all the same. Thread: any. */
+    _Atomic bool is_cancelled;
+    vly_http_server *server;
+} vly_http_request;
+
+/* Thread: loop. Must not block, and must see to it that the request is answered. */
+typedef void (*vly_http_handler)(void *ctx, vly_http_request *req);
+
+typedef struct vly_http_opts {
+    const char *address; /* IPv4 or IPv6 literal */
+    uint16_t port;       /* 0: any */
+    unsigned n_loops;
+    unsigned max_connections;
+    unsigned max_pipelined;
+    vly_http_limits limits; /* body_budget is the server's own: leave NULL */
+    size_t max_body_total_bytes;
+    unsigned header_timeout_ms;
+    unsigned body_timeout_ms;
+    size_t body_min_rate; /* bytes that prolong the body timeout by a second */
+    unsigned idle_timeout_ms;
+    unsigned write_timeout_ms;
+    bool abort_on_close;
+    vly_http_handler on_request;
+    void *ctx;
+} vly_http_opts;
+
+/* Counters since start; connections_open is the present. */
+typedef struct vly_http_stats {
+    vly_gauge connections_open;
+    vly_counter connections;
+    vly_counter connections_refused; /* past max_connections */
+    vly_counter requests;            /* handed to the handler */
+    vly_counter requests_cancelled;  /* whose client had gone before the answer */
+    vly_counter bytes_in;
+    vly_counter bytes_out;
+    vly_counter responses[6]; /* [k]: status kxx; [0] unused */
+    vly_counter parse_errors; /* refused before the handler: malformed, too large, too slow */
+} vly_http_stats;
+
+/* Listens and starts the loop threads. EINVAL: not an address; EUNAVAILABLE: the port is taken or
+ * not allowed. opts is copied. */
+vly_status vly_http_server_start(const vly_http_opts *opts, vly_http_server **ret, vly_err *err)
+    VLY_MUST_CHECK;
+uint16_t vly_http_server_port(const vly_http_server *s);
+const vly_http_stats *vly_http_server_stats(const vly_http_server *s);
+
+/* Graceful end: takes what waits in the backlog, stops listening, answers everything received with
+ * "Connection: close", closes idle connections after a short grace, and returns true when none is
+ * left, false when timeout_ms passed first. Blocks; not on a loop thread. */
+bool vly_http_server_drain(vly_http_server *s, unsigned timeout_ms);
+/* Closes every connection (cancelling its requests), waits until each request has been answered by
+ * its responder, stops the threads. Not on a loop thread. Accepts NULL. */
+void vly_http_server_free(vly_http_server *s);
+
+typedef struct vly_http_answer {
+    int status;                     /* 200 .. 599 */
+    const char *content_type;       /* NULL: no body type */
+    const vly_http_header *headers; /* besides Date, Connection, Content-Length and Content-Type */
+    size_t n_headers;
+    vly_buf *parts; /* the body is their concatenation; at most VLY_HTTP_MAX_PARTS */
+    size_t n_parts;
+} vly_http_answer;
+
+/* Answers req and gives it up: the caller must not touch it again. The parts move to the server and
+ * come back empty; the rest is copied. Never fails for the caller: without memory the client gets
+ * 503. Header names and values must not hold CR, LF or NUL (asserted: they are ours).
+ * Thread: any. On the loop thread of req it acts at once, elsewhere it posts to that loop. */
+void vly_http_respond(vly_http_request *req, const vly_http_answer *answer);
+
+/* {"error": msg} with this HTTP status. */
+void vly_http_respond_error(vly_http_request *req, int status, const char *msg);
+/* The same from err: status by vly_status_http, text by msg. */
+void vly_http_respond_err(vly_http_request *req, const vly_err *err);
+
+#endif

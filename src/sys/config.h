@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Every setting of the process, in one table.
+ *
+ * A value comes from, later wins: the default here; a YAML file; the environment (http.port is
+ * VOLLEY_HTTP_PORT); the command line (--set http.port=8080). Each remembers where it came from.
+ * In YAML a name is nested or dotted: "http: {port: 8080}" or "http.port: 8080". A key that is not in
+ * the table, one given twice, and a value out of range are errors that name the place, what was
+ * expected and the nearest known key.
+ *
+ * Kinds: INT, decimal; BYTES, decimal with an optional KiB, MiB or GiB; BOOL, true or false (also
+ * yes/no, on/off, 1/0); TEXT, whose min and max bound its length.
+ *
+ * Owner: main, which fills it before any thread starts; immutable afterwards.
+ */
+#ifndef VLY_SYS_CONFIG_H
+#define VLY_SYS_CONFIG_H
+
+#include "base/buf.h"
+#include "base/status.h"
+#include "base/str.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define VLY_KIB INT64_C(1024)
+#define VLY_MIB (INT64_C(1024) * 1024)
+#define VLY_GIB (INT64_C(1024) * 1024 * 1024)
+
+/* kind, field, name, default, min, max, one line for people */
+#define VLY_CONFIG_MAP(X)                                                                          \
+    X(TEXT, http_address, "http.address", "127.0.0.1", 1, 64,                                      \
+      "address to listen on, IPv4 or IPv6; 0.0.0.0 or :: for every interface")                     \
+    X(INT, http_port, "http.port", 8000, 0, 65535, "port to listen on; 0 lets the system choose")  \
+    X(INT, http_loops, "http.loops", 1, 1, 64, "threads that do socket input and output")          \
+    X(INT, http_max_connections, "http.max_connections", 1024, 1, 1000000,                         \
+      "open connections; one more is answered 503 and closed")                                     \
+    X(INT, http_max_pipelined, "http.max_pipelined", 16, 1, 1024,                                  \
+      "requests of one connection in work at once; reading pauses at this many")                   \
+    X(BYTES, http_max_header_bytes, "http.max_header_bytes", 16 * VLY_KIB, 1 * VLY_KIB,            \
+      1 * VLY_MIB, "request line and headers together; more is answered 431, or 414")              \
+    X(INT, http_max_headers, "http.max_headers", 100, 1, 10000,                                    \
+      "headers in one request; more is answered 431")                                              \
+    X(BYTES, http_max_body_bytes, "http.max_body_bytes", 64 * VLY_MIB, 1, 64 * VLY_GIB,            \
+      "body of one request; more is answered 413")                                                 \
+    X(BYTES, http_max_body_total_bytes, "http.max_body_total_bytes", 1 * VLY_GIB, 1,               \
+      1024 * VLY_GIB, "bodies of all requests held at once; past it requests are answered 503")    \
+    X(BYTES, http_max_scratch_bytes, "http.max_scratch_bytes", 16 * VLY_MIB, 64 * VLY_KIB,         \
+      1 * VLY_GIB, "memory one request may use besides its body and tensors")                      \
+    X(INT, http_header_timeout_ms, "http.header_timeout_ms", 10000, 10, 3600000,                   \
+      "time for a client to send a whole header; later is answered 408")                           \
+    X(INT, http_body_timeout_ms, "http.body_timeout_ms", 20000, 10, 3600000,                       \
+      "time for a client to send a body, prolonged by what http.body_min_rate grants")             \
+    X(BYTES, http_body_min_rate, "http.body_min_rate", 16 * VLY_KIB, 1, 1 * VLY_GIB,               \
+      "bytes of a body that prolong http.body_timeout_ms by one second")                           \
+    X(INT, http_idle_timeout_ms, "http.idle_timeout_ms", 60000, 10, 86400000,                      \
+      "time a connection may stay open without a request")                                         \
+    X(INT, http_write_timeout_ms, "http.write_timeout_ms", 20000, 10, 3600000,                     \
+      "time without a byte taken by the client after which an answer is given up")                 \
+    X(BOOL, http_abort_on_close, "http.abort_on_close", true, 0, 1,                                \
+      "a client that closes its sending side while it waits has gone: cancel its requests")        \
+    X(INT, drain_timeout_ms, "drain_timeout_ms", 30000, 0, 3600000,                                \
+      "time for accepted requests to end after SIGTERM")                                           \
+    X(TEXT, models_dir, "models.dir", "models", 1, 4096,                                           \
+      "directory of models: NAME/1/model.onnx or NAME.onnx")                                       \
+    X(BYTES, model_max_file_bytes, "model.max_file_bytes", 8 * VLY_GIB, 1 * VLY_KIB,               \
+      1024 * VLY_GIB, "size of one model file or of its external data")                            \
+    X(BYTES, model_arena_max_bytes, "model.arena_max_bytes", 8 * VLY_GIB, 1 * VLY_MIB,             \
+      1024 * VLY_GIB, "memory for the intermediate tensors of one instance")                       \
+    X(INT, threads, "threads", 0, 0, 1024, "worker threads; 0: one for each core it may use")      \
+    X(INT, queue_max, "queue.max", 64, 1, 1000000,                                                 \
+      "requests waiting for one model; one more is answered 429")                                  \
+    X(BYTES, picture_max_bytes, "picture.max_bytes", 32 * VLY_MIB, 64, 1 * VLY_GIB,                \
+      "one encoded picture")                                                                       \
+    X(INT, picture_max_pixels, "picture.max_pixels", 64000000, 1, 4000000000,                      \
+      "width times height of one picture")                                                         \
+    X(INT, picture_max_dim, "picture.max_dim", 16384, 1, 65535, "width or height of one picture")  \
+    X(INT, json_max_depth, "json.max_depth", 32, 1, 512, "nesting of a JSON body")                 \
+    X(INT, multipart_max_parts, "multipart.max_parts", 64, 1, 10000, "files in one request")       \
+    X(TEXT, log_level, "log.level", "info", 1, 16, "debug, info, warn or error")
+
+typedef enum vly_config_kind {
+    VLY_CONFIG_INT,
+    VLY_CONFIG_BYTES,
+    VLY_CONFIG_BOOL,
+    VLY_CONFIG_TEXT,
+} vly_config_kind;
+
+typedef enum vly_config_origin {
+    VLY_CONFIG_DEFAULT,
+    VLY_CONFIG_FILE,
+    VLY_CONFIG_ENV,
+    VLY_CONFIG_ARG,
+} vly_config_origin;
+
+#define VLY_CONFIG_TYPE_INT int64_t
+#define VLY_CONFIG_TYPE_BYTES size_t
+#define VLY_CONFIG_TYPE_BOOL bool
+#define VLY_CONFIG_TYPE_TEXT const char *
+
+enum {
+#define VLY_CONFIG_INDEX(kind, field, ...) VLY_CONFIG_IDX_##field,
+    VLY_CONFIG_MAP(VLY_CONFIG_INDEX)
+#undef VLY_CONFIG_INDEX
+        VLY_CONFIG_N
+};
+
+/* Read the fields directly: config.http_port. Each lies within the range of its row. */
+typedef struct vly_config {
+#define VLY_CONFIG_FIELD(kind, field, ...) VLY_CONFIG_TYPE_##kind field;
+    VLY_CONFIG_MAP(VLY_CONFIG_FIELD)
+#undef VLY_CONFIG_FIELD
+    vly_config_origin origins[VLY_CONFIG_N];
+    char *texts[VLY_CONFIG_N]; /* owned storage of TEXT fields that are no longer the default */
+} vly_config;
+
+typedef struct vly_config_row {
+    const char *name;
+    const char *doc;
+    vly_config_kind kind;
+    int64_t min, max;
+} vly_config_row;
+
+void vly_config_init(vly_config *c); /* all defaults; allocates nothing */
+void vly_config_release(vly_config *c);
+
+/* Each of these stops at the first error; the settings before it stay applied. */
+vly_status vly_config_load_file(vly_config *c, const char *path, vly_err *err) VLY_MUST_CHECK;
+/* path only names the source in messages. */
+vly_status vly_config_load_yaml(vly_config *c, const char *path, vly_str yaml, vly_err *err)
+    VLY_MUST_CHECK;
+/* envp as of environ. Variables beginning with VOLLEY_ that name no setting are left to others. */
+vly_status vly_config_load_env(vly_config *c, char *const *envp, vly_err *err) VLY_MUST_CHECK;
+/* One "name=value" of --set. */
+vly_status vly_config_set_arg(vly_config *c, const char *assignment, vly_err *err) VLY_MUST_CHECK;
+vly_status vly_config_set(vly_config *c, vly_str name, vly_str value, vly_config_origin origin,
+                          vly_err *err) VLY_MUST_CHECK;
+
+/* 0 <= idx < VLY_CONFIG_N, in table order. */
+const vly_config_row *vly_config_row_at(size_t idx);
+/* The value as text that vly_config_set takes back. */
+void vly_config_format(const vly_config *c, size_t idx, vly_buf *out);
+const char *vly_config_origin_name(vly_config_origin origin); /* "default", "file", ... */
+
+#endif

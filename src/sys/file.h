@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Files: whole reads with a limit, read-only maps, directory lists, paths, atomic writes.
+ *
+ * Errors name the path and the reason of the operating system. ENOTFOUND: there is no such file;
+ * ELIMIT: larger than allowed; EINVAL: not a regular file or not a usable path; EIO: the rest.
+ * Blocking: never call these on a loop thread. Thread: any.
+ */
+#ifndef VLY_SYS_FILE_H
+#define VLY_SYS_FILE_H
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/status.h"
+#include "base/str.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Appends the whole file to buf, of which it may take at most max_bytes (and buf's own maximum). */
+vly_status vly_file_read(const char *path, size_t max_bytes, vly_buf *buf, vly_err *err)
+    VLY_MUST_CHECK;
+
+/* Writes a temporary file beside path, syncs it and renames it over path: a reader sees the old or
+ * the new content, never half of it. */
+vly_status vly_file_write(const char *path, const void *bytes, size_t len, vly_err *err)
+    VLY_MUST_CHECK;
+
+bool vly_file_exists(const char *path); /* a regular file, or a link to one */
+bool vly_dir_exists(const char *path);
+
+/* Read-only private map of a regular file. ptr is page-aligned; NULL when the file is empty.
+ * A file that another process shortens while it is mapped raises SIGBUS on access: model files are
+ * replaced by rename, never rewritten in place. */
+typedef struct vly_mmap {
+    const unsigned char *ptr;
+    size_t len;
+} vly_mmap;
+
+vly_status vly_mmap_open(const char *path, size_t max_bytes, vly_mmap *ret, vly_err *err)
+    VLY_MUST_CHECK;
+void vly_mmap_close(vly_mmap *m); /* accepts a zeroed one; leaves it zeroed */
+
+typedef struct vly_dir_entry {
+    char *name; /* without the directory; never "." or ".." */
+    bool is_dir;
+} vly_dir_entry;
+
+/* Entries of a directory, sorted by name (bytes); hidden ones (".x") left out. */
+typedef struct vly_dir {
+    vly_dir_entry *entries;
+    size_t n_entries;
+} vly_dir;
+
+vly_status vly_dir_list(const char *path, size_t max_entries, vly_dir *ret, vly_err *err)
+    VLY_MUST_CHECK;
+void vly_dir_release(vly_dir *d);
+
+/* "dir/name" on the heap (kind BASE, vly_free). name comes from outside: EINVAL when it is empty,
+ * absolute, holds a NUL, or has a ".." or "." part, so the result never leaves dir by its text.
+ * (Links inside dir are followed by the system as usual.) */
+vly_status vly_path_join(const char *dir, vly_str name, char **ret, vly_err *err) VLY_MUST_CHECK;
+
+#endif
