@@ -78,6 +78,7 @@ struct vly_op_ctx {
     int opset;    /* version of op->domain that the model imports */
     int n_in;     /* trailing omitted inputs are not counted */
     int n_out;
+    const int *out_ids; /* [n_out] the graph's values; -1: this output is not wanted */
     /* [n_in]; an omitted optional input has dtype UNDEFINED. Borrowed, read-only in run. */
     const vly_tensor *const *in;
     /* [n_out]. infer sets dtype and shape; run finds data there (NULL: shape was unknown). */
@@ -105,7 +106,7 @@ static inline bool vly_op_in_pending(const vly_op_ctx *ctx, int i)
 /* Is output i wanted? */
 static inline bool vly_op_wants(const vly_op_ctx *ctx, int i)
 {
-    return i < ctx->n_out && ctx->out[i].dtype != VLY_DTYPE_UNDEFINED;
+    return i < ctx->n_out && ctx->out_ids[i] >= 0;
 }
 
 /* infer: output i has this dtype and shape. */

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Graph IR: nodes in topological order, connected by values.
+ *
+ * A value is one tensor name of the ONNX graph (static single assignment). Its type is what the file
+ * declares until a plan infers it for concrete input shapes; `constant` holds it when it is an
+ * initialiser, or after vly_graph_fold().
+ *
+ * Everything lives in the caller's arena (lifetime: the model), except the constants' storage, which
+ * vly_graph_release() drops. Constants may borrow the mapped file: it outlives the graph.
+ * Immutable after vly_graph_fold(); then any thread may read it.
+ */
+#ifndef VLY_ENGINE_GRAPH_GRAPH_H
+#define VLY_ENGINE_GRAPH_GRAPH_H
+
+#include "base/arena.h"
+#include "base/status.h"
+#include "codec/onnx.h"
+#include "engine/op.h"
+#include "tensor/tensor.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define VLY_VALUE_NONE (-1) /* an omitted input, or an output nobody asked for */
+
+typedef struct vly_value {
+    const char *name;
+    const vly_onnx_value_info *declared; /* NULL: the file does not say */
+    vly_tensor constant;                 /* data NULL: not a constant */
+    bool is_input;
+} vly_value;
+
+typedef struct vly_node {
+    const vly_op *op;
+    const vly_onnx_node *proto;
+    const char *label; /* the node's name, or "#<index>" */
+    void *params;      /* what op->prepare made; NULL when it has none */
+    int opset;
+    int n_in, n_out;
+    const int *in;  /* [n_in] value indices or VLY_VALUE_NONE */
+    const int *out; /* [n_out] */
+} vly_node;
+
+typedef struct vly_graph {
+    vly_value *values;
+    vly_node *nodes; /* topological order */
+    int *inputs;     /* values the caller gives, in the file's order */
+    int *outputs;
+    int n_values, n_nodes, n_inputs, n_outputs;
+    uint64_t n_parameters;
+    size_t constant_bytes; /* of values with a constant */
+} vly_graph;
+
+/* Resolves names, checks the order, finds every op and runs its prepare. External data are read
+ * below dir (NULL: refused). Limits: max_file_bytes per external file, max_memory_bytes of constants.
+ * EUNSUPPORTED names all missing ops at once. */
+vly_status vly_graph_build(const vly_onnx_model *onnx, const char *dir, size_t max_file_bytes,
+                           size_t max_memory_bytes, vly_arena *arena, vly_graph *ret,
+                           vly_err *err) VLY_MUST_CHECK;
+
+/* Constant folding: runs each pure node whose inputs are all constants and drops it; drops nodes
+ * whose outputs nobody needs. */
+vly_status vly_graph_fold(vly_graph *g, size_t max_memory_bytes, vly_err *err) VLY_MUST_CHECK;
+
+void vly_graph_release(vly_graph *g);
+
+#endif
