@@ -16,6 +16,7 @@
 #include "base/arena.h"
 #include "base/status.h"
 #include "codec/onnx.h"
+#include "engine/graph/external.h"
 #include "engine/op.h"
 #include "tensor/tensor.h"
 
@@ -26,9 +27,9 @@
 
 typedef struct vly_value {
     const char *name;
-    const vly_onnx_value_info *declared; /* NULL: the file does not say */
-    vly_tensor constant;                 /* data NULL: not a constant */
-    bool is_input;
+    const vly_onnx_value_info *declared; /* of inputs and outputs; NULL for values in between */
+    vly_tensor constant; /* dtype UNDEFINED: not known; of an input: its default */
+    bool is_input;       /* the caller may give it: never folded, even with a default */
 } vly_value;
 
 typedef struct vly_node {
@@ -48,8 +49,9 @@ typedef struct vly_graph {
     int *inputs;     /* values the caller gives, in the file's order */
     int *outputs;
     int n_values, n_nodes, n_inputs, n_outputs;
-    uint64_t n_parameters;
-    size_t constant_bytes; /* of values with a constant */
+    uint64_t n_parameters; /* elements of the initialisers */
+    size_t constant_bytes; /* of all constants */
+    vly_external external; /* mapped files that constants borrow */
 } vly_graph;
 
 /* Resolves names, checks the order, finds every op and runs its prepare. External data are read
@@ -59,9 +61,15 @@ vly_status vly_graph_build(const vly_onnx_model *onnx, const char *dir, size_t m
                            size_t max_memory_bytes, vly_arena *arena, vly_graph *ret,
                            vly_err *err) VLY_MUST_CHECK;
 
-/* Constant folding: runs each pure node whose inputs are all constants and drops it; drops nodes
- * whose outputs nobody needs. */
-vly_status vly_graph_fold(vly_graph *g, size_t max_memory_bytes, vly_err *err) VLY_MUST_CHECK;
+static inline bool vly_value_is_constant(const vly_value *v)
+{
+    return v->constant.dtype != VLY_DTYPE_UNDEFINED && !v->is_input;
+}
+
+/* Constant folding: runs each pure node whose inputs are all constants and drops it; then drops
+ * nodes and constants that no output depends on. */
+vly_status vly_graph_fold(vly_graph *g, size_t max_memory_bytes, vly_arena *arena,
+                          vly_err *err) VLY_MUST_CHECK;
 
 void vly_graph_release(vly_graph *g);
 

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine/graph/graph.h"
+#include "engine/native/eval.h"
+
+#include "base/bits.h"
+
+static bool can_fold(const vly_graph *g, const vly_node *node)
+{
+    if ((node->op->flags & VLY_OP_IMPURE) != 0)
+        return false;
+    for (int i = 0; i < node->n_in; i++)
+        if (node->in[i] != VLY_VALUE_NONE && !vly_value_is_constant(&g->values[node->in[i]]))
+            return false;
+    return true;
+}
+
+/* Evaluates node and makes its outputs constants. tensors: [n_values] mirror of the constants. */
+static vly_status fold_node(vly_graph *g, const vly_node *node, vly_tensor *tensors,
+                            size_t max_memory_bytes, vly_arena *scratch, vly_err *err)
+{
+    vly_op_ctx *ctx = vly_eval_ctx(node, tensors, NULL, scratch);
+    size_t left = max_memory_bytes > g->constant_bytes ? max_memory_bytes - g->constant_bytes : 0;
+
+    if (ctx == NULL)
+        return vly_fail(err, VLY_ENOMEM, "out of memory while folding constants");
+    vly_status st = vly_eval_node(node, ctx, left, err);
+    if (st != VLY_OK)
+        return st;
+    for (int i = 0; i < node->n_out; i++) {
+        if (node->out[i] == VLY_VALUE_NONE)
+            continue;
+        g->values[node->out[i]].constant = ctx->out[i]; /* ownership moves to the graph */
+        tensors[node->out[i]] = ctx->out[i];
+        g->constant_bytes += ctx->out[i].bytes;
+    }
+    return VLY_OK;
+}
+
+static vly_status fold_all(vly_graph *g, vly_tensor *tensors, size_t max_memory_bytes,
+                           vly_arena *scratch, vly_err *err)
+{
+    int kept = 0;
+
+    for (int i = 0; i < g->n_values; i++)
+        tensors[i] = g->values[i].constant;
+    for (int i = 0; i < g->n_nodes; i++) {
+        if (!can_fold(g, &g->nodes[i])) {
+            g->nodes[kept++] = g->nodes[i];
+            continue;
+        }
+        vly_status st = fold_node(g, &g->nodes[i], tensors, max_memory_bytes, scratch, err);
+        if (st != VLY_OK) {
+            /* the rest of the list stays as it was: release finds every constant by value */
+            return st;
+        }
+    }
+    g->n_nodes = kept;
+    return VLY_OK;
+}
+
+/* is_needed: [n_values], marks what the outputs depend on; drops the other nodes and constants. */
+static void drop_dead(vly_graph *g, bool *is_needed)
+{
+    int first = g->n_nodes;
+
+    for (int i = 0; i < g->n_outputs; i++)
+        is_needed[g->outputs[i]] = true;
+    for (int n = g->n_nodes - 1; n >= 0; n--) {
+        vly_node node = g->nodes[n];
+        bool is_live = false;
+        for (int i = 0; i < node.n_out; i++)
+            is_live |= node.out[i] != VLY_VALUE_NONE && is_needed[node.out[i]];
+        if (!is_live)
+            continue;
+        for (int i = 0; i < node.n_in; i++)
+            if (node.in[i] != VLY_VALUE_NONE)
+                is_needed[node.in[i]] = true;
+        g->nodes[--first] = node;
+    }
+    g->n_nodes -= first;
+    memmove(g->nodes, g->nodes + first, (size_t)g->n_nodes * sizeof(g->nodes[0]));
+    for (int i = 0; i < g->n_values; i++) {
+        if (is_needed[i] || g->values[i].is_input)
+            continue;
+        g->constant_bytes -= g->values[i].constant.bytes;
+        vly_tensor_release(&g->values[i].constant);
+    }
+}
+
+vly_status vly_graph_fold(vly_graph *g, size_t max_memory_bytes, vly_arena *arena, vly_err *err)
+{
+    vly_tensor *tensors = vly_arena_calloc(arena, (size_t)g->n_values, sizeof(*tensors));
+    bool *is_needed = vly_arena_calloc(arena, (size_t)g->n_values, sizeof(*is_needed));
+
+    if (tensors == NULL || is_needed == NULL)
+        return vly_fail(err, VLY_ENOMEM, "out of memory while folding constants");
+    vly_status st = fold_all(g, tensors, max_memory_bytes, arena, err);
+    if (st == VLY_OK)
+        drop_dead(g, is_needed);
+    return st;
+}
