@@ -14,11 +14,11 @@ static bool can_fold(const vly_graph *g, const vly_node *node)
     return true;
 }
 
-/* Evaluates node and makes its outputs constants. tensors: [n_values] mirror of the constants. */
-static vly_status fold_node(vly_graph *g, const vly_node *node, vly_tensor *tensors,
+/* Evaluates node and makes its outputs constants. values: [n_values], where each constant lies. */
+static vly_status fold_node(vly_graph *g, const vly_node *node, vly_tensor **values,
                             size_t max_memory_bytes, vly_arena *scratch, vly_err *err)
 {
-    vly_op_ctx *ctx = vly_eval_ctx(node, tensors, NULL, scratch);
+    vly_op_ctx *ctx = vly_eval_ctx(node, values, scratch);
     size_t left = max_memory_bytes > g->constant_bytes ? max_memory_bytes - g->constant_bytes : 0;
 
     if (ctx == NULL)
@@ -29,30 +29,29 @@ static vly_status fold_node(vly_graph *g, const vly_node *node, vly_tensor *tens
     for (int i = 0; i < node->n_out; i++) {
         if (node->out[i] == VLY_VALUE_NONE)
             continue;
-        g->values[node->out[i]].constant = ctx->out[i]; /* ownership moves to the graph */
-        tensors[node->out[i]] = ctx->out[i];
-        g->constant_bytes += ctx->out[i].bytes;
+        vly_value *v = &g->values[node->out[i]];
+        v->constant = ctx->out[i]; /* ownership moves to the graph */
+        values[node->out[i]] = &v->constant;
+        g->constant_bytes += v->constant.bytes;
     }
     return VLY_OK;
 }
 
-static vly_status fold_all(vly_graph *g, vly_tensor *tensors, size_t max_memory_bytes,
+static vly_status fold_all(vly_graph *g, vly_tensor **values, size_t max_memory_bytes,
                            vly_arena *scratch, vly_err *err)
 {
     int kept = 0;
 
     for (int i = 0; i < g->n_values; i++)
-        tensors[i] = g->values[i].constant;
+        values[i] = &g->values[i].constant;
     for (int i = 0; i < g->n_nodes; i++) {
-        if (!can_fold(g, &g->nodes[i])) {
+        vly_status st = VLY_OK;
+        if (can_fold(g, &g->nodes[i]))
+            st = fold_node(g, &g->nodes[i], values, max_memory_bytes, scratch, err);
+        else
             g->nodes[kept++] = g->nodes[i];
-            continue;
-        }
-        vly_status st = fold_node(g, &g->nodes[i], tensors, max_memory_bytes, scratch, err);
-        if (st != VLY_OK) {
-            /* the rest of the list stays as it was: release finds every constant by value */
+        if (st != VLY_OK)
             return st;
-        }
     }
     g->n_nodes = kept;
     return VLY_OK;
@@ -87,14 +86,14 @@ static void drop_dead(vly_graph *g, bool *is_needed)
     }
 }
 
-vly_status vly_graph_fold(vly_graph *g, size_t max_memory_bytes, vly_arena *arena, vly_err *err)
+vly_status vly_graph_fold(vly_graph *g, size_t max_memory_bytes, vly_arena *scratch, vly_err *err)
 {
-    vly_tensor *tensors = vly_arena_calloc(arena, (size_t)g->n_values, sizeof(*tensors));
-    bool *is_needed = vly_arena_calloc(arena, (size_t)g->n_values, sizeof(*is_needed));
+    vly_tensor **values = vly_arena_calloc(scratch, (size_t)g->n_values, sizeof(vly_tensor *));
+    bool *is_needed = vly_arena_calloc(scratch, (size_t)g->n_values, sizeof(*is_needed));
 
-    if (tensors == NULL || is_needed == NULL)
+    if (values == NULL || is_needed == NULL)
         return vly_fail(err, VLY_ENOMEM, "out of memory while folding constants");
-    vly_status st = fold_all(g, tensors, max_memory_bytes, arena, err);
+    vly_status st = fold_all(g, values, max_memory_bytes, scratch, err);
     if (st == VLY_OK)
         drop_dead(g, is_needed);
     return st;

@@ -68,7 +68,7 @@ static inline bool vly_value_is_constant(const vly_value *v)
 
 /* Constant folding: runs each pure node whose inputs are all constants and drops it; then drops
  * nodes and constants that no output depends on. */
-vly_status vly_graph_fold(vly_graph *g, size_t max_memory_bytes, vly_arena *arena,
+vly_status vly_graph_fold(vly_graph *g, size_t max_memory_bytes, vly_arena *scratch,
                           vly_err *err) VLY_MUST_CHECK;
 
 void vly_graph_release(vly_graph *g);

@@ -10,19 +10,20 @@ vly_status vly_eval_fail(const vly_node *node, vly_status st, vly_err *err)
     return vly_fail_in(err, st, "node '%s' (%s)", node->label, node->op->name);
 }
 
-vly_op_ctx *vly_eval_ctx(const vly_node *node, const vly_tensor *values, vly_tensor *out,
-                         vly_arena *arena)
+vly_op_ctx *vly_eval_ctx(const vly_node *node, vly_tensor **values, vly_arena *arena)
 {
     static const vly_tensor omitted = {.dtype = VLY_DTYPE_UNDEFINED};
     vly_op_ctx *ctx = vly_arena_calloc(arena, 1, sizeof(*ctx));
     const vly_tensor **in = vly_arena_calloc(arena, (size_t)node->n_in, sizeof(in[0]));
+    vly_tensor *out = vly_arena_calloc(arena, (size_t)node->n_out, sizeof(*out));
 
-    if (out == NULL)
-        out = vly_arena_calloc(arena, (size_t)node->n_out, sizeof(*out));
     if (ctx == NULL || in == NULL || out == NULL)
         return NULL;
     for (int i = 0; i < node->n_in; i++)
-        in[i] = node->in[i] == VLY_VALUE_NONE ? &omitted : &values[node->in[i]];
+        in[i] = node->in[i] == VLY_VALUE_NONE ? &omitted : values[node->in[i]];
+    for (int i = 0; i < node->n_out; i++)
+        if (node->out[i] != VLY_VALUE_NONE)
+            values[node->out[i]] = &out[i];
     *ctx = (vly_op_ctx){.op = node->op,
                         .proto = node->proto,
                         .params = node->params,

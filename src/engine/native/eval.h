@@ -10,10 +10,10 @@
 #include "base/arena.h"
 #include "engine/graph/graph.h"
 
-/* A context for node whose input i is values[node->in[i]] and whose outputs are out (n_out of them,
- * or NULL to have them allocated). Memory from arena; NULL when it is out. */
-vly_op_ctx *vly_eval_ctx(const vly_node *node, const vly_tensor *values, vly_tensor *out,
-                         vly_arena *arena);
+/* A context for node: its input i is *values[node->in[i]]; its outputs are new tensors, to which
+ * values[node->out[i]] is set, so that later nodes find them. values: [n_values of the graph].
+ * Memory from arena; NULL when it is out. */
+vly_op_ctx *vly_eval_ctx(const vly_node *node, vly_tensor **values, vly_arena *arena);
 
 /* Checks the inputs against the op's row and calls infer: out[] get dtype and shape, no data. */
 vly_status vly_eval_infer(const vly_node *node, vly_op_ctx *ctx, vly_err *err) VLY_MUST_CHECK;

@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine/native/plan.h"
+
+#include "base/assert.h"
+#include "base/bits.h"
+#include "engine/native/eval.h"
+#include "engine/native/offsets.h"
+
+#include <inttypes.h>
+
+typedef struct compiler {
+    vly_plan *plan;
+    const vly_graph *g;
+    vly_arena scratch;
+    vly_tensor **values; /* [n_values]: type, and data where known */
+    bool *is_unknown;    /* [n_values]: shape only known during a run */
+    int *root;           /* [n_values]: the value whose buffer this one shares */
+    int *last_use;       /* [n_values], of roots: step index; n_steps: an output */
+    size_t max_memory_bytes;
+} compiler;
+
+static vly_status out_of_memory(vly_err *err)
+{
+    return vly_fail(err, VLY_ENOMEM, "out of memory while compiling the plan");
+}
+
+/* ---- 1: shapes ---------------------------------------------------------------------------- */
+
+static bool has_unknown_input(const compiler *c, const vly_node *node)
+{
+    for (int i = 0; i < node->n_in; i++)
+        if (node->in[i] != VLY_VALUE_NONE && c->is_unknown[node->in[i]])
+            return true;
+    return false;
+}
+
+static bool can_fold(const compiler *c, const vly_node *node)
+{
+    if ((node->op->flags & VLY_OP_IMPURE) != 0)
+        return false;
+    if ((node->op->flags & VLY_OP_SHAPE_ONLY) != 0)
+        return true;
+    for (int i = 0; i < node->n_in; i++)
+        if (node->in[i] != VLY_VALUE_NONE && c->values[node->in[i]]->data == NULL)
+            return false;
+    return true;
+}
+
+/* The node's value depends on shapes only: it becomes a constant of the plan. */
+static vly_status fold_node(compiler *c, const vly_node *node, vly_op_ctx *ctx, vly_err *err)
+{
+    vly_plan *p = c->plan;
+    size_t used = c->g->constant_bytes + p->constant_bytes;
+    vly_status st =
+        vly_eval_node(node, ctx, c->max_memory_bytes > used ? c->max_memory_bytes - used : 0, err);
+
+    if (st != VLY_OK)
+        return st;
+    for (int i = 0; i < node->n_out; i++) {
+        if (node->out[i] == VLY_VALUE_NONE)
+            continue;
+        vly_slot *slot = &p->slots[node->out[i]];
+        *slot = (vly_slot){.place = VLY_PLACE_CONSTANT, .tensor = ctx->out[i]};
+        c->values[node->out[i]] = &slot->tensor; /* the plan owns it now */
+        p->constant_bytes += slot->tensor.bytes;
+    }
+    return VLY_OK;
+}
+
+static void mark_dynamic(compiler *c, const vly_node *node, vly_step *step)
+{
+    step->is_dynamic = true;
+    for (int i = 0; i < node->n_out; i++)
+        if (node->out[i] != VLY_VALUE_NONE)
+            c->is_unknown[node->out[i]] = true;
+}
+
+static vly_status add_step(compiler *c, const vly_node *node, vly_op_ctx *ctx, vly_err *err)
+{
+    vly_step *step = &c->plan->steps[c->plan->n_steps];
+
+    *step = (vly_step){.node = node};
+    if (has_unknown_input(c, node)) {
+        mark_dynamic(c, node, step);
+    } else {
+        vly_status st = vly_eval_infer(node, ctx, err);
+        if (st != VLY_OK)
+            return st;
+        if (!vly_eval_is_static(ctx))
+            mark_dynamic(c, node, step);
+        step->scratch_bytes = ctx->scratch_bytes;
+        step->flops = ctx->flops;
+    }
+    c->plan->n_steps++;
+    return VLY_OK;
+}
+
+static vly_status infer_all(compiler *c, vly_err *err)
+{
+    vly_status st = VLY_OK;
+
+    for (int i = 0; i < c->g->n_nodes && st == VLY_OK; i++) {
+        const vly_node *node = &c->g->nodes[i];
+        vly_op_ctx *ctx = vly_eval_ctx(node, c->values, &c->scratch);
+        if (ctx == NULL)
+            return out_of_memory(err);
+        if (!has_unknown_input(c, node) && can_fold(c, node))
+            st = fold_node(c, node, ctx, err);
+        else
+            st = add_step(c, node, ctx, err);
+    }
+    return st;
+}
+
+/* ---- 2: liveness -------------------------------------------------------------------------- */
+
+/* Drops steps that no output needs any more, now that folding took some of their readers away. */
+static vly_status drop_dead_steps(compiler *c, vly_err *err)
+{
+    vly_plan *p = c->plan;
+    bool *is_needed = vly_arena_calloc(&c->scratch, (size_t)c->g->n_values, sizeof(*is_needed));
+    int first = p->n_steps;
+
+    if (is_needed == NULL)
+        return out_of_memory(err);
+    for (int i = 0; i < c->g->n_outputs; i++)
+        is_needed[c->g->outputs[i]] = true;
+    for (int s = p->n_steps - 1; s >= 0; s--) {
+        vly_step step = p->steps[s];
+        bool is_live = false;
+        for (int i = 0; i < step.node->n_out; i++)
+            is_live |= step.node->out[i] != VLY_VALUE_NONE && is_needed[step.node->out[i]];
+        if (!is_live)
+            continue;
+        for (int i = 0; i < step.node->n_in; i++)
+            if (step.node->in[i] != VLY_VALUE_NONE)
+                is_needed[step.node->in[i]] = true;
+        p->steps[--first] = step;
+    }
+    p->n_steps -= first;
+    memmove(p->steps, p->steps + first, (size_t)p->n_steps * sizeof(p->steps[0]));
+    return VLY_OK;
+}
+
+static bool is_view(const vly_step *step)
+{
+    return !step->is_dynamic && (step->node->op->flags & VLY_OP_VIEW) != 0;
+}
+
+static void find_last_uses(compiler *c)
+{
+    for (int s = 0; s < c->plan->n_steps; s++) {
+        const vly_step *step = &c->plan->steps[s];
+        bool may_alias = step->is_dynamic && (step->node->op->flags & VLY_OP_VIEW) != 0;
+        if (is_view(step))
+            c->root[step->node->out[0]] = c->root[step->node->in[0]];
+        for (int i = 0; i < step->node->n_in; i++)
+            if (step->node->in[i] != VLY_VALUE_NONE)
+                c->last_use[c->root[step->node->in[i]]] = may_alias ? c->plan->n_steps : s;
+    }
+    for (int i = 0; i < c->g->n_outputs; i++)
+        c->last_use[c->root[c->g->outputs[i]]] = c->plan->n_steps;
+}
+
+/* ---- 3: places ---------------------------------------------------------------------------- */
+
+/* Constants and inputs lie outside of the plan's memory. */
+static void place_given_values(compiler *c)
+{
+    vly_plan *p = c->plan;
+
+    for (int v = 0; v < c->g->n_values; v++) {
+        if (!vly_value_is_constant(&c->g->values[v]))
+            continue;
+        p->slots[v].place = VLY_PLACE_CONSTANT;
+        p->slots[v].tensor = vly_tensor_ref(&c->g->values[v].constant);
+    }
+    for (int i = 0; i < c->g->n_inputs; i++) {
+        vly_slot *slot = &p->slots[c->g->inputs[i]];
+        slot->place = VLY_PLACE_INPUT;
+        slot->index = i;
+    }
+}
+
+/* A static output written by a step gets the storage that the caller will receive; it may lie in the
+ * root of a view. Constants, inputs and second names of one buffer are copied after the run. */
+static void place_outputs(compiler *c)
+{
+    for (int i = 0; i < c->g->n_outputs; i++) {
+        int root = c->root[c->g->outputs[i]];
+        vly_slot *slot = &c->plan->slots[root];
+        if (slot->place == VLY_PLACE_UNUSED && !c->is_unknown[root]) {
+            slot->place = VLY_PLACE_OUTPUT;
+            slot->index = i;
+        }
+    }
+}
+
+/* May step s write its output over input 0, which nobody reads later? */
+static bool can_run_in_place(const compiler *c, int s)
+{
+    const vly_node *node = c->plan->steps[s].node;
+    int in = node->n_in > 0 ? node->in[0] : VLY_VALUE_NONE;
+    int out = node->out[0];
+
+    if ((node->op->flags & VLY_OP_INPLACE) == 0 || in == VLY_VALUE_NONE || out == VLY_VALUE_NONE)
+        return false;
+    int root = c->root[in];
+    if (c->plan->slots[root].place != VLY_PLACE_ARENA || c->last_use[root] != s ||
+        c->plan->slots[out].place != VLY_PLACE_UNUSED)
+        return false;
+    for (int i = 1; i < node->n_in; i++)
+        if (node->in[i] != VLY_VALUE_NONE && c->root[node->in[i]] == root)
+            return false;
+    return c->values[in]->dtype == c->values[out]->dtype &&
+           vly_shape_eq(&c->values[in]->shape, &c->values[out]->shape);
+}
+
+static size_t bytes_of(const compiler *c, int v)
+{
+    size_t bytes = 0;
+    bool ok = vly_shape_bytes(&c->values[v]->shape, c->values[v]->dtype, &bytes);
+    return ok ? bytes : SIZE_MAX;
+}
+
+static bool take_outputs(compiler *c, int s, vly_offsets *heap)
+{
+    const vly_node *node = c->plan->steps[s].node;
+
+    if (can_run_in_place(c, s)) {
+        int root = c->root[node->in[0]];
+        c->root[node->out[0]] = root;
+        c->last_use[root] = c->last_use[node->out[0]];
+    }
+    for (int i = 0; i < node->n_out; i++) {
+        int v = node->out[i];
+        if (v == VLY_VALUE_NONE || c->root[v] != v || c->plan->slots[v].place != VLY_PLACE_UNUSED)
+            continue;
+        c->plan->slots[v].place = VLY_PLACE_ARENA;
+        if (!vly_offsets_take(heap, bytes_of(c, v), &c->plan->slots[v].offset))
+            return false;
+    }
+    return true;
+}
+
+/* Gives back the arena ranges whose last reader is step s, or which nobody reads at all. */
+static bool give_dead(compiler *c, int s, vly_offsets *heap)
+{
+    const vly_node *node = c->plan->steps[s].node;
+
+    for (int i = 0; i < node->n_in + node->n_out; i++) {
+        int v = i < node->n_in ? node->in[i] : node->out[i - node->n_in];
+        if (v == VLY_VALUE_NONE)
+            continue;
+        int root = c->root[v];
+        if (c->plan->slots[root].place != VLY_PLACE_ARENA || c->last_use[root] > s)
+            continue;
+        if (!vly_offsets_give(heap, c->plan->slots[root].offset, bytes_of(c, root)))
+            return false;
+        c->last_use[root] = INT32_MAX; /* given back: not twice */
+    }
+    return true;
+}
+
+static bool place_step(compiler *c, int s, vly_offsets *heap)
+{
+    vly_step *step = &c->plan->steps[s];
+
+    if (is_view(step))
+        return give_dead(c, s, heap);
+    if (step->is_dynamic) {
+        for (int i = 0; i < step->node->n_out; i++)
+            if (step->node->out[i] != VLY_VALUE_NONE)
+                c->plan->slots[step->node->out[i]].place = VLY_PLACE_DYNAMIC;
+        return give_dead(c, s, heap);
+    }
+    if (!take_outputs(c, s, heap))
+        return false;
+    if (step->scratch_bytes > 0) {
+        if (!vly_offsets_take(heap, step->scratch_bytes, &step->scratch_offset) ||
+            !vly_offsets_give(heap, step->scratch_offset, step->scratch_bytes))
+            return false;
+    }
+    return give_dead(c, s, heap);
+}
+
+/* Values that share a root take over its place; all take their type. */
+static void finish_slots(compiler *c)
+{
+    for (int s = 0; s < c->plan->n_steps; s++) {
+        const vly_node *node = c->plan->steps[s].node;
+        for (int i = 0; i < node->n_out; i++) {
+            int v = node->out[i];
+            if (v == VLY_VALUE_NONE || c->plan->slots[v].place == VLY_PLACE_DYNAMIC)
+                continue;
+            vly_slot *slot = &c->plan->slots[v];
+            const vly_slot *root = &c->plan->slots[c->root[v]];
+            slot->place = root->place;
+            slot->index = root->index;
+            slot->offset = root->offset;
+            slot->tensor = *c->values[v];
+            slot->tensor.bytes = bytes_of(c, v);
+            if (root->place == VLY_PLACE_CONSTANT) {
+                slot->tensor.data = root->tensor.data;
+                slot->tensor.store = NULL; /* the root holds the reference */
+            }
+        }
+        c->plan->flops += c->plan->steps[s].flops;
+    }
+}
+
+static vly_status place_all(compiler *c, vly_err *err)
+{
+    vly_offsets heap = {0};
+    vly_status st = VLY_OK;
+
+    place_outputs(c);
+    for (int s = 0; s < c->plan->n_steps && st == VLY_OK; s++)
+        if (!place_step(c, s, &heap))
+            st = vly_fail(err, VLY_ELIMIT, "node '%s': intermediate tensors are too large",
+                          c->plan->steps[s].node->label);
+    c->plan->arena_bytes = heap.peak_bytes;
+    vly_offsets_release(&heap);
+    if (st == VLY_OK && c->plan->arena_bytes > c->max_memory_bytes)
+        st = vly_fail(err, VLY_ELIMIT, "intermediate tensors need %zu bytes; the limit is %zu",
+                      c->plan->arena_bytes, c->max_memory_bytes);
+    if (st == VLY_OK)
+        finish_slots(c);
+    return st;
+}
+
+/* ---- the whole ---------------------------------------------------------------------------- */
+
+static vly_status allocate(compiler *c, const vly_shape *input_shapes, vly_err *err)
+{
+    size_t n = (size_t)c->g->n_values;
+    vly_plan *p = c->plan;
+
+    p->input_shapes =
+        vly_arena_calloc(&p->arena, (size_t)c->g->n_inputs, sizeof(p->input_shapes[0]));
+    p->slots = vly_arena_calloc(&p->arena, n, sizeof(p->slots[0]));
+    p->steps = vly_arena_calloc(&p->arena, (size_t)c->g->n_nodes, sizeof(p->steps[0]));
+    c->values = vly_arena_calloc(&c->scratch, n, sizeof(c->values[0]));
+    c->is_unknown = vly_arena_calloc(&c->scratch, n, sizeof(c->is_unknown[0]));
+    c->root = vly_arena_calloc(&c->scratch, n, sizeof(c->root[0]));
+    c->last_use = vly_arena_calloc(&c->scratch, n, sizeof(c->last_use[0]));
+    if (p->input_shapes == NULL || p->slots == NULL || p->steps == NULL || c->values == NULL ||
+        c->is_unknown == NULL || c->root == NULL || c->last_use == NULL)
+        return out_of_memory(err);
+    for (int v = 0; v < c->g->n_values; v++) {
+        c->root[v] = v;
+        c->last_use[v] = -1;
+        c->values[v] = &p->slots[v].tensor;
+    }
+    place_given_values(c);
+    for (int i = 0; i < c->g->n_inputs; i++) {
+        vly_slot *slot = &p->slots[c->g->inputs[i]];
+        p->input_shapes[i] = input_shapes[i];
+        slot->tensor.dtype = (vly_dtype)c->g->values[c->g->inputs[i]].declared->elem_type;
+        slot->tensor.shape = input_shapes[i];
+        if (!vly_shape_bytes(&slot->tensor.shape, slot->tensor.dtype, &slot->tensor.bytes))
+            return vly_fail(err, VLY_ELIMIT, "input '%s': size overflows",
+                            c->g->values[c->g->inputs[i]].name);
+    }
+    return VLY_OK;
+}
+
+vly_status vly_plan_compile(const vly_graph *graph, const vly_shape *input_shapes,
+                            size_t max_memory_bytes, vly_plan **ret, vly_err *err)
+{
+    vly_plan *p = vly_calloc(VLY_MEM_MODEL, 1, sizeof(*p));
+    compiler c = {.plan = p, .g = graph, .max_memory_bytes = max_memory_bytes};
+    vly_status st;
+
+    if (p == NULL)
+        return out_of_memory(err);
+    atomic_init(&p->n_refs, 1);
+    p->graph = graph;
+    vly_arena_init(&p->arena, VLY_MEM_MODEL, 1 << 16, SIZE_MAX / 2);
+    vly_arena_init(&c.scratch, VLY_MEM_MODEL, 1 << 16, SIZE_MAX / 2);
+    st = allocate(&c, input_shapes, err);
+    if (st == VLY_OK)
+        st = infer_all(&c, err);
+    if (st == VLY_OK)
+        st = drop_dead_steps(&c, err);
+    if (st == VLY_OK) {
+        find_last_uses(&c);
+        st = place_all(&c, err);
+    }
+    vly_arena_release(&c.scratch);
+    if (st != VLY_OK) {
+        vly_plan_unref(p);
+        return st;
+    }
+    *ret = p;
+    return VLY_OK;
+}
+
+vly_plan *vly_plan_ref(vly_plan *p)
+{
+    atomic_fetch_add_explicit(&p->n_refs, 1, memory_order_relaxed); /* the caller holds one */
+    return p;
+}
+
+void vly_plan_unref(vly_plan *p)
+{
+    /* acq_rel: as vly_tensor_release */
+    if (p == NULL || atomic_fetch_sub_explicit(&p->n_refs, 1, memory_order_acq_rel) != 1)
+        return;
+    for (int v = 0; p->slots != NULL && v < p->graph->n_values; v++)
+        vly_tensor_release(&p->slots[v].tensor);
+    vly_arena_release(&p->arena);
+    vly_free(p);
+}
+
+static void print_value(const vly_plan *p, int v, vly_buf *out)
+{
+    static const char *const places[] = {"-", "constant", "input", "output", "arena", "dynamic"};
+    const vly_slot *slot = &p->slots[v];
+    char text[VLY_SHAPE_TEXT_MAX];
+
+    if (slot->place == VLY_PLACE_DYNAMIC)
+        vly_buf_printf(out, "%-24s %-8s %-8s", "?", "", "dynamic");
+    else
+        vly_buf_printf(out, "%-24s %-8s %-8s", vly_shape_text(&slot->tensor.shape, text),
+                       vly_dtype_name(slot->tensor.dtype), places[slot->place]);
+    if (slot->place == VLY_PLACE_ARENA)
+        vly_buf_printf(out, " %10zu", slot->offset);
+    else
+        vly_buf_printf(out, " %10s", "");
+}
+
+void vly_plan_print(const vly_plan *p, vly_buf *out)
+{
+    vly_buf_printf(out, "%4s  %-22s %-24s %-8s %-8s %10s %9s  %s\n", "step", "op", "output", "dtype",
+                   "place", "offset", "GFLOP", "node");
+    for (int s = 0; s < p->n_steps; s++) {
+        const vly_step *step = &p->steps[s];
+        vly_buf_printf(out, "%4d  %-22s ", s, step->node->op->name);
+        int v = VLY_VALUE_NONE;
+        for (int i = 0; i < step->node->n_out && v == VLY_VALUE_NONE; i++)
+            v = step->node->out[i];
+        print_value(p, v, out);
+        vly_buf_printf(out, " %9.4f  %s\n", (double)step->flops / 1e9, step->node->label);
+    }
+}
