@@ -72,6 +72,12 @@ void vly_tensor_release(vly_tensor *t)
     *t = (vly_tensor){0};
 }
 
+bool vly_tensor_is_unique(const vly_tensor *t)
+{
+    /* acquire: what the last other owner did with the data happens before we reuse them */
+    return t->store != NULL && atomic_load_explicit(&t->store->n_refs, memory_order_acquire) == 1;
+}
+
 static vly_status copy_strings(const vly_tensor *src, vly_tensor *ret, vly_err *err)
 {
     const vly_str *from = src->data;

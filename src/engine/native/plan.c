@@ -142,6 +142,14 @@ static vly_status drop_dead_steps(compiler *c, vly_err *err)
     return VLY_OK;
 }
 
+/* The value whose buffer v lies in: views and in-place steps form chains. */
+static int root_of(const compiler *c, int v)
+{
+    while (c->root[v] != v)
+        v = c->root[v];
+    return v;
+}
+
 static bool is_view(const vly_step *step)
 {
     return !step->is_dynamic && (step->node->op->flags & VLY_OP_VIEW) != 0;
@@ -153,13 +161,13 @@ static void find_last_uses(compiler *c)
         const vly_step *step = &c->plan->steps[s];
         bool may_alias = step->is_dynamic && (step->node->op->flags & VLY_OP_VIEW) != 0;
         if (is_view(step))
-            c->root[step->node->out[0]] = c->root[step->node->in[0]];
+            c->root[step->node->out[0]] = root_of(c, step->node->in[0]);
         for (int i = 0; i < step->node->n_in; i++)
             if (step->node->in[i] != VLY_VALUE_NONE)
-                c->last_use[c->root[step->node->in[i]]] = may_alias ? c->plan->n_steps : s;
+                c->last_use[root_of(c, step->node->in[i])] = may_alias ? c->plan->n_steps : s;
     }
     for (int i = 0; i < c->g->n_outputs; i++)
-        c->last_use[c->root[c->g->outputs[i]]] = c->plan->n_steps;
+        c->last_use[root_of(c, c->g->outputs[i])] = c->plan->n_steps;
 }
 
 /* ---- 3: places ---------------------------------------------------------------------------- */
@@ -187,7 +195,7 @@ static void place_given_values(compiler *c)
 static void place_outputs(compiler *c)
 {
     for (int i = 0; i < c->g->n_outputs; i++) {
-        int root = c->root[c->g->outputs[i]];
+        int root = root_of(c, c->g->outputs[i]);
         vly_slot *slot = &c->plan->slots[root];
         if (slot->place == VLY_PLACE_UNUSED && !c->is_unknown[root]) {
             slot->place = VLY_PLACE_OUTPUT;
@@ -205,12 +213,12 @@ static bool can_run_in_place(const compiler *c, int s)
 
     if ((node->op->flags & VLY_OP_INPLACE) == 0 || in == VLY_VALUE_NONE || out == VLY_VALUE_NONE)
         return false;
-    int root = c->root[in];
+    int root = root_of(c, in);
     if (c->plan->slots[root].place != VLY_PLACE_ARENA || c->last_use[root] != s ||
         c->plan->slots[out].place != VLY_PLACE_UNUSED)
         return false;
     for (int i = 1; i < node->n_in; i++)
-        if (node->in[i] != VLY_VALUE_NONE && c->root[node->in[i]] == root)
+        if (node->in[i] != VLY_VALUE_NONE && root_of(c, node->in[i]) == root)
             return false;
     return c->values[in]->dtype == c->values[out]->dtype &&
            vly_shape_eq(&c->values[in]->shape, &c->values[out]->shape);
@@ -228,7 +236,7 @@ static bool take_outputs(compiler *c, int s, vly_offsets *heap)
     const vly_node *node = c->plan->steps[s].node;
 
     if (can_run_in_place(c, s)) {
-        int root = c->root[node->in[0]];
+        int root = root_of(c, node->in[0]);
         c->root[node->out[0]] = root;
         c->last_use[root] = c->last_use[node->out[0]];
     }
@@ -252,7 +260,7 @@ static bool give_dead(compiler *c, int s, vly_offsets *heap)
         int v = i < node->n_in ? node->in[i] : node->out[i - node->n_in];
         if (v == VLY_VALUE_NONE)
             continue;
-        int root = c->root[v];
+        int root = root_of(c, v);
         if (c->plan->slots[root].place != VLY_PLACE_ARENA || c->last_use[root] > s)
             continue;
         if (!vly_offsets_give(heap, c->plan->slots[root].offset, bytes_of(c, root)))
@@ -294,7 +302,7 @@ static void finish_slots(compiler *c)
             if (v == VLY_VALUE_NONE || c->plan->slots[v].place == VLY_PLACE_DYNAMIC)
                 continue;
             vly_slot *slot = &c->plan->slots[v];
-            const vly_slot *root = &c->plan->slots[c->root[v]];
+            const vly_slot *root = &c->plan->slots[root_of(c, v)];
             slot->place = root->place;
             slot->index = root->index;
             slot->offset = root->offset;
