@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Servable: a loaded model together with what it takes to answer with it: name, version, task,
+ * picture preparation and class names. Immutable after open, shared by threads, refcounted.
+ */
+#ifndef VLY_SCHED_SERVABLE_H
+#define VLY_SCHED_SERVABLE_H
+
+#include "base/status.h"
+#include "codec/triton_config.h"
+#include "engine/model.h"
+#include "tasks/task.h"
+
+#include <stddef.h>
+
+typedef struct vly_servable {
+    const char *name;
+    const char *version; /* "1" */
+    const char *path;    /* of the .onnx file */
+    vly_model *model;
+    const vly_model_info *info;         /* the model's */
+    vly_decoder decoder;                /* kind VLY_TASK_TENSOR when no task fits */
+    const vly_triton_config *config;    /* NULL: the model came without a config.pbtxt */
+} vly_servable;
+
+/* What open needs to know; strings and config are copied or outlive the call as stated. */
+typedef struct vly_servable_spec {
+    const char *path; /* .onnx file */
+    const char *name; /* NULL: the file's base name without ".onnx" */
+    const char *version;       /* NULL: "1" */
+    const char *config_path;   /* config.pbtxt; NULL: none */
+    const char *task;          /* overrides what the model's metadata and shapes say; NULL: find out */
+    vly_model_limits limits;
+} vly_servable_spec;
+
+/* Errors: as vly_model_load and vly_decoder_init. */
+vly_status vly_servable_open(const vly_servable_spec *spec, vly_servable **ret,
+                             vly_err *err) VLY_MUST_CHECK;
+vly_servable *vly_servable_ref(vly_servable *s);
+void vly_servable_unref(vly_servable *s); /* accepts NULL */
+
+#endif
