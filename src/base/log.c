@@ -29,6 +29,11 @@ bool vly_log_level_parse(const char *name, vly_log_level *ret)
     return false;
 }
 
+const char *vly_log_level_name(vly_log_level level)
+{
+    return level_names[level];
+}
+
 void vly_log(vly_log_level level, const char *fmt, ...)
 {
     char line[1024];

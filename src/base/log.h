@@ -15,6 +15,7 @@ typedef enum vly_log_level { VLY_LOG_DEBUG, VLY_LOG_INFO, VLY_LOG_WARN, VLY_LOG_
 
 void vly_log_set_level(vly_log_level min); /* lines below min are dropped; default INFO */
 bool vly_log_level_parse(const char *name, vly_log_level *ret); /* debug, info, warn, error */
+const char *vly_log_level_name(vly_log_level level);
 void vly_log(vly_log_level level, const char *fmt, ...) VLY_PRINTF(2, 3);
 
 #define vly_debug(...) vly_log(VLY_LOG_DEBUG, __VA_ARGS__)

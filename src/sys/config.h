@@ -9,7 +9,7 @@
  * expected and the nearest known key.
  *
  * Kinds: INT, decimal; BYTES, decimal with an optional KiB, MiB or GiB; BOOL, true or false (also
- * yes/no, on/off, 1/0); TEXT, whose min and max bound its length.
+ * yes/no, on/off, 1/0); LEVEL, a log level; TEXT, whose min and max bound its length.
  *
  * Owner: main, which fills it before any thread starts; immutable afterwards.
  */
@@ -17,6 +17,7 @@
 #define VLY_SYS_CONFIG_H
 
 #include "base/buf.h"
+#include "base/log.h"
 #include "base/status.h"
 #include "base/str.h"
 
@@ -78,12 +79,13 @@
     X(INT, picture_max_dim, "picture.max_dim", 16384, 1, 65535, "width or height of one picture")  \
     X(INT, json_max_depth, "json.max_depth", 32, 1, 512, "nesting of a JSON body")                 \
     X(INT, multipart_max_parts, "multipart.max_parts", 64, 1, 10000, "files in one request")       \
-    X(TEXT, log_level, "log.level", "info", 1, 16, "debug, info, warn or error")
+    X(LEVEL, log_level, "log.level", VLY_LOG_INFO, 0, 0, "debug, info, warn or error")
 
 typedef enum vly_config_kind {
     VLY_CONFIG_INT,
     VLY_CONFIG_BYTES,
     VLY_CONFIG_BOOL,
+    VLY_CONFIG_LEVEL,
     VLY_CONFIG_TEXT,
 } vly_config_kind;
 
@@ -97,6 +99,7 @@ typedef enum vly_config_origin {
 #define VLY_CONFIG_TYPE_INT int64_t
 #define VLY_CONFIG_TYPE_BYTES size_t
 #define VLY_CONFIG_TYPE_BOOL bool
+#define VLY_CONFIG_TYPE_LEVEL vly_log_level
 #define VLY_CONFIG_TYPE_TEXT const char *
 
 enum {
@@ -136,6 +139,10 @@ vly_status vly_config_load_env(vly_config *c, char *const *envp, vly_err *err) V
 vly_status vly_config_set_arg(vly_config *c, const char *assignment, vly_err *err) VLY_MUST_CHECK;
 vly_status vly_config_set(vly_config *c, vly_str name, vly_str value, vly_config_origin origin,
                           vly_err *err) VLY_MUST_CHECK;
+
+bool vly_config_find(vly_str name, size_t *ret_idx);
+vly_status vly_config_set_at(vly_config *c, size_t idx, vly_str value, vly_config_origin origin,
+                             vly_err *err) VLY_MUST_CHECK;
 
 /* 0 <= idx < VLY_CONFIG_N, in table order. */
 const vly_config_row *vly_config_row_at(size_t idx);

@@ -17,7 +17,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Appends the whole file to buf, of which it may take at most max_bytes (and buf's own maximum). */
+/* Appends the whole file to buf, of which it may take at most max_bytes (and buf's own maximum).
+ * On failure buf keeps its length; without memory it is marked failed as after any append. */
 vly_status vly_file_read(const char *path, size_t max_bytes, vly_buf *buf, vly_err *err)
     VLY_MUST_CHECK;
 
