@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+#include "dsp/act.h"
+
+#include "base/ivdep.h"
+#include "dsp/expf.h"
+
+#include <math.h>
+
+static inline float sigmoid(float x)
+{
+    return 1.0F / (1.0F + vly_expf(-x));
+}
+
+/* Near 0 an odd polynomial, elsewhere by exp: 1 - 2 / (e^2|x| + 1) loses nothing above 0.625. */
+static inline float tanh1(float x)
+{
+    float a = fabsf(x);
+    float t = x * x;
+    float q = 2.14754521e-3F;
+    q = q * t - 8.18268246e-3F;
+    q = q * t + 2.17029702e-2F;
+    q = q * t - 5.39472047e-2F;
+    q = q * t + 1.33332098e-1F;
+    q = q * t - 3.33333309e-1F;
+    float small = a + a * t * q;
+    float large = 1.0F - 2.0F / (vly_expf(2.0F * a) + 1.0F);
+    return copysignf(a < 0.625F ? small : large, x);
+}
+
+/* Below 1 an odd polynomial, above it 1 - e^p(|x|) with p fitted to log(erfc) on 1..4. */
+static inline float erf1(float x)
+{
+    float a = fabsf(x);
+    float t = x * x;
+    float p = -9.68019775e-6F;
+    p = p * t + 1.12705654e-4F;
+    p = p * t - 8.48471424e-4F;
+    p = p * t + 5.22107506e-3F;
+    p = p * t - 2.68654459e-2F;
+    p = p * t + 1.12837827e-1F;
+    p = p * t - 3.76126385e-1F;
+    p = p * t + 1.12837917F;
+
+    float c = a > 4.0F ? 4.0F : a;
+    float q = -2.16867243e-5F;
+    q = q * c + 4.41334842e-4F;
+    q = q * c - 4.20455401e-3F;
+    q = q * c + 2.52082348e-2F;
+    q = q * c - 1.08418541e-1F;
+    q = q * c - 6.33219928e-1F;
+    q = q * c - 1.12957841F;
+    q = q * c + 1.88036064e-4F;
+    float large = copysignf(1.0F - vly_expf(q), x);
+    return a < 1.0F ? x * p : large;
+}
+
+void vly_act_exp(const float *x, float *y, size_t n)
+{
+    VLY_IVDEP
+    for (size_t i = 0; i < n; i++)
+        y[i] = vly_expf(x[i]);
+}
+
+void vly_act_sigmoid(const float *x, float *y, size_t n)
+{
+    VLY_IVDEP
+    for (size_t i = 0; i < n; i++)
+        y[i] = sigmoid(x[i]);
+}
+
+void vly_act_silu(const float *x, float *y, size_t n)
+{
+    VLY_IVDEP
+    for (size_t i = 0; i < n; i++)
+        y[i] = x[i] * sigmoid(x[i]);
+}
+
+void vly_act_tanh(const float *x, float *y, size_t n)
+{
+    VLY_IVDEP
+    for (size_t i = 0; i < n; i++)
+        y[i] = tanh1(x[i]);
+}
+
+void vly_act_erf(const float *x, float *y, size_t n)
+{
+    VLY_IVDEP
+    for (size_t i = 0; i < n; i++)
+        y[i] = erf1(x[i]);
+}

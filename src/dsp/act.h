@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Activation functions over arrays of float, by polynomials that the compiler vectorises.
+ *
+ * y[i] = f(x[i]) for i < n; y may be x, and must not overlap it otherwise. NaN gives NaN. Error
+ * bounds are against the true value of f at the float x, over every finite x, and are checked by
+ * tests/unit/dsp/test_act.c; "ulp" is the spacing of floats at the result.
+ * Thread: any. The rounding mode must be to nearest.
+ */
+#ifndef VLY_DSP_ACT_H
+#define VLY_DSP_ACT_H
+
+#include <stddef.h>
+
+void vly_act_exp(const float *x, float *y, size_t n);     /* 1 ulp; overflow inf, underflow 0 */
+void vly_act_sigmoid(const float *x, float *y, size_t n); /* 3 ulp; 0 below -88.7 */
+void vly_act_silu(const float *x, float *y, size_t n);    /* 4 ulp; x * sigmoid(x), NaN for -inf */
+void vly_act_tanh(const float *x, float *y, size_t n);    /* 2 ulp */
+void vly_act_erf(const float *x, float *y, size_t n);     /* 3 ulp */
+
+#endif

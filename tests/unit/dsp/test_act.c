@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+/* Activations against the same function in double, over floats of every sign and exponent. */
+#include "dsp/act.h"
+#include "dsp/tests.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <string.h>
+
+enum { CHUNK = 4096 };
+
+typedef void act_fn(const float *x, float *y, size_t n);
+
+static float from_bits(uint32_t u)
+{
+    float f;
+    memcpy(&f, &u, sizeof(f));
+    return f;
+}
+
+/* Spacing of floats at |v|. */
+static double ulp_of(double v)
+{
+    float a = fabsf((float)v);
+    if (a < 0x1p-126F)
+        a = 0x1p-126F;
+    if (a > 0x1.fffffep126F)
+        return 0x1p104;
+    return (double)nextafterf(a, INFINITY) - (double)a;
+}
+
+static double error_in_ulps(float got, double want)
+{
+    if (isinf((float)want) || isinf(got)) /* rounding to infinity begins half an ulp above FLT_MAX */
+        return got == (float)want || want > 0x1.fffffcp127 ? 0.0 : HUGE_VAL;
+    return fabs((double)got - want) / ulp_of(want);
+}
+
+/* Walks every 251st float from lo upwards and returns the worst error; NaN counts as infinite. */
+static double worst_error(act_fn *fn, double (*ref)(double), float lo)
+{
+    static float x[CHUNK], y[CHUNK];
+    double worst = 0.0;
+    uint64_t bits = 0;
+
+    while (bits <= UINT32_MAX) {
+        size_t n = 0;
+        for (; n < CHUNK && bits <= UINT32_MAX; bits += 251) {
+            float v = from_bits((uint32_t)bits);
+            if (isfinite(v) && v > lo)
+                x[n++] = v;
+        }
+        fn(x, y, n);
+        for (size_t i = 0; i < n; i++) {
+            double e = error_in_ulps(y[i], ref((double)x[i]));
+            if (!(e <= worst))
+                worst = isnan(e) ? HUGE_VAL : e;
+        }
+    }
+    return worst;
+}
+
+static double sigmoid(double x)
+{
+    return 1.0 / (1.0 + exp(-x));
+}
+
+static double silu(double x)
+{
+    return x / (1.0 + exp(-x));
+}
+
+static void errors_stay_within_bounds(void **state)
+{
+    (void)state;
+    assert_true(worst_error(vly_act_exp, exp, -INFINITY) <= 1.0);
+    assert_true(worst_error(vly_act_sigmoid, sigmoid, -88.7F) <= 3.0);
+    assert_true(worst_error(vly_act_silu, silu, -88.7F) <= 4.0);
+    assert_true(worst_error(vly_act_tanh, tanh, -INFINITY) <= 2.0);
+    assert_true(worst_error(vly_act_erf, erf, -INFINITY) <= 3.0);
+}
+
+static void special_values(void **state)
+{
+    const float in[4] = {INFINITY, -INFINITY, NAN, -0.0F};
+    float y[4];
+
+    (void)state;
+    vly_act_exp(in, y, 4);
+    assert_true(isinf(y[0]) && y[1] == 0.0F && isnan(y[2]) && y[3] == 1.0F);
+    vly_act_sigmoid(in, y, 4);
+    assert_true(y[0] == 1.0F && y[1] == 0.0F && isnan(y[2]) && y[3] == 0.5F);
+    vly_act_silu(in, y, 4);
+    assert_true(isinf(y[0]) && isnan(y[1]) && isnan(y[2]) && y[3] == 0.0F);
+    vly_act_tanh(in, y, 4);
+    assert_true(y[0] == 1.0F && y[1] == -1.0F && isnan(y[2]) && y[3] == 0.0F && signbit(y[3]));
+    vly_act_erf(in, y, 4);
+    assert_true(y[0] == 1.0F && y[1] == -1.0F && isnan(y[2]) && y[3] == 0.0F && signbit(y[3]));
+}
+
+/* One element at a time equals a whole array, and in place equals out of place. */
+static void length_and_place_do_not_matter(void **state)
+{
+    static act_fn *const fns[] = {vly_act_exp, vly_act_sigmoid, vly_act_silu, vly_act_tanh,
+                                  vly_act_erf};
+    float x[37], whole[37], one;
+
+    (void)state;
+    for (size_t f = 0; f < sizeof(fns) / sizeof(fns[0]); f++) {
+        for (int i = 0; i < 37; i++)
+            x[i] = ((float)i - 18.0F) * 0.37F;
+        fns[f](x, whole, 37);
+        for (int i = 0; i < 37; i++) {
+            fns[f](&x[i], &one, 1);
+            assert_memory_equal(&one, &whole[i], sizeof(one));
+        }
+        fns[f](x, x, 37);
+        assert_memory_equal(x, whole, sizeof(x));
+    }
+}
+
+int test_act(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(errors_stay_within_bounds),
+        cmocka_unit_test(special_values),
+        cmocka_unit_test(length_and_place_do_not_matter),
+    };
+    return cmocka_run_group_tests_name("act", tests, NULL, NULL);
+}
