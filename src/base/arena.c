@@ -23,13 +23,13 @@
 #endif
 #ifdef ARENA_ASAN
 #include <sanitizer/asan_interface.h>
-#define POISON(p, n) ASAN_POISON_MEMORY_REGION(p, n)
+#define POISON(p, n)   ASAN_POISON_MEMORY_REGION(p, n)
 #define UNPOISON(p, n) ASAN_UNPOISON_MEMORY_REGION(p, n)
-#define REDZONE 16 /* poisoned bytes behind each allocation */
+#define REDZONE        16 /* poisoned bytes behind each allocation */
 #else
-#define POISON(p, n) ((void)0)
+#define POISON(p, n)   ((void)0)
 #define UNPOISON(p, n) ((void)0)
-#define REDZONE 0
+#define REDZONE        0
 #endif
 
 struct vly_arena_block {

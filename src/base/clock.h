@@ -8,11 +8,11 @@
 typedef uint64_t vly_nsec;
 
 #define VLY_NSEC_PER_SEC UINT64_C(1000000000)
-#define VLY_NSEC_PER_MS UINT64_C(1000000)
-#define VLY_NSEC_PER_US UINT64_C(1000)
+#define VLY_NSEC_PER_MS  UINT64_C(1000000)
+#define VLY_NSEC_PER_US  UINT64_C(1000)
 
-vly_nsec vly_clock_now(void);           /* CLOCK_MONOTONIC */
-uint64_t vly_clock_unix_ms(void);       /* wall clock, for log lines and answers only */
+vly_nsec vly_clock_now(void);     /* CLOCK_MONOTONIC */
+uint64_t vly_clock_unix_ms(void); /* wall clock, for log lines and answers only */
 
 static inline double vly_clock_ms(vly_nsec d)
 {

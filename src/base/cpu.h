@@ -14,7 +14,7 @@ enum {
     VLY_CPU_NEON = 1u << 4,
 };
 
-unsigned vly_cpu_flags(void);      /* detected, then masked by VOLLEY_CPU. Thread: any */
-const char *vly_cpu_level(void);   /* highest level in use: "c", "avx2", "avx512", "neon" */
+unsigned vly_cpu_flags(void);    /* detected, then masked by VOLLEY_CPU. Thread: any */
+const char *vly_cpu_level(void); /* highest level in use: "c", "avx2", "avx512", "neon" */
 
 #endif

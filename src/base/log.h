@@ -11,7 +11,12 @@
 
 #include <stdbool.h>
 
-typedef enum vly_log_level { VLY_LOG_DEBUG, VLY_LOG_INFO, VLY_LOG_WARN, VLY_LOG_ERROR } vly_log_level;
+typedef enum vly_log_level {
+    VLY_LOG_DEBUG,
+    VLY_LOG_INFO,
+    VLY_LOG_WARN,
+    VLY_LOG_ERROR
+} vly_log_level;
 
 void vly_log_set_level(vly_log_level min); /* lines below min are dropped; default INFO */
 bool vly_log_level_parse(const char *name, vly_log_level *ret); /* debug, info, warn, error */
@@ -19,8 +24,8 @@ const char *vly_log_level_name(vly_log_level level);
 void vly_log(vly_log_level level, const char *fmt, ...) VLY_PRINTF(2, 3);
 
 #define vly_debug(...) vly_log(VLY_LOG_DEBUG, __VA_ARGS__)
-#define vly_info(...) vly_log(VLY_LOG_INFO, __VA_ARGS__)
-#define vly_warn(...) vly_log(VLY_LOG_WARN, __VA_ARGS__)
+#define vly_info(...)  vly_log(VLY_LOG_INFO, __VA_ARGS__)
+#define vly_warn(...)  vly_log(VLY_LOG_WARN, __VA_ARGS__)
 #define vly_error(...) vly_log(VLY_LOG_ERROR, __VA_ARGS__)
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/metrics.h"
 
-#define SUB (UINT64_C(1) << VLY_HIST_SUB_BITS)
+#define SUB       (UINT64_C(1) << VLY_HIST_SUB_BITS)
 #define VALUE_MAX ((UINT64_C(1) << VLY_HIST_MAX_BITS) - 1)
 
 /* value = (SUB + sub) << shift, roughly: the top VLY_HIST_SUB_BITS + 1 bits pick the bucket. */

@@ -45,7 +45,7 @@ static inline int64_t vly_gauge_get(const vly_gauge *g)
 
 #define VLY_HIST_SUB_BITS 4
 #define VLY_HIST_MAX_BITS 41
-#define VLY_HIST_BUCKETS ((VLY_HIST_MAX_BITS - VLY_HIST_SUB_BITS + 1) << VLY_HIST_SUB_BITS)
+#define VLY_HIST_BUCKETS  ((VLY_HIST_MAX_BITS - VLY_HIST_SUB_BITS + 1) << VLY_HIST_SUB_BITS)
 
 typedef struct vly_histogram {
     _Atomic uint64_t counts[VLY_HIST_BUCKETS];

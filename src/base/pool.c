@@ -21,7 +21,8 @@ typedef struct vly_pool_item {
 void vly_pool_init(vly_pool *p, vly_mem_kind kind, size_t object_bytes, size_t max_free)
 {
     VLY_ASSERT(object_bytes >= sizeof(vly_pool_item));
-    *p = (vly_pool){.kind = kind, .object_bytes = object_bytes, .max_free = KEEP_FREE ? max_free : 0};
+    *p = (vly_pool){
+        .kind = kind, .object_bytes = object_bytes, .max_free = KEEP_FREE ? max_free : 0};
     pthread_mutex_init(&p->lock, NULL);
 }
 

@@ -49,7 +49,7 @@ typedef struct vly_err {
         .status = VLY_OK                                                                           \
     }
 
-#define VLY_MUST_CHECK __attribute__((warn_unused_result))
+#define VLY_MUST_CHECK               __attribute__((warn_unused_result))
 #define VLY_PRINTF(fmt_idx, arg_idx) __attribute__((format(printf, fmt_idx, arg_idx)))
 
 /* Fills err (when not NULL) and returns st, so that `return vly_fail(...)` is one statement. */

@@ -16,7 +16,7 @@ typedef struct vly_str {
 } vly_str;
 
 #define VLY_STR(literal) ((vly_str){"" literal, sizeof(literal) - 1})
-#define VLY_STR_ARG(s) (int)((s).len), ((s).ptr != NULL ? (s).ptr : "")
+#define VLY_STR_ARG(s)   (int)((s).len), ((s).ptr != NULL ? (s).ptr : "")
 
 static inline vly_str vly_str_from(const char *cstr)
 {

@@ -2,7 +2,7 @@
 /* Expected bytes: the examples of the protobuf encoding guide, and hand computation. */
 #include "codec/pbwire.h"
 
-#include "codec/tests.h"
+#include "unit.h"
 
 #define BYTES(...)                                                                                 \
     (vly_str)                                                                                      \
@@ -14,11 +14,11 @@
 static void reads_each_wire_type(void **state)
 {
     (void)state;
-    vly_pb c = vly_pb_begin(BYTES(0x08, 0x96, 0x01,                               /* 1: 150 */
-                                  0x12, 0x03, 'a', 'b', 'c',                      /* 2: "abc" */
-                                  0x1d, 0x00, 0x00, 0xc0, 0x3f,                   /* 3: 1.5f */
-                                  0x21, 0, 0, 0, 0, 0, 0, 0x04, 0xc0,             /* 4: -2.5 */
-                                  0xfa, 0xff, 0xff, 0xff, 0x0f, 0x00));           /* max: "" */
+    vly_pb c = vly_pb_begin(BYTES(0x08, 0x96, 0x01,                     /* 1: 150 */
+                                  0x12, 0x03, 'a', 'b', 'c',            /* 2: "abc" */
+                                  0x1d, 0x00, 0x00, 0xc0, 0x3f,         /* 3: 1.5f */
+                                  0x21, 0, 0, 0, 0, 0, 0, 0x04, 0xc0,   /* 4: -2.5 */
+                                  0xfa, 0xff, 0xff, 0xff, 0x0f, 0x00)); /* max: "" */
     vly_pb_field f;
 
     assert_true(vly_pb_next(&c, &f));
@@ -45,17 +45,17 @@ static void rejects_malformed(void **state)
 {
     (void)state;
     const vly_str cases[] = {
-        BYTES(0x80),                                   /* tag cut */
-        BYTES(0x08),                                   /* value missing */
-        BYTES(0x08, 0x80),                             /* value cut */
-        BYTES(0x00, 0x00),                             /* field number 0 */
-        BYTES(0x80, 0x80, 0x80, 0x80, 0x10, 0x00),     /* field number 2^29 */
-        BYTES(0x12, 0x01),                             /* one byte announced, none there */
+        BYTES(0x80),                               /* tag cut */
+        BYTES(0x08),                               /* value missing */
+        BYTES(0x08, 0x80),                         /* value cut */
+        BYTES(0x00, 0x00),                         /* field number 0 */
+        BYTES(0x80, 0x80, 0x80, 0x80, 0x10, 0x00), /* field number 2^29 */
+        BYTES(0x12, 0x01),                         /* one byte announced, none there */
         BYTES(0x12, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01), /* 2^64-1 */
-        BYTES(0x1d, 0, 0, 0),                          /* fixed32 cut */
-        BYTES(0x21, 0, 0, 0, 0, 0, 0, 0),              /* fixed64 cut */
-        BYTES(0x0b, 0x0c),                             /* group */
-        BYTES(0x0e),                                   /* wire type 6 */
+        BYTES(0x1d, 0, 0, 0),                                                    /* fixed32 cut */
+        BYTES(0x21, 0, 0, 0, 0, 0, 0, 0),                                        /* fixed64 cut */
+        BYTES(0x0b, 0x0c),                                                       /* group */
+        BYTES(0x0e),                                                             /* wire type 6 */
         BYTES(0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02), /* 65 bits */
         BYTES(0x08, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x00),
     };
@@ -170,16 +170,6 @@ static void writer_keeps_its_limit(void **state)
     vly_buf_release(&b);
 }
 
-int test_pbwire(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_each_wire_type),
-        cmocka_unit_test(rejects_malformed),
-        cmocka_unit_test(reads_empty),
-        cmocka_unit_test(reads_packed),
-        cmocka_unit_test(writes),
-        cmocka_unit_test(writes_nested),
-        cmocka_unit_test(writer_keeps_its_limit),
-    };
-    return cmocka_run_group_tests_name("pbwire", tests, NULL, NULL);
-}
+UNIT_TESTS(cmocka_unit_test(reads_each_wire_type), cmocka_unit_test(rejects_malformed),
+           cmocka_unit_test(reads_empty), cmocka_unit_test(reads_packed), cmocka_unit_test(writes),
+           cmocka_unit_test(writes_nested), cmocka_unit_test(writer_keeps_its_limit))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Activations against the same function in double, over floats of every sign and exponent. */
 #include "dsp/act.h"
-#include "dsp/tests.h"
+#include "unit.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -31,7 +31,8 @@ static double ulp_of(double v)
 
 static double error_in_ulps(float got, double want)
 {
-    if (isinf((float)want) || isinf(got)) /* rounding to infinity begins half an ulp above FLT_MAX */
+    if (isinf((float)want) ||
+        isinf(got)) /* rounding to infinity begins half an ulp above FLT_MAX */
         return got == (float)want || want > 0x1.fffffcp127 ? 0.0 : HUGE_VAL;
     return fabs((double)got - want) / ulp_of(want);
 }
@@ -119,12 +120,5 @@ static void length_and_place_do_not_matter(void **state)
     }
 }
 
-int test_act(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(errors_stay_within_bounds),
-        cmocka_unit_test(special_values),
-        cmocka_unit_test(length_and_place_do_not_matter),
-    };
-    return cmocka_run_group_tests_name("act", tests, NULL, NULL);
-}
+UNIT_TESTS(cmocka_unit_test(errors_stay_within_bounds), cmocka_unit_test(special_values),
+           cmocka_unit_test(length_and_place_do_not_matter))
