@@ -12,8 +12,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-build_set="gcc libc6-dev meson ninja-build pkg-config libuv1-dev libturbojpeg0-dev libpng-dev
-    libwebp-dev libyaml-dev zlib1g-dev curl"
+build_set="gcc libc6-dev meson ninja-build pkg-config libuv1-dev libjpeg62-turbo-dev
+    libturbojpeg0-dev libpng-dev libwebp-dev libyaml-dev zlib1g-dev curl"
 test_set="libcmocka-dev clang clang-format clang-tidy libonnx-testdata python3"
 next_set="libllhttp-dev libyyjson-dev" # from apt where it has them
 

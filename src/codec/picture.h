@@ -16,7 +16,7 @@
  *   animation     the first frame (APNG: the default image)
  *   damage        data that ends early is refused; damage that the decoder can step over (bad
  *                 Huffman codes, garbage between segments) is accepted, as Pillow does. A PNG with
- * a wrong checksum in a chunk that matters is refused, where Pillow does not look.
+ *                 a wrong checksum in its picture data is refused, where Pillow does not look.
  *
  * Thread: any, no shared state. Adding a codec: one file, one line in the table of picture.c.
  */
@@ -32,9 +32,8 @@
 /* Owns pixels (after decode or new); release frees them. A view on somebody else's pixels is made
  * by filling the members, and is never released. */
 typedef struct vly_picture {
-    uint8_t
-        *pixels;   /* RGBRGB..., row y at pixels + y * stride; 64 readable bytes behind the last */
-    size_t stride; /* bytes from one row to the next, >= 3 * width */
+    uint8_t *pixels; /* RGBRGB...; row y begins at pixels + y * stride */
+    size_t stride;   /* bytes from one row to the next, >= 3 * width */
     uint32_t width;
     uint32_t height;
 } vly_picture;
