@@ -79,8 +79,9 @@ static vly_arena_block *add_block(vly_arena *a, size_t min_bytes)
     size_t cap = min_bytes > a->block_bytes ? min_bytes : a->block_bytes;
     size_t total;
 
-    if (!vly_size_add(cap, sizeof(vly_arena_block), &total) || total > a->budget_bytes ||
-        a->used_bytes > a->budget_bytes - total)
+    a->is_over_budget = !vly_size_add(cap, sizeof(vly_arena_block), &total) ||
+                        total > a->budget_bytes || a->used_bytes > a->budget_bytes - total;
+    if (a->is_over_budget)
         return NULL;
     vly_arena_block *b = vly_alloc(a->kind, total);
     if (b == NULL)
@@ -149,4 +150,11 @@ char *vly_arena_printf(vly_arena *a, const char *fmt, ...)
     vsnprintf(text, (size_t)len + 1, fmt, ap);
     va_end(ap);
     return text;
+}
+
+vly_status vly_arena_fail(const vly_arena *a, vly_err *err)
+{
+    if (a->is_over_budget)
+        return vly_fail(err, VLY_ELIMIT, "needs more than %zu bytes of memory", a->budget_bytes);
+    return vly_fail(err, VLY_ENOMEM, "out of memory");
 }

@@ -12,8 +12,10 @@
 #define VLY_BASE_ARENA_H
 
 #include "base/mem.h"
+#include "base/status.h"
 #include "base/str.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 typedef struct vly_arena_block vly_arena_block;
@@ -25,6 +27,7 @@ typedef struct vly_arena {
     size_t budget_bytes;
     size_t block_bytes;
     vly_mem_kind kind;
+    bool is_over_budget; /* why the last allocation failed, when one did */
 } vly_arena;
 
 /* Allocates nothing. block_bytes: size of an ordinary block (a larger request gets its own). */
@@ -40,5 +43,9 @@ void *vly_arena_calloc(vly_arena *a, size_t n, size_t size) __attribute__((warn_
 char *vly_arena_strdup(vly_arena *a, vly_str s) __attribute__((warn_unused_result));
 char *vly_arena_printf(vly_arena *a, const char *fmt, ...)
     __attribute__((format(printf, 2, 3), warn_unused_result));
+
+/* For the caller that just got NULL: ELIMIT when the budget is used up, ENOMEM when the system is
+ * out of memory (or the size overflowed). */
+vly_status vly_arena_fail(const vly_arena *a, vly_err *err);
 
 #endif

@@ -181,8 +181,9 @@ typedef struct vly_onnx_model {
 vly_status vly_onnx_model_parse(const void *bytes, size_t len, vly_arena *arena,
                                 const vly_onnx_model **ret, vly_err *err) VLY_MUST_CHECK;
 
-/* A file holding one TensorProto (input_0.pb of a test_data_set). EUNSUPPORTED for a SequenceProto,
- * an OptionalProto or a segmented tensor. */
+/* A file holding one TensorProto (input_0.pb of a test_data_set). A SequenceProto or OptionalProto
+ * uses the same field numbers for other things: it fails as EUNSUPPORTED or EFORMAT. Which of the
+ * three a file holds, the value_info of the model it belongs to says. */
 vly_status vly_onnx_tensor_parse(const void *bytes, size_t len, vly_arena *arena,
                                  const vly_onnx_tensor **ret, vly_err *err) VLY_MUST_CHECK;
 
