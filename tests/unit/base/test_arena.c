@@ -33,6 +33,7 @@ static void budget_bounds_all_blocks(void **state)
     assert_in_range(got, 2000, 4096);
     assert_true(a.used_bytes <= 4096);
     assert_null(vly_arena_alloc(&a, 8192));
+    assert_int_equal(vly_arena_fail(&a, NULL), VLY_ELIMIT);
     assert_null(vly_arena_alloc(&a, SIZE_MAX));
     assert_null(vly_arena_alloc(&a, SIZE_MAX - 8));
     assert_null(vly_arena_calloc(&a, SIZE_MAX / 2, 3));
@@ -94,6 +95,7 @@ static void allocation_failure_is_null(void **state)
     vly_arena_init(&a, VLY_MEM_ARENA, 256, 4096);
     vly_mem_fail_after(0);
     assert_null(vly_arena_alloc(&a, 16));
+    assert_int_equal(vly_arena_fail(&a, NULL), VLY_ENOMEM);
     vly_mem_fail_after(-1);
     assert_non_null(vly_arena_alloc(&a, 16));
     vly_arena_release(&a);
