@@ -37,7 +37,8 @@ static inline float vly_expf(float x)
     q = q * r + 4.16662049e-2F;
     q = q * r + 1.66665188e-1F;
     q = q * r + 5.00000010e-1F;
-    /* k reaches -152..130: two factors, so that each is a normal number (NaN: k is any, r is NaN) */
+    /* k reaches -152..130: two factors, so that each is a normal number (NaN: k is any, r is NaN)
+     */
     int32_t half = k >> 1;
     return (1.0F + (r + r * r * q)) * vly_pow2i(half) * vly_pow2i(k - half);
 }
