@@ -51,7 +51,8 @@ char *vly_strndup(vly_mem_kind kind, const char *s, size_t len)
     char *copy = vly_alloc(kind, len + 1);
     if (copy == NULL)
         return NULL;
-    memcpy(copy, s, len);
+    if (len > 0)
+        memcpy(copy, s, len);
     copy[len] = '\0';
     return copy;
 }

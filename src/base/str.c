@@ -2,6 +2,7 @@
 #include "base/str.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 
 static char lower(char c)
@@ -103,8 +104,8 @@ bool vly_str_to_f64(vly_str s, double *ret)
     text[s.len] = '\0';
     errno = 0;
     v = strtod(text, &end); /* the process never calls setlocale: always the "C" locale */
-    if (end != text + s.len)
-        return false;
+    if (end != text + s.len || strpbrk(text, "xX(") != NULL || (errno == ERANGE && isinf(v)))
+        return false; /* strtod also takes 0x1p3 and nan(...) */
     *ret = v;
     return true;
 }

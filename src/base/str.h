@@ -45,6 +45,6 @@ vly_str vly_str_split(vly_str *s, char sep);
 /* Decimal integer and float over the whole view; false on anything else, overflow included. */
 bool vly_str_to_i64(vly_str s, int64_t *ret);
 bool vly_str_to_u64(vly_str s, uint64_t *ret);
-bool vly_str_to_f64(vly_str s, double *ret); /* "C" locale; inf and nan accepted */
+bool vly_str_to_f64(vly_str s, double *ret); /* at most 63 bytes; inf and nan accepted */
 
 #endif

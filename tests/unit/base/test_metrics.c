@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/assert.h"
+#include "base/metrics.h"
+#include "unit.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+enum { N = 20000, THREADS = 4 };
+
+static int compare_u64(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Values of every magnitude up to 2^40: quantiles against the sorted list. */
+static void quantile_error_is_bounded(void **state)
+{
+    (void)state;
+    static vly_histogram h;
+    static uint64_t values[N];
+    static const double quantiles[] = {0, 0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 0.999, 1};
+    uint64_t seed = 1, sum = 0;
+    for (size_t i = 0; i < N; i++) {
+        seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407u;
+        values[i] = (seed >> 23) >> (seed % 41);
+        sum += values[i];
+        vly_histogram_record(&h, values[i]);
+    }
+    qsort(values, N, sizeof(values[0]), compare_u64);
+    assert_int_equal(vly_histogram_count(&h), N);
+    assert_true(vly_histogram_sum(&h) == sum);
+    assert_true(vly_histogram_max(&h) == values[N - 1]);
+    for (size_t k = 0; k < VLY_COUNT(quantiles); k++) {
+        size_t rank = (size_t)(quantiles[k] * N + 0.5); /* nearest rank, from 1 */
+        uint64_t exact = values[rank > 0 ? rank - 1 : 0];
+        uint64_t got = vly_histogram_quantile(&h, quantiles[k]);
+        assert_true(got >= exact);
+        assert_true((double)got <= (double)exact * (1 + 1.0 / 16));
+    }
+}
+
+/* Each single value, around every bucket edge, is its own median. */
+static void small_values_and_edges(void **state)
+{
+    (void)state;
+    for (unsigned bit = 0; bit <= 40; bit++) {
+        for (int delta = -1; delta <= 1; delta++) {
+            uint64_t v = (UINT64_C(1) << bit) + (uint64_t)delta;
+            vly_histogram h = {0};
+            vly_histogram_record(&h, v);
+            vly_histogram_record(&h,
+                                 UINT64_MAX / 4); /* so that the maximum does not cap v's bucket */
+            uint64_t got = vly_histogram_quantile(&h, 0.25);
+            assert_true(got >= v);
+            assert_true(v < 32 ? got == v : (double)got <= (double)v * (1 + 1.0 / 16));
+        }
+    }
+    vly_histogram empty = {0};
+    assert_true(vly_histogram_quantile(&empty, 0.5) == 0);
+    assert_true(vly_histogram_max(&empty) == 0);
+}
+
+static void counts_below_are_cumulative(void **state)
+{
+    (void)state;
+    static vly_histogram h;
+    for (uint64_t v = 1; v <= 1000; v++)
+        vly_histogram_record(&h, v);
+    assert_true(vly_histogram_count_below(&h, 0) == 0);
+    assert_true(vly_histogram_count_below(&h, 10) == 10);
+    assert_true(vly_histogram_count_below(&h, 127) == 127); /* an edge: exact */
+    uint64_t below = vly_histogram_count_below(&h, 500);
+    assert_true(below <= 500 && below >= 500 - 500 / 16);
+    assert_true(vly_histogram_count_below(&h, UINT64_MAX) == 1000);
+}
+
+static vly_histogram shared_histogram;
+static vly_counter shared_counter;
+static vly_gauge shared_gauge;
+
+static void *hammer(void *arg)
+{
+    (void)arg;
+    for (uint64_t i = 0; i < N; i++) {
+        vly_histogram_record(&shared_histogram, i);
+        vly_counter_add(&shared_counter, 2);
+        vly_gauge_add(&shared_gauge, i % 2 == 0 ? 1 : -1);
+    }
+    return NULL;
+}
+
+static void updates_from_threads_are_not_lost(void **state)
+{
+    (void)state;
+    pthread_t threads[THREADS];
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, hammer, NULL), 0);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(vly_histogram_count(&shared_histogram), THREADS * N);
+    assert_int_equal(vly_histogram_sum(&shared_histogram), (uint64_t)THREADS * N * (N - 1) / 2);
+    assert_int_equal(vly_histogram_max(&shared_histogram), N - 1);
+    assert_int_equal(vly_counter_get(&shared_counter), 2 * THREADS * N);
+    assert_int_equal(vly_gauge_get(&shared_gauge), 0);
+}
+
+UNIT_TESTS(cmocka_unit_test(quantile_error_is_bounded), cmocka_unit_test(small_values_and_edges),
+           cmocka_unit_test(counts_below_are_cumulative),
+           cmocka_unit_test(updates_from_threads_are_not_lost))
