@@ -39,13 +39,13 @@ const char *vly_onnx_attr_type_name(vly_onnx_attr_type type)
 
 /* The field that holds the value of each type. */
 static const uint8_t attr_value_number[VLY_COUNT(attr_type_names)] = {
-    [VLY_ONNX_ATTR_FLOAT] = 2,         [VLY_ONNX_ATTR_INT] = 3,
-    [VLY_ONNX_ATTR_STRING] = 4,        [VLY_ONNX_ATTR_TENSOR] = 5,
-    [VLY_ONNX_ATTR_GRAPH] = 6,         [VLY_ONNX_ATTR_FLOATS] = 7,
-    [VLY_ONNX_ATTR_INTS] = 8,          [VLY_ONNX_ATTR_STRINGS] = 9,
-    [VLY_ONNX_ATTR_TENSORS] = 10,      [VLY_ONNX_ATTR_GRAPHS] = 11,
+    [VLY_ONNX_ATTR_FLOAT] = 2,          [VLY_ONNX_ATTR_INT] = 3,
+    [VLY_ONNX_ATTR_STRING] = 4,         [VLY_ONNX_ATTR_TENSOR] = 5,
+    [VLY_ONNX_ATTR_GRAPH] = 6,          [VLY_ONNX_ATTR_FLOATS] = 7,
+    [VLY_ONNX_ATTR_INTS] = 8,           [VLY_ONNX_ATTR_STRINGS] = 9,
+    [VLY_ONNX_ATTR_TENSORS] = 10,       [VLY_ONNX_ATTR_GRAPHS] = 11,
     [VLY_ONNX_ATTR_SPARSE_TENSOR] = 22, [VLY_ONNX_ATTR_SPARSE_TENSORS] = 23,
-    [VLY_ONNX_ATTR_TYPE_PROTO] = 14,   [VLY_ONNX_ATTR_TYPE_PROTOS] = 15,
+    [VLY_ONNX_ATTR_TYPE_PROTO] = 14,    [VLY_ONNX_ATTR_TYPE_PROTOS] = 15,
 };
 
 /* The type as the file says, or, in files of IR version 1 that do not, as the value shows. */

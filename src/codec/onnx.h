@@ -28,12 +28,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define VLY_ONNX_IR_MAX 14
-#define VLY_ONNX_OPSET_MIN 1
-#define VLY_ONNX_OPSET_MAX 28
-#define VLY_ONNX_DEPTH_MAX 16       /* subgraphs inside subgraphs */
-#define VLY_ONNX_NODES_MAX 1000000u /* nodes of all graphs and functions together */
-#define VLY_ONNX_ARENA_BUDGET(file_bytes) ((size_t)(file_bytes) * 16 + ((size_t)1 << 20))
+#define VLY_ONNX_IR_MAX                   14
+#define VLY_ONNX_OPSET_MIN                1
+#define VLY_ONNX_OPSET_MAX                28
+#define VLY_ONNX_DEPTH_MAX                16       /* subgraphs inside subgraphs */
+#define VLY_ONNX_NODES_MAX                1000000u /* nodes of all graphs and functions together */
+#define VLY_ONNX_ARENA_BUDGET(file_bytes) ((size_t)(file_bytes)*16 + ((size_t)1 << 20))
 
 typedef struct vly_onnx_graph vly_onnx_graph;
 

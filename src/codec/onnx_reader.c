@@ -10,7 +10,7 @@
 
 static const struct {
     vly_pb_wire wire;
-    bool packable;     /* a list of numbers: may also come as one LEN field */
+    bool packable; /* a list of numbers: may also come as one LEN field */
     bool is_list;
     uint8_t elem_bytes; /* of the array to allocate; 0: the schema's, or none */
 } kinds[] = {
@@ -110,8 +110,8 @@ static vly_status alloc_lists(vly_onnx_reader *r, vly_onnx_frame *f,
         const vly_onnx_row *row = &f->schema->rows[i];
         if (!kinds[row->kind].is_list || counts[i] == 0)
             continue;
-        size_t elem = row->kind == VLY_ONNX_ROW_MESSAGES ? row->child->bytes
-                                                         : kinds[row->kind].elem_bytes;
+        size_t elem =
+            row->kind == VLY_ONNX_ROW_MESSAGES ? row->child->bytes : kinds[row->kind].elem_bytes;
         if (elem == 0) { /* only counted */
             memcpy(base + row->n_offset, &counts[i], sizeof(counts[i]));
             continue;
@@ -301,8 +301,8 @@ static void name_frame(vly_onnx_reader *r, const vly_onnx_frame *f, vly_status s
     if (f->in_list)
         snprintf(idx, sizeof(idx), " %zu", f->idx);
     vly_fail_in(r->err, st, "%s%s%s%.*s%s%s%.*s%s", f->noun, idx, name.len > 0 ? " '" : "",
-                VLY_STR_ARG(name), name.len > 0 ? "'" : "", op.len > 0 ? " (" : "",
-                VLY_STR_ARG(op), op.len > 0 ? ")" : "");
+                VLY_STR_ARG(name), name.len > 0 ? "'" : "", op.len > 0 ? " (" : "", VLY_STR_ARG(op),
+                op.len > 0 ? ")" : "");
 }
 
 /* Names where the error is, from the innermost graph or function inwards. */

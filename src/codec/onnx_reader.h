@@ -33,9 +33,9 @@ typedef enum vly_onnx_row_kind {
     VLY_ONNX_ROW_INTS,
     VLY_ONNX_ROW_FLOATS,
     VLY_ONNX_ROW_MESSAGES,
-    VLY_ONNX_ROW_SEEN,        /* a message that is noted in frame->seen, not read */
-    VLY_ONNX_ROW_COUNT,       /* messages that are counted at n_offset, not read */
-    VLY_ONNX_ROW_N_VARINTS,   /* only how many elements, at n_offset; finish() reads them */
+    VLY_ONNX_ROW_SEEN,      /* a message that is noted in frame->seen, not read */
+    VLY_ONNX_ROW_COUNT,     /* messages that are counted at n_offset, not read */
+    VLY_ONNX_ROW_N_VARINTS, /* only how many elements, at n_offset; finish() reads them */
     VLY_ONNX_ROW_N_FIXED32,
     VLY_ONNX_ROW_N_FIXED64,
 } vly_onnx_row_kind;
@@ -58,9 +58,9 @@ typedef struct vly_onnx_row {
 struct vly_onnx_schema {
     const vly_onnx_row *rows;
     size_t n_rows;
-    size_t bytes;     /* of the struct that a list of these holds */
-    bool has_raw;     /* the fields go to frame->raw, and finish() makes the struct from it */
-    bool is_scope;    /* graph, function: error messages name nothing further out */
+    size_t bytes;  /* of the struct that a list of these holds */
+    bool has_raw;  /* the fields go to frame->raw, and finish() makes the struct from it */
+    bool is_scope; /* graph, function: error messages name nothing further out */
     uint8_t name_number, op_number; /* fields that name one element in messages; 0: none */
     /* Called with all fields read; optional. */
     vly_status (*finish)(vly_onnx_reader *r, vly_onnx_frame *f);

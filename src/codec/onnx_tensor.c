@@ -25,32 +25,32 @@ typedef struct type_row {
 
 /* Indexed by TensorProto.DataType. */
 static const type_row types[] = {
-    [1] = {32, STORE_FLOATS},   /* FLOAT */
-    [2] = {8, STORE_INT32S},    /* UINT8 */
-    [3] = {8, STORE_INT32S},    /* INT8 */
-    [4] = {16, STORE_INT32S},   /* UINT16 */
-    [5] = {16, STORE_INT32S},   /* INT16 */
-    [6] = {32, STORE_INT32S},   /* INT32 */
-    [7] = {64, STORE_INT64S},   /* INT64 */
-    [8] = {0, STORE_STRINGS},   /* STRING */
-    [9] = {8, STORE_INT32S},    /* BOOL */
-    [10] = {16, STORE_INT32S},  /* FLOAT16, as bits */
-    [11] = {64, STORE_DOUBLES}, /* DOUBLE */
-    [12] = {32, STORE_UINT64S}, /* UINT32 */
-    [13] = {64, STORE_UINT64S}, /* UINT64 */
-    [14] = {64, STORE_FLOATS},  /* COMPLEX64, real and imaginary part in turn */
+    [1] = {32, STORE_FLOATS},    /* FLOAT */
+    [2] = {8, STORE_INT32S},     /* UINT8 */
+    [3] = {8, STORE_INT32S},     /* INT8 */
+    [4] = {16, STORE_INT32S},    /* UINT16 */
+    [5] = {16, STORE_INT32S},    /* INT16 */
+    [6] = {32, STORE_INT32S},    /* INT32 */
+    [7] = {64, STORE_INT64S},    /* INT64 */
+    [8] = {0, STORE_STRINGS},    /* STRING */
+    [9] = {8, STORE_INT32S},     /* BOOL */
+    [10] = {16, STORE_INT32S},   /* FLOAT16, as bits */
+    [11] = {64, STORE_DOUBLES},  /* DOUBLE */
+    [12] = {32, STORE_UINT64S},  /* UINT32 */
+    [13] = {64, STORE_UINT64S},  /* UINT64 */
+    [14] = {64, STORE_FLOATS},   /* COMPLEX64, real and imaginary part in turn */
     [15] = {128, STORE_DOUBLES}, /* COMPLEX128 */
-    [16] = {16, STORE_INT32S},  /* BFLOAT16 */
-    [17] = {8, STORE_INT32S},   /* FLOAT8E4M3FN */
-    [18] = {8, STORE_INT32S},   /* FLOAT8E4M3FNUZ */
-    [19] = {8, STORE_INT32S},   /* FLOAT8E5M2 */
-    [20] = {8, STORE_INT32S},   /* FLOAT8E5M2FNUZ */
-    [21] = {4, STORE_INT32S},   /* UINT4: one int32 for each byte of two */
-    [22] = {4, STORE_INT32S},   /* INT4 */
-    [23] = {4, STORE_INT32S},   /* FLOAT4E2M1 */
-    [24] = {8, STORE_INT32S},   /* FLOAT8E8M0 */
-    [25] = {2, STORE_INT32S},   /* UINT2: one int32 for each byte of four */
-    [26] = {2, STORE_INT32S},   /* INT2 */
+    [16] = {16, STORE_INT32S},   /* BFLOAT16 */
+    [17] = {8, STORE_INT32S},    /* FLOAT8E4M3FN */
+    [18] = {8, STORE_INT32S},    /* FLOAT8E4M3FNUZ */
+    [19] = {8, STORE_INT32S},    /* FLOAT8E5M2 */
+    [20] = {8, STORE_INT32S},    /* FLOAT8E5M2FNUZ */
+    [21] = {4, STORE_INT32S},    /* UINT4: one int32 for each byte of two */
+    [22] = {4, STORE_INT32S},    /* INT4 */
+    [23] = {4, STORE_INT32S},    /* FLOAT4E2M1 */
+    [24] = {8, STORE_INT32S},    /* FLOAT8E8M0 */
+    [25] = {2, STORE_INT32S},    /* UINT2: one int32 for each byte of four */
+    [26] = {2, STORE_INT32S},    /* INT2 */
 };
 
 /* The typed field of a store. */
@@ -363,8 +363,8 @@ vly_status vly_onnx_tensor_parse(const void *bytes, size_t len, vly_arena *arena
 
     if (t == NULL)
         return vly_arena_fail(arena, err);
-    vly_status st = vly_onnx__read(&vly_onnx__tensor_schema, "tensor", (vly_str){bytes, len}, arena,
-                                   t, err);
+    vly_status st =
+        vly_onnx__read(&vly_onnx__tensor_schema, "tensor", (vly_str){bytes, len}, arena, t, err);
     if (st == VLY_OK)
         *ret = t;
     return st;

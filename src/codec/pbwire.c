@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#define NUMBER_MAX ((1u << 29) - 1)
+#define NUMBER_MAX       ((1u << 29) - 1)
 #define VARINT_BYTES_MAX 10
 
 vly_pb vly_pb_begin(vly_str message)
