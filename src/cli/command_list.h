@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* The commands of `volley`, in the order that help shows them. One line each. */
+#ifndef VLY_CLI_COMMAND_LIST_H
+#define VLY_CLI_COMMAND_LIST_H
+
+#include "cli/command.h"
+
+#define VLY_COMMANDS(X)                                                                            \
+    X(detect)                                                                                      \
+    X(model_inspect)                                                                               \
+    X(model_run)                                                                                   \
+    X(model_verify)                                                                                \
+    X(eval_detect)                                                                                 \
+    X(completion)                                                                                  \
+    X(manual)
+
+#define VLY_COMMAND_DECLARE(id) extern const vly_command vly_command_##id;
+VLY_COMMANDS(VLY_COMMAND_DECLARE)
+#undef VLY_COMMAND_DECLARE
+
+#endif

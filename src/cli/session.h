@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/* What the commands that look at pictures share: open the model, read a file, run it. */
+#ifndef VLY_CLI_SESSION_H
+#define VLY_CLI_SESSION_H
+
+#include "base/arena.h"
+#include "base/status.h"
+#include "sched/vision.h"
+#include "sys/worker_pool.h"
+
+typedef struct vly_session {
+    vly_servable *servable;
+    vly_worker_pool *pool;
+    vly_vision *vision;
+    vly_arena arena; /* observations of the picture at hand */
+    vly_buf file;    /* its bytes */
+} vly_session;
+
+/* model: path of an .onnx file; task NULL: find out; threads 0: one for each core. */
+vly_status vly_session_open(vly_session *s, const char *model, const char *task, int64_t threads,
+                            vly_err *err) VLY_MUST_CHECK;
+void vly_session_close(vly_session *s); /* accepts a zeroed or half-opened one */
+
+/* Results lie in s->arena until the next call. ret_picture and ret_times may be NULL. The error
+ * names the file. */
+vly_status vly_session_run(vly_session *s, const char *path, const vly_detector_options *opts,
+                           vly_observations *ret, vly_picture *ret_picture,
+                           vly_vision_times *ret_times, vly_err *err) VLY_MUST_CHECK;
+
+#endif
