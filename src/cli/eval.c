@@ -4,14 +4,13 @@
 #include "cli/command.h"
 #include "cli/progress.h"
 #include "cli/session.h"
-#include "sys/file.h"
 #include "tasks/coco_eval.h"
-#include "tasks/yolo_labels.h"
+#include "tasks/truth_set.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define IMAGES_MAX 10000000
+#define TRUTH_BYTES_MAX ((size_t)4 << 30)
 
 typedef struct eval_opts {
     const char *model, *data, *task;
@@ -26,7 +25,7 @@ static const eval_opts defaults = {.confidence = 0.001, .iou = 0.7};
 static const vly_opt options[] = {
     VLY_OPT(eval_opts, model, 'm', TEXT, "model", "FILE", "the .onnx model (required)"),
     VLY_OPT(eval_opts, data, 0, TEXT, "data", "DIR",
-            "directory with images/ and labels/ in YOLO format (required)"),
+            "directory with images/ and instances.json or labels/ (required)"),
     VLY_OPT(eval_opts, json, 0, FLAG, "json", NULL, "print the figures as JSON"),
     VLY_OPT(eval_opts, confidence, 'c', FLOAT, "confidence", "X",
             "least confidence (default 0.001)"),
@@ -47,8 +46,8 @@ typedef struct evaluation {
     vly_session session;
     vly_coco_eval *coco;
     stage_times times;
-    vly_dir images;
-    char *images_dir, *labels_dir;
+    vly_arena arena; /* the truth */
+    vly_truth_set truth;
 } evaluation;
 
 static void record(stage_times *h, const vly_vision_times *t)
@@ -60,44 +59,31 @@ static void record(stage_times *h, const vly_vision_times *t)
     vly_histogram_record(&h->total, t->decode + t->prep + t->infer + t->post);
 }
 
-static vly_status eval_image(evaluation *e, const char *name, vly_err *err)
+static vly_status eval_image(evaluation *e, vly_truth_image *image, vly_err *err)
 {
     vly_detector_options detector = VLY_DETECTOR_OPTIONS_INIT;
-    char *path = NULL;
-    vly_truth *truths = NULL;
-    size_t n_truths = 0;
     vly_observations seen;
     vly_vision_times times;
 
     detector.conf_threshold = (float)e->opts->confidence;
     detector.iou_threshold = (float)e->opts->iou;
     detector.is_multi_label = true;
-    vly_status st = vly_path_join(e->images_dir, vly_str_from(name), &path, err);
-    if (st == VLY_OK)
-        st = vly_session_run(&e->session, path, &detector, &seen, NULL, &times, err);
-    if (st == VLY_OK)
-        st = vly_yolo_labels_read(e->labels_dir, name, seen.width, seen.height, &truths, &n_truths,
-                                  err);
-    if (st == VLY_OK)
-        st = vly_coco_eval_add(e->coco, truths, n_truths, seen.detections, seen.n_detections, err);
-    if (st == VLY_OK)
-        record(&e->times, &times);
-    vly_free(truths);
-    vly_free(path);
-    return st;
+    vly_status st = vly_session_run(&e->session, image->path, &detector, &seen, NULL, &times, err);
+    if (st != VLY_OK)
+        return st;
+    vly_truth_image_scale(image, seen.width, seen.height);
+    record(&e->times, &times);
+    return vly_coco_eval_add(e->coco, image->truths, image->n_truths, seen.detections,
+                             seen.n_detections, err);
 }
 
 static vly_status open_all(evaluation *e, vly_err *err)
 {
     const eval_opts *o = e->opts;
-    vly_status st = vly_path_join(o->data, VLY_STR("images"), &e->images_dir, err);
+    vly_status st = vly_truth_set_load(o->data, &e->arena, &e->truth, err);
 
-    if (st == VLY_OK)
-        st = vly_path_join(o->data, VLY_STR("labels"), &e->labels_dir, err);
-    if (st == VLY_OK)
-        st = vly_dir_list(e->images_dir, IMAGES_MAX, &e->images, err);
-    if (st == VLY_OK && e->images.n_entries == 0)
-        st = vly_fail(err, VLY_ENOTFOUND, "'%s': no pictures", e->images_dir);
+    if (st == VLY_OK && e->truth.n_images == 0)
+        st = vly_fail(err, VLY_ENOTFOUND, "'%s': no pictures", o->data);
     if (st == VLY_OK)
         st = vly_coco_eval_new(&(vly_coco_options){0}, &e->coco, err);
     if (st == VLY_OK)
@@ -111,14 +97,14 @@ static vly_status open_all(evaluation *e, vly_err *err)
 static vly_status run_all(evaluation *e, vly_err *err)
 {
     vly_progress progress;
-    size_t n = e->images.n_entries;
+    size_t n = e->truth.n_images;
     vly_status st = VLY_OK;
 
     if (e->opts->limit > 0 && (uint64_t)e->opts->limit < n)
         n = (size_t)e->opts->limit;
     vly_progress_begin(&progress, "eval", n);
     for (size_t i = 0; i < n && st == VLY_OK; i++) {
-        st = eval_image(e, e->images.entries[i].name, err);
+        st = eval_image(e, &e->truth.images[i], err);
         vly_progress_step(&progress);
     }
     vly_progress_end(&progress);
@@ -163,6 +149,7 @@ static int run(const void *opts_, int n_args, char *const *args)
         return VLY_EXIT_USAGE;
     }
     e = (evaluation){.opts = opts};
+    vly_arena_init(&e.arena, VLY_MEM_CLI, 1 << 20, TRUTH_BYTES_MAX);
     vly_status st = open_all(&e, &err);
     if (st == VLY_OK)
         st = run_all(&e, &err);
@@ -174,9 +161,7 @@ static int run(const void *opts_, int n_args, char *const *args)
         vly_command_fail(&err);
     vly_session_close(&e.session);
     vly_coco_eval_free(e.coco);
-    vly_dir_release(&e.images);
-    vly_free(e.images_dir);
-    vly_free(e.labels_dir);
+    vly_arena_release(&e.arena);
     return st == VLY_OK ? VLY_EXIT_OK
                         : (st == VLY_EUNSUPPORTED ? VLY_EXIT_UNSUPPORTED : VLY_EXIT_FAILURE);
 }
@@ -186,9 +171,10 @@ const vly_command vly_command_eval_detect = {
     .args = "",
     .summary = "measure a detector: COCO mAP over labelled pictures",
     .details =
-        "Runs the model over DIR/images and compares with DIR/labels (one .txt per picture, lines\n"
-        "of `class cx cy w h`, relative to the picture). Prints COCO's mean average precision at\n"
-        "IoU 0.50 and 0.50:0.95 (101 recall points), and the median time of each stage.\n",
+        "Runs the model over DIR/images and compares with DIR/instances.json (COCO annotations) or\n"
+        "DIR/labels (YOLO: one .txt per picture, lines of `class cx cy w h`, relative to the\n"
+        "picture). Prints COCO's mean average precision at IoU 0.50 and 0.50:0.95 (101 recall\n"
+        "points), and the median time of each stage.\n",
     .examples = "  volley eval detect --model yolov8n.onnx --data coco128\n"
                 "  volley eval detect --model yolov8n.onnx --data coco128 --json | jq .map50_95\n",
     .opts = options,
