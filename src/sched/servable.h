@@ -7,7 +7,6 @@
 #define VLY_SCHED_SERVABLE_H
 
 #include "base/status.h"
-#include "codec/triton_config.h"
 #include "engine/model.h"
 #include "tasks/task.h"
 
@@ -18,18 +17,16 @@ typedef struct vly_servable {
     const char *version; /* "1" */
     const char *path;    /* of the .onnx file */
     vly_model *model;
-    const vly_model_info *info;         /* the model's */
-    vly_decoder decoder;                /* kind VLY_TASK_TENSOR when no task fits */
-    const vly_triton_config *config;    /* NULL: the model came without a config.pbtxt */
+    const vly_model_info *info; /* the model's */
+    vly_decoder decoder;        /* kind VLY_TASK_TENSOR when no task fits */
 } vly_servable;
 
-/* What open needs to know; strings and config are copied or outlive the call as stated. */
+/* What open needs to know; strings are copied. */
 typedef struct vly_servable_spec {
-    const char *path; /* .onnx file */
-    const char *name; /* NULL: the file's base name without ".onnx" */
+    const char *path;    /* .onnx file */
+    const char *name;    /* NULL: the file's base name without ".onnx" */
     const char *version;       /* NULL: "1" */
-    const char *config_path;   /* config.pbtxt; NULL: none */
-    const char *task;          /* overrides what the model's metadata and shapes say; NULL: find out */
+    const char *task;    /* overrides what the model's metadata and shapes say; NULL: find out */
     vly_model_limits limits;
 } vly_servable_spec;
 

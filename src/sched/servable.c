@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+#include "sched/servable.h"
+
+#include "base/arena.h"
+#include "base/assert.h"
+#include "base/mem.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+/* The public part comes first, so that a pointer to it is a pointer to the whole. */
+typedef struct servable {
+    vly_servable pub;
+    _Atomic uint32_t n_refs;
+    vly_arena arena; /* strings, class names */
+} servable;
+
+/* "dir/yolov8n.onnx" -> "yolov8n" */
+static vly_str base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    vly_str name = vly_str_from(slash != NULL ? slash + 1 : path);
+
+    if (vly_str_ends(name, VLY_STR(".onnx")))
+        name.len -= strlen(".onnx");
+    return name;
+}
+
+static vly_status open_model(servable *s, const vly_servable_spec *spec, vly_err *err)
+{
+    vly_task_config task = {.task = vly_str_from(spec->task)};
+    vly_status st = vly_model_load(spec->path, &spec->limits, &s->pub.model, err);
+
+    if (st != VLY_OK)
+        return st;
+    s->pub.info = vly_model_describe(s->pub.model);
+    st = vly_decoder_init(&s->pub.decoder, s->pub.info, &task, &s->arena, err);
+    return st == VLY_OK ? st : vly_fail_in(err, st, "model '%s'", spec->path);
+}
+
+vly_status vly_servable_open(const vly_servable_spec *spec, vly_servable **ret, vly_err *err)
+{
+    servable *s = vly_calloc(VLY_MEM_SCHED, 1, sizeof(*s));
+    vly_str name = spec->name != NULL ? vly_str_from(spec->name) : base_name(spec->path);
+    vly_str version = vly_str_from(spec->version != NULL ? spec->version : "1");
+
+    if (s == NULL)
+        return vly_fail(err, VLY_ENOMEM, "out of memory for model '%s'", spec->path);
+    atomic_init(&s->n_refs, 1);
+    vly_arena_init(&s->arena, VLY_MEM_SCHED, 1 << 14, (size_t)64 << 20);
+    s->pub.name = vly_arena_strdup(&s->arena, name);
+    s->pub.version = vly_arena_strdup(&s->arena, version);
+    s->pub.path = vly_arena_strdup(&s->arena, vly_str_from(spec->path));
+    vly_status st = VLY_OK;
+    if (s->pub.name == NULL || s->pub.version == NULL || s->pub.path == NULL)
+        st = vly_fail(err, VLY_ENOMEM, "out of memory for model '%s'", spec->path);
+    if (st == VLY_OK)
+        st = open_model(s, spec, err);
+    if (st != VLY_OK) {
+        vly_servable_unref(&s->pub);
+        return st;
+    }
+    *ret = &s->pub;
+    return VLY_OK;
+}
+
+vly_servable *vly_servable_ref(vly_servable *pub)
+{
+    servable *s = (servable *)pub;
+    atomic_fetch_add_explicit(&s->n_refs, 1, memory_order_relaxed); /* the caller holds one */
+    return pub;
+}
+
+void vly_servable_unref(vly_servable *pub)
+{
+    servable *s = (servable *)pub;
+
+    /* acq_rel: the last owner must see what the others did before the memory goes */
+    if (s == NULL || atomic_fetch_sub_explicit(&s->n_refs, 1, memory_order_acq_rel) != 1)
+        return;
+    vly_model_unref(s->pub.model);
+    vly_arena_release(&s->arena);
+    vly_free(s);
+}
