@@ -63,11 +63,9 @@ static void print_overview(FILE *out)
 
 /* ---- parsing ------------------------------------------------------------------------------ */
 
-static int usage_error(const vly_command *c, const char *fmt, const char *what)
+static int usage_error(const vly_command *c, const char *what, const char *word)
 {
-    fprintf(stderr, "volley %s: ", c->name);
-    fprintf(stderr, fmt, what); /* fmt is one of the literals below */
-    fprintf(stderr, "; see `volley %s --help`\n", c->name);
+    fprintf(stderr, "volley %s: %s '%s'; see `volley %s --help`\n", c->name, what, word, c->name);
     return VLY_EXIT_USAGE;
 }
 
@@ -126,10 +124,10 @@ static int parse_option(const vly_command *c, int argc, char **argv, int *at, vo
     const char *value = NULL;
 
     if (o == NULL)
-        return usage_error(c, "unknown option '%s'", word);
+        return usage_error(c, "unknown option", word);
     if (o->kind == VLY_OPT_FLAG) {
         if (equals != NULL || (!is_long && word[2] != '\0'))
-            return usage_error(c, "option '%s' takes no value", word);
+            return usage_error(c, "no value belongs to the option", word);
     } else if (equals != NULL) {
         value = equals + 1;
     } else if (!is_long && word[2] != '\0') {
@@ -137,7 +135,7 @@ static int parse_option(const vly_command *c, int argc, char **argv, int *at, vo
     } else if (*at + 1 < argc) {
         value = argv[++*at];
     } else {
-        return usage_error(c, "option '%s' needs a value", word);
+        return usage_error(c, "a value is missing after the option", word);
     }
     return store(o, value, opts) ? 0 : bad_value(c, o, value);
 }
@@ -187,9 +185,9 @@ static int run_command(const vly_command *c, int argc, char **argv)
     if (status != 0)
         return status;
     if (n_args < c->n_args_min)
-        return usage_error(c, "expected the argument %s", c->args);
+        return usage_error(c, "expected the argument", c->args);
     if (n_args > c->n_args_max)
-        return usage_error(c, "unexpected argument '%s'", argv[c->n_args_max]);
+        return usage_error(c, "unexpected argument", argv[c->n_args_max]);
     return c->run(opts, n_args, argv);
 }
 

@@ -96,8 +96,8 @@ static bool read_box(yyjson_val *bbox, float box[4])
         return false;
     for (size_t k = 0; k < 4; k++) {
         yyjson_val *x = yyjson_arr_get(bbox, k);
-        v[k] = yyjson_is_num(x) ? yyjson_get_num(x) : NAN;
-        if (!isfinite(v[k]))
+        v[k] = yyjson_get_num(x);
+        if (!yyjson_is_num(x) || !isfinite(v[k]))
             return false;
     }
     box[0] = (float)v[0];
@@ -135,7 +135,7 @@ static vly_status read_annotation(const coco *c, yyjson_val *item, size_t i, siz
 /* Two passes: count the annotations of each image, then fill its list. */
 static vly_status read_annotations(coco *c, vly_arena *arena, vly_err *err)
 {
-    size_t i, n, image;
+    size_t i, n, image = 0;
     yyjson_val *item;
     vly_truth truth;
 
