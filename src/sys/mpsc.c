@@ -5,9 +5,11 @@
 
 #include <stddef.h>
 
-void vly_mpsc_init(vly_mpsc *q)
+void vly_mpsc_init(vly_mpsc *q, void (*wake)(void *ctx), void *ctx)
 {
     pthread_mutex_init(&q->lock, NULL);
+    q->wake = wake;
+    q->ctx = ctx;
     q->head = NULL;
     q->tail = &q->head;
 }
@@ -18,15 +20,15 @@ void vly_mpsc_release(vly_mpsc *q)
     pthread_mutex_destroy(&q->lock);
 }
 
-bool vly_mpsc_push(vly_mpsc *q, vly_mpsc_node *node)
+void vly_mpsc_push(vly_mpsc *q, vly_mpsc_node *node)
 {
     node->next = NULL;
     pthread_mutex_lock(&q->lock);
-    bool was_empty = q->head == NULL;
+    if (q->head == NULL)
+        q->wake(q->ctx);
     *q->tail = node;
     q->tail = &node->next;
     pthread_mutex_unlock(&q->lock);
-    return was_empty;
 }
 
 vly_mpsc_node *vly_mpsc_take_all(vly_mpsc *q)

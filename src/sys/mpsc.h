@@ -11,7 +11,6 @@
 #define VLY_SYS_MPSC_H
 
 #include <pthread.h>
-#include <stdbool.h>
 
 typedef struct vly_mpsc_node {
     struct vly_mpsc_node *next;
@@ -21,12 +20,16 @@ typedef struct vly_mpsc {
     pthread_mutex_t lock;
     vly_mpsc_node *head;  /* guarded by lock */
     vly_mpsc_node **tail; /* guarded by lock: the link that the next push fills */
+    void (*wake)(void *ctx);
+    void *ctx;
 } vly_mpsc;
 
-void vly_mpsc_init(vly_mpsc *q);
+/* wake is called by the push that finds the queue empty, under the lock: so when take_all has returned
+ * the last node, no producer still touches the queue or ctx, and the consumer may end both. It must
+ * not block or touch the queue. */
+void vly_mpsc_init(vly_mpsc *q, void (*wake)(void *ctx), void *ctx);
 void vly_mpsc_release(vly_mpsc *q); /* the queue must be empty */
-/* Thread: any. True: the queue was empty, so the consumer has to be woken. */
-bool vly_mpsc_push(vly_mpsc *q, vly_mpsc_node *node);
+void vly_mpsc_push(vly_mpsc *q, vly_mpsc_node *node); /* thread: any */
 /* Thread: the consumer. All nodes in the order pushed, linked by next, or NULL. */
 vly_mpsc_node *vly_mpsc_take_all(vly_mpsc *q);
 

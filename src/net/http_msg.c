@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+#include "net/http_msg.h"
+
+#define ARENA_BLOCK_BYTES 4096
+#define BODY_KEEP_BYTES (64 * 1024) /* a larger body buffer is not kept for the next request */
+
+vly_status vly_http_msg_init(vly_http_msg *m, const vly_http_limits *limits, vly_err *err)
+{
+    *m = (vly_http_msg){.limits = limits};
+    vly_arena_init(&m->arena, VLY_MEM_NET, ARENA_BLOCK_BYTES, limits->max_scratch_bytes);
+    vly_buf_init(&m->body, VLY_MEM_NET, limits->max_body_bytes);
+    vly_buf_init(&m->head, VLY_MEM_NET, limits->max_header_bytes);
+    m->headers = vly_calloc(VLY_MEM_NET, limits->max_headers, sizeof(*m->headers));
+    if (m->headers == NULL || !vly_buf_reserve(&m->head, limits->max_header_bytes)) {
+        vly_http_msg_release(m);
+        return vly_fail(err, VLY_ENOMEM, "request: no memory for its headers");
+    }
+    return VLY_OK;
+}
+
+static void return_budget(vly_http_msg *m)
+{
+    if (m->budget_taken == 0)
+        return;
+    atomic_fetch_sub(&m->limits->body_budget->used_bytes, m->budget_taken);
+    m->budget_taken = 0;
+}
+
+void vly_http_msg_release(vly_http_msg *m)
+{
+    return_budget(m);
+    vly_buf_release(&m->body);
+    vly_buf_release(&m->head);
+    vly_free(m->headers);
+    m->headers = NULL;
+    vly_arena_release(&m->arena);
+}
+
+void vly_http_msg_clear(vly_http_msg *m)
+{
+    return_budget(m);
+    if (m->body.cap > BODY_KEEP_BYTES)
+        vly_buf_release(&m->body);
+    vly_buf_clear(&m->body);
+    vly_buf_clear(&m->head);
+    vly_arena_reset(&m->arena);
+    m->n_headers = 0;
+    m->method = VLY_HTTP_OTHER;
+    m->method_name = m->target = m->path = m->query = (vly_str){0};
+    m->minor_version = 0;
+    m->keep_alive = false;
+}
+
+vly_str vly_http_msg_header(const vly_http_msg *m, const char *name)
+{
+    vly_str want = vly_str_from(name);
+
+    for (size_t i = 0; i < m->n_headers; i++)
+        if (vly_str_eq_nocase(m->headers[i].name, want))
+            return m->headers[i].value;
+    return (vly_str){0};
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+vly_status vly_http_unescape(vly_arena *arena, vly_str s, bool plus_is_blank, vly_str *ret)
+{
+    size_t len = 0;
+    char *out = vly_arena_alloc(arena, s.len + 1);
+
+    if (out == NULL)
+        return VLY_ELIMIT;
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.ptr[i];
+        if (c == '%') {
+            int high = s.len - i > 2 ? hex_digit(s.ptr[i + 1]) : -1;
+            int low = high >= 0 ? hex_digit(s.ptr[i + 2]) : -1;
+            if (low < 0 || (high == 0 && low == 0))
+                return VLY_EFORMAT;
+            c = (char)(high * 16 + low);
+            i += 2;
+        } else if (c == '+' && plus_is_blank) {
+            c = ' ';
+        }
+        out[len++] = c;
+    }
+    out[len] = '\0';
+    *ret = (vly_str){out, len};
+    return VLY_OK;
+}
+
+vly_status vly_http_msg_query(vly_http_msg *m, const char *name, vly_str *ret)
+{
+    vly_str rest = m->query;
+
+    while (rest.ptr != NULL) {
+        vly_str key;
+        vly_str value = vly_str_split(&rest, '&');
+        vly_str escaped_key = vly_str_split(&value, '=');
+        vly_status st = vly_http_unescape(&m->arena, escaped_key, true, &key);
+        if (st != VLY_OK)
+            return st;
+        if (vly_str_is(key, name))
+            return vly_http_unescape(&m->arena, value, true, ret);
+    }
+    return VLY_ENOTFOUND;
+}
