@@ -20,7 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define VLY_INFER_JSON_RANK_MAX 8
+#define VLY_INFER_JSON_RANK_MAX    8
 #define VLY_INFER_JSON_TENSORS_MAX 1024 /* inputs, and outputs, of one request */
 
 typedef struct vly_infer_json_limits {
@@ -34,8 +34,8 @@ typedef struct vly_infer_json_input {
     vly_str name;
     vly_str datatype; /* as sent: "FP32" */
     size_t rank;
-    int64_t shape[VLY_INFER_JSON_RANK_MAX];   /* each >= 0 */
-    const struct yyjson_val *data;            /* NULL: the data come as binary */
+    int64_t shape[VLY_INFER_JSON_RANK_MAX]; /* each >= 0 */
+    struct yyjson_val *data;                /* NULL: the data come as binary */
     size_t binary_bytes;
 } vly_infer_json_input;
 
@@ -75,6 +75,7 @@ typedef enum vly_infer_json_class {
 /* Reads the data of an input, nested or flat, into dst: n elements of elem_bytes each. EINVAL: there
  * are not n, or one is not of this class or out of range (the message says which). */
 vly_status vly_infer_json_read(const vly_infer_json_input *input, vly_infer_json_class class,
-                               size_t elem_bytes, size_t n, void *dst, vly_err *err) VLY_MUST_CHECK;
+                               size_t elem_bytes, size_t n, void *dst,
+                               vly_err *err) VLY_MUST_CHECK;
 
 #endif

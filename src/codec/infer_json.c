@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: MIT */
+#include "codec/infer_json.h"
+
+#include "base/assert.h"
+#include "base/mem.h"
+
+#include <math.h>
+#include <string.h>
+#include <yyjson.h>
+
+/* Arrays inside the data of one tensor; one for each dimension is what makes sense. */
+#define NESTING_MAX 16
+
+/* Heap memory of one document, up to a bound. What a document frees while it is read does not count
+ * back: the bound holds on all that was asked for. */
+typedef struct budget {
+    size_t left;
+    bool is_spent;
+} budget;
+
+static bool take(budget *b, size_t size)
+{
+    if (size > b->left) {
+        b->is_spent = true;
+        return false;
+    }
+    b->left -= size;
+    return true;
+}
+
+static void *budget_malloc(void *ctx, size_t size)
+{
+    return take(ctx, size) ? vly_alloc(VLY_MEM_CODEC, size) : NULL;
+}
+
+static void *budget_realloc(void *ctx, void *ptr, size_t old_size, size_t size)
+{
+    return take(ctx, size > old_size ? size - old_size : 0) ? vly_realloc(VLY_MEM_CODEC, ptr, size)
+                                                            : NULL;
+}
+
+static void budget_free(void *ctx, void *ptr)
+{
+    (void)ctx;
+    vly_free(ptr);
+}
+
+/* Depth of brackets outside strings, which is never less than the depth of the document. */
+static vly_status check_depth(vly_str json, size_t max_depth, vly_err *err)
+{
+    size_t depth = 0;
+
+    for (size_t i = 0; i < json.len; i++) {
+        char c = json.ptr[i];
+        if (c == '"') {
+            for (i++; i < json.len && json.ptr[i] != '"'; i++)
+                i += json.ptr[i] == '\\';
+        } else if (c == '[' || c == '{') {
+            if (++depth > max_depth)
+                return vly_fail(err, VLY_ELIMIT,
+                                "failed to parse the request JSON buffer: nested deeper than %zu",
+                                max_depth);
+        } else if ((c == ']' || c == '}') && depth > 0) {
+            depth--;
+        }
+    }
+    return VLY_OK;
+}
+
+static vly_status read_document(vly_str json, const vly_infer_json_limits *limits,
+                                yyjson_doc **ret, vly_err *err)
+{
+    budget b = {.left = limits->max_memory_bytes};
+    yyjson_alc alc = {budget_malloc, budget_realloc, budget_free, &b};
+    yyjson_read_err why = {0};
+    vly_status st = check_depth(json, limits->max_depth, err);
+
+    if (st != VLY_OK)
+        return st;
+    /* The cast: without YYJSON_READ_INSITU the text is only read. */
+    char *text = (char *)(uintptr_t)(json.ptr != NULL ? json.ptr : "");
+    yyjson_doc *doc = yyjson_read_opts(text, json.len, YYJSON_READ_NOFLAG, &alc, &why);
+    if (doc == NULL && why.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION)
+        return b.is_spent ? vly_fail(err, VLY_ELIMIT,
+                                     "failed to parse the request JSON buffer: it needs more than "
+                                     "%zu bytes of memory; send tensors as binary data",
+                                     limits->max_memory_bytes)
+                          : vly_fail(err, VLY_ENOMEM, "out of memory for the request JSON");
+    if (doc == NULL)
+        return vly_fail(err, VLY_EINVAL, "failed to parse the request JSON buffer: %s. at %zu",
+                        why.msg, why.pos);
+    *ret = doc;
+    return VLY_OK;
+}
+
+static vly_status bad_member(const char *key, yyjson_val *v, const char *expected, vly_err *err)
+{
+    if (v == NULL)
+        return vly_fail(err, VLY_EINVAL,
+                        "Unable to parse '%s': attempt to access non-existing object member '%s'",
+                        key, key);
+    return vly_fail(err, VLY_EINVAL, "Unable to parse '%s': expected %s, got %s", key, expected,
+                    yyjson_get_type_desc(v));
+}
+
+static vly_status read_str(yyjson_val *obj, const char *key, vly_str *ret, vly_err *err)
+{
+    yyjson_val *v = yyjson_obj_get(obj, key);
+
+    if (!yyjson_is_str(v))
+        return bad_member(key, v, "a string", err);
+    *ret = (vly_str){yyjson_get_str(v), yyjson_get_len(v)};
+    return VLY_OK;
+}
+
+/* Members that may be absent: *ret keeps its value then. */
+static vly_status read_opt_bool(yyjson_val *obj, const char *key, bool *ret, vly_err *err)
+{
+    yyjson_val *v = yyjson_obj_get(obj, key);
+
+    if (v != NULL && !yyjson_is_bool(v))
+        return bad_member(key, v, "a boolean", err);
+    if (v != NULL)
+        *ret = yyjson_get_bool(v);
+    return VLY_OK;
+}
+
+static vly_status read_opt_uint(yyjson_val *obj, const char *key, uint64_t *ret, vly_err *err)
+{
+    yyjson_val *v = yyjson_obj_get(obj, key);
+
+    if (v != NULL && !yyjson_is_uint(v))
+        return bad_member(key, v, "an unsigned integer", err);
+    if (v != NULL)
+        *ret = yyjson_get_uint(v);
+    return VLY_OK;
+}
+
+/* The object of this name, NULL when there is none. */
+static vly_status read_opt_obj(yyjson_val *obj, const char *key, yyjson_val **ret, vly_err *err)
+{
+    yyjson_val *v = yyjson_obj_get(obj, key);
+
+    if (v != NULL && !yyjson_is_obj(v))
+        return bad_member(key, v, "an object", err);
+    *ret = v;
+    return VLY_OK;
+}
+
+static vly_status no_shared_memory(yyjson_val *params, vly_str name, vly_err *err)
+{
+    if (yyjson_obj_get(params, "shared_memory_region") == NULL)
+        return VLY_OK;
+    return vly_fail(err, VLY_EUNSUPPORTED,
+                    "'%.*s': shared memory is not offered; send the data with the request",
+                    VLY_STR_ARG(name));
+}
+
+static vly_status read_shape(yyjson_val *obj, vly_infer_json_input *in, vly_err *err)
+{
+    yyjson_val *shape = yyjson_obj_get(obj, "shape");
+    size_t i, n;
+    yyjson_val *dim;
+
+    if (!yyjson_is_arr(shape))
+        return bad_member("shape", shape, "an array", err);
+    if (yyjson_arr_size(shape) > VLY_INFER_JSON_RANK_MAX)
+        return vly_fail(err, VLY_EINVAL,
+                        "Unable to parse 'shape': input '%.*s': expected at most %d dimensions, "
+                        "got %zu",
+                        VLY_STR_ARG(in->name), VLY_INFER_JSON_RANK_MAX, yyjson_arr_size(shape));
+    yyjson_arr_foreach(shape, i, n, dim)
+    {
+        if (!yyjson_is_uint(dim) || yyjson_get_uint(dim) > INT64_MAX)
+            return vly_fail(err, VLY_EINVAL,
+                            "Unable to parse 'shape': input '%.*s': dimension %zu is not an "
+                            "unsigned integer",
+                            VLY_STR_ARG(in->name), i);
+        in->shape[i] = (int64_t)yyjson_get_uint(dim);
+    }
+    in->rank = yyjson_arr_size(shape);
+    return VLY_OK;
+}
+
+/* An input says in exactly one way where its data are. */
+static vly_status read_content(yyjson_val *obj, yyjson_val *params, vly_infer_json_input *in,
+                               vly_err *err)
+{
+    yyjson_val *data = yyjson_obj_get(obj, "data");
+    bool has_binary = yyjson_obj_get(params, "binary_data_size") != NULL;
+    uint64_t bytes = 0;
+    vly_status st;
+
+    if ((data != NULL) + has_binary != 1)
+        return vly_fail(err, VLY_EINVAL,
+                        "Input must set only one of the following fields: 'data', "
+                        "'binary_data_size' in 'parameters', 'shared_memory_region' in "
+                        "'parameters'. But %s",
+                        has_binary ? "set 'data' 'binary_data_size'" : "no field is set");
+    if (data != NULL && !yyjson_is_arr(data))
+        return bad_member("data", data, "an array", err);
+    st = read_opt_uint(params, "binary_data_size", &bytes, err);
+    in->data = data;
+    in->binary_bytes = (size_t)bytes;
+    return st;
+}
+
+static vly_status read_input(yyjson_val *obj, vly_infer_json_input *in, vly_err *err)
+{
+    yyjson_val *params = NULL;
+    vly_status st = read_str(obj, "name", &in->name, err);
+
+    if (st == VLY_OK)
+        st = read_opt_obj(obj, "parameters", &params, err);
+    if (st == VLY_OK)
+        st = no_shared_memory(params, in->name, err);
+    if (st == VLY_OK)
+        st = read_content(obj, params, in, err);
+    if (st == VLY_OK)
+        st = read_str(obj, "datatype", &in->datatype, err);
+    if (st == VLY_OK)
+        st = read_shape(obj, in, err);
+    return st;
+}
+
+static vly_status read_output(yyjson_val *obj, vly_infer_json_output *out, vly_err *err)
+{
+    yyjson_val *params = NULL;
+    vly_status st = read_str(obj, "name", &out->name, err);
+
+    if (st == VLY_OK)
+        st = read_opt_obj(obj, "parameters", &params, err);
+    if (st == VLY_OK)
+        st = no_shared_memory(params, out->name, err);
+    if (st == VLY_OK)
+        st = read_opt_bool(params, "binary_data", &out->is_binary, err);
+    if (st == VLY_OK)
+        st = read_opt_uint(params, "classification", &out->n_classes, err);
+    return st;
+}
+
+/* The array of this name with room for its elements; no array is an empty one if it may be absent. */
+static vly_status open_array(yyjson_val *root, const char *key, bool is_optional, size_t elem_bytes,
+                             vly_arena *arena, yyjson_val **ret_array, void **ret_elems,
+                             vly_err *err)
+{
+    yyjson_val *array = yyjson_obj_get(root, key);
+    size_t n = yyjson_arr_size(array);
+
+    if (!yyjson_is_arr(array) && !(array == NULL && is_optional))
+        return bad_member(key, array, "an array", err);
+    if (n > VLY_INFER_JSON_TENSORS_MAX)
+        return vly_fail(err, VLY_ELIMIT, "Unable to parse '%s': expected at most %d, got %zu", key,
+                        VLY_INFER_JSON_TENSORS_MAX, n);
+    void *elems = vly_arena_calloc(arena, n, elem_bytes);
+    if (elems == NULL)
+        return vly_fail(err, VLY_ENOMEM, "out of memory for the request's '%s'", key);
+    *ret_array = array;
+    *ret_elems = elems;
+    return VLY_OK;
+}
+
+static vly_status read_inputs(yyjson_val *root, vly_arena *arena, vly_infer_json *r, vly_err *err)
+{
+    yyjson_val *array, *obj;
+    void *elems;
+    size_t i, n;
+    vly_status st =
+        open_array(root, "inputs", false, sizeof(*r->inputs), arena, &array, &elems, err);
+
+    if (st != VLY_OK)
+        return st;
+    r->inputs = elems;
+    yyjson_arr_foreach(array, i, n, obj)
+    {
+        st = read_input(obj, &r->inputs[i], err);
+        if (st != VLY_OK)
+            return st;
+    }
+    r->n_inputs = yyjson_arr_size(array);
+    return VLY_OK;
+}
+
+static vly_status read_outputs(yyjson_val *root, vly_arena *arena, vly_infer_json *r, vly_err *err)
+{
+    yyjson_val *array, *obj;
+    void *elems;
+    size_t i, n;
+    vly_status st =
+        open_array(root, "outputs", true, sizeof(*r->outputs), arena, &array, &elems, err);
+
+    if (st != VLY_OK)
+        return st;
+    r->outputs = elems;
+    yyjson_arr_foreach(array, i, n, obj)
+    {
+        st = read_output(obj, &r->outputs[i], err);
+        if (st != VLY_OK)
+            return st;
+    }
+    r->n_outputs = yyjson_arr_size(array);
+    return VLY_OK;
+}
+
+static vly_status read_params(yyjson_val *root, vly_infer_json *r, vly_err *err)
+{
+    yyjson_val *params = NULL;
+    yyjson_val *key, *value;
+    size_t i, n;
+    vly_status st = read_opt_obj(root, "parameters", &params, err);
+
+    if (st == VLY_OK)
+        st = read_opt_bool(params, "binary_data_output", &r->is_binary_output, err);
+    if (st == VLY_OK)
+        st = read_opt_uint(params, "timeout", &r->timeout_us, err);
+    if (st != VLY_OK)
+        return st;
+    yyjson_obj_foreach(params, i, n, key, value)
+    {
+        if (strncmp(yyjson_get_str(key), "triton_", 7) == 0)
+            return vly_fail(err, VLY_EINVAL,
+                            "parameter keys starting with 'triton_' are reserved for Triton usage "
+                            "and should not be specified.");
+    }
+    return VLY_OK;
+}
+
+static vly_status read_request(yyjson_val *root, vly_arena *arena, vly_infer_json *r, vly_err *err)
+{
+    vly_status st = VLY_OK;
+
+    if (!yyjson_is_obj(root))
+        return vly_fail(err, VLY_EINVAL,
+                        "failed to parse the request JSON buffer: expected an object, got %s",
+                        yyjson_get_type_desc(root));
+    if (yyjson_obj_get(root, "id") != NULL)
+        st = read_str(root, "id", &r->id, err);
+    if (st == VLY_OK)
+        st = read_params(root, r, err);
+    if (st == VLY_OK)
+        st = read_inputs(root, arena, r, err);
+    if (st == VLY_OK)
+        st = read_outputs(root, arena, r, err);
+    return st;
+}
+
+vly_status vly_infer_json_parse(vly_str json, const vly_infer_json_limits *limits, vly_arena *arena,
+                                vly_infer_json *ret, vly_err *err)
+{
+    vly_infer_json r = {.doc = NULL};
+    vly_status st = read_document(json, limits, &r.doc, err);
+
+    if (st == VLY_OK)
+        st = read_request(yyjson_doc_get_root(r.doc), arena, &r, err);
+    if (st != VLY_OK) {
+        vly_infer_json_release(&r);
+        return st;
+    }
+    *ret = r;
+    return VLY_OK;
+}
+
+void vly_infer_json_release(vly_infer_json *r)
+{
+    /* The allocator's context died with the parse, but free does not look at it. */
+    yyjson_doc_free(r->doc);
+    r->doc = NULL;
+}
+
+static bool put_int(yyjson_val *v, size_t bytes, void *dst)
+{
+    unsigned shift = 64 - 8 * (unsigned)bytes;
+    int64_t x = yyjson_get_sint(v);
+
+    if (!yyjson_is_int(v) || (yyjson_is_uint(v) && yyjson_get_uint(v) > INT64_MAX) ||
+        x > (INT64_MAX >> shift) || x < (INT64_MIN >> shift))
+        return false;
+    memcpy(dst, &x, bytes); /* little-endian hosts only: see meson.build */
+    return true;
+}
+
+static bool put_uint(yyjson_val *v, size_t bytes, void *dst)
+{
+    uint64_t x = yyjson_get_uint(v);
+
+    if (!yyjson_is_uint(v) || x > (UINT64_MAX >> (64 - 8 * bytes)))
+        return false;
+    memcpy(dst, &x, bytes);
+    return true;
+}
+
+/* A number too large for a float32 becomes infinite, as a cast does. */
+static bool put_float(yyjson_val *v, size_t bytes, void *dst)
+{
+    double x = yyjson_get_num(v);
+    float f = (float)x;
+
+    if (!yyjson_is_num(v))
+        return false;
+    memcpy(dst, bytes == sizeof(f) ? (const void *)&f : (const void *)&x, bytes);
+    return true;
+}
+
+static bool put(yyjson_val *v, vly_infer_json_class class, size_t bytes, void *dst)
+{
+    switch (class) {
+    case VLY_INFER_JSON_BOOL:
+        *(unsigned char *)dst = yyjson_get_bool(v);
+        return yyjson_is_bool(v);
+    case VLY_INFER_JSON_INT:
+        return put_int(v, bytes, dst);
+    case VLY_INFER_JSON_UINT:
+        return put_uint(v, bytes, dst);
+    case VLY_INFER_JSON_FLOAT:
+        return put_float(v, bytes, dst);
+    case VLY_INFER_JSON_TEXT:
+        *(vly_str *)dst = (vly_str){yyjson_get_str(v), yyjson_get_len(v)};
+        return yyjson_is_str(v);
+    }
+    return false;
+}
+
+static vly_status bad_count(vly_err *err)
+{
+    return vly_fail(err, VLY_EINVAL,
+                    "Unable to parse 'data': Shape does not match true shape of 'data' field");
+}
+
+static vly_status bad_element(const vly_infer_json_input *in, size_t i, yyjson_val *v, vly_err *err)
+{
+    return vly_fail(err, VLY_EINVAL,
+                    "Unable to parse 'data': input '%.*s': element %zu, %s, is not a value of %.*s",
+                    VLY_STR_ARG(in->name), i, yyjson_get_type_desc(v), VLY_STR_ARG(in->datatype));
+}
+
+vly_status vly_infer_json_read(const vly_infer_json_input *in, vly_infer_json_class class,
+                               size_t elem_bytes, size_t n, void *dst, vly_err *err)
+{
+    yyjson_arr_iter stack[NESTING_MAX];
+    size_t depth = 1;
+    size_t n_read = 0;
+
+    VLY_ASSERT(in->data != NULL);
+    yyjson_arr_iter_init(in->data, &stack[0]);
+    while (depth > 0) {
+        yyjson_val *v = yyjson_arr_iter_next(&stack[depth - 1]);
+        if (v == NULL) {
+            depth--;
+        } else if (yyjson_is_arr(v)) {
+            if (depth == NESTING_MAX)
+                return vly_fail(err, VLY_EINVAL,
+                                "Unable to parse 'data': input '%.*s': nested deeper than %d",
+                                VLY_STR_ARG(in->name), NESTING_MAX);
+            yyjson_arr_iter_init(v, &stack[depth++]);
+        } else if (n_read == n) {
+            return bad_count(err);
+        } else if (!put(v, class, elem_bytes, (char *)dst + n_read * elem_bytes)) {
+            return bad_element(in, n_read, v, err);
+        } else {
+            n_read++;
+        }
+    }
+    return n_read == n ? VLY_OK : bad_count(err);
+}
