@@ -14,6 +14,7 @@
 #include "base/status.h"
 #include "base/str.h"
 #include "codec/picture.h"
+#include "prep/image/font.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -26,14 +27,12 @@ typedef struct vly_point {
     float x, y;
 } vly_point;
 
-#define VLY_FONT_WIDTH  8 /* of a cell, at scale 1 */
-#define VLY_FONT_HEIGHT 12
-
 /* A colour per class, far apart for neighbours; any index. */
 vly_color vly_canvas_palette(unsigned idx);
 /* Black or white, whichever is easier to read on background. */
 vly_color vly_canvas_ink(vly_color background);
-/* Line thickness and font scale that suit a picture of this size: 2 and 1 at 640, 4 and 2 at 1920.
+/* Line thickness and font scale that suit a picture of this size: 2 and 1 at 640 x 640, 5
+ * and 3 at 1920 x 1080.
  */
 int vly_canvas_thickness(const vly_picture *p);
 int vly_canvas_font_scale(const vly_picture *p);
