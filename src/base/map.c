@@ -19,7 +19,7 @@ static void make_seed(void)
         hash_seed = (uintptr_t)&hash_seed;
 }
 
-/* Multiply-and-fold over 8-byte words with a secret start: cheap, and not guessable from outside. */
+/* Multiply-and-fold over 8-byte words with a secret start: cheap, not guessable from outside. */
 static uint64_t hash_key(vly_str key)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;

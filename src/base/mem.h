@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The only door to the heap. Each allocation names its kind, so that metrics can tell who grows, and
- * tests can count allocations (steady state must show none) or make the n-th one fail.
+ * The only door to the heap. Each allocation names its kind, so that metrics can tell who grows,
+ * and tests can count allocations (steady state must show none) or make the n-th one fail.
  *
  * Thread: any. Errors: NULL when memory is out, when the size overflows, or by vly_mem_fail_after.
  */

@@ -39,7 +39,7 @@ bool vly_str_ends(vly_str s, vly_str suffix);
 vly_str vly_str_trim(vly_str s); /* without leading and trailing blanks, tabs, CR and LF */
 
 /* Cuts s at the first sep: returns what stands before it and moves *s behind it. Without a sep
- * returns all of it and leaves *s empty with ptr NULL, so `while (s.ptr != NULL)` visits each part. */
+ * returns all of it and leaves *s empty with ptr NULL, so `while (s.ptr != NULL)` visits all. */
 vly_str vly_str_split(vly_str *s, char sep);
 
 /* Decimal integer and float over the whole view; false on anything else, overflow included. */

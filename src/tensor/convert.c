@@ -39,7 +39,7 @@ static bool is_native(vly_dtype t)
 
 /* Truncates; the bounds compare right even where they are rounded up to a power of two. */
 #define SATURATED(v, T, lo, hi)                                                                    \
-    ((v) >= (hi) ? (T)(hi) : (v) > (lo) ? (T)(v) : (v) == (v) ? (T)(lo) : 0)
+    ((v) >= (__typeof__(v))(hi) ? (T)(hi) : (v) > (lo) ? (T)(v) : (v) == (v) ? (T)(lo) : 0)
 
 #define LOOP_FROM(dtype, T, CONVERT)                                                               \
     case VLY_DTYPE_##dtype: {                                                                      \

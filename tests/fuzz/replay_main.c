@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Stands in for libFuzzer: feeds each file of the corpus directories to the fuzz target, whole and cut
- * short at up to 64 places, in blocks of exactly that size so that AddressSanitizer sees each byte
- * read past the end. One TAP line per file.
+ * Stands in for libFuzzer: feeds each file of the corpus directories to the fuzz target, whole and
+ * cut short at up to 64 places, in blocks of exactly that size so that AddressSanitizer sees each
+ * byte read past the end. One TAP line per file.
  */
 #include <dirent.h>
 #include <stdio.h>

@@ -33,8 +33,9 @@ const char *unit_shared(const char *rel)
     return path;
 }
 
-/* cmocka 1.1 prints a skipped test as "not ok N # SKIP", which a TAP reader takes for a failure: this
- * stands behind stdout and takes the "not" away. One call is one line, as the stream is line-buffered. */
+/* cmocka 1.1 prints a skipped test as "not ok N # SKIP", which a TAP reader takes for a failure:
+ * this stands behind stdout and takes the "not" away. One call is one line, as the stream is
+ * line-buffered. */
 static ssize_t tap_write(void *cookie, const char *line, size_t len)
 {
     (void)cookie;

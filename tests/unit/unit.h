@@ -4,8 +4,8 @@
  *
  * A test file holds static test functions and ends with
  *     UNIT_TESTS(cmocka_unit_test(one_thing), cmocka_unit_test(another))
- * which registers them before main() starts; unit.c holds main() and runs all tests of the room as one
- * group. Adding a test file is one word in meson.build.
+ * which registers them before main() starts; unit.c holds main() and runs all tests of the room as
+ * one group. Adding a test file is one word in meson.build.
  */
 #ifndef VLY_TESTS_UNIT_H
 #define VLY_TESTS_UNIT_H
@@ -27,8 +27,9 @@
 /* Registers n tests; borrows them for good. */
 void unit_add(const struct CMUnitTest *tests, size_t n);
 
-/* Path of an input that is too large for the tree: $VOLLEY_SHARED/rel, by default ../shared/rel beside
- * the source tree. Skips the running test, saying why, when there is none. Valid until the next call. */
+/* Path of an input that is too large for the tree: $VOLLEY_SHARED/rel, by default ../shared/rel
+ * beside the source tree. Skips the running test, saying why, when there is none. Valid until the
+ * next call. */
 const char *unit_shared(const char *rel);
 
 #endif

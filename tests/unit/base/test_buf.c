@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "unit.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static void appends(void **state)
@@ -109,8 +110,8 @@ static void json_keeps_utf8_and_replaces_the_rest(void **state)
         "\xee\x80\x80", "\xf0\x90\x80\x80", "\xf3\xbf\xbf\xbf", "\xf4\x8f\xbf\xbf",
     };
     for (size_t i = 0; i < VLY_COUNT(good); i++) {
-        char want[8] = "\"";
-        strcat(strcat(want, good[i]), "\"");
+        char want[8];
+        snprintf(want, sizeof(want), "\"%s\"", good[i]);
         check_json(good[i], strlen(good[i]), want);
         check_json(good[i], 1, "\"" BAD "\""); /* cut short */
     }
