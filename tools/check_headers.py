@@ -21,8 +21,8 @@ DIALECTS = {
 
 def compile_alone(cc, header, dialect):
     warn = [w for w in WARN if dialect != "c++11" or w != "-Wstrict-prototypes"]
-    # Twice: a guard that does not work, or a definition, shows.
-    text = f'#include "{header}"\n#include "{header}"\n'
+    # Twice: a guard that does not work, or a definition, shows. The typedef: C forbids empty files.
+    text = f'#include "{header}"\n#include "{header}"\ntypedef int not_empty;\n'
     run = subprocess.run([*cc, *warn, *DIALECTS[dialect], "-"], input=text, text=True,
                          stderr=subprocess.PIPE, check=False)
     return header, dialect, run.returncode, run.stderr
