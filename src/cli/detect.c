@@ -124,10 +124,9 @@ static vly_status write_drawing(const char *draw, const char *source, vly_pictur
                  (int)(dot != NULL && dot > base ? dot - base : (long)strlen(base)), base);
     else
         snprintf(path, sizeof(path), "%s", draw);
-    vly_status st = vly_draw_observations(picture, o, labels, err);
-    if (st == VLY_OK)
-        st = is_png(path) ? vly_picture_encode_png(picture, &out, err)
-                          : vly_picture_encode_jpeg(picture, 92, &out, err);
+    vly_draw_observations(picture, o, labels);
+    vly_status st = is_png(path) ? vly_picture_encode_png(picture, &out, err)
+                                 : vly_picture_encode_jpeg(picture, 92, &out, err);
     if (st == VLY_OK)
         st = vly_file_write(path, out.ptr, out.len, err);
     vly_buf_release(&out);

@@ -7,13 +7,12 @@
 #ifndef VLY_TASKS_DRAW_H
 #define VLY_TASKS_DRAW_H
 
-#include "base/status.h"
 #include "codec/picture.h"
 #include "tasks/labels.h"
 #include "tasks/observation.h"
 
-/* picture: RGB8, upright, of the size the observations speak of. ENOMEM. */
-vly_status vly_draw_observations(vly_picture *picture, const vly_observations *o,
-                                 const vly_labels *labels, vly_err *err) VLY_MUST_CHECK;
+/* picture: RGB8, upright, of the size the observations speak of (asserted). */
+void vly_draw_observations(vly_picture *picture, const vly_observations *o,
+                           const vly_labels *labels);
 
 #endif

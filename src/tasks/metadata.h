@@ -29,7 +29,8 @@
 vly_status vly_metadata_names(vly_str text, vly_arena *arena, const vly_str **ret_names,
                               size_t *ret_count, vly_err *err) VLY_MUST_CHECK;
 
-/* Integers in [..] or (..), or one bare integer. At most max; EFORMAT on anything else. */
+/* Integers in [..] or (..), or one bare integer. EFORMAT: anything else, or more than max of them;
+ * ret_values is then unspecified. */
 vly_status vly_metadata_ints(vly_str text, int64_t *ret_values, size_t max, size_t *ret_count,
                              vly_err *err) VLY_MUST_CHECK;
 

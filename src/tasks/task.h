@@ -62,7 +62,6 @@ typedef struct vly_task_params {
     int64_t n_keypoint_values; /* 2: x, y; 3: x, y, confidence */
     int64_t n_mask_values;     /* coefficients of a mask */
     bool is_channel_first;     /* [N, values, rows] instead of [N, rows, values] */
-    bool is_normalised;        /* classification: the model ends in a softmax */
     /* Place, in the model's outputs, of each tensor the task wants, in the task's own order. */
     uint8_t output_idx[VLY_TASK_OUTPUTS_MAX];
 } vly_task_params;
