@@ -123,8 +123,8 @@ VOLLEY_API const char *volley_model_class_name(const volley_model *model, int32_
 typedef struct volley_session volley_session;
 
 typedef struct volley_session_options {
-    size_t size;             /* of this struct */
-    unsigned n_threads;      /* cores one run may use; 0: all that the process may use */
+    size_t size;              /* of this struct */
+    unsigned n_threads;       /* cores one run may use; 0: all that the process may use */
     size_t max_picture_bytes; /* encoded; 0: 64 MiB */
     uint64_t max_pixels;      /* 0: 64 Mi */
 } volley_session_options;
@@ -147,8 +147,8 @@ typedef struct volley_tensor {
     size_t bytes; /* of the elements; checked against dtype and dim */
 } volley_tensor;
 
-/* inputs: [n_inputs], in the model's order, read only. outputs: [n_outputs]; their data belong to the
- * session and stay valid until its next run or detect, or its end. */
+/* inputs: [n_inputs], in the model's order, read only. outputs: [n_outputs]; their data belong to
+ * the session and stay valid until its next run or detect, or its end. */
 VOLLEY_API int volley_session_run(volley_session *session, const volley_tensor *inputs,
                                   volley_tensor *outputs, volley_error *err);
 
@@ -174,7 +174,8 @@ typedef struct volley_keypoint {
 typedef struct volley_detection {
     int32_t class_id;
     float confidence; /* 0..1 */
-    float x1, y1, x2, y2; /* pixels of the upright picture; a classification has the whole picture */
+    float x1, y1, x2,
+        y2; /* pixels of the upright picture; a classification has the whole picture */
     const char *class_name; /* NULL: none */
     const volley_keypoint *keypoints;
     size_t n_keypoints;

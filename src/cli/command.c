@@ -53,8 +53,9 @@ static void print_help(const vly_command *c, FILE *out)
 
 static void print_overview(FILE *out)
 {
-    fprintf(out, "volley %s: serves ONNX models over images, video and motion sensors\n\n"
-                 "Usage: volley COMMAND [OPTION...] [ARGUMENT...]\n\nCommands:\n",
+    fprintf(out,
+            "volley %s: serves ONNX models over images, video and motion sensors\n\n"
+            "Usage: volley COMMAND [OPTION...] [ARGUMENT...]\n\nCommands:\n",
             VOLLEY_VERSION);
     for (size_t i = 0; i < VLY_COUNT(commands); i++)
         fprintf(out, "  %-16s %s\n", commands[i]->name, commands[i]->summary);

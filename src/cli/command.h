@@ -3,8 +3,8 @@
  * Commands and their options. A command is one row: what --help, the man page and the shell
  * completion show comes from the same tables that parse the arguments.
  *
- * To add a command: write src/cli/<name>.c with a `const vly_command vly_command_<name>` and name it
- * in command_list.h.
+ * To add a command: write src/cli/<name>.c with a `const vly_command vly_command_<name>` and name
+ * it in command_list.h.
  */
 #ifndef VLY_CLI_COMMAND_H
 #define VLY_CLI_COMMAND_H
@@ -57,13 +57,13 @@ typedef struct vly_opt {
     }
 
 typedef struct vly_command {
-    const char *name;    /* "detect", or two words: "model inspect" */
-    const char *args;    /* "IMAGE..." for the usage line; "" when it takes none */
-    const char *summary; /* one line, lower case, no full stop */
-    const char *details; /* a paragraph or more for --help and the man page */
+    const char *name;     /* "detect", or two words: "model inspect" */
+    const char *args;     /* "IMAGE..." for the usage line; "" when it takes none */
+    const char *summary;  /* one line, lower case, no full stop */
+    const char *details;  /* a paragraph or more for --help and the man page */
     const char *examples; /* lines, each a command that works */
     const vly_opt *opts;
-    size_t opts_bytes;  /* of the option struct, at most VLY_COMMAND_OPTS_MAX */
+    size_t opts_bytes;    /* of the option struct, at most VLY_COMMAND_OPTS_MAX */
     const void *defaults; /* initial option struct; NULL: zeroes */
     int n_args_min, n_args_max;
     /* Returns the exit status. opts: the filled option struct. */
@@ -71,9 +71,10 @@ typedef struct vly_command {
 } vly_command;
 
 #define VLY_COMMAND_OPTS_MAX 4096
-#define VLY_ARGS_ANY 1000000
+#define VLY_ARGS_ANY         1000000
 
-/* Runs the command that argv names; argv[0] is the program; reorders argv. Returns the exit status. */
+/* Runs the command that argv names; argv[0] is the program; reorders argv. Returns the exit status.
+ */
 int vly_command_main(int argc, char **argv);
 
 /* Visits every command in the order of command_list.h. */

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define OUTPUT_MAX ((size_t)1 << 30)
+#define OUTPUT_MAX  ((size_t)1 << 30)
 #define CLASSES_MAX 256
 
 typedef struct detect_opts {
@@ -159,8 +159,8 @@ static vly_status detect_one(vly_session *s, const detect_opts *opts, const char
 }
 
 /* Every picture is tried; one that fails is told and makes the command fail at the end. */
-static int detect_all(vly_session *s, const detect_opts *opts,
-                      const vly_detector_options *detector, int n_args, char *const *args)
+static int detect_all(vly_session *s, const detect_opts *opts, const vly_detector_options *detector,
+                      int n_args, char *const *args)
 {
     vly_buf json;
     vly_err err;
@@ -214,8 +214,8 @@ static int run(const void *opts_, int n_args, char *const *args)
                            &detector.n_classes, &err);
     if (detector.n_classes == 0)
         detector.classes = NULL;
-    status = st == VLY_OK ? detect_all(&session, opts, &detector, n_args, args)
-                          : vly_command_fail(&err);
+    status =
+        st == VLY_OK ? detect_all(&session, opts, &detector, n_args, args) : vly_command_fail(&err);
     vly_session_close(&session);
     return st == VLY_EUNSUPPORTED ? VLY_EXIT_UNSUPPORTED : status;
 }

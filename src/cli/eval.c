@@ -145,7 +145,8 @@ static int run(const void *opts_, int n_args, char *const *args)
 
     (void)n_args, (void)args;
     if (opts->model == NULL || opts->data == NULL) {
-        fprintf(stderr, "volley eval detect: options --model and --data are required; see --help\n");
+        fprintf(stderr,
+                "volley eval detect: options --model and --data are required; see --help\n");
         return VLY_EXIT_USAGE;
     }
     e = (evaluation){.opts = opts};
@@ -171,7 +172,8 @@ const vly_command vly_command_eval_detect = {
     .args = "",
     .summary = "measure a detector: COCO mAP over labelled pictures",
     .details =
-        "Runs the model over DIR/images and compares with DIR/instances.json (COCO annotations) or\n"
+        "Runs the model over DIR/images and compares with DIR/instances.json (COCO annotations) "
+        "or\n"
         "DIR/labels (YOLO: one .txt per picture, lines of `class cx cy w h`, relative to the\n"
         "picture). Prints COCO's mean average precision at IoU 0.50 and 0.50:0.95 (101 recall\n"
         "points), and the median time of each stage.\n",

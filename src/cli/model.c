@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* `volley model inspect`: what a model file holds and what running it takes. */
+#include "engine/model.h"
 #include "base/buf.h"
 #include "cli/command.h"
 #include "cli/model_io.h"
-#include "engine/model.h"
 #include "tasks/task.h"
 
 #include <inttypes.h>

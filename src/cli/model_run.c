@@ -92,7 +92,8 @@ static vly_status read_inputs(runner *r, const vly_opt_list *args, vly_err *err)
     return VLY_OK;
 }
 
-/* Shape, dtype and the range of values, so that a person sees at a glance whether it makes sense. */
+/* Shape, dtype and the range of values, so that a person sees at a glance whether it makes sense.
+ */
 static void print_tensor(const char *name, const vly_tensor *t)
 {
     char text[VLY_SHAPE_TEXT_MAX];
@@ -151,8 +152,9 @@ const vly_command vly_command_model_run = {
     .name = "model run",
     .args = "FILE",
     .summary = "run a model on tensors from files",
-    .details = "Runs an .onnx model once. Inputs are NumPy .npy files or ONNX tensors (.pb); prints\n"
-               "dtype, shape and range of each output, and writes them as .npy with --out.\n",
+    .details =
+        "Runs an .onnx model once. Inputs are NumPy .npy files or ONNX tensors (.pb); prints\n"
+        "dtype, shape and range of each output, and writes them as .npy with --out.\n",
     .examples = "  volley model run yolov8n.onnx --input x.npy --out .\n"
                 "  volley model run add.onnx -i a=a.npy -i b=b.npy\n",
     .opts = run_options,

@@ -23,7 +23,8 @@ static void draw_bar(const vly_progress *p, double done, double left_s)
     memset(bar, '#', filled);
     memset(bar + filled, '.', BAR_WIDTH - filled);
     bar[BAR_WIDTH] = '\0';
-    fprintf(stderr, "\r%s [%s] %zu/%zu  %.0f s left ", p->label, bar, p->n_done, p->n_total, left_s);
+    fprintf(stderr, "\r%s [%s] %zu/%zu  %.0f s left ", p->label, bar, p->n_done, p->n_total,
+            left_s);
     fflush(stderr);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Progress of long work on stderr: a bar with the rest of the time when stderr is a terminal, a line
- * every ten per cent when it is not. Owner: one thread.
+ * Progress of long work on stderr: a bar with the rest of the time when stderr is a terminal, a
+ * line every ten per cent when it is not. Owner: one thread.
  */
 #ifndef VLY_CLI_PROGRESS_H
 #define VLY_CLI_PROGRESS_H

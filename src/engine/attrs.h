@@ -8,8 +8,8 @@
  *     return vly_attrs_end(&a, err);
  *
  * Getters return the default when the attribute is absent. The first one of a wrong type, or out of
- * range, is remembered and makes vly_attrs_end fail, naming the attribute (the graph adds the node).
- * What a getter returns is borrowed from the model. Thread: any, the model is immutable.
+ * range, is remembered and makes vly_attrs_end fail, naming the attribute (the graph adds the
+ * node). What a getter returns is borrowed from the model. Thread: any, the model is immutable.
  */
 #ifndef VLY_ENGINE_ATTRS_H
 #define VLY_ENGINE_ATTRS_H
@@ -42,7 +42,8 @@ int vly_attrs_enum(vly_attrs *a, const char *name, const char *choices, int def)
 /* Lists: *ret_n = 0 and NULL when absent. */
 const int64_t *vly_attrs_ints(vly_attrs *a, const char *name, size_t *ret_n);
 const float *vly_attrs_floats(vly_attrs *a, const char *name, size_t *ret_n);
-/* Copies a list of exactly n integers into out; absent: fills with def. Another length is an error. */
+/* Copies a list of exactly n integers into out; absent: fills with def. Another length is an error.
+ */
 void vly_attrs_ints_n(vly_attrs *a, const char *name, int64_t *out, size_t n, int64_t def);
 const vly_onnx_tensor *vly_attrs_tensor(vly_attrs *a, const char *name); /* NULL: absent */
 

@@ -89,10 +89,9 @@ static vly_status describe(vly_model *m, size_t file_bytes, vly_err *err)
     vly_status st;
 
     info->name = vly_arena_strdup(&m->arena, onnx->graph->name);
-    info->producer =
-        vly_arena_printf(&m->arena, "%.*s%s%.*s", VLY_STR_ARG(onnx->producer_name),
-                         onnx->producer_version.len > 0 ? " " : "",
-                         VLY_STR_ARG(onnx->producer_version));
+    info->producer = vly_arena_printf(&m->arena, "%.*s%s%.*s", VLY_STR_ARG(onnx->producer_name),
+                                      onnx->producer_version.len > 0 ? " " : "",
+                                      VLY_STR_ARG(onnx->producer_version));
     if (props == NULL || info->name == NULL || info->producer == NULL)
         return vly_fail(err, VLY_ENOMEM, "out of memory for the model");
     for (size_t i = 0; i < onnx->n_props; i++)

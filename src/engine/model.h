@@ -36,10 +36,11 @@ typedef struct vly_model_limits {
 typedef struct vly_model_io {
     const char *name;
     vly_dtype dtype;
-    vly_shape shape;                     /* VLY_DIM_UNKNOWN where the caller chooses, or data decide */
-    const char *dim_names[VLY_RANK_MAX]; /* symbolic names such as "batch"; NULL where there is none */
-    bool has_shape;                      /* false: the file says nothing of the rank */
-    bool is_optional;                    /* an input with a default value in the file */
+    vly_shape shape; /* VLY_DIM_UNKNOWN where the caller chooses, or data decide */
+    const char
+        *dim_names[VLY_RANK_MAX]; /* symbolic names such as "batch"; NULL where there is none */
+    bool has_shape;               /* false: the file says nothing of the rank */
+    bool is_optional;             /* an input with a default value in the file */
 } vly_model_io;
 
 typedef struct vly_model_property {
@@ -77,8 +78,8 @@ vly_status vly_instance_new(vly_model *m, struct vly_worker_pool *pool, vly_inst
 void vly_instance_free(vly_instance *i); /* accepts NULL */
 
 /* Runs the model once.
- * inputs: [n_inputs] in the model's order; an optional input may be the empty tensor. Dtypes must be
- * equal to the model's, shapes must agree with it where it is known (EINVAL names the input).
+ * inputs: [n_inputs] in the model's order; an optional input may be the empty tensor. Dtypes must
+ * be equal to the model's, shapes must agree with it where it is known (EINVAL names the input).
  * outputs: [n_outputs], written only on success; each is a new reference for the caller to release.
  * The first run with new input shapes compiles a plan; later ones with the same shapes allocate
  * nothing, as long as the caller has released the previous outputs. */
@@ -94,8 +95,8 @@ typedef struct vly_plan_summary {
     uint64_t flops;        /* 2 * multiply-adds of convolutions, products and recurrences */
 } vly_plan_summary;
 
-vly_status vly_instance_plan(vly_instance *i, const vly_shape *input_shapes,
-                             vly_plan_summary *ret, vly_err *err) VLY_MUST_CHECK;
+vly_status vly_instance_plan(vly_instance *i, const vly_shape *input_shapes, vly_plan_summary *ret,
+                             vly_err *err) VLY_MUST_CHECK;
 /* The same plan, one line per step: op, node, output shapes and dtype, arena offset, FLOPs. */
 vly_status vly_instance_print_plan(vly_instance *i, const vly_shape *input_shapes, vly_buf *out,
                                    vly_err *err) VLY_MUST_CHECK;

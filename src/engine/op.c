@@ -113,8 +113,9 @@ vly_status vly_op_ints(const vly_op_ctx *ctx, int i, int64_t *out, int max, int 
                         vly_dtype_name(t->dtype));
     uint64_t n = vly_tensor_count(t);
     if (t->shape.rank > 1 || n > (uint64_t)max)
-        return vly_fail(err, VLY_EINVAL, "input %d: expected a list of at most %d integers, got %" PRIu64,
-                        i, max, n);
+        return vly_fail(err, VLY_EINVAL,
+                        "input %d: expected a list of at most %d integers, got %" PRIu64, i, max,
+                        n);
     for (uint64_t k = 0; k < n; k++)
         out[k] = vly_tensor_get_i64(t, k);
     *ret_n = (int)n;

@@ -33,9 +33,9 @@
 #include <stdint.h>
 
 #define VLY_OP_VARIADIC 0x7fff /* n_in_max or n_out_max: any number */
-#define VLY_T(name) (1u << VLY_DTYPE_##name)
-#define VLY_T_ANY 0u
-#define VLY_T_FLOAT (VLY_T(F32) | VLY_T(F64) | VLY_T(F16) | VLY_T(BF16))
+#define VLY_T(name)     (1u << VLY_DTYPE_##name)
+#define VLY_T_ANY       0u
+#define VLY_T_FLOAT     (VLY_T(F32) | VLY_T(F64) | VLY_T(F16) | VLY_T(BF16))
 #define VLY_T_INT                                                                                  \
     (VLY_T(U8) | VLY_T(I8) | VLY_T(U16) | VLY_T(I16) | VLY_T(U32) | VLY_T(I32) | VLY_T(U64) |      \
      VLY_T(I64))
@@ -58,9 +58,9 @@ typedef struct vly_op_ctx vly_op_ctx;
 struct vly_worker_pool;
 
 typedef struct vly_op {
-    const char *name;   /* ONNX op_type; NULL ends a family's table */
-    const char *domain; /* NULL: the default domain "ai.onnx" */
-    int since, until;   /* opset versions of the domain, inclusive; until 0: no upper bound */
+    const char *name;       /* ONNX op_type; NULL ends a family's table */
+    const char *domain;     /* NULL: the default domain "ai.onnx" */
+    int since, until;       /* opset versions of the domain, inclusive; until 0: no upper bound */
     int n_in_min, n_in_max; /* inputs; the first n_in_min must be present */
     int n_out_max;          /* outputs 1..n_out_max (0: exactly one) */
     uint32_t dtypes;        /* dtypes of input 0 that are implemented; VLY_T_ANY: all */
@@ -75,8 +75,8 @@ struct vly_op_ctx {
     const vly_op *op;
     const vly_onnx_node *proto;
     const void *params;
-    int opset;    /* version of op->domain that the model imports */
-    int n_in;     /* trailing omitted inputs are not counted */
+    int opset; /* version of op->domain that the model imports */
+    int n_in;  /* trailing omitted inputs are not counted */
     int n_out;
     const int *out_ids; /* [n_out] the graph's values; -1: this output is not wanted */
     /* [n_in]; an omitted optional input has dtype UNDEFINED. Borrowed, read-only in run. */
@@ -87,7 +87,7 @@ struct vly_op_ctx {
     /* infer may ask for scratch memory by setting this; run finds it, 64-byte aligned. */
     size_t scratch_bytes;
     void *scratch;
-    uint64_t flops; /* infer may say what run costs: 2 * multiply-adds */
+    uint64_t flops;               /* infer may say what run costs: 2 * multiply-adds */
     struct vly_worker_pool *pool; /* for splitting one op over cores; NULL: run alone */
 };
 
@@ -118,15 +118,18 @@ vly_status vly_op_out_alloc(vly_op_ctx *ctx, int i, const vly_shape *shape,
                             vly_err *err) VLY_MUST_CHECK;
 
 /* Ready-made infer functions. */
-vly_status vly_infer_same(vly_op_ctx *ctx, vly_err *err);      /* out 0 like in 0 */
-vly_status vly_infer_broadcast(vly_op_ctx *ctx, vly_err *err); /* all inputs broadcast; dtype of in 0 */
+vly_status vly_infer_same(vly_op_ctx *ctx, vly_err *err); /* out 0 like in 0 */
+vly_status vly_infer_broadcast(vly_op_ctx *ctx,
+                               vly_err *err); /* all inputs broadcast; dtype of in 0 */
 vly_status vly_infer_broadcast_bool(vly_op_ctx *ctx, vly_err *err); /* the same, BOOL */
 
 /* Checks for infer, each with an error that names input i, what was expected and what came. */
-vly_status vly_op_check_dtype(const vly_op_ctx *ctx, int i, uint32_t dtypes, vly_err *err) VLY_MUST_CHECK;
-vly_status vly_op_check_rank(const vly_op_ctx *ctx, int i, int lo, int hi, vly_err *err) VLY_MUST_CHECK;
-/* Input i as a list of integers (1-D or scalar int64/int32 whose value is known); out: [VLY_RANK_MAX].
- * EINVAL when it has another type, or more than max elements. */
+vly_status vly_op_check_dtype(const vly_op_ctx *ctx, int i, uint32_t dtypes,
+                              vly_err *err) VLY_MUST_CHECK;
+vly_status vly_op_check_rank(const vly_op_ctx *ctx, int i, int lo, int hi,
+                             vly_err *err) VLY_MUST_CHECK;
+/* Input i as a list of integers (1-D or scalar int64/int32 whose value is known); out:
+ * [VLY_RANK_MAX]. EINVAL when it has another type, or more than max elements. */
 vly_status vly_op_ints(const vly_op_ctx *ctx, int i, int64_t *out, int max, int *ret_n,
                        vly_err *err) VLY_MUST_CHECK;
 

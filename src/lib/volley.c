@@ -171,8 +171,8 @@ const char *volley_model_class_name(const volley_model *m, int32_t class_id)
 static vly_status open_session(volley_session *s, const volley_session_options *options,
                                vly_err *err)
 {
-    unsigned n_threads = options != NULL && options->n_threads != 0 ? options->n_threads
-                                                                    : vly_core_count();
+    unsigned n_threads =
+        options != NULL && options->n_threads != 0 ? options->n_threads : vly_core_count();
     if (options != NULL && options->max_picture_bytes != 0)
         s->limits.max_bytes = options->max_picture_bytes;
     if (options != NULL && options->max_pixels != 0)
@@ -286,8 +286,8 @@ static bool give_keypoints(volley_session *s, const vly_detection *from, volley_
     if (points == NULL)
         return false;
     for (size_t i = 0; i < from->n_keypoints; i++)
-        points[i] = (volley_keypoint){from->keypoints[i].x, from->keypoints[i].y,
-                                      from->keypoints[i].conf};
+        points[i] =
+            (volley_keypoint){from->keypoints[i].x, from->keypoints[i].y, from->keypoints[i].conf};
     to->keypoints = points;
     to->n_keypoints = from->n_keypoints;
     return true;
@@ -302,9 +302,15 @@ static vly_status give_detections(volley_session *s, const vly_observations *o,
 
     for (size_t i = 0; i < o->n_detections && ok; i++) {
         const vly_detection *d = &o->detections[i];
-        items[i] = (volley_detection){d->class_id, d->confidence, d->bbox[0],
-                                      d->bbox[1],  d->bbox[2],    d->bbox[3],
-                                      class_name(s, d->class_id), NULL, 0};
+        items[i] = (volley_detection){d->class_id,
+                                      d->confidence,
+                                      d->bbox[0],
+                                      d->bbox[1],
+                                      d->bbox[2],
+                                      d->bbox[3],
+                                      class_name(s, d->class_id),
+                                      NULL,
+                                      0};
         ok = give_keypoints(s, d, &items[i]);
     }
     for (size_t i = 0; i < o->n_classes && ok; i++)

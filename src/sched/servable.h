@@ -25,7 +25,7 @@ typedef struct vly_servable {
 typedef struct vly_servable_spec {
     const char *path;    /* .onnx file */
     const char *name;    /* NULL: the file's base name without ".onnx" */
-    const char *version;       /* NULL: "1" */
+    const char *version; /* NULL: "1" */
     const char *task;    /* overrides what the model's metadata and shapes say; NULL: find out */
     vly_model_limits limits;
 } vly_servable_spec;

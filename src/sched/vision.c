@@ -77,8 +77,8 @@ static vly_nsec lap(vly_nsec *since)
 
 /* The outputs live until the next run reuses their storage, so they are released here. */
 static vly_status observe(vly_vision *v, const vly_picture *picture,
-                          const vly_detector_options *opts, vly_arena *arena,
-                          vly_observations *ret, vly_vision_times *times, vly_err *err)
+                          const vly_detector_options *opts, vly_arena *arena, vly_observations *ret,
+                          vly_vision_times *times, vly_err *err)
 {
     const vly_decoder *d = &v->servable->decoder;
     size_t n_outputs = v->servable->info->n_outputs;
@@ -94,11 +94,8 @@ static vly_status observe(vly_vision *v, const vly_picture *picture,
     times->infer = lap(&t);
     if (st != VLY_OK)
         return st;
-    vly_decode_args args = {.outputs = v->outputs,
-                            .n_outputs = n_outputs,
-                            .map = &map,
-                            .opts = opts,
-                            .arena = arena};
+    vly_decode_args args = {
+        .outputs = v->outputs, .n_outputs = n_outputs, .map = &map, .opts = opts, .arena = arena};
     st = vly_decoder_run(d, &args, ret, err);
     for (size_t i = 0; i < n_outputs; i++)
         vly_tensor_release(&v->outputs[i]);
@@ -107,9 +104,8 @@ static vly_status observe(vly_vision *v, const vly_picture *picture,
 }
 
 vly_status vly_vision_run(vly_vision *v, const void *bytes, size_t len,
-                          const vly_detector_options *opts, vly_arena *arena,
-                          vly_observations *ret, vly_picture *ret_picture,
-                          vly_vision_times *ret_times, vly_err *err)
+                          const vly_detector_options *opts, vly_arena *arena, vly_observations *ret,
+                          vly_picture *ret_picture, vly_vision_times *ret_times, vly_err *err)
 {
     vly_vision_times times = {0};
     vly_picture picture = {0};

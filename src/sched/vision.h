@@ -39,8 +39,8 @@ void vly_vision_free(vly_vision *v); /* accepts NULL */
  * NULL: it is dropped. ret_times may be NULL. Errors: as vly_picture_decode, vly_instance_run and
  * vly_decoder_run. */
 vly_status vly_vision_run(vly_vision *v, const void *bytes, size_t len,
-                          const vly_detector_options *opts, vly_arena *arena,
-                          vly_observations *ret, vly_picture *ret_picture,
-                          vly_vision_times *ret_times, vly_err *err) VLY_MUST_CHECK;
+                          const vly_detector_options *opts, vly_arena *arena, vly_observations *ret,
+                          vly_picture *ret_picture, vly_vision_times *ret_times,
+                          vly_err *err) VLY_MUST_CHECK;
 
 #endif

@@ -9,8 +9,8 @@
 #include <yyjson.h>
 
 #define ANNOTATIONS_BYTES_MAX ((size_t)2 << 30)
-#define LABELS_BYTES_MAX ((size_t)16 << 20)
-#define IMAGES_MAX 10000000
+#define LABELS_BYTES_MAX      ((size_t)16 << 20)
+#define IMAGES_MAX            10000000
 
 static vly_status out_of_memory(vly_err *err)
 {
@@ -79,8 +79,7 @@ static vly_status read_images(coco *c, const char *images_dir, vly_arena *arena,
         yyjson_val *file = yyjson_obj_get(item, "file_name");
         if (!yyjson_is_str(file) || strstr(yyjson_get_str(file), "..") != NULL)
             return vly_fail(err, VLY_EFORMAT, "image %zu: expected a plain 'file_name'", i);
-        c->set.images[i].path =
-            vly_arena_printf(arena, "%s/%s", images_dir, yyjson_get_str(file));
+        c->set.images[i].path = vly_arena_printf(arena, "%s/%s", images_dir, yyjson_get_str(file));
         if (c->set.images[i].path == NULL)
             return out_of_memory(err);
     }
@@ -113,10 +112,8 @@ static vly_status read_annotation(const coco *c, yyjson_val *item, size_t i, siz
     yyjson_val *image_id = yyjson_obj_get(item, "image_id");
     yyjson_val *category_id = yyjson_obj_get(item, "category_id");
     size_t n_categories = yyjson_arr_size(c->categories);
-    const id_slot *image =
-        find_id(c->image_ids, c->set.n_images, yyjson_get_sint(image_id));
-    const id_slot *category =
-        find_id(c->category_ids, n_categories, yyjson_get_sint(category_id));
+    const id_slot *image = find_id(c->image_ids, c->set.n_images, yyjson_get_sint(image_id));
+    const id_slot *category = find_id(c->category_ids, n_categories, yyjson_get_sint(category_id));
     vly_truth t = {.area = (float)yyjson_get_num(yyjson_obj_get(item, "area")),
                    .is_crowd = yyjson_get_num(yyjson_obj_get(item, "iscrowd")) != 0};
 

@@ -73,7 +73,8 @@ static vly_status add_initialiser(builder *b, const vly_onnx_tensor *t, vly_err 
     return VLY_OK;
 }
 
-/* Before IR version 4 every initialiser had to be listed as an input too: it is a constant there. */
+/* Before IR version 4 every initialiser had to be listed as an input too: it is a constant there.
+ */
 static vly_status add_input(builder *b, const vly_onnx_value_info *info, vly_err *err)
 {
     vly_graph *g = b->g;
@@ -131,8 +132,8 @@ static vly_status check_ops(const builder *b, vly_err *err)
         if (seen || n_missing++ >= 64)
             continue;
         vly_buf_printf(&missing, "%s%.*s%s%.*s%s", n_missing > 1 ? ", " : "",
-                       VLY_STR_ARG(n->domain), n->domain.len > 0 ? "." : "", VLY_STR_ARG(n->op_type),
-                       has_name ? " (in this opset version)" : "");
+                       VLY_STR_ARG(n->domain), n->domain.len > 0 ? "." : "",
+                       VLY_STR_ARG(n->op_type), has_name ? " (in this opset version)" : "");
     }
     vly_status st = VLY_OK;
     if (n_missing > 0)

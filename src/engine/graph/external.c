@@ -11,7 +11,8 @@ static vly_status open_file(vly_external *x, vly_str location, vly_mmap *ret, vl
     vly_status st;
 
     if (x->n_files == VLY_EXTERNAL_FILES_MAX)
-        return vly_fail(err, VLY_ELIMIT, "more than %d external data files", VLY_EXTERNAL_FILES_MAX);
+        return vly_fail(err, VLY_ELIMIT, "more than %d external data files",
+                        VLY_EXTERNAL_FILES_MAX);
     if (x->n_files == x->cap) {
         size_t cap = x->cap != 0 ? x->cap * 2 : 4;
         vly_external_file *files = vly_realloc(VLY_MEM_MODEL, x->files, cap * sizeof(*files));

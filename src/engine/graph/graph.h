@@ -2,12 +2,12 @@
 /*
  * Graph IR: nodes in topological order, connected by values.
  *
- * A value is one tensor name of the ONNX graph (static single assignment). Its type is what the file
- * declares until a plan infers it for concrete input shapes; `constant` holds it when it is an
+ * A value is one tensor name of the ONNX graph (static single assignment). Its type is what the
+ * file declares until a plan infers it for concrete input shapes; `constant` holds it when it is an
  * initialiser, or after vly_graph_fold().
  *
- * Everything lives in the caller's arena (lifetime: the model), except the constants' storage, which
- * vly_graph_release() drops. Constants may borrow the mapped file: it outlives the graph.
+ * Everything lives in the caller's arena (lifetime: the model), except the constants' storage,
+ * which vly_graph_release() drops. Constants may borrow the mapped file: it outlives the graph.
  * Immutable after vly_graph_fold(); then any thread may read it.
  */
 #ifndef VLY_ENGINE_GRAPH_GRAPH_H
@@ -28,8 +28,8 @@
 typedef struct vly_value {
     const char *name;
     const vly_onnx_value_info *declared; /* of inputs and outputs; NULL for values in between */
-    vly_tensor constant; /* dtype UNDEFINED: not known; of an input: its default */
-    bool is_input;       /* the caller may give it: never folded, even with a default */
+    vly_tensor constant;                 /* dtype UNDEFINED: not known; of an input: its default */
+    bool is_input; /* the caller may give it: never folded, even with a default */
 } vly_value;
 
 typedef struct vly_node {
@@ -55,8 +55,8 @@ typedef struct vly_graph {
 } vly_graph;
 
 /* Resolves names, checks the order, finds every op and runs its prepare. External data are read
- * below dir (NULL: refused). Limits: max_file_bytes per external file, max_memory_bytes of constants.
- * EUNSUPPORTED names all missing ops at once. */
+ * below dir (NULL: refused). Limits: max_file_bytes per external file, max_memory_bytes of
+ * constants. EUNSUPPORTED names all missing ops at once. */
 vly_status vly_graph_build(const vly_onnx_model *onnx, const char *dir, size_t max_file_bytes,
                            size_t max_memory_bytes, vly_arena *arena, vly_graph *ret,
                            vly_err *err) VLY_MUST_CHECK;

@@ -86,8 +86,9 @@ static vly_status allocate_outputs(vly_op_ctx *ctx, size_t max_bytes, vly_err *e
             continue;
         if (!vly_shape_bytes(&ctx->out[i].shape, ctx->out[i].dtype, &bytes) ||
             !vly_size_add(total, bytes, &total) || total > max_bytes)
-            return vly_fail(err, VLY_ELIMIT, "output %d needs more memory than the limit of %zu bytes",
-                            i, max_bytes);
+            return vly_fail(err, VLY_ELIMIT,
+                            "output %d needs more memory than the limit of %zu bytes", i,
+                            max_bytes);
         vly_status st = vly_tensor_new(ctx->out[i].dtype, &ctx->out[i].shape, &ctx->out[i], err);
         if (st != VLY_OK)
             return st;

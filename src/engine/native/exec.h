@@ -16,7 +16,8 @@
 typedef struct vly_exec vly_exec;
 struct vly_worker_pool;
 
-/* Takes a reference to plan. pool: as vly_instance_new. max_memory_bytes bounds one dynamic step. */
+/* Takes a reference to plan. pool: as vly_instance_new. max_memory_bytes bounds one dynamic step.
+ */
 vly_status vly_exec_new(vly_plan *plan, struct vly_worker_pool *pool, size_t max_memory_bytes,
                         vly_exec **ret, vly_err *err) VLY_MUST_CHECK;
 void vly_exec_free(vly_exec *x); /* accepts NULL */

@@ -25,8 +25,7 @@ bool vly_offsets_take(vly_offsets *o, size_t bytes, size_t *ret)
         return false;
     for (size_t i = 0; i < o->n_free; i++) {
         size_t have = o->free[i].end - o->free[i].begin;
-        if (have >= need &&
-            (best == o->n_free || have < o->free[best].end - o->free[best].begin))
+        if (have >= need && (best == o->n_free || have < o->free[best].end - o->free[best].begin))
             best = i;
     }
     if (best < o->n_free) {

@@ -21,7 +21,8 @@ typedef struct vly_offsets {
 } vly_offsets;
 
 /* Zero-initialise before the first call. False: out of memory, or the block would overflow. */
-bool vly_offsets_take(vly_offsets *o, size_t bytes, size_t *ret) __attribute__((warn_unused_result));
+bool vly_offsets_take(vly_offsets *o, size_t bytes, size_t *ret)
+    __attribute__((warn_unused_result));
 /* Gives back what vly_offsets_take(bytes) returned. False: out of memory. */
 bool vly_offsets_give(vly_offsets *o, size_t offset, size_t bytes)
     __attribute__((warn_unused_result));

@@ -8,8 +8,7 @@
 
 #include "engine/op.h"
 
-#define VLY_OP_FAMILIES(X)                                                                         \
-    X(identity)
+#define VLY_OP_FAMILIES(X) X(identity)
 
 #define VLY_OP_DECLARE(family) extern const vly_op vly_ops_##family[];
 VLY_OP_FAMILIES(VLY_OP_DECLARE)

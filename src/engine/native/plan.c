@@ -190,8 +190,8 @@ static void place_given_values(compiler *c)
     }
 }
 
-/* A static output written by a step gets the storage that the caller will receive; it may lie in the
- * root of a view. Constants, inputs and second names of one buffer are copied after the run. */
+/* A static output written by a step gets the storage that the caller will receive; it may lie in
+ * the root of a view. Constants, inputs and second names of one buffer are copied after the run. */
 static void place_outputs(compiler *c)
 {
     for (int i = 0; i < c->g->n_outputs; i++) {
@@ -440,8 +440,8 @@ static void print_value(const vly_plan *p, int v, vly_buf *out)
 
 void vly_plan_print(const vly_plan *p, vly_buf *out)
 {
-    vly_buf_printf(out, "%4s  %-22s %-24s %-8s %-8s %10s %9s  %s\n", "step", "op", "output", "dtype",
-                   "place", "offset", "GFLOP", "node");
+    vly_buf_printf(out, "%4s  %-22s %-24s %-8s %-8s %10s %9s  %s\n", "step", "op", "output",
+                   "dtype", "place", "offset", "GFLOP", "node");
     for (int s = 0; s < p->n_steps; s++) {
         const vly_step *step = &p->steps[s];
         vly_buf_printf(out, "%4d  %-22s ", s, step->node->op->name);

@@ -24,7 +24,7 @@ static void test_reuse(void **state)
     assert_true(vly_offsets_give(&o, d, 900));
     assert_true(vly_offsets_give(&o, a, 100));
     assert_true(vly_offsets_give(&o, c, 100));
-    assert_int_equal(o.n_free, 1); /* all joined */
+    assert_int_equal(o.n_free, 1);               /* all joined */
     assert_true(vly_offsets_take(&o, peak, &d)); /* the tail is extended, not left behind */
     assert_int_equal(d, 0);
     vly_offsets_release(&o);
