@@ -8,7 +8,13 @@
 
 #include "engine/op.h"
 
-#define VLY_OP_FAMILIES(X) X(identity)
+#define VLY_OP_FAMILIES(X)                                                                         \
+    X(identity)                                                                                    \
+    X(conv)                                                                                        \
+    X(conv_int)                                                                                    \
+    X(conv_transpose)                                                                              \
+    X(matmul)                                                                                      \
+    X(matmul_int)
 
 #define VLY_OP_DECLARE(family) extern const vly_op vly_ops_##family[];
 VLY_OP_FAMILIES(VLY_OP_DECLARE)
