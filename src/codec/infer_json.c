@@ -67,8 +67,8 @@ static vly_status check_depth(vly_str json, size_t max_depth, vly_err *err)
     return VLY_OK;
 }
 
-static vly_status read_document(vly_str json, const vly_infer_json_limits *limits,
-                                yyjson_doc **ret, vly_err *err)
+static vly_status read_document(vly_str json, const vly_infer_json_limits *limits, yyjson_doc **ret,
+                                vly_err *err)
 {
     budget b = {.left = limits->max_memory_bytes};
     yyjson_alc alc = {budget_malloc, budget_realloc, budget_free, &b};

@@ -46,7 +46,7 @@ typedef struct vly_infer_json_output {
 } vly_infer_json_output;
 
 typedef struct vly_infer_json {
-    vly_str id; /* ptr NULL: none */
+    vly_str id;            /* ptr NULL: none */
     bool is_binary_output; /* outputs that the request does not list */
     uint64_t timeout_us;   /* 0: none */
     vly_infer_json_input *inputs;
@@ -75,7 +75,6 @@ typedef enum vly_infer_json_class {
 /* Reads the data of an input, nested or flat, into dst: n elements of elem_bytes each. EINVAL: there
  * are not n, or one is not of this class or out of range (the message says which). */
 vly_status vly_infer_json_read(const vly_infer_json_input *input, vly_infer_json_class class,
-                               size_t elem_bytes, size_t n, void *dst,
-                               vly_err *err) VLY_MUST_CHECK;
+                               size_t elem_bytes, size_t n, void *dst, vly_err *err) VLY_MUST_CHECK;
 
 #endif

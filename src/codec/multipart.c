@@ -142,8 +142,9 @@ static vly_status end_delimiter(vly_str *rest, bool *ret_is_last, vly_err *err)
     }
     vly_str after = skip_blanks(*rest);
     if (!vly_str_starts(after, VLY_STR("\r\n")))
-        return vly_fail(err, VLY_EFORMAT, "multipart/form-data: expected a line end or '--' "
-                                          "behind the boundary");
+        return vly_fail(err, VLY_EFORMAT,
+                        "multipart/form-data: expected a line end or '--' "
+                        "behind the boundary");
     *rest = skip(after, 2);
     *ret_is_last = false;
     return VLY_OK;

@@ -11,8 +11,8 @@
 
 #include <stddef.h>
 
-#define VLY_MULTIPART_BOUNDARY_MAX 70  /* RFC 2046, 5.1.1 */
-#define VLY_MULTIPART_HEADER_MAX 4096 /* bytes of the headers of one part */
+#define VLY_MULTIPART_BOUNDARY_MAX 70   /* RFC 2046, 5.1.1 */
+#define VLY_MULTIPART_HEADER_MAX   4096 /* bytes of the headers of one part */
 
 /* Views into the body. name and filename stand as sent: escapes are not undone. */
 typedef struct vly_multipart_part {

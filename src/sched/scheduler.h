@@ -38,9 +38,9 @@ typedef struct vly_scheduler vly_scheduler;
 typedef struct vly_job vly_job;
 
 typedef struct vly_scheduler_opts {
-    unsigned n_threads;        /* 0: one for each core the process may use */
-    size_t max_waiting;        /* jobs in the queue of one model */
-    size_t max_scratch_bytes;  /* observations of one picture, and what making them takes */
+    unsigned n_threads;       /* 0: one for each core the process may use */
+    size_t max_waiting;       /* jobs in the queue of one model */
+    size_t max_scratch_bytes; /* observations of one picture, and what making them takes */
     vly_picture_limits picture_limits;
 } vly_scheduler_opts;
 
@@ -66,7 +66,7 @@ typedef struct vly_served_stats {
     vly_counter failures[VLY_JOB_FAILURE_N];
     vly_counter inferences; /* each item of a batch counts */
     vly_counter executions;
-    vly_gauge pending; /* waiting in the queue */
+    vly_gauge pending;     /* waiting in the queue */
     vly_histogram request; /* received to ready to be sent */
     vly_histogram queue;
     vly_histogram compute_input;
@@ -83,7 +83,7 @@ typedef struct vly_served {
     const char *error;      /* why; NULL: it serves */
     vly_nsec load_ns;
     vly_served_stats stats;
-    struct vly_served_lane *lane; /* private: queue and instances */
+    struct vly_lane *lane; /* private: queue and instances */
 } vly_served;
 
 typedef enum vly_job_kind {
@@ -97,10 +97,10 @@ typedef enum vly_job_kind {
  */
 struct vly_job {
     vly_job_kind kind;
-    void *ctx;                         /* the caller's */
-    const _Atomic bool *is_cancelled;  /* read when the job's turn comes; NULL: never cancelled */
-    vly_nsec deadline_ns;              /* the job does not start later; 0: no deadline */
-    vly_nsec received_ns;              /* when the request came; 0: when it is submitted */
+    void *ctx;                        /* the caller's */
+    const _Atomic bool *is_cancelled; /* read when the job's turn comes; NULL: never cancelled */
+    vly_nsec deadline_ns;             /* the job does not start later; 0: no deadline */
+    vly_nsec received_ns;             /* when the request came; 0: when it is submitted */
 
     /* Both optional, on the worker: prepare may fill in the inputs; encode turns the results, which
      * are gone afterwards, into an answer. Their time counts as compute input and output. */
@@ -133,8 +133,8 @@ vly_status vly_scheduler_new(const vly_scheduler_opts *opts, vly_scheduler **ret
 void vly_scheduler_free(vly_scheduler *s);
 vly_worker_pool *vly_scheduler_pool(vly_scheduler *s);
 
-/* Loads a model. One that cannot be loaded is kept too, as unavailable and with the reason.
- * EEXIST: there is this version of this name already; ENOMEM. */
+/* Loads a model; the specification has a name and a version. One that cannot be loaded is kept too,
+ * as unavailable and with the reason. EEXIST: there is this version of this name already; ENOMEM. */
 vly_status vly_scheduler_add(vly_scheduler *s, const vly_servable_spec *spec,
                              const vly_served **ret, vly_err *err) VLY_MUST_CHECK;
 
