@@ -7,8 +7,9 @@
  * depends on the values alone. Boxes are xyxy; one with x2 <= x1 or y2 <= y1 has no area and
  * overlaps nothing. Values must be finite (callers drop the rest).
  *
- * Cost: sorting n, then at most min(n, max_visit) * max_keep comparisons. Rejected: shifting boxes by
- * class * width and suppressing once, as PyTorch code does: it loses low bits of the coordinates.
+ * Cost: sorting n, then at most min(n, max_visit) * max_keep comparisons. Rejected: shifting boxes
+ * by class * width and suppressing once, as PyTorch code does: it loses low bits of the
+ * coordinates.
  */
 #ifndef VLY_DSP_NMS_H
 #define VLY_DSP_NMS_H

@@ -48,8 +48,9 @@ vly_status vly_rows__open(const vly_decoder *d, const vly_decode_args *a, size_t
     const vly_tensor *t = &a->outputs[idx];
     const vly_shape *s = &t->shape;
     if (s->rank < 2 || a->item >= (uint64_t)s->dim[0])
-        return vly_fail(err, VLY_EINVAL, "output %zu: expected picture %zu of a batch, got shape %s",
-                        idx, a->item, vly_shape_text(s, text));
+        return vly_fail(err, VLY_EINVAL,
+                        "output %zu: expected picture %zu of a batch, got shape %s", idx, a->item,
+                        vly_shape_text(s, text));
     size_t first = (size_t)s->dim[1];
     size_t second = (size_t)vly_shape_span(s, 2, s->rank);
     vly_rows rows = {.n_rows = is_channel_first ? second : first,

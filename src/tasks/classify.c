@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Classification of the whole picture: one output [N, classes] (trailing dimensions of 1 allowed).
- * Scores that already are a distribution (each 0..1, sum 1 within 1 %) are taken as they are, others
- * go through a softmax; exports do not say which they hold.
+ * Scores that already are a distribution (each 0..1, sum 1 within 1 %) are taken as they are,
+ * others go through a softmax; exports do not say which they hold.
  *
  * Preparation: Ultralytics' classifiers take RGB 0..1; without metadata the mean and deviation of
  * ImageNet are assumed, with which most published classifiers were trained. Grey inputs get raw

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * All pictures' truths and detections are kept in two flat arrays. compute() sorts references to them
- * by class, picture and score, matches one (class, picture) group at a time for all IoU thresholds at
- * once (a bit each), then walks each class's detections by falling score to its curve.
+ * All pictures' truths and detections are kept in two flat arrays. compute() sorts references to
+ * them by class, picture and score, matches one (class, picture) group at a time for all IoU
+ * thresholds at once (a bit each), then walks each class's detections by falling score to its
+ * curve.
  */
 #include "tasks/coco_eval.h"
 
@@ -154,11 +155,10 @@ vly_status vly_coco_eval_add(vly_coco_eval *e, const vly_truth *truths, size_t n
     vly_status st = check_input(truths, n_truths, detections, n_detections, err);
     if (st != VLY_OK)
         return st;
-    bool has_room =
-        reserve(&grown_truths, &e->truths_cap, e->n_truths, n_truths, sizeof(truth));
+    bool has_room = reserve(&grown_truths, &e->truths_cap, e->n_truths, n_truths, sizeof(truth));
     e->truths = grown_truths;
-    has_room = has_room && reserve(&grown_guesses, &e->guesses_cap, e->n_guesses, n_detections,
-                                   sizeof(guess));
+    has_room = has_room &&
+               reserve(&grown_guesses, &e->guesses_cap, e->n_guesses, n_detections, sizeof(guess));
     e->guesses = grown_guesses;
     if (!has_room || e->n_images == UINT32_MAX)
         return vly_fail(err, VLY_ENOMEM, "no memory for the boxes of an evaluation");
@@ -222,14 +222,20 @@ static double iou(const guess *g, const truth *t)
     if (w <= 0.0 || h <= 0.0)
         return 0.0;
     double inter = w * h;
-    double all = t->is_crowd ? box_area(g->box)
-                             : box_area(g->box) + box_area(t->box) - inter;
+    double all = t->is_crowd ? box_area(g->box) : box_area(g->box) + box_area(t->box) - inter;
     return inter / all;
 }
 
+/* Thresholds and recall points to the last bit as numpy.linspace gives them to pycocotools, so that
+ * values on the edge fall to the same side. */
 static double iou_threshold(int idx)
 {
-    return (50 + 5 * idx) / 100.0;
+    return 0.5 + idx * ((0.95 - 0.5) / (VLY_COCO_N_IOU - 1));
+}
+
+static double recall_point(int idx)
+{
+    return idx * (1.0 / (VLY_COCO_N_RECALL - 1));
 }
 
 /* The truth that a detection takes at a threshold: the best one that is free, a counting one before
@@ -330,7 +336,7 @@ static double average_precision(work *w, const guess *ranked, size_t n, size_t n
         w->precision[i - 1] = fmax(w->precision[i - 1], w->precision[i]);
     size_t at = 0;
     for (int point = 0; point < VLY_COCO_N_RECALL; point++) {
-        while (at < len && w->recall[at] < point / 100.0)
+        while (at < len && w->recall[at] < recall_point(point))
             at++;
         sum += at < len ? w->precision[at] : 0.0;
     }

@@ -3,8 +3,8 @@
  * COCO detection metric: average precision of boxes over IoU .50:.05:.95, 101 recall points.
  *
  * Protocol (as pycocotools' bbox evaluation): per class and picture the max_detections best boxes
- * are matched greedily by confidence to the unmatched truth of highest IoU; a truth marked crowd may
- * be matched often, with intersection over the detection's area, and counts neither way; so do
+ * are matched greedily by confidence to the unmatched truth of highest IoU; a truth marked crowd
+ * may be matched often, with intersection over the detection's area, and counts neither way; so do
  * truths outside the area range, and unmatched detections outside it. Classes without truth
  * are left out of the mean.
  *
@@ -20,7 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define VLY_COCO_N_IOU 10
+#define VLY_COCO_N_IOU    10
 #define VLY_COCO_N_RECALL 101
 
 typedef struct vly_truth {
@@ -37,12 +37,12 @@ typedef struct vly_coco_options {
 } vly_coco_options;
 
 typedef struct vly_coco_result {
-    double map50;    /* -1 when no class has truth, as pycocotools says it */
+    double map50; /* -1 when no class has truth, as pycocotools says it */
     double map50_95;
     double map75;
-    double recall;   /* mean over classes and IoU of the recall at max_detections */
+    double recall; /* mean over classes and IoU of the recall at max_detections */
     size_t n_images;
-    size_t n_truths; /* that count */
+    size_t n_truths;  /* that count */
     size_t n_classes; /* with truth */
 } vly_coco_result;
 

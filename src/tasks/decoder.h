@@ -13,7 +13,12 @@
 #include "tasks/task.h"
 
 /* How well a task fits. A match of POSSIBLE is used only when the configuration names the task. */
-typedef enum vly_match { VLY_MATCH_NO, VLY_MATCH_POSSIBLE, VLY_MATCH_SHAPE, VLY_MATCH_SURE } vly_match;
+typedef enum vly_match {
+    VLY_MATCH_NO,
+    VLY_MATCH_POSSIBLE,
+    VLY_MATCH_SHAPE,
+    VLY_MATCH_SURE
+} vly_match;
 
 /* The model as match() sees it. */
 typedef struct vly_task_probe {
@@ -21,10 +26,10 @@ typedef struct vly_task_probe {
     uint32_t input_width; /* of the tensor; not 0 */
     uint32_t input_height;
     uint32_t input_channels;
-    vly_str task;           /* metadata "task": "detect"; empty: not said */
-    bool is_end2end;        /* metadata says that suppression is part of the model */
-    int64_t n_classes;      /* by configuration or metadata; 0: not said */
-    int64_t n_keypoints;    /* likewise */
+    vly_str task;        /* metadata "task": "detect"; empty: not said */
+    bool is_end2end;     /* metadata says that suppression is part of the model */
+    int64_t n_classes;   /* by configuration or metadata; 0: not said */
+    int64_t n_keypoints; /* likewise */
     int64_t n_keypoint_values;
 } vly_task_probe;
 
@@ -70,9 +75,9 @@ typedef struct vly_rows {
 } vly_rows;
 
 /*
- * Opens output number `part` of the task. The tensor is [N, rows, values], or [N, values, rows] when
- * is_channel_first; trailing dimensions are multiplied into the last of them. Float16 and other
- * number types are converted into the arena. EINVAL: rank, batch item or n_values differ.
+ * Opens output number `part` of the task. The tensor is [N, rows, values], or [N, values, rows]
+ * when is_channel_first; trailing dimensions are multiplied into the last of them. Float16 and
+ * other number types are converted into the arena. EINVAL: rank, batch item or n_values differ.
  */
 vly_status vly_rows__open(const vly_decoder *d, const vly_decode_args *a, size_t part,
                           bool is_channel_first, size_t n_values, vly_rows *ret,
@@ -95,8 +100,8 @@ typedef struct vly_candidates {
 
 vly_status vly_candidates__init(vly_candidates *c, const vly_decode_args *a, size_t cap,
                                 vly_err *err) VLY_MUST_CHECK;
-/* Adds a box unless a value is not finite, the score is not above the threshold, or the class is not
- * wanted. The score is cut at 1. c has room (asserted). */
+/* Adds a box unless a value is not finite, the score is not above the threshold, or the class is
+ * not wanted. The score is cut at 1. c has room (asserted). */
 void vly_candidates__add(vly_candidates *c, const vly_decode_args *a, const float box[4],
                          float score, int64_t class_id, size_t row);
 static inline void vly_box__from_centre(float cx, float cy, float w, float h, float ret[4])

@@ -7,9 +7,9 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#define MASK_ALPHA 110 /* of 255: the object stays visible under its mask */
+#define MASK_ALPHA        110 /* of 255: the object stays visible under its mask */
 #define KEYPOINT_CONF_MIN 0.5f
-#define LABEL_TEXT_MAX 96
+#define LABEL_TEXT_MAX    96
 
 /* Bones of the COCO person: pairs of keypoints, from the ankles to the ears. */
 static const uint8_t coco_bones[][2] = {
@@ -92,15 +92,14 @@ static void draw_classes(vly_picture *p, const vly_observations *o, const vly_la
     char text[LABEL_TEXT_MAX];
 
     for (size_t i = 0; i < o->n_classes; i++) {
-        vly_str label =
-            label_text(labels, o->classes[i].class_id, o->classes[i].confidence, text);
+        vly_str label = label_text(labels, o->classes[i].class_id, o->classes[i].confidence, text);
         float y = (float)line * (float)i;
         float width = (float)(label.len + 1) * (float)(VLY_FONT_WIDTH * scale);
         const float box[4] = {0.0f, y, width, y + (float)line};
         vly_color c = color_of(o->classes[i].class_id);
         vly_canvas_fill_rect(p, box, c);
-        vly_canvas_text(p, VLY_FONT_WIDTH * scale / 2, (int)y + 2 * scale, scale,
-                        vly_canvas_ink(c), label);
+        vly_canvas_text(p, VLY_FONT_WIDTH * scale / 2, (int)y + 2 * scale, scale, vly_canvas_ink(c),
+                        label);
     }
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Exports that end in suppression, or need none (YOLOv10, YOLO26, Ultralytics' nms=True): one output
- * [N, detections, 6 + extra] of x1, y1, x2, y2 in input pixels, confidence, class, then keypoints or
- * mask coefficients. Unused rows have confidence 0.
+ * Exports that end in suppression, or need none (YOLOv10, YOLO26, Ultralytics' nms=True): one
+ * output [N, detections, 6 + extra] of x1, y1, x2, y2 in input pixels, confidence, class, then
+ * keypoints or mask coefficients. Unused rows have confidence 0.
  */
 #include "tasks/decoder.h"
 

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * FastestDet: one grid of stride 16. The plain export is [N, 5 + classes, h, w]: objectness, offsets
- * of the centre (before tanh), size (before sigmoid), class scores. The decoded one is
- * [N, h * w, 5 + classes]: centre and size in input pixels, objectness, class scores. Both score a
+ * FastestDet: one grid of stride 16. The plain export is [N, 5 + classes, h, w]: objectness,
+ * offsets of the centre (before tanh), size (before sigmoid), class scores. The decoded one is [N,
+ * h * w, 5 + classes]: centre and size in input pixels, objectness, class scores. Both score a
  * class objectness^0.6 * class^0.4.
  */
 #include "tasks/head.h"
 
 #include <math.h>
 
-#define N_BOX 4
+#define N_BOX  4
 #define STRIDE 16
 
 static const int strides[] = {STRIDE, 0};

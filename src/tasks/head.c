@@ -142,8 +142,8 @@ vly_status vly_head__check_cells(const vly_head *h, const int *strides, const vl
         cells += (h->input_width / (size_t)*strides) * (h->input_height / (size_t)*strides);
     if (rows->n_rows == cells)
         return VLY_OK;
-    return vly_fail(err, VLY_EINVAL, "output: expected %zu rows for a %u x %u input, got %zu", cells,
-                    h->input_width, h->input_height, rows->n_rows);
+    return vly_fail(err, VLY_EINVAL, "output: expected %zu rows for a %u x %u input, got %zu",
+                    cells, h->input_width, h->input_height, rows->n_rows);
 }
 
 vly_cell vly_head__cell(const vly_head *h, const int *strides, size_t row)
@@ -158,5 +158,6 @@ vly_cell vly_head__cell(const vly_head *h, const int *strides, size_t row)
         row -= cells;
     }
     VLY_ASSERT(*strides != 0);
-    return (vly_cell){.x = (float)(row % width), .y = (float)(row / width), .stride = (float)*strides};
+    return (vly_cell){
+        .x = (float)(row % width), .y = (float)(row / width), .stride = (float)*strides};
 }

@@ -16,8 +16,8 @@ static vly_status no_memory(vly_err *err)
     return vly_fail(err, VLY_ELIMIT, "masks do not fit the memory of a request");
 }
 
-/* Taps of all pixels of an axis. step: samples per input pixel. Beyond the samples at either end the
- * nearest one counts. */
+/* Taps of all pixels of an axis. step: samples per input pixel. Beyond the samples at either end
+ * the nearest one counts. */
 static vly_mask_tap *make_taps(vly_arena *arena, uint32_t n_pixels, uint32_t n_samples, float scale,
                                float pad, float step)
 {
@@ -211,8 +211,8 @@ static vly_status make_mask(const vly_mask_proto *p, const vly_bitmap *b, region
     mask.n_counts = (uint32_t)measure_runs(b, r, m, counts);
     seen.words = p->seen;
     memset(seen.words, 0, (size_t)b->width * b->column_words * sizeof(*seen.words));
-    vly_status st = vly_outlines(b, &seen, r.x0, r.y0, p->args->arena, &mask.polygons,
-                                 &mask.n_polygons, err);
+    vly_status st =
+        vly_outlines(b, &seen, r.x0, r.y0, p->args->arena, &mask.polygons, &mask.n_polygons, err);
     if (st == VLY_OK)
         *ret = mask;
     return st;

@@ -28,8 +28,8 @@ typedef struct vly_mask_proto {
     vly_mask_tap *taps_x; /* [picture width] */
     vly_mask_tap *taps_y; /* [picture height] */
     /* scratch in the arena, reused by each mask */
-    float *logits; /* [height * width] */
-    float *column; /* [height] */
+    float *logits;  /* [height * width] */
+    float *column;  /* [height] */
     uint64_t *bits; /* one bitmap of the picture's size ... */
     uint64_t *seen; /* ... and another */
 } vly_mask_proto;

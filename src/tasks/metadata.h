@@ -20,11 +20,11 @@
 
 /*
  * Names by class: a list of strings, or a dictionary from integers (in JSON, quoted integers) to
- * strings. Accepts quotes of both kinds with the escapes \\ \' \" \n \r \t \/ \xHH \uHHHH \UHHHHHHHH;
- * strings come out as UTF-8 (a surrogate pair is one character). A dictionary may leave gaps and
- * come in any order: absent names are empty views; of equal keys the last wins.
- * EFORMAT: anything else, with the offset; ELIMIT: a key or count of VLY_METADATA_NAMES_MAX or more;
- * ENOMEM. ret_names and its strings live in the arena.
+ * strings. Accepts quotes of both kinds with the escapes \\ \' \" \n \r \t \/ \xHH \uHHHH
+ * \UHHHHHHHH; strings come out as UTF-8 (a surrogate pair is one character). A dictionary may leave
+ * gaps and come in any order: absent names are empty views; of equal keys the last wins. EFORMAT:
+ * anything else, with the offset; ELIMIT: a key or count of VLY_METADATA_NAMES_MAX or more; ENOMEM.
+ * ret_names and its strings live in the arena.
  */
 vly_status vly_metadata_names(vly_str text, vly_arena *arena, const vly_str **ret_names,
                               size_t *ret_count, vly_err *err) VLY_MUST_CHECK;

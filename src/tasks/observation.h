@@ -2,9 +2,9 @@
 /*
  * Observations: what a task says about one picture.
  *
- * Boxes, keypoints and masks are in pixels of the original, upright picture: x to the right, y down,
- * pixel (i, j) covers [i, i+1) x [j, j+1). Confidence is 0..1. Detections come by falling confidence;
- * equal ones keep the order of the model's output rows.
+ * Boxes, keypoints and masks are in pixels of the original, upright picture: x to the right, y
+ * down, pixel (i, j) covers [i, i+1) x [j, j+1). Confidence is 0..1. Detections come by falling
+ * confidence; equal ones keep the order of the model's output rows.
  *
  * Lifetime: everything below lives in the arena given to the decoder and dies with its reset.
  * Thread: plain values, immutable once returned.

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The tracer walks along pixel edges with the region on its right hand, so it goes clockwise around
- * a region and the other way around a hole. Every edge above a set and below a clear pixel belongs to
- * exactly one outline: these edges are where walks begin, and what `seen` marks.
+ * a region and the other way around a hole. Every edge above a set and below a clear pixel belongs
+ * to exactly one outline: these edges are where walks begin, and what `seen` marks.
  */
 #include "tasks/outline.h"
 
@@ -33,7 +33,7 @@ typedef struct simplifier {
     vec origin; /* added to what is given out */
     vec anchor; /* last point given out */
     vec last;   /* last corner seen */
-    vec low;    /* directions from anchor that pass every corner since: from low clockwise to high */
+    vec low; /* directions from anchor that pass every corner since: from low clockwise to high */
     vec high;
     double reach; /* from anchor to last; corners between lie no farther */
     bool has_cone;

@@ -2,11 +2,11 @@
 /*
  * Outlines of the regions in a bitmap, as polygons along the pixels' edges.
  *
- * A region is 4-connected. Only outer outlines are kept (holes go clockwise the other way round, and
- * are dropped), and of those the ones around at least VLY_OUTLINE_AREA_MIN pixels. Corners closer
- * than VLY_OUTLINE_TOLERANCE to the simplified line are left out, by one pass along the outline (the
- * cone of directions that pass all corners since the last point): linear in the outline's length,
- * where Douglas-Peucker is quadratic at worst, which a hostile mask would find.
+ * A region is 4-connected. Only outer outlines are kept (holes go clockwise the other way round,
+ * and are dropped), and of those the ones around at least VLY_OUTLINE_AREA_MIN pixels. Corners
+ * closer than VLY_OUTLINE_TOLERANCE to the simplified line are left out, by one pass along the
+ * outline (the cone of directions that pass all corners since the last point): linear in the
+ * outline's length, where Douglas-Peucker is quadratic at worst, which a hostile mask would find.
  */
 #ifndef VLY_TASKS_OUTLINE_H
 #define VLY_TASKS_OUTLINE_H
@@ -19,7 +19,7 @@
 #include <stdint.h>
 
 #define VLY_OUTLINE_TOLERANCE 1.0 /* pixels: removes the stairs of a straight edge */
-#define VLY_OUTLINE_AREA_MIN 4
+#define VLY_OUTLINE_AREA_MIN  4
 #define VLY_OUTLINE_COUNT_MAX 64
 
 /* Bits in columns: pixel (x, y) is bit y % 64 of words[x * column_words + y / 64]. */

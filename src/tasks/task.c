@@ -6,7 +6,7 @@
 #include "tasks/metadata.h"
 
 #define INPUT_DIM_DEFAULT 640
-#define INPUT_DIM_MAX 65536 /* as vly_letterbox_run */
+#define INPUT_DIM_MAX     65536 /* as vly_letterbox_run */
 
 static const vly_task *const tasks[] = {
 #define TASK_ROW(name) &vly_task_##name,

@@ -2,9 +2,10 @@
 /*
  * Tasks: how a model's output tensors become observations.
  *
- * A task is one row of tasks/task_list.h: match() looks at the model's description and says how well
- * it fits, decode() reads the outputs of one picture. vly_decoder_init picks the best match (or the
- * task the configuration names) and keeps all that a run needs: parameters, class names, preparation.
+ * A task is one row of tasks/task_list.h: match() looks at the model's description and says how
+ * well it fits, decode() reads the outputs of one picture. vly_decoder_init picks the best match
+ * (or the task the configuration names) and keeps all that a run needs: parameters, class names,
+ * preparation.
  *
  *   vly_decoder d;
  *   vly_decoder_init(&d, vly_model_describe(m), NULL, &model_arena, &err)      once per model
@@ -73,8 +74,8 @@ typedef struct vly_task_config {
     int64_t n_keypoints;
     uint32_t input_width; /* for models with a free input size: default 640 x 640 */
     uint32_t input_height;
-    const vly_labels *labels;        /* borrowed as long as the decoder lives */
-    const vly_letterbox_opts *prep;  /* copied */
+    const vly_labels *labels;       /* borrowed as long as the decoder lives */
+    const vly_letterbox_opts *prep; /* copied */
 } vly_task_config;
 
 typedef struct vly_task vly_task; /* tasks/decoder.h */
@@ -93,10 +94,10 @@ typedef struct vly_decoder {
 
 /*
  * Finds or checks the task of a model. A model that nothing fits gets the task "tensor", whose kind
- * is VLY_TASK_TENSOR. config may be NULL. arena: class names are kept there; it outlives *ret, which
- * also borrows the model's description.
- * EINVAL: the configured task is unknown, or the model does not fit it; EFORMAT: class names in the
- * metadata that cannot be read (only when the configuration gives none); ENOMEM.
+ * is VLY_TASK_TENSOR. config may be NULL. arena: class names are kept there; it outlives *ret,
+ * which also borrows the model's description. EINVAL: the configured task is unknown, or the model
+ * does not fit it; EFORMAT: class names in the metadata that cannot be read (only when the
+ * configuration gives none); ENOMEM.
  */
 vly_status vly_decoder_init(vly_decoder *ret, const vly_model_info *model,
                             const vly_task_config *config, vly_arena *arena,
@@ -112,9 +113,9 @@ typedef struct vly_decode_args {
 } vly_decode_args;
 
 /*
- * Observations of one picture. Outputs may hold any value: rows with a number that is not finite are
- * left out. EINVAL: an output's shape or dtype is not what the task expects, or item is outside the
- * batch; EUNSUPPORTED: the task is "tensor"; ELIMIT: the arena's budget is too small.
+ * Observations of one picture. Outputs may hold any value: rows with a number that is not finite
+ * are left out. EINVAL: an output's shape or dtype is not what the task expects, or item is outside
+ * the batch; EUNSUPPORTED: the task is "tensor"; ELIMIT: the arena's budget is too small.
  */
 vly_status vly_decoder_run(const vly_decoder *d, const vly_decode_args *args, vly_observations *ret,
                            vly_err *err) VLY_MUST_CHECK;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The tasks, one line each: the symbol of a vly_task in a file of its own. Order breaks ties between
- * equally good matches.
+ * The tasks, one line each: the symbol of a vly_task in a file of its own. Order breaks ties
+ * between equally good matches.
  */
 #define VLY_TASK_LIST(X)                                                                           \
     X(yolov8_detect)                                                                               \

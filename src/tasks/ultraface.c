@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * UltraFace ("version-RFB-320"): outputs "scores" [N, n, 2] (background, face) and "boxes" [N, n, 4]
- * (x1, y1, x2, y2 as parts of the picture, which is stretched to the input).
+ * UltraFace ("version-RFB-320"): outputs "scores" [N, n, 2] (background, face) and "boxes" [N, n,
+ * 4] (x1, y1, x2, y2 as parts of the picture, which is stretched to the input).
  */
 #include "tasks/decoder.h"
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * YOLOv5, v7: one output [N, 3 * cells, 5 + classes (+ mask coefficients)], boxes as centre and size
- * in input pixels, then objectness, then class scores; all decoded by the graph. Older exports append
- * the three raw heads as further outputs, which are ignored.
+ * YOLOv5, v7: one output [N, 3 * cells, 5 + classes (+ mask coefficients)], boxes as centre and
+ * size in input pixels, then objectness, then class scores; all decoded by the graph. Older exports
+ * append the three raw heads as further outputs, which are ignored.
  */
 #include "tasks/head.h"
 
-#define N_BOX 4
+#define N_BOX     4
 #define N_ANCHORS 3
 
 static vly_match match_rows(const vly_task_probe *p, int64_t n_extra, vly_task_params *ret)

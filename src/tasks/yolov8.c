@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * YOLOv8, v9, 11, 12 as Ultralytics exports them: one output [N, 4 + classes + extra, cells], or the
- * same transposed. Boxes are centre and size in input pixels, class scores are sigmoids, there is no
- * objectness. extra: keypoints (x, y, confidence) for pose, mask coefficients for segmentation,
- * whose prototypes are a second output [N, coefficients, h, w].
+ * YOLOv8, v9, 11, 12 as Ultralytics exports them: one output [N, 4 + classes + extra, cells], or
+ * the same transposed. Boxes are centre and size in input pixels, class scores are sigmoids, there
+ * is no objectness. extra: keypoints (x, y, confidence) for pose, mask coefficients for
+ * segmentation, whose prototypes are a second output [N, coefficients, h, w].
  */
 #include "tasks/head.h"
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * YOLOX: one output [N, cells, 5 + classes] of box, objectness, class scores (sigmoids). As exported
- * by default the boxes are offsets within their grid cell and logarithms of the size, in units of the
- * cell's stride; the variant "yolox-decoded" (--decode_in_inference) has centre and size in input
- * pixels. Shapes do not tell them apart, so the configuration names the second.
+ * YOLOX: one output [N, cells, 5 + classes] of box, objectness, class scores (sigmoids). As
+ * exported by default the boxes are offsets within their grid cell and logarithms of the size, in
+ * units of the cell's stride; the variant "yolox-decoded" (--decode_in_inference) has centre and
+ * size in input pixels. Shapes do not tell them apart, so the configuration names the second.
  */
 #include "tasks/head.h"
 
@@ -15,8 +15,8 @@ static vly_match match(const vly_task_probe *p, vly_task_params *ret)
 {
     const vly_shape *s = vly_probe__output(p, 0, 3);
 
-    if (s == NULL || p->task.len > 0 || s->dim[1] != vly_probe__cells(p, vly_strides_p5) || s->dim[2] < N_BOX + 2 ||
-        (p->n_classes > 0 && s->dim[2] != N_BOX + 1 + p->n_classes))
+    if (s == NULL || p->task.len > 0 || s->dim[1] != vly_probe__cells(p, vly_strides_p5) ||
+        s->dim[2] < N_BOX + 2 || (p->n_classes > 0 && s->dim[2] != N_BOX + 1 + p->n_classes))
         return VLY_MATCH_NO;
     ret->n_classes = s->dim[2] - N_BOX - 1;
     /* 84 values are more likely a transposed YOLOv8 of COCO than 79 classes */

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * YuNet faces: for each stride 8, 16, 32 four outputs over its grid, cls [N, cells, 1], obj
- * [N, cells, 1], bbox [N, cells, 4] and kps [N, cells, 10] (right eye, left eye, nose, right and left
- * corner of the mouth). A face's score is sqrt(cls * obj), both cut to 0..1; centre and points are
- * offsets in strides from the cell, the size is exp() strides.
+ * [N, cells, 1], bbox [N, cells, 4] and kps [N, cells, 10] (right eye, left eye, nose, right and
+ * left corner of the mouth). A face's score is sqrt(cls * obj), both cut to 0..1; centre and points
+ * are offsets in strides from the cell, the size is exp() strides.
  */
 #include "tasks/decoder.h"
 
 #include <math.h>
 #include <stdio.h>
 
-#define N_POINTS 5
-#define N_PARTS 4
-#define N_LEVELS 3
+#define N_POINTS   5
+#define N_PARTS    4
+#define N_LEVELS   3
 #define ROW_VALUES (2 * N_POINTS)
 
 enum { PART_CLS, PART_OBJ, PART_BOX, PART_POINTS };
@@ -56,8 +56,8 @@ static vly_status open_faces(faces *f, const vly_decoder *d, const vly_decode_ar
         size_t cells = (d->input_width / stride) * (d->input_height / stride);
         for (size_t part = 0; part < N_PARTS; part++) {
             vly_rows *rows = &f->parts[level][part];
-            vly_status st = vly_rows__open(d, a, level * N_PARTS + part, false, part_values[part],
-                                           rows, err);
+            vly_status st =
+                vly_rows__open(d, a, level * N_PARTS + part, false, part_values[part], rows, err);
             if (st != VLY_OK)
                 return st;
             if (rows->n_rows != cells)
