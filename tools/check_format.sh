@@ -14,5 +14,10 @@ fi
 mode="--dry-run -Werror"
 [ "${1:-}" != --fix ] || mode=-i
 # shellcheck disable=SC2086,SC2046  # lists of words
-find $(ls -d src include tests examples bench 2>/dev/null) -name '*.[ch]' \
-    -exec "$tool" --style=file $mode {} + 2>&1
+if ! faults=$(find $(ls -d src include tests examples bench 2>/dev/null) -name '*.[ch]' \
+    -exec "$tool" --style=file $mode {} + 2>&1); then
+    echo "$faults" | sed -n 's/^\([^: ]*\):.*code should be clang-formatted.*/\1/p' | uniq -c
+    echo "format: lines to change per file; make format does it"
+    exit 1
+fi
+echo "format: no faults"

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-vly_status vly_fail(vly_err *err, vly_status st, const char *fmt, ...)
+vly_status(vly_fail)(vly_err *err, vly_status st, const char *fmt, ...)
 {
     if (err != NULL) {
         va_list ap;
@@ -17,7 +17,7 @@ vly_status vly_fail(vly_err *err, vly_status st, const char *fmt, ...)
     return st;
 }
 
-vly_status vly_fail_in(vly_err *err, vly_status st, const char *fmt, ...)
+vly_status(vly_fail_in)(vly_err *err, vly_status st, const char *fmt, ...)
 {
     char inner[VLY_ERR_MSG_MAX];
     size_t len;

@@ -59,6 +59,11 @@ vly_status vly_fail(vly_err *err, vly_status st, const char *fmt, ...) VLY_PRINT
  * With err NULL returns st. For callers that know the subject: a file, a node, a request. */
 vly_status vly_fail_in(vly_err *err, vly_status st, const char *fmt, ...) VLY_PRINTF(3, 4);
 
+#ifdef __clang_analyzer__ /* which cannot see into the two, and must know that st comes back */
+#define vly_fail(err, st, ...)    (vly_fail(err, st, __VA_ARGS__), (st))
+#define vly_fail_in(err, st, ...) (vly_fail_in(err, st, __VA_ARGS__), (st))
+#endif
+
 const char *vly_status_name(vly_status st); /* "EINVAL" */
 const char *vly_status_text(vly_status st); /* "invalid argument" */
 int vly_status_http(vly_status st);

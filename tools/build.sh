@@ -1,0 +1,16 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# build.sh DIR [MESON_OPTION...]: configures DIR when it is new, then builds it.
+set -eu
+cd "$(dirname "$0")/.."
+dir=$1
+shift
+if [ ! -f "$dir/build.ninja" ]; then
+    meson setup "$dir" "$@" >"$dir.log" 2>&1 || {
+        cat "$dir.log" >&2
+        rm -rf "$dir" "$dir.log"
+        exit 1
+    }
+    mv "$dir.log" "$dir/setup.log"
+fi
+ninja --quiet -C "$dir"

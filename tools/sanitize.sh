@@ -1,0 +1,25 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# sanitize.sh asan|tsan [MESON_TEST_OPTION...]: the whole suite, built by clang under
+# AddressSanitizer + UndefinedBehaviorSanitizer, or under ThreadSanitizer.
+set -eu
+cd "$(dirname "$0")/.."
+kind=$1
+shift
+case $kind in
+asan) set -- address,undefined "$@" ;;
+tsan) set -- thread "$@" ;;
+*) echo "expected asan or tsan, got '$kind'" >&2; exit 1 ;;
+esac
+sanitizers=$1
+shift
+tools/bootstrap.sh test
+# A test asks for impossible sizes and expects NULL.
+export ASAN_OPTIONS=allocator_may_return_null=1:abort_on_error=1:detect_stack_use_after_return=1
+export UBSAN_OPTIONS=halt_on_error=1:abort_on_error=1:print_stacktrace=1
+export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+export CC=clang
+tools/build.sh "build-$kind" --werror -Db_sanitize="$sanitizers" -Db_lundef=false
+# setarch -R: older sanitizer runtimes cannot live with the address randomisation of newer kernels.
+exec meson test -C "build-$kind" --no-rebuild --print-errorlogs --timeout-multiplier 10 \
+    --no-suite style --wrapper 'setarch -R' "$@"
