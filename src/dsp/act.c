@@ -88,3 +88,19 @@ void vly_act_erf(const float *x, float *y, size_t n)
     for (size_t i = 0; i < n; i++)
         y[i] = erf1(x[i]);
 }
+
+void vly_act_gelu(const float *x, float *y, size_t n)
+{
+    VLY_IVDEP
+    for (size_t i = 0; i < n; i++)
+        y[i] = 0.5F * x[i] * (1.0F + erf1(x[i] * 0.707106781F));
+}
+
+void vly_act_gelu_tanh(const float *x, float *y, size_t n)
+{
+    VLY_IVDEP
+    for (size_t i = 0; i < n; i++) {
+        float t = tanh1(0.797884561F * (x[i] + 0.044715F * x[i] * x[i] * x[i]));
+        y[i] = 0.5F * x[i] * (1.0F + t);
+    }
+}

@@ -9,12 +9,24 @@
 #include "engine/op.h"
 
 #define VLY_OP_FAMILIES(X)                                                                         \
-    X(identity)                                                                                    \
+    X(activation)                                                                                  \
+    X(arith)                                                                                       \
+    X(cast)                                                                                        \
+    X(clip)                                                                                        \
+    X(compare)                                                                                     \
     X(conv)                                                                                        \
     X(conv_int)                                                                                    \
     X(conv_transpose)                                                                              \
+    X(gather)                                                                                      \
+    X(identity)                                                                                    \
+    X(layout)                                                                                      \
+    X(logic)                                                                                       \
+    X(math)                                                                                        \
     X(matmul)                                                                                      \
-    X(matmul_int)
+    X(matmul_int)                                                                                  \
+    X(pow)                                                                                         \
+    X(shape)                                                                                       \
+    X(slice)
 
 #define VLY_OP_DECLARE(family) extern const vly_op vly_ops_##family[];
 VLY_OP_FAMILIES(VLY_OP_DECLARE)
