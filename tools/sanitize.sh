@@ -17,7 +17,7 @@ tools/bootstrap.sh test
 # A test asks for impossible sizes and expects NULL.
 export ASAN_OPTIONS=allocator_may_return_null=1:abort_on_error=1:detect_stack_use_after_return=1
 export UBSAN_OPTIONS=halt_on_error=1:abort_on_error=1:print_stacktrace=1
-export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+export TSAN_OPTIONS=allocator_may_return_null=1:halt_on_error=1:second_deadlock_stack=1
 export CC=clang
 tools/build.sh "build-$kind" --werror -Db_sanitize="$sanitizers" -Db_lundef=false
 # setarch -R: older sanitizer runtimes cannot live with the address randomisation of newer kernels.

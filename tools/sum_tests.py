@@ -30,8 +30,8 @@ def main():
     passed = failed = 0
     for arg in sys.argv[1:]:
         step, status, build = (arg.split("=") + [""])[:3]
-        log = pathlib.Path(build, "meson-logs", "testlog.json")
-        ok, bad = count(log) if build and log.exists() else (int(status == "0"), 0)
+        logs = sorted(pathlib.Path(build, "meson-logs").glob("testlog*.json")) if build else []
+        ok, bad = count(logs[0]) if logs else (int(status == "0"), 0)
         if status != "0":
             bad = bad or 1
         print(f"{step}: {ok} passed, {bad} failed")
