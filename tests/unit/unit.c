@@ -33,6 +33,13 @@ const char *unit_shared(const char *rel)
     return path;
 }
 
+const char *unit_source(const char *rel)
+{
+    static char path[4096];
+    snprintf(path, sizeof(path), UNIT_SOURCE_ROOT "/%s", rel);
+    return path;
+}
+
 /* cmocka 1.1 prints a skipped test as "not ok N # SKIP", which a TAP reader takes for a failure:
  * this stands behind stdout and takes the "not" away. One call is one line, as the stream is
  * line-buffered. */

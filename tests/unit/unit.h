@@ -32,4 +32,7 @@ void unit_add(const struct CMUnitTest *tests, size_t n);
  * next call. */
 const char *unit_shared(const char *rel);
 
+/* Path of a file of the source tree. Valid until the next call. */
+const char *unit_source(const char *rel);
+
 #endif
