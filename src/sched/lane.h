@@ -2,8 +2,8 @@
 /*
  * Lane: the queue of one served model and its instances. Private to the scheduler.
  *
- * Invariant: while jobs wait, either every instance is active (in the pool's line or running), or as
- * many are as there are jobs. An instance goes idle only under the lock, seeing an empty queue.
+ * Invariant: while jobs wait, either every instance is active (in the pool's line or running), or
+ * as many are as there are jobs. An instance goes idle only under the lock, seeing an empty queue.
  */
 #ifndef VLY_SCHED_LANE_H
 #define VLY_SCHED_LANE_H

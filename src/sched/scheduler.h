@@ -3,8 +3,8 @@
  * Scheduler: the models that a process serves, and who runs what when.
  *
  * One worker pool for the whole process, a thread for each core. Each model has a bounded queue of
- * jobs and up to one instance for each worker, made when first needed. An instance is a work item of
- * the pool: it takes one job from its model's queue, runs it, and goes to the back of the pool's
+ * jobs and up to one instance for each worker, made when first needed. An instance is a work item
+ * of the pool: it takes one job from its model's queue, runs it, and goes to the back of the pool's
  * line while jobs wait. So the pool is shared fairly by models, N models never mean N x cores
  * threads, and a batch can later be formed where a job is taken.
  *
@@ -13,8 +13,8 @@
  * A job that is cancelled or past its deadline when its turn comes is dropped before it costs
  * anything.
  *
- * Threads: models are added by the owner before the first job; afterwards find, at and submit may be
- * called from any thread, and never block.
+ * Threads: models are added by the owner before the first job; afterwards find, at and submit may
+ * be called from any thread, and never block.
  */
 #ifndef VLY_SCHED_SCHEDULER_H
 #define VLY_SCHED_SCHEDULER_H
@@ -134,7 +134,8 @@ void vly_scheduler_free(vly_scheduler *s);
 vly_worker_pool *vly_scheduler_pool(vly_scheduler *s);
 
 /* Loads a model; the specification has a name and a version. One that cannot be loaded is kept too,
- * as unavailable and with the reason. EEXIST: there is this version of this name already; ENOMEM. */
+ * as unavailable and with the reason. EEXIST: there is this version of this name already; ENOMEM.
+ */
 vly_status vly_scheduler_add(vly_scheduler *s, const vly_servable_spec *spec,
                              const vly_served **ret, vly_err *err) VLY_MUST_CHECK;
 

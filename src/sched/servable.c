@@ -4,6 +4,8 @@
 #include "base/arena.h"
 #include "base/assert.h"
 #include "base/mem.h"
+#include "sched/repository.h"
+#include "sys/file.h"
 
 #include <stdatomic.h>
 #include <string.h>
@@ -26,13 +28,45 @@ static vly_str base_name(const char *path)
     return name;
 }
 
+static vly_status read_config(servable *s, const char *path, vly_err *err)
+{
+    vly_buf text;
+    vly_buf_init(&text, VLY_MEM_SCHED, VLY_CONFIG_BYTES_MAX);
+    vly_status st = vly_file_read(path, VLY_CONFIG_BYTES_MAX, &text, err);
+    char *copy = st == VLY_OK ? vly_arena_strdup(&s->arena, vly_buf_str(&text)) : NULL;
+
+    if (st == VLY_OK && copy == NULL)
+        st = vly_fail(err, VLY_ENOMEM, "out of memory for '%s'", path);
+    if (st == VLY_OK) {
+        st = vly_triton_config_parse((vly_str){copy, text.len}, &s->arena, &s->pub.config, err);
+        if (st != VLY_OK)
+            vly_fail_in(err, st, "'%s'", path);
+    }
+    vly_buf_release(&text);
+    return st;
+}
+
+static vly_str task_of(const vly_servable_spec *spec, const vly_triton_config *config)
+{
+    if (spec->task != NULL)
+        return vly_str_from(spec->task);
+    for (size_t i = 0; config != NULL && i < config->n_params; i++)
+        if (vly_str_is(config->params[i].key, "task"))
+            return config->params[i].value;
+    return (vly_str){NULL, 0};
+}
+
 static vly_status open_model(servable *s, const vly_servable_spec *spec, vly_err *err)
 {
-    vly_task_config task = {.task = vly_str_from(spec->task)};
-    vly_status st = vly_model_load(spec->path, &spec->limits, &s->pub.model, err);
+    vly_status st = VLY_OK;
 
+    if (spec->config_path != NULL)
+        st = read_config(s, spec->config_path, err);
+    if (st == VLY_OK)
+        st = vly_model_load(spec->path, &spec->limits, &s->pub.model, err);
     if (st != VLY_OK)
         return st;
+    vly_task_config task = {.task = task_of(spec, s->pub.config)};
     s->pub.info = vly_model_describe(s->pub.model);
     st = vly_decoder_init(&s->pub.decoder, s->pub.info, &task, &s->arena, err);
     return st == VLY_OK ? st : vly_fail_in(err, st, "model '%s'", spec->path);

@@ -7,6 +7,7 @@
 #define VLY_SCHED_SERVABLE_H
 
 #include "base/status.h"
+#include "codec/triton_config.h"
 #include "engine/model.h"
 #include "tasks/task.h"
 
@@ -17,8 +18,9 @@ typedef struct vly_servable {
     const char *version; /* "1" */
     const char *path;    /* of the .onnx file */
     vly_model *model;
-    const vly_model_info *info; /* the model's */
-    vly_decoder decoder;        /* kind VLY_TASK_TENSOR when no task fits */
+    const vly_model_info *info;      /* the model's */
+    vly_decoder decoder;             /* kind VLY_TASK_TENSOR when no task fits */
+    const vly_triton_config *config; /* NULL: the model came without a config.pbtxt */
 } vly_servable;
 
 /* What open needs to know; strings are copied. */
@@ -27,10 +29,11 @@ typedef struct vly_servable_spec {
     const char *name;    /* NULL: the file's base name without ".onnx" */
     const char *version; /* NULL: "1" */
     const char *task;    /* overrides what the model's metadata and shapes say; NULL: find out */
+    const char *config_path; /* config.pbtxt; its parameter "task" counts like task; NULL: none */
     vly_model_limits limits;
 } vly_servable_spec;
 
-/* Errors: as vly_model_load and vly_decoder_init. */
+/* Errors: as vly_model_load, vly_decoder_init and vly_triton_config_parse. */
 vly_status vly_servable_open(const vly_servable_spec *spec, vly_servable **ret,
                              vly_err *err) VLY_MUST_CHECK;
 vly_servable *vly_servable_ref(vly_servable *s);

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: MIT */
+#include "sched/repository.h"
+
+#include "codec/triton_config.h"
+#include "sys/file.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct scan {
+    vly_arena *arena;
+    vly_repository repo;
+    size_t cap;
+} scan;
+
+static vly_status out_of_memory(vly_err *err)
+{
+    return vly_fail(err, VLY_ENOMEM, "out of memory for the model repository");
+}
+
+static vly_status add_entry(scan *s, vly_repository_entry entry, vly_err *err)
+{
+    if (s->repo.n_entries == VLY_REPOSITORY_ENTRIES_MAX)
+        return vly_fail(err, VLY_ELIMIT, "more than %d models", VLY_REPOSITORY_ENTRIES_MAX);
+    if (s->repo.n_entries == s->cap) {
+        size_t cap = s->cap != 0 ? s->cap * 2 : 16;
+        vly_repository_entry *grown = vly_arena_calloc(s->arena, cap, sizeof(*grown));
+        if (grown == NULL)
+            return out_of_memory(err);
+        if (s->cap != 0)
+            memcpy(grown, s->repo.entries, s->cap * sizeof(*grown));
+        s->repo.entries = grown;
+        s->cap = cap;
+    }
+    s->repo.entries[s->repo.n_entries++] = entry;
+    return VLY_OK;
+}
+
+/* An entry that tells why the model cannot be served. */
+static vly_status add_error(scan *s, const char *name, const char *version, const char *config_path,
+                            const char *error, vly_err *err)
+{
+    vly_repository_entry entry = {
+        .name = vly_arena_strdup(s->arena, vly_str_from(name)),
+        .version = version,
+        .config_path = config_path,
+        .error = vly_arena_strdup(s->arena, vly_str_from(error)),
+    };
+    if (entry.name == NULL || entry.error == NULL)
+        return out_of_memory(err);
+    return add_entry(s, entry, err);
+}
+
+/* ---- one model directory ------------------------------------------------------------------ */
+
+typedef struct model_dir {
+    const char *name, *path, *config_path;
+    const vly_triton_config *config; /* NULL: none */
+    const char *file_name;           /* "model.onnx" */
+    vly_dir list;
+    int64_t *versions; /* sorted, those with a model file */
+    size_t n_versions;
+} model_dir;
+
+static vly_status read_config(scan *s, model_dir *d, vly_err *err)
+{
+    vly_buf text;
+    vly_buf_init(&text, VLY_MEM_SCHED, VLY_CONFIG_BYTES_MAX);
+    vly_status st = vly_file_read(d->config_path, VLY_CONFIG_BYTES_MAX, &text, err);
+    char *copy = st == VLY_OK ? vly_arena_strdup(s->arena, vly_buf_str(&text)) : NULL;
+
+    if (st == VLY_OK && copy == NULL)
+        st = out_of_memory(err);
+    if (st == VLY_OK)
+        st = vly_triton_config_parse((vly_str){copy, text.len}, s->arena, &d->config, err);
+    if (st == VLY_OK && d->config->name.len > 0 && !vly_str_is(d->config->name, d->name))
+        st = vly_fail(err, VLY_EINVAL,
+                      "unexpected directory name '%s' for model '%.*s', directory name must equal "
+                      "model name",
+                      d->name, VLY_STR_ARG(d->config->name));
+    if (st == VLY_OK && d->config->default_model_filename.len > 0) {
+        d->file_name = vly_arena_strdup(s->arena, d->config->default_model_filename);
+        st = d->file_name != NULL ? VLY_OK : out_of_memory(err);
+    }
+    vly_buf_release(&text);
+    return st;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Version directories: positive integers that hold the model file. */
+static vly_status find_versions(scan *s, model_dir *d, vly_err *err)
+{
+    d->versions = vly_arena_calloc(s->arena, d->list.n_entries, sizeof(*d->versions));
+    if (d->versions == NULL)
+        return out_of_memory(err);
+    for (size_t i = 0; i < d->list.n_entries; i++) {
+        int64_t version;
+        if (!d->list.entries[i].is_dir || d->list.entries[i].name[0] == '0' ||
+            !vly_str_to_i64(vly_str_from(d->list.entries[i].name), &version) || version <= 0)
+            continue;
+        char *path =
+            vly_arena_printf(s->arena, "%s/%" PRId64 "/%s", d->path, version, d->file_name);
+        if (path == NULL)
+            return out_of_memory(err);
+        if (vly_file_exists(path))
+            d->versions[d->n_versions++] = version;
+    }
+    qsort(d->versions, d->n_versions, sizeof(*d->versions), by_value);
+    return VLY_OK;
+}
+
+/* version_policy; without one only the latest is served. idx: of the sorted versions. */
+static bool is_served(const model_dir *d, size_t idx)
+{
+    const vly_triton_config *c = d->config;
+
+    if (c == NULL || c->policy == VLY_TRITON_POLICY_LATEST) {
+        size_t n_latest = c != NULL && c->n_latest > 0 ? (size_t)c->n_latest : 1;
+        return d->n_versions - idx <= n_latest;
+    }
+    if (c->policy == VLY_TRITON_POLICY_ALL)
+        return true;
+    for (size_t i = 0; i < c->n_versions; i++)
+        if (c->versions[i] == d->versions[idx])
+            return true;
+    return false;
+}
+
+static vly_status add_versions(scan *s, const model_dir *d, vly_err *err)
+{
+    vly_status st = VLY_OK;
+
+    for (size_t i = 0; i < d->n_versions && st == VLY_OK; i++) {
+        if (!is_served(d, i))
+            continue;
+        int64_t v = d->versions[i];
+        vly_repository_entry entry = {
+            .name = vly_arena_strdup(s->arena, vly_str_from(d->name)),
+            .version = vly_arena_printf(s->arena, "%" PRId64, v),
+            .path = vly_arena_printf(s->arena, "%s/%" PRId64 "/%s", d->path, v, d->file_name),
+            .config_path = d->config_path,
+        };
+        if (entry.name == NULL || entry.version == NULL || entry.path == NULL)
+            return out_of_memory(err);
+        st = add_entry(s, entry, err);
+    }
+    return st;
+}
+
+/* NAME/model.onnx without version directories. */
+static vly_status add_unversioned(scan *s, const model_dir *d, vly_err *err)
+{
+    char *path = vly_arena_printf(s->arena, "%s/%s", d->path, d->file_name);
+    char *name = vly_arena_strdup(s->arena, vly_str_from(d->name));
+
+    if (path == NULL || name == NULL)
+        return out_of_memory(err);
+    if (vly_file_exists(path))
+        return add_entry(s, (vly_repository_entry){name, "1", path, d->config_path, NULL}, err);
+    if (d->config == NULL)
+        return VLY_OK; /* not a model */
+    char *error = vly_arena_printf(s->arena, "expected a version directory with '%s' in '%s'",
+                                   d->file_name, d->path);
+    if (error == NULL)
+        return out_of_memory(err);
+    return add_error(s, d->name, "1", d->config_path, error, err);
+}
+
+static vly_status scan_list(scan *s, model_dir *d, vly_err *err)
+{
+    char *config_path = vly_arena_printf(s->arena, "%s/config.pbtxt", d->path);
+    vly_err config_err;
+
+    if (config_path == NULL)
+        return out_of_memory(err);
+    if (vly_file_exists(config_path)) {
+        d->config_path = config_path;
+        if (read_config(s, d, &config_err) != VLY_OK)
+            return add_error(s, d->name, "1", config_path, config_err.msg, err);
+    }
+    vly_status st = find_versions(s, d, err);
+    if (st != VLY_OK)
+        return st;
+    return d->n_versions > 0 ? add_versions(s, d, err) : add_unversioned(s, d, err);
+}
+
+static vly_status scan_model_dir(scan *s, const char *dir, const char *name, vly_err *err)
+{
+    model_dir d = {.name = name, .file_name = "model.onnx"};
+    vly_err list_err;
+
+    d.path = vly_arena_printf(s->arena, "%s/%s", dir, name);
+    if (d.path == NULL)
+        return out_of_memory(err);
+    if (vly_dir_list(d.path, VLY_REPOSITORY_ENTRIES_MAX, &d.list, &list_err) != VLY_OK)
+        return add_error(s, name, "1", NULL, list_err.msg, err);
+    vly_status st = scan_list(s, &d, err);
+    vly_dir_release(&d.list);
+    return st;
+}
+
+/* ---- the directory ------------------------------------------------------------------------ */
+
+/* dir/file.onnx as model "file"; dir NULL: file is the whole path. */
+static vly_status add_file(scan *s, const char *dir, const char *file, vly_err *err)
+{
+    const char *slash = strrchr(file, '/');
+    vly_str name = vly_str_from(slash != NULL ? slash + 1 : file);
+    name.len -= strlen(".onnx");
+    vly_repository_entry entry = {
+        .name = vly_arena_strdup(s->arena, name),
+        .version = "1",
+        .path = dir != NULL ? vly_arena_printf(s->arena, "%s/%s", dir, file)
+                            : vly_arena_strdup(s->arena, vly_str_from(file)),
+    };
+
+    if (entry.name == NULL || entry.path == NULL)
+        return out_of_memory(err);
+    return add_entry(s, entry, err);
+}
+
+static bool is_onnx(const char *path)
+{
+    return vly_str_ends(vly_str_from(path), VLY_STR(".onnx"));
+}
+
+static int by_name_and_version(const void *a, const void *b)
+{
+    const vly_repository_entry *x = a, *y = b;
+    int order = strcmp(x->name, y->name);
+    if (order == 0)
+        order =
+            (strlen(x->version) > strlen(y->version)) - (strlen(x->version) < strlen(y->version));
+    return order != 0 ? order : strcmp(x->version, y->version);
+}
+
+/* NAME.onnx beside NAME/ would serve two models under one name: the second is told as an error. */
+static void mark_duplicates(vly_repository *r)
+{
+    for (size_t i = 1; i < r->n_entries; i++)
+        if (by_name_and_version(&r->entries[i - 1], &r->entries[i]) == 0)
+            r->entries[i].error = "another model has the same name and version";
+}
+
+vly_status vly_repository_scan(const char *dir, vly_arena *arena, vly_repository *ret, vly_err *err)
+{
+    scan s = {.arena = arena};
+    vly_dir list = {0};
+    vly_status st = VLY_OK;
+
+    if (vly_file_exists(dir) && is_onnx(dir)) {
+        st = add_file(&s, NULL, dir, err);
+    } else {
+        st = vly_dir_list(dir, VLY_REPOSITORY_ENTRIES_MAX, &list, err);
+        for (size_t i = 0; i < list.n_entries && st == VLY_OK; i++) {
+            if (list.entries[i].is_dir)
+                st = scan_model_dir(&s, dir, list.entries[i].name, err);
+            else if (is_onnx(list.entries[i].name))
+                st = add_file(&s, dir, list.entries[i].name, err);
+        }
+        vly_dir_release(&list);
+    }
+    if (st != VLY_OK)
+        return st;
+    if (s.repo.n_entries > 0)
+        qsort(s.repo.entries, s.repo.n_entries, sizeof(*s.repo.entries), by_name_and_version);
+    mark_duplicates(&s.repo);
+    *ret = s.repo;
+    return VLY_OK;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Model repository: which models a directory holds.
+ *
+ *   DIR/NAME/config.pbtxt            Triton's layout; config.pbtxt is optional
+ *   DIR/NAME/<version>/model.onnx    version: a positive integer; the file name may be set by
+ *                                    default_model_filename; which versions are served by
+ *                                    version_policy (by custom the latest)
+ *   DIR/NAME/model.onnx              without versions: version 1
+ *   DIR/NAME.onnx                    a plain file: version 1
+ *
+ * DIR may also be the path of one .onnx file. Other files and directories are passed over; what
+ * looks like a model but cannot be served becomes an entry with `error`, so that it is told and not
+ * lost. Blocking; thread: any.
+ */
+#ifndef VLY_SCHED_REPOSITORY_H
+#define VLY_SCHED_REPOSITORY_H
+
+#include "base/arena.h"
+#include "base/status.h"
+
+#include <stddef.h>
+
+#define VLY_REPOSITORY_ENTRIES_MAX 10000
+#define VLY_CONFIG_BYTES_MAX       ((size_t)1 << 20)
+
+typedef struct vly_repository_entry {
+    const char *name;
+    const char *version;
+    const char *path;        /* of the .onnx file; NULL with error */
+    const char *config_path; /* of config.pbtxt; NULL: none */
+    const char *error;       /* why this model cannot be served; NULL: it can be tried */
+} vly_repository_entry;
+
+typedef struct vly_repository {
+    vly_repository_entry *entries; /* sorted by name, then version */
+    size_t n_entries;
+} vly_repository;
+
+/* Everything lives in arena. ENOTFOUND: no such directory or file. */
+vly_status vly_repository_scan(const char *dir, vly_arena *arena, vly_repository *ret,
+                               vly_err *err) VLY_MUST_CHECK;
+
+#endif
