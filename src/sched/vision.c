@@ -14,7 +14,7 @@ struct vly_vision {
 
 static vly_status check_servable(const vly_servable *s, vly_err *err)
 {
-    if (s->decoder.kind == VLY_TASK_TENSOR || s->decoder.input_channels == 0)
+    if (s->decoder.kind == VLY_TASK_TENSOR || s->decoder.input_channels != 3)
         return vly_fail(err, VLY_EUNSUPPORTED,
                         "model '%s': its outputs fit no picture task; use it with tensors, or name "
                         "its task in the configuration",
