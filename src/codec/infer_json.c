@@ -239,7 +239,8 @@ static vly_status read_output(yyjson_val *obj, vly_infer_json_output *out, vly_e
     return st;
 }
 
-/* The array of this name with room for its elements; no array is an empty one if it may be absent. */
+/* The array of this name with room for its elements; no array is an empty one if it may be absent.
+ */
 static vly_status open_array(yyjson_val *root, const char *key, bool is_optional, size_t elem_bytes,
                              vly_arena *arena, yyjson_val **ret_array, void **ret_elems,
                              vly_err *err)

@@ -6,8 +6,8 @@
  * until they are read into memory of their final type. Unknown members are ignored, as Triton does.
  * What is refused carries Triton's wording where its clients look for it.
  *
- * Outside data: nesting, memory and counts are bounded, nothing recurses. Thread: any; one request is
- * used by one thread at a time.
+ * Outside data: nesting, memory and counts are bounded, nothing recurses. Thread: any; one request
+ * is used by one thread at a time.
  */
 #ifndef VLY_CODEC_INFER_JSON_H
 #define VLY_CODEC_INFER_JSON_H
@@ -56,9 +56,9 @@ typedef struct vly_infer_json {
     struct yyjson_doc *doc;
 } vly_infer_json;
 
-/* The arrays of *ret live in arena, strings and data in the document, which release frees; json need
- * not outlive the call. EINVAL: not JSON, or not a request; ELIMIT: past a limit; EUNSUPPORTED:
- * shared memory; ENOMEM. */
+/* The arrays of *ret live in arena, strings and data in the document, which release frees; json
+ * need not outlive the call. EINVAL: not JSON, or not a request; ELIMIT: past a limit;
+ * EUNSUPPORTED: shared memory; ENOMEM. */
 vly_status vly_infer_json_parse(vly_str json, const vly_infer_json_limits *limits, vly_arena *arena,
                                 vly_infer_json *ret, vly_err *err) VLY_MUST_CHECK;
 void vly_infer_json_release(vly_infer_json *r); /* accepts a zeroed one */
@@ -72,8 +72,8 @@ typedef enum vly_infer_json_class {
     VLY_INFER_JSON_TEXT,  /* a vly_str that borrows from the document */
 } vly_infer_json_class;
 
-/* Reads the data of an input, nested or flat, into dst: n elements of elem_bytes each. EINVAL: there
- * are not n, or one is not of this class or out of range (the message says which). */
+/* Reads the data of an input, nested or flat, into dst: n elements of elem_bytes each. EINVAL:
+ * there are not n, or one is not of this class or out of range (the message says which). */
 vly_status vly_infer_json_read(const vly_infer_json_input *input, vly_infer_json_class class,
                                size_t elem_bytes, size_t n, void *dst, vly_err *err) VLY_MUST_CHECK;
 

@@ -22,8 +22,9 @@ typedef struct vly_multipart_part {
     vly_str data;
 } vly_multipart_part;
 
-/* The boundary named by a Content-Type header. EMEDIA: the type is not multipart/form-data; EFORMAT:
- * there is no boundary, or it is longer than RFC 2046 allows. *ret borrows from content_type. */
+/* The boundary named by a Content-Type header. EMEDIA: the type is not multipart/form-data;
+ * EFORMAT: there is no boundary, or it is longer than RFC 2046 allows. *ret borrows from
+ * content_type. */
 vly_status vly_multipart_boundary(vly_str content_type, vly_str *ret, vly_err *err) VLY_MUST_CHECK;
 
 /* Fills parts, at most max_parts. boundary: as given by vly_multipart_boundary.

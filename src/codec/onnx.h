@@ -14,8 +14,8 @@
  * file. Time: linear in the file size.
  * Thread: any; a parsed model is immutable.
  *
- * Errors: EFORMAT malformed, EUNSUPPORTED well-formed but outside of what is read here, ELIMIT, ENOMEM.
- * *ret stays untouched on failure.
+ * Errors: EFORMAT malformed, EUNSUPPORTED well-formed but outside of what is read here, ELIMIT,
+ * ENOMEM. *ret stays untouched on failure.
  */
 #ifndef VLY_CODEC_ONNX_H
 #define VLY_CODEC_ONNX_H

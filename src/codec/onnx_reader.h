@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The machine under onnx.h, shared by the onnx_*.c files only: reads protobuf messages into C structs
- * as tables (schemas) tell it, with an explicit stack, so that hostile nesting cannot exhaust ours.
+ * The machine under onnx.h, shared by the onnx_*.c files only: reads protobuf messages into C
+ * structs as tables (schemas) tell it, with an explicit stack, so that hostile nesting cannot
+ * exhaust ours.
  *
  * Each message is walked twice. The first walk counts the elements of its repeated fields, checks
- * every wire type, and allocates the arrays once, at their exact size; the second fills them, pushing
- * a frame for each nested message. When a message ends, its schema's finish() checks it as a whole
- * and may convert it.
+ * every wire type, and allocates the arrays once, at their exact size; the second fills them,
+ * pushing a frame for each nested message. When a message ends, its schema's finish() checks it as
+ * a whole and may convert it.
  *
  *   frames[0] model   frames[1] graph   frames[2] node   frames[3] attribute   frames[4] graph ...
  */

@@ -12,8 +12,8 @@
  *         return VLY_EFORMAT;
  *
  * The cursor allocates nothing, borrows the bytes, and never reads past their end. It rejects
- * truncated fields, varints over 64 bits, field numbers out of 1..2^29-1, and groups (no schema that
- * is read here has any). A nested message is a LEN field: begin another cursor over its bytes.
+ * truncated fields, varints over 64 bits, field numbers out of 1..2^29-1, and groups (no schema
+ * that is read here has any). A nested message is a LEN field: begin another cursor over its bytes.
  * Owner: one thread at a time.
  */
 #ifndef VLY_CODEC_PBWIRE_H

@@ -6,8 +6,8 @@
 
 #include <string.h>
 
-/* A panel of B, KC_MAX * nr, stays in the first-level cache; a block, KC_MAX * VLY_GEMM_NC_MAX, in the
- * second. */
+/* A panel of B, KC_MAX * nr, stays in the first-level cache; a block, KC_MAX * VLY_GEMM_NC_MAX, in
+ * the second. */
 #define KC_MAX 320
 
 static int64_t ceil_div(int64_t a, int64_t b)

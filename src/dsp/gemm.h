@@ -6,14 +6,15 @@
  *   B [k, n]  packed block by block, panels of nr columns:   [ceil(nc / nr)][kc][nr]
  *   C [m, n]  written tile by tile, row stride ldc elements
  *
- * B comes from a packer, so that a convolution can present its input as the matrix that im2col would
- * build, without building it (dsp/im2col.h).
+ * B comes from a packer, so that a convolution can present its input as the matrix that im2col
+ * would build, without building it (dsp/im2col.h).
  *
  * The work is cut into blocks of columns. Every element of C is summed over k in the same order
- * whichever block it falls in, so blocks may run on any number of threads with bit-identical results.
+ * whichever block it falls in, so blocks may run on any number of threads with bit-identical
+ * results.
  *
- * Owns nothing; all memory is the caller's. Thread: any; two blocks of one plan may run at once, each
- * with its own B scratch.
+ * Owns nothing; all memory is the caller's. Thread: any; two blocks of one plan may run at once,
+ * each with its own B scratch.
  */
 #ifndef VLY_DSP_GEMM_H
 #define VLY_DSP_GEMM_H
@@ -44,8 +45,8 @@ typedef struct vly_gemm_dsp {
 /* Fills dsp with the best kernels that cpu_flags (base/cpu.h) allow; 0: the C reference. */
 void vly_gemm_dsp_init(vly_gemm_dsp *dsp, unsigned cpu_flags);
 
-/* Source of B. pack writes rows k0..k0+kn of columns n0..n0+nn to dst as panels [ceil(nn/nr)][kn][nr],
- * filling the last panel up with zeros. Called from several threads. */
+/* Source of B. pack writes rows k0..k0+kn of columns n0..n0+nn to dst as panels
+ * [ceil(nn/nr)][kn][nr], filling the last panel up with zeros. Called from several threads. */
 typedef struct vly_gemm_b vly_gemm_b;
 struct vly_gemm_b {
     void (*pack)(const vly_gemm_b *b, void *dst, int64_t k0, int64_t kn, int64_t n0, int64_t nn,

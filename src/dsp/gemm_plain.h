@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Matrix products that are not worth packing: element types without a tile kernel, and floats with a
- * row or column count so small that packing would cost more than the product.
+ * Matrix products that are not worth packing: element types without a tile kernel, and floats with
+ * a row or column count so small that packing would cost more than the product.
  *
  * Element (i, k) of A is a[i * a_row + k * a_col], likewise B; C is dense rows, ldc apart. Integers
  * wrap, so the unsigned forms serve the signed types too.

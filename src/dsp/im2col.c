@@ -36,7 +36,8 @@ static bool inside(const vly_window *w, int d, int64_t i)
     return i >= 0 && i < w->in[d];
 }
 
-/* The output positions [*ret_begin, *ret_end) of dimension d whose kernel tap k lies on the image. */
+/* The output positions [*ret_begin, *ret_end) of dimension d whose kernel tap k lies on the image.
+ */
 static void valid_range(const vly_window *w, int d, int64_t k, int64_t *ret_begin, int64_t *ret_end)
 {
     int64_t first = source(w, d, 0, k), stride = w->stride[d];

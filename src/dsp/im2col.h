@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sliding windows over up to three spatial dimensions: the im2col matrix as a source of GEMM panels,
- * its transpose (col2im), and the direct form for depthwise convolutions.
+ * Sliding windows over up to three spatial dimensions: the im2col matrix as a source of GEMM
+ * panels, its transpose (col2im), and the direct form for depthwise convolutions.
  *
  * The matrix has a row for each (channel, kernel position) and a column for each output position;
  * where the window leaves the image it holds zeros. It is never stored as a whole.
@@ -37,7 +37,8 @@ int64_t vly_window_out_size(const vly_window *w);    /* product of out */
 int64_t vly_window_kernel_size(const vly_window *w); /* product of kernel */
 
 /* What one kernel tap touches: output positions begin..end of each dimension, the first of them
- * reading input position `first`. The lines of a tap are its positions (o0, o1, begin[2]..end[2]). */
+ * reading input position `first`. The lines of a tap are its positions (o0, o1, begin[2]..end[2]).
+ */
 typedef struct vly_tap {
     int64_t begin[3], end[3], first[3];
 } vly_tap;

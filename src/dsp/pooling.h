@@ -10,8 +10,8 @@
 
 #include <stdint.h>
 
-/* index, when not NULL, gets the input offset of the first maximum in row-major order of the window;
- * -1 for a window wholly off the image. */
+/* index, when not NULL, gets the input offset of the first maximum in row-major order of the
+ * window; -1 for a window wholly off the image. */
 void vly_max_pool_f32(const vly_window *w, const float *x, float *y, int64_t *index);
 void vly_max_pool_f64(const vly_window *w, const double *x, double *y, int64_t *index);
 void vly_max_pool_u8(const vly_window *w, const uint8_t *x, uint8_t *y, int64_t *index);

@@ -4,8 +4,8 @@
  * directions are independent, so the caller may spread them over threads.
  *
  * Weights are ONNX's: w [gates * hidden, input], r [gates * hidden, hidden], b [2 * gates * hidden]
- * (of w, then of r), gates in the order RNN: i, GRU: z r h, LSTM: i o f c; peepholes p [3 * hidden],
- * order i o f.
+ * (of w, then of r), gates in the order RNN: i, GRU: z r h, LSTM: i o f c; peepholes p [3 *
+ * hidden], order i o f.
  */
 #ifndef VLY_DSP_RECURRENT_H
 #define VLY_DSP_RECURRENT_H

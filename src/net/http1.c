@@ -4,15 +4,15 @@
  * Transfer-Encoding beside Content-Length. Checked here: Host, transfer codings other than chunked,
  * the form of the target, Expect, and every limit.
  *
- * Bytes of the head are copied into msg->head, which is reserved whole and so never moves: views into
- * it may be taken while it fills.
+ * Bytes of the head are copied into msg->head, which is reserved whole and so never moves: views
+ * into it may be taken while it fills.
  */
 #include "net/http1.h"
 
 #include "base/assert.h"
 
 #define BODY_RESERVE_MAX (1024 * 1024) /* taken on the word of Content-Length alone */
-#define HEADER_OVERHEAD 4              /* ": " and the end of the line */
+#define HEADER_OVERHEAD  4             /* ": " and the end of the line */
 
 static vly_http1 *self(llhttp_t *parser)
 {
@@ -31,8 +31,9 @@ static int add_head(vly_http1 *p, const char *at, size_t n, int status)
 {
     p->head_bytes += n;
     if (p->head_bytes > p->msg->limits->max_header_bytes)
-        return refuse(p, status, status == 414 ? "the request target is too long"
-                                               : "the request header is too large");
+        return refuse(p, status,
+                      status == 414 ? "the request target is too long"
+                                    : "the request header is too large");
     if (!p->is_in_body) /* trailers are counted, not kept */
         vly_buf_add(&p->msg->head, at, n);
     return 0;

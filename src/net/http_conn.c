@@ -2,14 +2,14 @@
 /*
  * One connection: reads, cuts requests, sends answers in order, watches the clock.
  *
- * Input goes straight from the loop's read buffer into the parser. When max_pipelined requests are in
- * work, what is left waits in `unread` and reading stops, so the kernel holds the client back.
+ * Input goes straight from the loop's read buffer into the parser. When max_pipelined requests are
+ * in work, what is left waits in `unread` and reading stops, so the kernel holds the client back.
  * Output: all answers ready at the head of the queue leave in one gathered write; the next write
  * begins when the last has ended, so a client that does not read stops at one batch.
  *
- * The end: after the last answer the sending side is shut, and input is thrown away until the client
- * closes too. Closing at once would reset the connection when input is waiting, and the reset can
- * overtake the answer.
+ * The end: after the last answer the sending side is shut, and input is thrown away until the
+ * client closes too. Closing at once would reset the connection when input is waiting, and the
+ * reset can overtake the answer.
  */
 #include "net/http_internal.h"
 
@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WRITE_BUFS_MAX 64
+#define WRITE_BUFS_MAX    64
 #define EXCHANGE_BUFS_MAX (VLY_HTTP_MAX_PARTS + 2)
 
 static uint64_t now_ms(const vly_http_conn *c)
@@ -524,8 +524,9 @@ void vly_http__conn_sweep(vly_http_conn *c, uint64_t now)
     }
     if (c->incoming != NULL && !c->parser.wants_continue &&
         now - c->since_ms >= input_timeout_ms(c)) {
-        fail(c, 408, c->parser.is_in_body ? "the request body came too slowly"
-                                          : "the request header came too slowly");
+        fail(c, 408,
+             c->parser.is_in_body ? "the request body came too slowly"
+                                  : "the request header came too slowly");
         vly_http__conn_pump(c);
     } else if (c->incoming == NULL && c->queue == NULL && !c->is_writing &&
                now - idle_since_ms(c) >= idle_timeout_ms(c)) {

@@ -7,9 +7,9 @@
  *     free list -> conn.incoming -> conn.queue (handed to the handler) -> answered -> written
  *               (being parsed)     (out: conn may vanish meanwhile)                   -> free list
  *
- * Everything here belongs to one loop thread, but for the exchange while it is out: then the request
- * and the answer belong to the responder, and `conn`, `next` still to the loop. The way back is
- * loop.answers.
+ * Everything here belongs to one loop thread, but for the exchange while it is out: then the
+ * request and the answer belong to the responder, and `conn`, `next` still to the loop. The way
+ * back is loop.answers.
  */
 #ifndef VLY_NET_HTTP_INTERNAL_H
 #define VLY_NET_HTTP_INTERNAL_H
@@ -21,9 +21,9 @@
 #include <pthread.h>
 #include <uv.h>
 
-#define VLY_HTTP_READ_BYTES (64 * 1024)
-#define VLY_HTTP_LINGER_MS 2000 /* time to let a client read the last answer before the close */
-#define VLY_HTTP_DRAIN_GRACE_MS 500 /* in a drain, time for a request already on its way */
+#define VLY_HTTP_READ_BYTES     (64 * 1024)
+#define VLY_HTTP_LINGER_MS      2000 /* time to let a client read the last answer before the close */
+#define VLY_HTTP_DRAIN_GRACE_MS 500  /* in a drain, time for a request already on its way */
 
 typedef struct vly_http_loop vly_http_loop;
 typedef struct vly_http_conn vly_http_conn;
@@ -60,19 +60,19 @@ struct vly_http_conn {
     vly_http1 parser;
     vly_http_exchange *incoming; /* being parsed, or NULL */
     vly_http_exchange *queue, **queue_tail;
-    unsigned n_queued; /* in queue and writing */
+    unsigned n_queued;          /* in queue and writing */
     vly_http_exchange *writing; /* of the write under way, linked by next */
-    vly_buf unread; /* read, not parsed: more requests than may be in work */
+    vly_buf unread;             /* read, not parsed: more requests than may be in work */
     size_t unread_pos;
     uint64_t since_ms;    /* begin of the present phase: idle, head, body or linger */
     uint64_t progress_ms; /* when the client last took a byte of the write under way */
     size_t write_left;
-    bool is_refused;   /* past max_connections */
-    bool is_dirty;     /* on the list of connections to pump */
-    bool is_parsing;   /* inside the parser: answers wait for its end */
-    bool is_writing;   /* a uv_write is under way */
-    bool is_eof;       /* the client has closed its sending side */
-    bool has_last;     /* no further request is taken */
+    bool is_refused; /* past max_connections */
+    bool is_dirty;   /* on the list of connections to pump */
+    bool is_parsing; /* inside the parser: answers wait for its end */
+    bool is_writing; /* a uv_write is under way */
+    bool is_eof;     /* the client has closed its sending side */
+    bool has_last;   /* no further request is taken */
 };
 
 struct vly_http_loop {
@@ -80,15 +80,15 @@ struct vly_http_loop {
     uv_loop_t uv;
     uv_async_t wake;
     uv_timer_t sweep;
-    pthread_t thread; /* owner: the server's owner */
-    pthread_t self;   /* set by the thread */
+    pthread_t thread;  /* owner: the server's owner */
+    pthread_t self;    /* set by the thread */
     vly_mpsc answers;  /* exchanges; any thread -> this loop */
     vly_mpsc arrivals; /* connections; accepting loop -> this loop */
     vly_http_conn *conns;
     size_t n_conns;
     vly_http_exchange *free_exchanges;
     size_t n_free;
-    size_t n_out; /* exchanges that are with a responder */
+    size_t n_out;      /* exchanges that are with a responder */
     uint64_t drain_ms; /* when this loop saw the drain; 0: not draining */
     bool is_stopping;
     char *read_buf;
@@ -101,9 +101,9 @@ struct vly_http_server {
     vly_http_opts opts; /* immutable */
     vly_http_budget budget;
     vly_http_stats stats;
-    unsigned sweep_ms; /* immutable */
-    uint16_t port;     /* immutable */
-    int listen_fd;     /* owner: loop 0; -1 when closed */
+    unsigned sweep_ms;  /* immutable */
+    uint16_t port;      /* immutable */
+    int listen_fd;      /* owner: loop 0; -1 when closed */
     uv_poll_t listener; /* owner: loop 0 */
     unsigned next_loop; /* owner: loop 0 */
     bool is_accepting;  /* owner: loop 0; false while descriptors are out, and at the end */
@@ -127,7 +127,8 @@ void vly_http__exchange_answer(vly_http_exchange *ex, const vly_http_answer *ans
 void vly_http__exchange_error(vly_http_exchange *ex, int status, const char *msg);
 
 /* http_conn.c */
-void vly_http__conn_open(vly_http_conn *c); /* c->fd and c->is_refused are set; frees c at the end */
+void vly_http__conn_open(
+    vly_http_conn *c); /* c->fd and c->is_refused are set; frees c at the end */
 void vly_http__conn_pump(vly_http_conn *c);
 void vly_http__conn_sweep(vly_http_conn *c, uint64_t now_ms);
 void vly_http__conn_close(vly_http_conn *c);

@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define BACKLOG 1024
+#define BACKLOG          1024
 #define ACCEPTS_PER_TURN 64 /* so that a flood of connections leaves time for requests */
 
 typedef union listen_addr {

@@ -2,9 +2,9 @@
 /*
  * One HTTP request, parsed: what the layers above read.
  *
- * Lifetime: request. Everything it points to lives until vly_http_msg_clear; the objects are reused,
- * so that a small request allocates nothing once its connection is warm.
- * Owner: one thread at a time: the loop thread, then whoever works on the request.
+ * Lifetime: request. Everything it points to lives until vly_http_msg_clear; the objects are
+ * reused, so that a small request allocates nothing once its connection is warm. Owner: one thread
+ * at a time: the loop thread, then whoever works on the request.
  */
 #ifndef VLY_NET_HTTP_MSG_H
 #define VLY_NET_HTTP_MSG_H
@@ -31,7 +31,7 @@ typedef enum vly_http_method {
 } vly_http_method;
 
 typedef struct vly_http_header {
-    vly_str name; /* as sent; compare without case */
+    vly_str name;  /* as sent; compare without case */
     vly_str value; /* without blanks around it */
 } vly_http_header;
 
@@ -57,20 +57,20 @@ typedef struct vly_http_msg {
     vly_str query;       /* behind '?', not decoded; empty when there is none */
     vly_http_header *headers;
     size_t n_headers;
-    vly_buf body;        /* whole and contiguous; chunks joined */
-    vly_arena arena;     /* for whoever works on the request */
-    int minor_version;   /* HTTP/1.minor_version: 0 or 1 */
-    bool keep_alive;     /* what the request asked for */
+    vly_buf body;      /* whole and contiguous; chunks joined */
+    vly_arena arena;   /* for whoever works on the request */
+    int minor_version; /* HTTP/1.minor_version: 0 or 1 */
+    bool keep_alive;   /* what the request asked for */
 
     /* Private to net. */
-    vly_buf head;        /* bytes of request line and headers; never moves once reserved */
+    vly_buf head; /* bytes of request line and headers; never moves once reserved */
     const vly_http_limits *limits;
     size_t budget_taken;
 } vly_http_msg;
 
 /* limits are borrowed for the lifetime of the message. */
-vly_status vly_http_msg_init(vly_http_msg *m, const vly_http_limits *limits, vly_err *err)
-    VLY_MUST_CHECK;
+vly_status vly_http_msg_init(vly_http_msg *m, const vly_http_limits *limits,
+                             vly_err *err) VLY_MUST_CHECK;
 void vly_http_msg_release(vly_http_msg *m);
 void vly_http_msg_clear(vly_http_msg *m); /* ready for the next request */
 
@@ -82,7 +82,7 @@ vly_str vly_http_msg_header(const vly_http_msg *m, const char *name);
 vly_status vly_http_msg_query(vly_http_msg *m, const char *name, vly_str *ret) VLY_MUST_CHECK;
 
 /* Decodes %XX from s into the arena. EFORMAT: a bad escape, or %00. plus_is_blank: as in forms. */
-vly_status vly_http_unescape(vly_arena *arena, vly_str s, bool plus_is_blank, vly_str *ret)
-    VLY_MUST_CHECK;
+vly_status vly_http_unescape(vly_arena *arena, vly_str s, bool plus_is_blank,
+                             vly_str *ret) VLY_MUST_CHECK;
 
 #endif

@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define REFUSED_MAX 64 /* connections past max_connections that get a 503; more are just closed */
+#define REFUSED_MAX  64 /* connections past max_connections that get a 503; more are just closed */
 #define SWEEP_MS_MIN 5
 
 #define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
@@ -132,8 +132,8 @@ static void take_arrivals(vly_http_loop *loop)
     }
 }
 
-/* Once stopping: when every connection is closed and every exchange back, the loop has no more to do
- * and ends with its last two handles. */
+/* Once stopping: when every connection is closed and every exchange back, the loop has no more to
+ * do and ends with its last two handles. */
 void vly_http__loop_end_when_empty(vly_http_loop *loop)
 {
     if (!loop->is_stopping || loop->n_conns > 0 || loop->n_out > 0 ||
@@ -394,7 +394,8 @@ bool vly_http_server_drain(vly_http_server *s, unsigned timeout_ms)
     return is_empty;
 }
 
-/* First the listener, then the loops: loop 0 must deal out no connection to a loop that has ended. */
+/* First the listener, then the loops: loop 0 must deal out no connection to a loop that has ended.
+ */
 static void stop_loops(vly_http_server *s)
 {
     pthread_mutex_lock(&s->lock);

@@ -2,17 +2,17 @@
 /*
  * HTTP/1.1 server on libuv: sockets to requests, answers to sockets.
  *
- * A few loop threads, each with its own uv loop, own the connections; the first one accepts and hands
- * out new connections in turn. (Rejected: a SO_REUSEPORT listener each. The kernel then deals by hash,
- * so loops fill unevenly, a second server on the port is not noticed, and closing one listener
- * resets the connections that wait in its backlog.)
+ * A few loop threads, each with its own uv loop, own the connections; the first one accepts and
+ * hands out new connections in turn. (Rejected: a SO_REUSEPORT listener each. The kernel then deals
+ * by hash, so loops fill unevenly, a second server on the port is not noticed, and closing one
+ * listener resets the connections that wait in its backlog.)
  *
  * Each request goes to on_request on its loop thread, which must not block. Its responder, on any
  * thread, calls vly_http_respond exactly once; until then the request and all it points to stay
  * valid, also when the client has gone. Answers leave in the order of the requests.
  *
- * Not the handler's business: framing, keep-alive, 100-continue, HEAD, limits and timeouts. A request
- * that breaks one is answered with {"error": "..."} and never reaches the handler.
+ * Not the handler's business: framing, keep-alive, 100-continue, HEAD, limits and timeouts. A
+ * request that breaks one is answered with {"error": "..."} and never reaches the handler.
  */
 #ifndef VLY_NET_HTTP_SERVER_H
 #define VLY_NET_HTTP_SERVER_H
@@ -77,8 +77,8 @@ typedef struct vly_http_stats {
 
 /* Listens and starts the loop threads. EINVAL: not an address; EUNAVAILABLE: the port is taken or
  * not allowed. opts is copied. */
-vly_status vly_http_server_start(const vly_http_opts *opts, vly_http_server **ret, vly_err *err)
-    VLY_MUST_CHECK;
+vly_status vly_http_server_start(const vly_http_opts *opts, vly_http_server **ret,
+                                 vly_err *err) VLY_MUST_CHECK;
 uint16_t vly_http_server_port(const vly_http_server *s);
 const vly_http_stats *vly_http_server_stats(const vly_http_server *s);
 

@@ -4,8 +4,8 @@
  *
  * A value comes from, later wins: the default here; a YAML file; the environment (http.port is
  * VOLLEY_HTTP_PORT); the command line (--set http.port=8080). Each remembers where it came from.
- * In YAML a name is nested or dotted: "http: {port: 8080}" or "http.port: 8080". A key that is not in
- * the table, one given twice, and a value out of range are errors that name the place, what was
+ * In YAML a name is nested or dotted: "http: {port: 8080}" or "http.port: 8080". A key that is not
+ * in the table, one given twice, and a value out of range are errors that name the place, what was
  * expected and the nearest known key.
  *
  * Kinds: INT, decimal; BYTES, decimal with an optional KiB, MiB or GiB; BOOL, true or false (also
@@ -96,11 +96,11 @@ typedef enum vly_config_origin {
     VLY_CONFIG_ARG,
 } vly_config_origin;
 
-#define VLY_CONFIG_TYPE_INT int64_t
+#define VLY_CONFIG_TYPE_INT   int64_t
 #define VLY_CONFIG_TYPE_BYTES size_t
-#define VLY_CONFIG_TYPE_BOOL bool
+#define VLY_CONFIG_TYPE_BOOL  bool
 #define VLY_CONFIG_TYPE_LEVEL vly_log_level
-#define VLY_CONFIG_TYPE_TEXT const char *
+#define VLY_CONFIG_TYPE_TEXT  const char *
 
 enum {
 #define VLY_CONFIG_INDEX(kind, field, ...) VLY_CONFIG_IDX_##field,
@@ -131,8 +131,8 @@ void vly_config_release(vly_config *c);
 /* Each of these stops at the first error; the settings before it stay applied. */
 vly_status vly_config_load_file(vly_config *c, const char *path, vly_err *err) VLY_MUST_CHECK;
 /* path only names the source in messages. */
-vly_status vly_config_load_yaml(vly_config *c, const char *path, vly_str yaml, vly_err *err)
-    VLY_MUST_CHECK;
+vly_status vly_config_load_yaml(vly_config *c, const char *path, vly_str yaml,
+                                vly_err *err) VLY_MUST_CHECK;
 /* envp as of environ. Variables beginning with VOLLEY_ that name no setting are left to others. */
 vly_status vly_config_load_env(vly_config *c, char *const *envp, vly_err *err) VLY_MUST_CHECK;
 /* One "name=value" of --set. */

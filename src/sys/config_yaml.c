@@ -13,14 +13,14 @@
 
 #define YAML_MAX_BYTES (1024 * 1024)
 #define YAML_MAX_DEPTH 4
-#define YAML_MAX_NAME 128
+#define YAML_MAX_NAME  128
 
 typedef struct yaml_walk {
     vly_config *config;
     const char *path;
     yaml_parser_t parser;
     char name[YAML_MAX_NAME];
-    size_t name_len;                    /* of the open mappings and, between key and value, the key */
+    size_t name_len; /* of the open mappings and, between key and value, the key */
     size_t prefix_lens[YAML_MAX_DEPTH]; /* name_len at the start of each open mapping */
     size_t depth;                       /* open mappings */
     bool has_key;

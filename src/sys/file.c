@@ -49,7 +49,8 @@ static vly_status open_regular(const char *path, size_t max_bytes, int *ret_fd, 
     return st;
 }
 
-/* Reads until the end. The length fstat told is only a hint: the file may grow or, as in /proc, lie. */
+/* Reads until the end. The length fstat told is only a hint: the file may grow or, as in /proc,
+ * lie. */
 static vly_status read_all(int fd, const char *path, size_t max_bytes, vly_buf *buf, vly_err *err)
 {
     char chunk[16384];
@@ -261,8 +262,10 @@ static bool is_plain_path(vly_str name)
 vly_status vly_path_join(const char *dir, vly_str name, char **ret, vly_err *err)
 {
     if (!is_plain_path(name))
-        return vly_fail(err, VLY_EINVAL, "path '%.*s': expected a relative path without '.' and "
-                        "'..' parts", VLY_STR_ARG(name));
+        return vly_fail(err, VLY_EINVAL,
+                        "path '%.*s': expected a relative path without '.' and "
+                        "'..' parts",
+                        VLY_STR_ARG(name));
     size_t dir_len = strlen(dir);
     bool has_slash = dir_len > 0 && dir[dir_len - 1] == '/';
     char *path = vly_alloc(VLY_MEM_BASE, dir_len + 1 + name.len + 1);

@@ -19,13 +19,13 @@
 
 /* Appends the whole file to buf, of which it may take at most max_bytes (and buf's own maximum).
  * On failure buf keeps its length; without memory it is marked failed as after any append. */
-vly_status vly_file_read(const char *path, size_t max_bytes, vly_buf *buf, vly_err *err)
-    VLY_MUST_CHECK;
+vly_status vly_file_read(const char *path, size_t max_bytes, vly_buf *buf,
+                         vly_err *err) VLY_MUST_CHECK;
 
 /* Writes a temporary file beside path, syncs it and renames it over path: a reader sees the old or
  * the new content, never half of it. */
-vly_status vly_file_write(const char *path, const void *bytes, size_t len, vly_err *err)
-    VLY_MUST_CHECK;
+vly_status vly_file_write(const char *path, const void *bytes, size_t len,
+                          vly_err *err) VLY_MUST_CHECK;
 
 bool vly_file_exists(const char *path); /* a regular file, or a link to one */
 bool vly_dir_exists(const char *path);
@@ -38,8 +38,8 @@ typedef struct vly_mmap {
     size_t len;
 } vly_mmap;
 
-vly_status vly_mmap_open(const char *path, size_t max_bytes, vly_mmap *ret, vly_err *err)
-    VLY_MUST_CHECK;
+vly_status vly_mmap_open(const char *path, size_t max_bytes, vly_mmap *ret,
+                         vly_err *err) VLY_MUST_CHECK;
 void vly_mmap_close(vly_mmap *m); /* accepts a zeroed one; leaves it zeroed */
 
 typedef struct vly_dir_entry {
@@ -53,8 +53,8 @@ typedef struct vly_dir {
     size_t n_entries;
 } vly_dir;
 
-vly_status vly_dir_list(const char *path, size_t max_entries, vly_dir *ret, vly_err *err)
-    VLY_MUST_CHECK;
+vly_status vly_dir_list(const char *path, size_t max_entries, vly_dir *ret,
+                        vly_err *err) VLY_MUST_CHECK;
 void vly_dir_release(vly_dir *d);
 
 /* "dir/name" on the heap (kind BASE, vly_free). name comes from outside: EINVAL when it is empty,

@@ -123,8 +123,8 @@ vly_status vly_worker_pool_new(unsigned n_threads, size_t queue_cap, vly_worker_
                                vly_err *err)
 {
     VLY_ASSERT(n_threads >= 1 && queue_cap >= 1);
-    vly_worker_pool *pool = vly_calloc(
-        VLY_MEM_SCHED, 1, sizeof(*pool) + n_threads * sizeof(pool->threads[0]));
+    vly_worker_pool *pool =
+        vly_calloc(VLY_MEM_SCHED, 1, sizeof(*pool) + n_threads * sizeof(pool->threads[0]));
 
     if (pool == NULL)
         return vly_fail(err, VLY_ENOMEM, "worker pool: no memory for %u threads", n_threads);

@@ -3,9 +3,9 @@
  * The one worker pool of the process: n threads and a bounded queue of intrusive work items.
  *
  * Two kinds of work: items (vly_work), run in the order submitted, one thread each; and parallel
- * loops, whose caller takes part and whom idle workers join. A loop waits only for helpers that have
- * already begun a piece, and pieces never wait for unbegun work, so nesting cannot deadlock, not
- * even when every worker is inside a loop. Nobody spins. No allocation after creation.
+ * loops, whose caller takes part and whom idle workers join. A loop waits only for helpers that
+ * have already begun a piece, and pieces never wait for unbegun work, so nesting cannot deadlock,
+ * not even when every worker is inside a loop. Nobody spins. No allocation after creation.
  *
  * Thread: submit, drain and parallel_for from any thread, workers included (drain: not from a
  * worker). Creation and free belong to the owner.

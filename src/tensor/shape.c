@@ -115,9 +115,9 @@ const char *vly_shape_text(const vly_shape *s, char text[VLY_SHAPE_TEXT_MAX])
     text[n++] = '[';
     for (int i = 0; i < s->rank; i++) {
         const char *comma = i > 0 ? "," : "";
-        int written = s->dim[i] < 0
-                          ? snprintf(text + n, VLY_SHAPE_TEXT_MAX - n, "%s?", comma)
-                          : snprintf(text + n, VLY_SHAPE_TEXT_MAX - n, "%s%" PRId64, comma, s->dim[i]);
+        int written = s->dim[i] < 0 ? snprintf(text + n, VLY_SHAPE_TEXT_MAX - n, "%s?", comma)
+                                    : snprintf(text + n, VLY_SHAPE_TEXT_MAX - n, "%s%" PRId64,
+                                               comma, s->dim[i]);
         n += (size_t)written; /* at most 8 * 21 + 3 < VLY_SHAPE_TEXT_MAX */
     }
     memcpy(text + n, "]", 2);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Shapes: up to VLY_RANK_MAX dimensions, row-major. A dimension of VLY_DIM_UNKNOWN (-1) is not known
- * (yet); everything that touches memory takes fully known shapes only.
+ * Shapes: up to VLY_RANK_MAX dimensions, row-major. A dimension of VLY_DIM_UNKNOWN (-1) is not
+ * known (yet); everything that touches memory takes fully known shapes only.
  */
 #ifndef VLY_TENSOR_SHAPE_H
 #define VLY_TENSOR_SHAPE_H
@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define VLY_RANK_MAX 8
+#define VLY_RANK_MAX    8
 #define VLY_DIM_UNKNOWN (-1)
 
 typedef struct vly_shape {
@@ -24,7 +24,7 @@ typedef struct vly_shape {
     ((vly_shape){.rank = sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t), .dim = {__VA_ARGS__}})
 #define VLY_SHAPE_SCALAR ((vly_shape){.rank = 0})
 
-bool vly_shape_known(const vly_shape *s);                    /* no unknown dimension */
+bool vly_shape_known(const vly_shape *s); /* no unknown dimension */
 bool vly_shape_eq(const vly_shape *a, const vly_shape *b);
 /* Product of all dimensions; false on overflow, an unknown or a negative dimension. */
 bool vly_shape_count(const vly_shape *s, uint64_t *ret);

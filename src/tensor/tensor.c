@@ -41,8 +41,8 @@ vly_status vly_tensor_new(vly_dtype dtype, const vly_shape *shape, vly_tensor *r
     if (s == NULL)
         return vly_fail(err, VLY_ENOMEM, "tensor %s of %s: cannot allocate %zu bytes",
                         vly_shape_text(shape, text), vly_dtype_name(dtype), bytes);
-    *ret = (vly_tensor){
-        .dtype = dtype, .shape = *shape, .data = s->data, .bytes = bytes, .store = s};
+    *ret =
+        (vly_tensor){.dtype = dtype, .shape = *shape, .data = s->data, .bytes = bytes, .store = s};
     return VLY_OK;
 }
 

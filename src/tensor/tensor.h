@@ -22,9 +22,9 @@ typedef struct vly_storage vly_storage;
 
 typedef struct vly_tensor {
     vly_dtype dtype;
-    vly_shape shape;   /* fully known */
-    void *data;        /* NULL: no tensor */
-    size_t bytes;      /* of the elements, padding not counted */
+    vly_shape shape;    /* fully known */
+    void *data;         /* NULL: no tensor */
+    size_t bytes;       /* of the elements, padding not counted */
     vly_storage *store; /* owns one reference; NULL: data is borrowed */
 } vly_tensor;
 
@@ -45,8 +45,8 @@ bool vly_tensor_is_unique(const vly_tensor *t);
 
 uint64_t vly_tensor_count(const vly_tensor *t); /* elements */
 
-/* Element i of any real, integer or bool tensor as double / int64 (saturating; floats truncate). Not
- * for hot loops. */
+/* Element i of any real, integer or bool tensor as double / int64 (saturating; floats truncate).
+ * Not for hot loops. */
 double vly_tensor_get_f64(const vly_tensor *t, uint64_t i);
 int64_t vly_tensor_get_i64(const vly_tensor *t, uint64_t i);
 

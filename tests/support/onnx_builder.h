@@ -14,8 +14,8 @@
  *     ...
  *     ob_release(&b);
  *
- * No function fails: running out of memory aborts, as a test should. A subgraph is built in a second
- * builder and given to ob_attr_graph. Owner: one thread.
+ * No function fails: running out of memory aborts, as a test should. A subgraph is built in a
+ * second builder and given to ob_attr_graph. Owner: one thread.
  */
 #ifndef VLY_TESTS_ONNX_BUILDER_H
 #define VLY_TESTS_ONNX_BUILDER_H

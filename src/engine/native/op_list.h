@@ -19,14 +19,19 @@
     X(conv_transpose)                                                                              \
     X(gather)                                                                                      \
     X(identity)                                                                                    \
+    X(layer_norm)                                                                                  \
     X(layout)                                                                                      \
     X(logic)                                                                                       \
     X(math)                                                                                        \
     X(matmul)                                                                                      \
     X(matmul_int)                                                                                  \
+    X(normalisation)                                                                               \
+    X(pool_ops)                                                                                    \
     X(pow)                                                                                         \
+    X(quantisation)                                                                                \
     X(shape)                                                                                       \
-    X(slice)
+    X(slice)                                                                                       \
+    X(softmax)
 
 #define VLY_OP_DECLARE(family) extern const vly_op vly_ops_##family[];
 VLY_OP_FAMILIES(VLY_OP_DECLARE)

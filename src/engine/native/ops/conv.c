@@ -9,7 +9,8 @@
 
 #include <math.h>
 
-/* Up to this many output positions a matrix-vector product per position beats packing the weights. */
+/* Up to this many output positions a matrix-vector product per position beats packing the weights.
+ */
 #define THIN_MAX 3
 
 typedef enum fused_act {

@@ -14,7 +14,8 @@ typedef struct vly_conv_params {
 vly_status vly_conv_read(const vly_onnx_node *proto, vly_conv_params *ret,
                          vly_err *err) VLY_MUST_CHECK;
 
-/* A convolution of known shapes: for each picture and group, C [m, out] = W [m, k] * im2col [k, out]. */
+/* A convolution of known shapes: for each picture and group, C [m, out] = W [m, k] * im2col [k,
+ * out]. */
 typedef struct vly_conv {
     vly_spatial_window win;
     vly_shape out;

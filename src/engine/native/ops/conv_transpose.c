@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ConvTranspose: each input position adds a kernel-sized patch to the output. As a product per picture
- * and group, columns [m * kernel, in] = W^T [m * kernel, c] * x [c, in], whose transpose of im2col is
- * the output.
+ * ConvTranspose: each input position adds a kernel-sized patch to the output. As a product per
+ * picture and group, columns [m * kernel, in] = W^T [m * kernel, c] * x [c, in], whose transpose of
+ * im2col is the output.
  */
 #include "base/bits.h"
 #include "engine/native/op_list.h"

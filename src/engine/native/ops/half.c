@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "base/bits.h"
+#include "tensor/convert.h"
 
 static bool is_half(const vly_tensor *t)
 {
@@ -36,34 +37,6 @@ vly_status vly_half_infer(vly_op_ctx *ctx, vly_err *err)
     return VLY_OK;
 }
 
-static void widen(const vly_tensor *from, float *to)
-{
-    const uint16_t *h = from->data;
-    uint64_t n = vly_tensor_count(from);
-
-    if (from->dtype == VLY_DTYPE_F16) {
-        for (uint64_t i = 0; i < n; i++)
-            to[i] = vly_f16_to_f32(h[i]);
-    } else {
-        for (uint64_t i = 0; i < n; i++)
-            to[i] = vly_bf16_to_f32(h[i]);
-    }
-}
-
-static void narrow(const float *from, vly_tensor *to)
-{
-    uint16_t *h = to->data;
-    uint64_t n = vly_tensor_count(to);
-
-    if (to->dtype == VLY_DTYPE_F16) {
-        for (uint64_t i = 0; i < n; i++)
-            h[i] = vly_f32_to_f16(from[i]);
-    } else {
-        for (uint64_t i = 0; i < n; i++)
-            h[i] = vly_f32_to_bf16(from[i]);
-    }
-}
-
 /* t itself, or its float twin at *free_scratch, which moves behind it. */
 static vly_tensor twin(const vly_tensor *t, char **free_scratch)
 {
@@ -78,6 +51,14 @@ static vly_tensor twin(const vly_tensor *t, char **free_scratch)
     return f;
 }
 
+static bool has_half(const vly_op_ctx *ctx)
+{
+    for (int i = 0; i < ctx->n_in; i++)
+        if (is_half(ctx->in[i]))
+            return true;
+    return false;
+}
+
 vly_status vly_half_run(vly_op_ctx *ctx, vly_status (*run)(vly_op_ctx *ctx, vly_err *err),
                         vly_err *err)
 {
@@ -86,14 +67,15 @@ vly_status vly_half_run(vly_op_ctx *ctx, vly_status (*run)(vly_op_ctx *ctx, vly_
     vly_op_ctx inner = *ctx;
     char *free_scratch = ctx->scratch;
 
-    if (!is_half(ctx->in[0]))
+    if (!has_half(ctx))
         return run(ctx, err);
     VLY_ASSERT(ctx->n_in <= VLY_HALF_IN_MAX && ctx->n_out <= VLY_HALF_OUT_MAX);
     for (int i = 0; i < ctx->n_in; i++) {
         in[i] = twin(ctx->in[i], &free_scratch);
         in_ptr[i] = &in[i];
         if (in[i].data != ctx->in[i]->data)
-            widen(ctx->in[i], in[i].data);
+            vly_convert(ctx->in[i]->dtype, ctx->in[i]->data, VLY_DTYPE_F32, in[i].data,
+                        vly_tensor_count(&in[i]), false);
     }
     for (int i = 0; i < ctx->n_out; i++)
         out[i] = twin(&ctx->out[i], &free_scratch);
@@ -103,6 +85,7 @@ vly_status vly_half_run(vly_op_ctx *ctx, vly_status (*run)(vly_op_ctx *ctx, vly_
     vly_status st = run(&inner, err);
     for (int i = 0; i < ctx->n_out && st == VLY_OK; i++)
         if (out[i].data != ctx->out[i].data)
-            narrow(out[i].data, &ctx->out[i]);
+            vly_convert(VLY_DTYPE_F32, out[i].data, ctx->out[i].dtype, ctx->out[i].data,
+                        vly_tensor_count(&out[i]), false);
     return st;
 }

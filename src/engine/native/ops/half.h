@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * float16 and bfloat16 for ops whose kernels know float only: inputs of these types are widened into
- * scratch memory, the op runs on floats, and its float results are rounded back. One line each in the
- * op's infer and run; a context with float input 0 goes straight through.
+ * float16 and bfloat16 for ops whose kernels know float only: inputs of these types are widened
+ * into scratch memory, the op runs on floats, and its float results are rounded back. One line each
+ * in the op's infer and run; a context without half-precision inputs goes straight through.
  *
  * infer: after the op has set its outputs and its own scratch_bytes.
  */

@@ -6,8 +6,8 @@
 #include "engine/native/ops/product.h"
 #include "engine/native/ops/qparam.h"
 
-/* One integer product of known shape and where its scratch lies: the packed operands, zero points of
- * rows and columns as int32, the sums of one product. */
+/* One integer product of known shape and where its scratch lies: the packed operands, zero points
+ * of rows and columns as int32, the sums of one product. */
 typedef struct int_product {
     vly_gemm_dsp dsp;
     vly_gemm_plan plan; /* its kernel points into dsp */

@@ -1,13 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/native/ops/qparam.h"
 
+#include "tensor/convert.h"
+
 #include <inttypes.h>
 
 int32_t vly_zero_at(const vly_tensor *t, int64_t i)
 {
+    int8_t value;
+
     if (t == NULL)
         return 0;
-    return (int32_t)vly_tensor_get_i64(t, vly_tensor_count(t) == 1 ? 0 : (uint64_t)i);
+    uint64_t at = vly_tensor_count(t) == 1 ? 0 : (uint64_t)i;
+    if (vly_dtype_bits(t->dtype) != 4)
+        return (int32_t)vly_tensor_get_i64(t, at);
+    uint8_t packed = (uint8_t)(((const uint8_t *)t->data)[at / 2] >> (at % 2 == 0 ? 0 : 4));
+    vly_convert(t->dtype, &packed, VLY_DTYPE_I8, &value, 1, false);
+    return value;
 }
 
 float vly_scale_at(const vly_tensor *t, int64_t i)

@@ -21,8 +21,8 @@ vly_status vly_check_qparam(const vly_op_ctx *ctx, int i_scale, int i_zero, int6
 /* The dsp name of a dtype; false: not a quantised type that dsp knows. */
 bool vly_quant_type_of(vly_dtype t, vly_quant_type *ret);
 
-/* t as the operand of an integer product, with the zero point of tensor zero (NULL: 0). More than one
- * zero point is widened into zeros: [count of zero]. */
+/* t as the operand of an integer product, with the zero point of tensor zero (NULL: 0). More than
+ * one zero point is widened into zeros: [count of zero]. */
 vly_gemm_q8 vly_q8_operand(const vly_tensor *t, int64_t row_stride, int64_t col_stride,
                            const vly_tensor *zero, int32_t *zeros);
 

@@ -3,8 +3,8 @@
 
 #include <inttypes.h>
 
-/* Attribute values stay below this, and tensor sizes below 2^40, so that sums and products of two fit
- * into 64 bits. */
+/* Attribute values stay below this, and tensor sizes below 2^40, so that sums and products of two
+ * fit into 64 bits. */
 #define VALUE_MAX  0x3fffff
 #define VOLUME_MAX ((int64_t)1 << 40) /* elements of a kernel or of an output plane */
 

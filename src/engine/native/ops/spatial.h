@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The attributes that convolutions and pools share (kernel_shape, strides, dilations, pads, auto_pad,
- * ceil_mode) and the windows they describe. One to three spatial dimensions.
+ * The attributes that convolutions and pools share (kernel_shape, strides, dilations, pads,
+ * auto_pad, ceil_mode) and the windows they describe. One to three spatial dimensions.
  */
 #ifndef VLY_ENGINE_NATIVE_OPS_SPATIAL_H
 #define VLY_ENGINE_NATIVE_OPS_SPATIAL_H
