@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/api.h"
+
+#include "api/routes.h"
+#include "base/assert.h"
+
+void vly_api_handle(void *ctx, vly_http_request *req)
+{
+#define ROW(method, pattern, name) {VLY_HTTP_##method, pattern, vly_route_##name},
+    static const vly_route routes[] = {VLY_ROUTES(ROW)};
+#undef ROW
+
+    vly_router_dispatch(routes, VLY_COUNT(routes), ctx, req);
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The HTTP interface: every path that the server answers, on top of net and the scheduler.
+ *
+ * Threads: vly_api_handle runs on loop threads and only parses small things there; requests that
+ * run a model are answered from the workers. Everything here is immutable after init but
+ * is_draining.
+ */
+#ifndef VLY_API_API_H
+#define VLY_API_API_H
+
+#include "base/clock.h"
+#include "net/http_server.h"
+#include "sched/scheduler.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef struct vly_api {
+    vly_scheduler *scheduler; /* borrowed; outlives the server */
+    size_t max_parts;         /* of a multipart body */
+    size_t max_json_depth;
+    size_t max_json_bytes;   /* memory for one parsed JSON body */
+    size_t max_answer_bytes; /* body of one answer */
+    vly_nsec started_ns;
+    _Atomic bool is_draining; /* health says so, that balancers send nobody here any more */
+} vly_api;
+
+/* The handler to give to the server, with a vly_api as its ctx. */
+void vly_api_handle(void *ctx, vly_http_request *req);
+
+#endif

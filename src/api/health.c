@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * GET /health: the process lives, and what it serves. GET /health/ready: it should get requests:
+ * some model serves and the server is not draining. /v2/health/live and /ready say the same in
+ * Triton's way, by the status alone.
+ */
+#include "api/routes.h"
+
+#include "api/answer.h"
+#include "volley/version.h"
+
+#define HEALTH_MAX_BYTES 4096
+
+static size_t count_serving(const vly_api *api)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < vly_scheduler_count(api->scheduler); i++)
+        n += vly_scheduler_at(api->scheduler, i)->servable != NULL;
+    return n;
+}
+
+static bool is_ready(const vly_api *api)
+{
+    return !atomic_load(&api->is_draining) && count_serving(api) > 0;
+}
+
+static void answer(vly_api *api, vly_http_request *req, int status, const char *text)
+{
+    size_t n_serving = count_serving(api);
+    vly_buf b;
+
+    vly_buf_init(&b, VLY_MEM_NET, HEALTH_MAX_BYTES);
+    vly_buf_printf(&b,
+                   "{\"status\":\"%s\",\"version\":\"" VOLLEY_VERSION "\",\"uptime_s\":%.3f,"
+                   "\"models\":{\"ready\":%zu,\"unavailable\":%zu}}",
+                   text, vly_clock_ms(vly_clock_now() - api->started_ns) / 1e3, n_serving,
+                   vly_scheduler_count(api->scheduler) - n_serving);
+    vly_answer_json(req, status, &b);
+}
+
+void vly_route_health(vly_api *api, vly_http_request *req, const vly_str *captures)
+{
+    (void)captures;
+    answer(api, req, 200, "ok");
+}
+
+void vly_route_health_ready(vly_api *api, vly_http_request *req, const vly_str *captures)
+{
+    (void)captures;
+    if (is_ready(api))
+        answer(api, req, 200, "ready");
+    else
+        answer(api, req, 503, atomic_load(&api->is_draining) ? "draining" : "no model serves");
+}
+
+void vly_route_v2_live(vly_api *api, vly_http_request *req, const vly_str *captures)
+{
+    (void)api;
+    (void)captures;
+    vly_answer_empty(req, 200);
+}
+
+void vly_route_v2_ready(vly_api *api, vly_http_request *req, const vly_str *captures)
+{
+    (void)captures;
+    vly_answer_empty(req, is_ready(api) ? 200 : 400);
+}

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * GET /metrics: Prometheus text format 0.0.4.
+ *
+ * nv_inference_* are Triton's names, for dashboards that exist; their durations are sums in
+ * microseconds. volley_* adds true histograms in seconds. Reading takes no lock: a histogram that
+ * is written meanwhile may be a few events behind its count, never inconsistent in itself.
+ */
+#include "api/routes.h"
+
+#include "api/answer.h"
+#include "base/assert.h"
+#include "volley/version.h"
+
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+static void put_head(vly_buf *b, const char *name, const char *type, const char *help)
+{
+    vly_buf_printf(b, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void put_value(vly_buf *b, const char *name, const char *type, const char *help, double v)
+{
+    put_head(b, name, type, help);
+    vly_buf_printf(b, "%s %.16g\n", name, v);
+}
+
+/* In a label value backslash, quote and line feed are escaped, nothing else. */
+static void put_label(vly_buf *b, const char *key, const char *value)
+{
+    vly_buf_printf(b, "%s=\"", key);
+    for (const char *p = value; *p != '\0'; p++) {
+        if (*p == '\\' || *p == '"')
+            vly_buf_putc(b, '\\');
+        if (*p == '\n')
+            vly_buf_puts(b, "\\n");
+        else
+            vly_buf_putc(b, *p);
+    }
+    vly_buf_putc(b, '"');
+}
+
+/* name{model="m",version="1"  and leaves the brace open. */
+static void put_series(vly_buf *b, const char *name, const vly_served *m)
+{
+    vly_buf_printf(b, "%s{", name);
+    put_label(b, "model", m->name);
+    vly_buf_putc(b, ',');
+    put_label(b, "version", m->version);
+}
+
+/* One family with a series for each model that serves: a number found by its offset. */
+typedef struct family {
+    const char *name;
+    const char *help;
+    size_t offset; /* in vly_served_stats */
+} family;
+
+#define STATS(field) offsetof(vly_served_stats, field)
+
+static const family counters[] = {
+    {"nv_inference_request_success", "Number of successful inference requests", STATS(success)},
+    {"nv_inference_count", "Number of inferences performed, each item of a batch counted",
+     STATS(inferences)},
+    {"nv_inference_exec_count", "Number of model executions performed", STATS(executions)},
+};
+
+static const family sums_us[] = {
+    {"nv_inference_request_duration_us", "Cumulative inference request duration in microseconds",
+     STATS(request)},
+    {"nv_inference_queue_duration_us", "Cumulative inference queuing duration in microseconds",
+     STATS(queue)},
+    {"nv_inference_compute_input_duration_us", "Cumulative compute input duration in microseconds",
+     STATS(compute_input)},
+    {"nv_inference_compute_infer_duration_us",
+     "Cumulative compute inference duration in microseconds", STATS(compute_infer)},
+    {"nv_inference_compute_output_duration_us",
+     "Cumulative inference compute output duration in microseconds", STATS(compute_output)},
+};
+
+static const family histograms[] = {
+    {"volley_request_duration_seconds", "From the last byte of a request to its answer ready",
+     STATS(request)},
+    {"volley_queue_duration_seconds", "Waiting for an instance", STATS(queue)},
+    {"volley_compute_input_duration_seconds", "Bytes of the request to input tensors",
+     STATS(compute_input)},
+    {"volley_compute_infer_duration_seconds", "The model's run", STATS(compute_infer)},
+    {"volley_compute_output_duration_seconds", "Output tensors to bytes of the answer",
+     STATS(compute_output)},
+};
+
+static const vly_nsec bounds_ns[] = {
+    100 * VLY_NSEC_PER_US,  250 * VLY_NSEC_PER_US,  500 * VLY_NSEC_PER_US, 1 * VLY_NSEC_PER_MS,
+    2500 * VLY_NSEC_PER_US, 5 * VLY_NSEC_PER_MS,    10 * VLY_NSEC_PER_MS,  25 * VLY_NSEC_PER_MS,
+    50 * VLY_NSEC_PER_MS,   100 * VLY_NSEC_PER_MS,  250 * VLY_NSEC_PER_MS, 500 * VLY_NSEC_PER_MS,
+    1 * VLY_NSEC_PER_SEC,   2500 * VLY_NSEC_PER_MS, 5 * VLY_NSEC_PER_SEC,  10 * VLY_NSEC_PER_SEC,
+};
+
+static const void *field(const vly_served *m, const family *f)
+{
+    return (const char *)&m->stats + f->offset;
+}
+
+static void put_counter(vly_buf *b, const vly_served *m, const family *f)
+{
+    put_series(b, f->name, m);
+    vly_buf_printf(b, "} %llu\n", (unsigned long long)vly_counter_get(field(m, f)));
+}
+
+static void put_sum_us(vly_buf *b, const vly_served *m, const family *f)
+{
+    put_series(b, f->name, m);
+    vly_buf_printf(b, "} %llu\n",
+                   (unsigned long long)(vly_histogram_sum(field(m, f)) / VLY_NSEC_PER_US));
+}
+
+static void put_histogram(vly_buf *b, const vly_served *m, const family *f)
+{
+    const vly_histogram *h = field(m, f);
+    char name[128];
+
+    snprintf(name, sizeof(name), "%s_bucket", f->name);
+    for (size_t i = 0; i < VLY_COUNT(bounds_ns); i++) {
+        put_series(b, name, m);
+        vly_buf_printf(b, ",le=\"%g\"} %llu\n", (double)bounds_ns[i] / 1e9,
+                       (unsigned long long)vly_histogram_count_below(h, bounds_ns[i]));
+    }
+    unsigned long long count = vly_histogram_count(h);
+    put_series(b, name, m);
+    vly_buf_printf(b, ",le=\"+Inf\"} %llu\n", count);
+    snprintf(name, sizeof(name), "%s_sum", f->name);
+    put_series(b, name, m);
+    vly_buf_printf(b, "} %.9g\n", (double)vly_histogram_sum(h) / 1e9);
+    snprintf(name, sizeof(name), "%s_count", f->name);
+    put_series(b, name, m);
+    vly_buf_printf(b, "} %llu\n", count);
+}
+
+static void put_families(vly_buf *b, const vly_api *api, const char *type, const family *families,
+                         size_t n, void (*put)(vly_buf *, const vly_served *, const family *))
+{
+    for (size_t f = 0; f < n; f++) {
+        put_head(b, families[f].name, type, families[f].help);
+        for (size_t i = 0; i < vly_scheduler_count(api->scheduler); i++) {
+            const vly_served *m = vly_scheduler_at(api->scheduler, i);
+            if (m->servable != NULL)
+                put(b, m, &families[f]);
+        }
+    }
+}
+
+static void put_failures(vly_buf *b, const vly_served *m, const family *f)
+{
+    for (int reason = 0; reason < VLY_JOB_FAILURE_N; reason++) {
+        put_series(b, f->name, m);
+        vly_buf_printf(b, ",reason=\"%s\"} %llu\n", vly_job_failure_name((vly_job_failure)reason),
+                       (unsigned long long)vly_counter_get(&m->stats.failures[reason]));
+    }
+}
+
+static void put_pending(vly_buf *b, const vly_served *m, const family *f)
+{
+    put_series(b, f->name, m);
+    vly_buf_printf(b, "} %lld\n", (long long)vly_gauge_get(&m->stats.pending));
+}
+
+static void put_load_time(vly_buf *b, const vly_served *m, const family *f)
+{
+    put_series(b, f->name, m);
+    vly_buf_printf(b, "} %.9g\n", (double)m->load_ns / 1e9);
+}
+
+static void put_models(vly_buf *b, const vly_api *api)
+{
+    static const family failures = {"nv_inference_request_failure",
+                                    "Number of failed inference requests", 0};
+    static const family pending = {"nv_inference_pending_request_count",
+                                   "Requests awaiting execution, per model", 0};
+    static const family load = {"nv_model_load_duration_secs", "Model load time in seconds", 0};
+
+    put_families(b, api, "counter", counters, VLY_COUNT(counters), put_counter);
+    put_families(b, api, "counter", &failures, 1, put_failures);
+    put_families(b, api, "counter", sums_us, VLY_COUNT(sums_us), put_sum_us);
+    put_families(b, api, "gauge", &pending, 1, put_pending);
+    put_families(b, api, "gauge", &load, 1, put_load_time);
+    put_families(b, api, "histogram", histograms, VLY_COUNT(histograms), put_histogram);
+}
+
+static void put_http(vly_buf *b, const vly_http_stats *s)
+{
+    put_value(b, "volley_http_connections_open", "gauge", "Open connections",
+              (double)vly_gauge_get(&s->connections_open));
+    put_value(b, "volley_http_connections_total", "counter", "Connections accepted",
+              (double)vly_counter_get(&s->connections));
+    put_value(b, "volley_http_connections_refused_total", "counter",
+              "Connections closed because too many were open",
+              (double)vly_counter_get(&s->connections_refused));
+    put_value(b, "volley_http_requests_total", "counter", "Requests received whole",
+              (double)vly_counter_get(&s->requests));
+    put_value(b, "volley_http_requests_cancelled_total", "counter",
+              "Requests whose client left before the answer",
+              (double)vly_counter_get(&s->requests_cancelled));
+    put_value(b, "volley_http_parse_errors_total", "counter",
+              "Requests refused as malformed, too large or too slow",
+              (double)vly_counter_get(&s->parse_errors));
+    put_value(b, "volley_http_received_bytes_total", "counter", "Bytes received",
+              (double)vly_counter_get(&s->bytes_in));
+    put_value(b, "volley_http_sent_bytes_total", "counter", "Bytes sent",
+              (double)vly_counter_get(&s->bytes_out));
+    put_head(b, "volley_http_responses_total", "counter", "Answers by class of status");
+    for (int k = 1; k < 6; k++)
+        vly_buf_printf(b, "volley_http_responses_total{code=\"%dxx\"} %llu\n", k,
+                       (unsigned long long)vly_counter_get(&s->responses[k]));
+}
+
+/* Second number of /proc/self/statm, which the kernel makes from memory: reading it never waits. */
+static double resident_bytes(void)
+{
+    char text[128];
+    unsigned long long pages = 0;
+    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
+
+    if (fd >= 0)
+        close(fd);
+    if (n <= 0)
+        return 0;
+    text[n] = '\0';
+    if (sscanf(text, "%*u %llu", &pages) != 1)
+        return 0;
+    return (double)pages * (double)sysconf(_SC_PAGESIZE);
+}
+
+static double cpu_seconds(void)
+{
+    struct rusage u;
+
+    if (getrusage(RUSAGE_SELF, &u) != 0)
+        return 0;
+    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+           (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+}
+
+static void put_process(vly_buf *b, const vly_api *api)
+{
+    put_head(b, "volley_build_info", "gauge", "1, labelled with the version");
+    vly_buf_puts(b, "volley_build_info{version=\"" VOLLEY_VERSION "\"} 1\n");
+    put_value(b, "volley_uptime_seconds", "gauge", "Time since the start",
+              (double)(vly_clock_now() - api->started_ns) / 1e9);
+    put_value(b, "volley_worker_threads", "gauge", "Threads that run models",
+              vly_worker_pool_threads(vly_scheduler_pool(api->scheduler)));
+    put_value(b, "process_resident_memory_bytes", "gauge", "Resident memory size in bytes",
+              resident_bytes());
+    put_value(b, "process_cpu_seconds_total", "counter", "User and system CPU time in seconds",
+              cpu_seconds());
+    put_head(b, "volley_allocations_total", "counter", "Heap allocations by kind");
+    for (int k = 0; k < VLY_MEM_N_KINDS; k++)
+        vly_buf_printf(b, "volley_allocations_total{kind=\"%s\"} %llu\n",
+                       vly_mem_kind_name((vly_mem_kind)k),
+                       (unsigned long long)vly_mem_count((vly_mem_kind)k));
+}
+
+void vly_route_metrics(vly_api *api, vly_http_request *req, const vly_str *captures)
+{
+    vly_buf b;
+
+    (void)captures;
+    vly_buf_init(&b, VLY_MEM_NET, api->max_answer_bytes);
+    put_models(&b, api);
+    put_http(&b, vly_http_server_stats(req->server));
+    put_process(&b, api);
+    vly_answer_body(req, 200, "text/plain; version=0.0.4; charset=utf-8", &b);
+}

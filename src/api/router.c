@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/router.h"
+
+#include "api/answer.h"
+#include "base/assert.h"
+
+#include <stdio.h>
+
+static bool is_number(vly_str s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (s.ptr[i] < '0' || s.ptr[i] > '9')
+            return false;
+    return s.len > 0;
+}
+
+static bool match(const char *pattern, vly_str path, vly_str captures[VLY_ROUTE_CAPTURES])
+{
+    vly_str rest = vly_str_from(pattern);
+    size_t n = 0;
+
+    while (rest.ptr != NULL && path.ptr != NULL) {
+        vly_str want = vly_str_split(&rest, '/');
+        vly_str got = vly_str_split(&path, '/');
+        bool is_any = vly_str_is(want, "{}");
+        if (!is_any && !vly_str_is(want, "{n}")) {
+            if (!vly_str_eq(want, got))
+                return false;
+            continue;
+        }
+        if (is_any ? got.len == 0 : !is_number(got))
+            return false;
+        VLY_ASSERT(n < VLY_ROUTE_CAPTURES);
+        captures[n++] = got;
+    }
+    return rest.ptr == NULL && path.ptr == NULL;
+}
+
+/* Triton's words below /v2, where its clients may look for them. */
+static void answer_unknown_path(vly_http_request *req)
+{
+    vly_str path = req->msg.path;
+    vly_err err;
+
+    if (vly_str_starts(path, VLY_STR("/v2")))
+        vly_fail(&err, VLY_ENOTFOUND, "Not Found");
+    else
+        vly_fail(&err, VLY_ENOTFOUND, "nothing is served at '%.*s'", VLY_STR_ARG(path));
+    vly_answer_err(req, &err);
+}
+
+static const char *method_text(vly_http_method m)
+{
+    return m == VLY_HTTP_GET ? "GET, HEAD" : m == VLY_HTTP_POST ? "POST" : "DELETE";
+}
+
+void vly_router_dispatch(const vly_route *routes, size_t n, vly_api *api, vly_http_request *req)
+{
+    vly_http_method method = req->msg.method == VLY_HTTP_HEAD ? VLY_HTTP_GET : req->msg.method;
+    vly_str captures[VLY_ROUTE_CAPTURES] = {{NULL, 0}};
+    char allow[64] = "";
+
+    for (size_t i = 0; i < n; i++) {
+        if (!match(routes[i].pattern, req->msg.path, captures))
+            continue;
+        if (routes[i].method == method) {
+            routes[i].fn(api, req, captures);
+            return;
+        }
+        size_t len = strlen(allow);
+        snprintf(allow + len, sizeof(allow) - len, "%s%s", len > 0 ? ", " : "",
+                 method_text(routes[i].method));
+    }
+    if (allow[0] == '\0')
+        answer_unknown_path(req);
+    else
+        vly_answer_not_allowed(req, allow);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* The handlers named by the table of api.c; each file of this room defines some of them. */
+#ifndef VLY_API_ROUTES_H
+#define VLY_API_ROUTES_H
+
+#include "api/router.h"
+
+/* method, pattern, name of the handler after vly_route_ */
+#define VLY_ROUTES(X)                                                                              \
+    X(GET, "/health", health)                                                                      \
+    X(GET, "/health/ready", health_ready)                                                          \
+    X(GET, "/metrics", metrics)                                                                    \
+    X(GET, "/v1/models", v1_models)                                                                \
+    X(POST, "/v1/images:detect", v1_detect)                                                        \
+    X(GET, "/v2", v2_server)                                                                       \
+    X(GET, "/v2/health/live", v2_live)                                                             \
+    X(GET, "/v2/health/ready", v2_ready)                                                           \
+    X(GET, "/v2/models/{}", v2_model)                                                              \
+    X(GET, "/v2/models/{}/versions/{n}", v2_model)                                                 \
+    X(GET, "/v2/models/{}/ready", v2_model_ready)                                                  \
+    X(GET, "/v2/models/{}/versions/{n}/ready", v2_model_ready)                                     \
+    X(GET, "/v2/models/{}/config", v2_config)                                                      \
+    X(GET, "/v2/models/{}/versions/{n}/config", v2_config)                                         \
+    X(POST, "/v2/models/{}/infer", v2_infer)                                                       \
+    X(POST, "/v2/models/{}/versions/{n}/infer", v2_infer)
+
+#define VLY_ROUTE_DECLARE(method, pattern, name)                                                   \
+    void vly_route_##name(vly_api *api, vly_http_request *req, const vly_str *captures);
+VLY_ROUTES(VLY_ROUTE_DECLARE)
+#undef VLY_ROUTE_DECLARE
+
+#endif

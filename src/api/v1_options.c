@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/v1_options.h"
+
+#include <stdint.h>
+
+#define CLASSES_MAX 1024
+
+vly_status vly_v1_param(const vly_v1_params *p, const char *name, vly_str *ret, bool *ret_is_set,
+                        vly_err *err)
+{
+    vly_status st = vly_http_msg_query(p->msg, name, ret);
+
+    *ret_is_set = true;
+    if (st == VLY_OK)
+        return VLY_OK;
+    if (st != VLY_ENOTFOUND)
+        return vly_fail(err, st == VLY_EFORMAT ? VLY_EINVAL : st, "'%s': %s in the query", name,
+                        st == VLY_EFORMAT ? "a bad escape" : vly_status_text(st));
+    for (size_t i = 0; i < p->n_parts; i++) {
+        if (p->parts[i].filename.ptr == NULL && vly_str_is(p->parts[i].name, name)) {
+            *ret = p->parts[i].data;
+            return VLY_OK;
+        }
+    }
+    *ret_is_set = false;
+    return VLY_OK;
+}
+
+static bool takes_pictures(const vly_served *m)
+{
+    return m->servable != NULL && m->servable->decoder.kind != VLY_TASK_TENSOR &&
+           m->servable->decoder.input_channels > 0;
+}
+
+/* The one model that takes pictures, of several versions the highest. */
+static vly_status only_model(const vly_api *api, vly_served **ret, vly_err *err)
+{
+    vly_served *found = NULL;
+
+    for (size_t i = 0; i < vly_scheduler_count(api->scheduler); i++) {
+        vly_served *m = vly_scheduler_at(api->scheduler, i);
+        if (!takes_pictures(m))
+            continue;
+        if (found != NULL && strcmp(found->name, m->name) != 0)
+            return vly_fail(err, VLY_EINVAL,
+                            "'model': several models take pictures ('%s', '%s', ...); name one",
+                            found->name, m->name);
+        found = m;
+    }
+    if (found == NULL)
+        return vly_fail(err, VLY_ENOTFOUND, "no model that takes pictures is served");
+    *ret = found;
+    return VLY_OK;
+}
+
+vly_status vly_v1_model(const vly_api *api, const vly_v1_params *p, vly_served **ret, vly_err *err)
+{
+    vly_str name;
+    bool is_set;
+    vly_status st = vly_v1_param(p, "model", &name, &is_set, err);
+
+    if (st != VLY_OK)
+        return st;
+    if (!is_set)
+        return only_model(api, ret, err);
+    vly_served *m = vly_scheduler_find(api->scheduler, name, (vly_str){NULL, 0});
+    if (m == NULL)
+        return vly_fail(err, VLY_ENOTFOUND, "model '%.*s' is not served", VLY_STR_ARG(name));
+    if (m->servable == NULL)
+        return vly_fail(err, VLY_EUNAVAILABLE, "model '%s' is not available: %s", m->name,
+                        m->error);
+    if (!takes_pictures(m))
+        return vly_fail(err, VLY_EINVAL,
+                        "model '%s' takes no pictures (its task is '%s'); send it tensors", m->name,
+                        m->servable->decoder.name);
+    *ret = m;
+    return VLY_OK;
+}
+
+static vly_status read_float(const vly_v1_params *p, const char *name, float *ret, vly_err *err)
+{
+    vly_str text;
+    double v;
+    bool is_set;
+    vly_status st = vly_v1_param(p, name, &text, &is_set, err);
+
+    if (st != VLY_OK || !is_set)
+        return st;
+    if (!vly_str_to_f64(text, &v) || !(v >= 0 && v <= 1))
+        return vly_fail(err, VLY_EINVAL, "'%s': expected a number from 0 to 1, got '%.*s'", name,
+                        VLY_STR_ARG(text));
+    *ret = (float)v;
+    return VLY_OK;
+}
+
+static vly_status read_max(const vly_v1_params *p, uint32_t *ret, vly_err *err)
+{
+    vly_str text;
+    uint64_t v;
+    bool is_set;
+    vly_status st = vly_v1_param(p, "max", &text, &is_set, err);
+
+    if (st != VLY_OK || !is_set)
+        return st;
+    if (!vly_str_to_u64(text, &v) || v < 1 || v > VLY_NMS_CANDIDATES_MAX)
+        return vly_fail(err, VLY_EINVAL, "'max': expected a number from 1 to %d, got '%.*s'",
+                        VLY_NMS_CANDIDATES_MAX, VLY_STR_ARG(text));
+    *ret = (uint32_t)v;
+    return VLY_OK;
+}
+
+/* A class is a name, or a number. */
+static vly_status read_class(vly_str text, const vly_labels *labels, int32_t *ret, vly_err *err)
+{
+    int32_t id = vly_label_find(labels, text);
+    uint64_t number;
+
+    if (id < 0 && vly_str_to_u64(text, &number) && number <= INT32_MAX)
+        id = (int32_t)number;
+    if (id < 0)
+        return vly_fail(err, VLY_EINVAL, "'classes': the model has no class '%.*s'",
+                        VLY_STR_ARG(text));
+    *ret = id;
+    return VLY_OK;
+}
+
+static vly_status read_classes(const vly_v1_params *p, const vly_labels *labels,
+                               vly_detector_options *o, vly_err *err)
+{
+    vly_str rest;
+    bool is_set;
+    vly_status st = vly_v1_param(p, "classes", &rest, &is_set, err);
+
+    if (st != VLY_OK || !is_set)
+        return st;
+    int32_t *classes = vly_arena_calloc(&p->msg->arena, CLASSES_MAX, sizeof(*classes));
+    if (classes == NULL)
+        return vly_fail(err, VLY_ELIMIT, "'classes': out of scratch memory");
+    while (rest.ptr != NULL && st == VLY_OK) {
+        if (o->n_classes == CLASSES_MAX)
+            return vly_fail(err, VLY_ELIMIT, "'classes': expected at most %d", CLASSES_MAX);
+        vly_str item = vly_str_trim(vly_str_split(&rest, ','));
+        st = read_class(item, labels, &classes[o->n_classes], err);
+        o->n_classes++;
+    }
+    o->classes = classes;
+    return st;
+}
+
+vly_status vly_v1_options(const vly_v1_params *p, const vly_labels *labels,
+                          vly_detector_options *ret, vly_err *err)
+{
+    vly_detector_options o = VLY_DETECTOR_OPTIONS_INIT;
+    vly_status st = read_float(p, "confidence", &o.conf_threshold, err);
+
+    if (st == VLY_OK)
+        st = read_float(p, "iou", &o.iou_threshold, err);
+    if (st == VLY_OK)
+        st = read_max(p, &o.max_detections, err);
+    if (st == VLY_OK)
+        st = read_classes(p, labels, &o, err);
+    if (st == VLY_OK)
+        st = vly_detector_options_check(&o, err);
+    if (st == VLY_OK)
+        *ret = o;
+    return st;
+}

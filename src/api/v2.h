@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Open Inference Protocol v2 with Triton's extensions: what the v2_*.c files share.
+ *
+ * Clients of Triton are to work unchanged, so members, their order, and the texts of errors are
+ * Triton's. A model is announced with the platform of ONNX Runtime, whatever runs it here: clients
+ * read from it that the model is an ONNX file.
+ */
+#ifndef VLY_API_V2_H
+#define VLY_API_V2_H
+
+#include "api/api.h"
+
+#define VLY_V2_PLATFORM "onnxruntime_onnx"
+#define VLY_V2_BACKEND  "onnxruntime"
+
+/* The model of captures {name, version or empty}. ENOTFOUND, EUNAVAILABLE. */
+vly_status vly_v2_find(const vly_api *api, const vly_str *captures, vly_served **ret,
+                       vly_err *err) VLY_MUST_CHECK;
+
+/* Triton's rule for models without a configuration: the first dimension of every input and output
+ * is left open, so it is the batch, and the shapes of the configuration begin behind it. */
+bool vly_v2_is_batched(const vly_model_info *info);
+
+#endif

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+/* Metadata of server and models, readiness of a model, and its configuration. */
+#include "api/routes.h"
+
+#include "api/answer.h"
+#include "api/v2.h"
+#include "volley/version.h"
+
+/* Triton's default for models that batch and say no number themselves. */
+#define MAX_BATCH_SIZE 4
+
+void vly_route_v2_server(vly_api *api, vly_http_request *req, const vly_str *captures)
+{
+    vly_buf b;
+
+    (void)captures;
+    vly_buf_init(&b, VLY_MEM_NET, api->max_answer_bytes);
+    vly_buf_puts(&b, "{\"name\":\"volley\",\"version\":\"" VOLLEY_VERSION "\",\"extensions\":["
+                     "\"classification\",\"model_configuration\",\"binary_tensor_data\","
+                     "\"parameters\"]}");
+    vly_answer_json(req, 200, &b);
+}
+
+vly_status vly_v2_find(const vly_api *api, const vly_str *captures, vly_served **ret, vly_err *err)
+{
+    vly_str name = captures[0], version = captures[1];
+    vly_served *m = vly_scheduler_find(api->scheduler, name, version);
+
+    if (m == NULL && version.len > 0)
+        return vly_fail(err, VLY_ENOTFOUND,
+                        "Request for unknown model: '%.*s' version %.*s is not found",
+                        VLY_STR_ARG(name), VLY_STR_ARG(version));
+    if (m == NULL)
+        return vly_fail(err, VLY_ENOTFOUND, "Request for unknown model: '%.*s' is not found",
+                        VLY_STR_ARG(name));
+    if (m->servable == NULL)
+        return vly_fail(err, VLY_EUNAVAILABLE, "requested model '%s' is not available: %s", m->name,
+                        m->error);
+    *ret = m;
+    return VLY_OK;
+}
+
+bool vly_v2_is_batched(const vly_model_info *info)
+{
+    for (size_t i = 0; i < info->n_inputs + info->n_outputs; i++) {
+        const vly_model_io *io =
+            i < info->n_inputs ? &info->inputs[i] : &info->outputs[i - info->n_inputs];
+        if (!io->has_shape || io->shape.rank == 0 || io->shape.dim[0] != VLY_DIM_UNKNOWN)
+            return false;
+    }
+    return info->n_inputs > 0;
+}
+
+static void put_dims(vly_buf *b, const vly_model_io *io, int from)
+{
+    vly_buf_putc(b, '[');
+    for (int i = from; i < io->shape.rank; i++)
+        vly_buf_printf(b, "%s%lld", i > from ? "," : "", (long long)io->shape.dim[i]);
+    if (!io->has_shape)
+        vly_buf_puts(b, "-1");
+    vly_buf_putc(b, ']');
+}
+
+static void put_metadata_ios(vly_buf *b, const char *key, const vly_model_io *ios, size_t n)
+{
+    vly_buf_printf(b, ",\"%s\":[", key);
+    for (size_t i = 0; i < n; i++) {
+        vly_buf_puts(b, i > 0 ? ",{\"name\":" : "{\"name\":");
+        vly_buf_json_str(b, vly_str_from(ios[i].name));
+        vly_buf_printf(b, ",\"datatype\":\"%s\",\"shape\":", vly_dtype_kserve(ios[i].dtype));
+        put_dims(b, &ios[i], 0);
+        vly_buf_putc(b, '}');
+    }
+    vly_buf_putc(b, ']');
+}
+
+static void put_versions(vly_buf *b, const vly_api *api, const char *name)
+{
+    bool is_first = true;
+
+    vly_buf_puts(b, ",\"versions\":[");
+    for (size_t i = 0; i < vly_scheduler_count(api->scheduler); i++) {
+        const vly_served *m = vly_scheduler_at(api->scheduler, i);
+        if (m->servable == NULL || strcmp(m->name, name) != 0)
+            continue;
+        vly_buf_puts(b, is_first ? "" : ",");
+        vly_buf_json_str(b, vly_str_from(m->version));
+        is_first = false;
+    }
+    vly_buf_putc(b, ']');
+}
+
+void vly_route_v2_model(vly_api *api, vly_http_request *req, const vly_str *captures)
+{
+    vly_err err;
+    vly_served *m;
+    vly_buf b;
+
+    if (vly_v2_find(api, captures, &m, &err) != VLY_OK) {
+        vly_answer_err(req, &err);
+        return;
+    }
+    const vly_model_info *info = m->servable->info;
+    vly_buf_init(&b, VLY_MEM_NET, api->max_answer_bytes);
+    vly_buf_puts(&b, "{\"name\":");
+    vly_buf_json_str(&b, vly_str_from(m->name));
+    put_versions(&b, api, m->name);
+    vly_buf_puts(&b, ",\"platform\":\"" VLY_V2_PLATFORM "\"");
+    put_metadata_ios(&b, "inputs", info->inputs, info->n_inputs);
+    put_metadata_ios(&b, "outputs", info->outputs, info->n_outputs);
+    vly_buf_putc(&b, '}');
+    vly_answer_json(req, 200, &b);
+}
+
+void vly_route_v2_model_ready(vly_api *api, vly_http_request *req, const vly_str *captures)
+{
+    const vly_served *m = vly_scheduler_find(api->scheduler, captures[0], captures[1]);
+    vly_err err;
+
+    if (m != NULL && m->servable != NULL) {
+        vly_answer_empty(req, 200);
+        return;
+    }
+    vly_fail(&err, VLY_EINVAL, "Model version not ready");
+    vly_answer_err(req, &err);
+}
+
+/* TYPE_STRING is what the configuration calls BYTES. */
+static void put_data_type(vly_buf *b, vly_dtype t)
+{
+    vly_buf_printf(b, ",\"data_type\":\"TYPE_%s\"",
+                   t == VLY_DTYPE_STRING ? "STRING" : vly_dtype_kserve(t));
+}
+
+static void put_config_ios(vly_buf *b, const vly_model_info *info, bool is_input)
+{
+    const vly_model_io *ios = is_input ? info->inputs : info->outputs;
+    size_t n = is_input ? info->n_inputs : info->n_outputs;
+    int from = vly_v2_is_batched(info) ? 1 : 0;
+
+    vly_buf_puts(b, is_input ? ",\"input\":[" : ",\"output\":[");
+    for (size_t i = 0; i < n; i++) {
+        vly_buf_puts(b, i > 0 ? ",{\"name\":" : "{\"name\":");
+        vly_buf_json_str(b, vly_str_from(ios[i].name));
+        put_data_type(b, ios[i].dtype);
+        if (is_input)
+            vly_buf_puts(b, ",\"format\":\"FORMAT_NONE\"");
+        vly_buf_puts(b, ",\"dims\":");
+        put_dims(b, &ios[i], from);
+        vly_buf_puts(b, is_input ? ",\"is_shape_tensor\":false,\"allow_ragged_batch\":false"
+                                 : ",\"label_filename\":\"\",\"is_shape_tensor\":false");
+        if (is_input)
+            vly_buf_printf(b, ",\"optional\":%s", ios[i].is_optional ? "true" : "false");
+        vly_buf_putc(b, '}');
+    }
+    vly_buf_putc(b, ']');
+}
+
+static void put_config(vly_buf *b, const vly_served *m, unsigned n_instances)
+{
+    const vly_model_info *info = m->servable->info;
+    const char *slash = strrchr(m->path, '/');
+
+    vly_buf_puts(b, "{\"name\":");
+    vly_buf_json_str(b, vly_str_from(m->name));
+    vly_buf_printf(b,
+                   ",\"platform\":\"" VLY_V2_PLATFORM "\",\"backend\":\"" VLY_V2_BACKEND "\","
+                   "\"version_policy\":{\"latest\":{\"num_versions\":1}},\"max_batch_size\":%d",
+                   vly_v2_is_batched(info) ? MAX_BATCH_SIZE : 0);
+    put_config_ios(b, info, true);
+    put_config_ios(b, info, false);
+    vly_buf_puts(b, ",\"batch_input\":[],\"batch_output\":[],\"instance_group\":[{\"name\":");
+    vly_buf_json_str(b, vly_str_from(m->name));
+    vly_buf_printf(b,
+                   ",\"kind\":\"KIND_CPU\",\"count\":%u,\"gpus\":[],\"secondary_devices\":[],"
+                   "\"profile\":[],\"passive\":false,\"host_policy\":\"\"}],"
+                   "\"default_model_filename\":",
+                   n_instances);
+    vly_buf_json_str(b, vly_str_from(slash != NULL ? slash + 1 : m->path));
+    vly_buf_puts(b, ",\"cc_model_filenames\":{},\"metric_tags\":{},\"parameters\":{},"
+                    "\"model_warmup\":[]}");
+}
+
+void vly_route_v2_config(vly_api *api, vly_http_request *req, const vly_str *captures)
+{
+    vly_err err;
+    vly_served *m;
+    vly_buf b;
+
+    if (vly_v2_find(api, captures, &m, &err) != VLY_OK) {
+        vly_answer_err(req, &err);
+        return;
+    }
+    vly_buf_init(&b, VLY_MEM_NET, api->max_answer_bytes);
+    put_config(&b, m, vly_worker_pool_threads(vly_scheduler_pool(api->scheduler)));
+    vly_answer_json(req, 200, &b);
+}

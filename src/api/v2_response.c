@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/v2_response.h"
+
+#include "api/v2.h"
+#include "api/v2_classify.h"
+#include "tasks/observation_json.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define NUMBER_TEXT_MAX 32
+
+static void put_u64(vly_buf *b, uint64_t v, bool is_negative)
+{
+    char text[NUMBER_TEXT_MAX];
+    size_t at = sizeof(text);
+
+    do {
+        text[--at] = (char)('0' + v % 10);
+        v /= 10;
+    } while (v > 0);
+    if (is_negative)
+        text[--at] = '-';
+    vly_buf_add(b, text + at, sizeof(text) - at);
+}
+
+static void put_i64(vly_buf *b, int64_t v)
+{
+    put_u64(b, v < 0 ? 0 - (uint64_t)v : (uint64_t)v, v < 0);
+}
+
+static void put_f64(vly_buf *b, double v)
+{
+    char text[NUMBER_TEXT_MAX];
+
+    if (!isfinite(v)) {
+        vly_buf_puts(b, "null");
+        return;
+    }
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(text, sizeof(text), "%.*g", digits, v);
+        if (strtod(text, NULL) == v)
+            break;
+    }
+    vly_buf_puts(b, text);
+}
+
+static void put_element(vly_buf *b, const vly_tensor *t, uint64_t i)
+{
+    if (t->dtype == VLY_DTYPE_STRING)
+        vly_buf_json_str(b, ((const vly_str *)t->data)[i]);
+    else if (t->dtype == VLY_DTYPE_F32)
+        vly_json_f32(b, ((const float *)t->data)[i]);
+    else if (t->dtype == VLY_DTYPE_F64)
+        put_f64(b, ((const double *)t->data)[i]);
+    else if (t->dtype == VLY_DTYPE_BOOL)
+        vly_buf_puts(b, ((const unsigned char *)t->data)[i] != 0 ? "true" : "false");
+    else if (t->dtype == VLY_DTYPE_U64)
+        put_u64(b, ((const uint64_t *)t->data)[i], false);
+    else
+        put_i64(b, vly_tensor_get_i64(t, i));
+}
+
+static vly_status put_data(vly_buf *b, const vly_tensor *t, vly_err *err)
+{
+    uint64_t n = vly_tensor_count(t);
+
+    if (t->dtype == VLY_DTYPE_F16 || t->dtype == VLY_DTYPE_BF16)
+        return vly_fail(err, VLY_EINVAL,
+                        "sending %s data via JSON is not supported. Please use the binary data "
+                        "format for output",
+                        vly_dtype_kserve(t->dtype));
+    vly_buf_puts(b, ",\"data\":[");
+    for (uint64_t i = 0; i < n; i++) {
+        if (i > 0)
+            vly_buf_putc(b, ',');
+        put_element(b, t, i);
+    }
+    vly_buf_putc(b, ']');
+    return VLY_OK;
+}
+
+static void put_text_binary(vly_buf *b, vly_str s)
+{
+    uint32_t len = (uint32_t)s.len; /* little-endian hosts only: see meson.build */
+
+    if (s.len > UINT32_MAX)
+        b->failed = true;
+    vly_buf_add(b, &len, sizeof(len));
+    vly_buf_add_str(b, s);
+}
+
+static void put_binary(vly_buf *json, vly_buf *binary, const vly_tensor *t)
+{
+    size_t before = binary->len;
+
+    if (t->dtype == VLY_DTYPE_STRING)
+        for (uint64_t i = 0; i < vly_tensor_count(t); i++)
+            put_text_binary(binary, ((const vly_str *)t->data)[i]);
+    else
+        vly_buf_add(binary, t->data, t->bytes);
+    vly_buf_printf(json, ",\"parameters\":{\"binary_data_size\":%zu}", binary->len - before);
+}
+
+static void put_shape(vly_buf *b, const vly_shape *s)
+{
+    vly_buf_puts(b, ",\"shape\":[");
+    for (int i = 0; i < s->rank; i++) {
+        if (i > 0)
+            vly_buf_putc(b, ',');
+        put_i64(b, s->dim[i]);
+    }
+    vly_buf_putc(b, ']');
+}
+
+static vly_status put_output(const vly_infer_json_output *how, const vly_tensor *t, vly_buf *json,
+                             vly_buf *binary, vly_err *err)
+{
+    vly_status st = VLY_OK;
+
+    vly_buf_puts(json, "{\"name\":");
+    vly_buf_json_str(json, how->name);
+    vly_buf_printf(json, ",\"datatype\":\"%s\"", vly_dtype_kserve(t->dtype));
+    put_shape(json, &t->shape);
+    if (how->is_binary)
+        put_binary(json, binary, t);
+    else
+        st = put_data(json, t, err);
+    vly_buf_putc(json, '}');
+    return st;
+}
+
+static vly_status put_classes(const vly_infer_json_output *how, const vly_servable *s,
+                              const vly_tensor *t, vly_arena *arena, vly_buf *json, vly_buf *binary,
+                              vly_err *err)
+{
+    vly_tensor classes;
+    vly_status st = vly_v2_classify(t, vly_v2_is_batched(s->info), how->n_classes,
+                                    &s->decoder.labels, arena, &classes, err);
+
+    if (st != VLY_OK)
+        return st;
+    st = put_output(how, &classes, json, binary, err);
+    vly_tensor_release(&classes);
+    return st;
+}
+
+static void put_head(const vly_v2_request *r, const vly_servable *s, vly_buf *json)
+{
+    vly_buf_putc(json, '{');
+    if (r->json.id.len > 0) {
+        vly_buf_puts(json, "\"id\":");
+        vly_buf_json_str(json, r->json.id);
+        vly_buf_putc(json, ',');
+    }
+    vly_buf_puts(json, "\"model_name\":");
+    vly_buf_json_str(json, vly_str_from(s->name));
+    vly_buf_puts(json, ",\"model_version\":");
+    vly_buf_json_str(json, vly_str_from(s->version));
+    vly_buf_puts(json, ",\"outputs\":[");
+}
+
+vly_status vly_v2_response_write(const vly_v2_request *r, const vly_servable *s,
+                                 const vly_tensor *outputs, vly_arena *arena, vly_buf *json,
+                                 vly_buf *binary, vly_err *err)
+{
+    bool is_first = true;
+
+    put_head(r, s, json);
+    for (size_t i = 0; i < s->info->n_outputs; i++) {
+        const vly_infer_json_output *how = &r->outputs[i];
+        if (how->name.ptr == NULL)
+            continue;
+        if (!is_first)
+            vly_buf_putc(json, ',');
+        is_first = false;
+        vly_status st = how->n_classes > 0
+                            ? put_classes(how, s, &outputs[i], arena, json, binary, err)
+                            : put_output(how, &outputs[i], json, binary, err);
+        if (st != VLY_OK)
+            return st;
+    }
+    vly_buf_puts(json, "]}");
+    if (json->failed || binary->failed)
+        return vly_fail(err, VLY_ENOMEM, "out of memory for the answer");
+    return VLY_OK;
+}
