@@ -115,16 +115,17 @@ typedef struct minifloat {
     int mantissa_bits, bias, sign_shift;
     int max_code; /* largest finite value */
     int inf_code; /* -1: none */
-    int nan_code; /* -1: none; 0: only as "minus zero" (the UZ formats, which have no -0) */
+    int nan_code; /* -1: none of its own */
+    bool is_uz;   /* the code of minus zero is NaN */
 } minifloat;
 
 static const minifloat *minifloat_of(vly_dtype t)
 {
-    static const minifloat e4m3fn = {3, 7, 7, 0x7e, -1, 0x7f};
-    static const minifloat e4m3fnuz = {3, 8, 7, 0x7f, -1, 0};
-    static const minifloat e5m2 = {2, 15, 7, 0x7b, 0x7c, 0x7f};
-    static const minifloat e5m2fnuz = {2, 16, 7, 0x7f, -1, 0};
-    static const minifloat e2m1 = {1, 1, 3, 0x7, -1, -1};
+    static const minifloat e4m3fn = {3, 7, 7, 0x7e, -1, 0x7f, false};
+    static const minifloat e4m3fnuz = {3, 8, 7, 0x7f, -1, -1, true};
+    static const minifloat e5m2 = {2, 15, 7, 0x7b, 0x7c, 0x7f, false};
+    static const minifloat e5m2fnuz = {2, 16, 7, 0x7f, -1, -1, true};
+    static const minifloat e2m1 = {1, 1, 3, 0x7, -1, -1, false};
 
     switch ((int)t) {
     case VLY_DTYPE_F8E4M3FN:
@@ -150,7 +151,7 @@ static double minifloat_decode(const minifloat *f, unsigned bits)
     int exponent = code >> f->mantissa_bits;
     double v;
 
-    if (f->nan_code == 0 && is_negative && code == 0)
+    if (f->is_uz && is_negative && code == 0)
         return (double)NAN;
     if (code == f->inf_code)
         v = HUGE_VAL;
@@ -179,25 +180,26 @@ static int minifloat_round(const minifloat *f, double a)
     return ((exponent + f->bias) << f->mantissa_bits) + units - (1 << f->mantissa_bits);
 }
 
+/* A format without NaN gets minus zero, as in ml_dtypes. */
+static unsigned minifloat_nan(const minifloat *f, unsigned sign)
+{
+    return f->nan_code >= 0 ? sign | (unsigned)f->nan_code : 1u << f->sign_shift;
+}
+
 static unsigned minifloat_encode(const minifloat *f, double v, bool saturate)
 {
     unsigned sign = signbit(v) ? 1u << f->sign_shift : 0;
-    int nan_code = f->nan_code > 0 ? f->nan_code : f->nan_code == 0 ? 1 << f->sign_shift : 0;
+    bool can_overflow = f->inf_code >= 0 || f->nan_code >= 0 || f->is_uz;
 
-    if (isnan(v)) /* without NaN: zero, as ml_dtypes has it */
-        return f->nan_code > 0 ? sign | (unsigned)nan_code : (unsigned)nan_code;
+    if (isnan(v))
+        return minifloat_nan(f, sign);
     int code = isinf(v) ? f->max_code + 1 : minifloat_round(f, fabs(v));
     if (code > f->max_code) {
-        if (saturate || f->nan_code < 0)
-            code = f->max_code;
-        else if (f->inf_code >= 0)
-            code = f->inf_code;
-        else
-            return f->nan_code > 0 ? sign | (unsigned)nan_code : (unsigned)nan_code;
+        if (can_overflow && !saturate)
+            return f->inf_code >= 0 ? sign | (unsigned)f->inf_code : minifloat_nan(f, sign);
+        code = f->max_code;
     }
-    if (code == 0 && f->nan_code == 0)
-        return 0;
-    return sign | (unsigned)code;
+    return code == 0 && f->is_uz ? 0 : sign | (unsigned)code;
 }
 
 /* Rounds to odd: a later rounding to fewer bits then gives what one rounding would have. */
@@ -275,17 +277,12 @@ static bool is_nibble_int(vly_dtype t)
     return t == VLY_DTYPE_U4 || t == VLY_DTYPE_I4;
 }
 
-/* Chunk of src as doubles. For a 4-bit integer destination they are already reduced to its range:
- * integers to their low bits, reals by saturation. */
+/* Chunk of src as doubles; for a 4-bit integer destination already truncated to a byte. */
 static void load_chunk(vly_dtype from, const void *src, vly_dtype to, double *chunk, size_t n)
 {
+    int64_t whole[CHUNK];
     uint8_t low[CHUNK];
 
-    if (is_nibble_int(to) && (vly_dtype_is_int(from) || from == VLY_DTYPE_BOOL)) {
-        native_to_native(from, src, VLY_DTYPE_U8, low, n);
-        native_to_native(VLY_DTYPE_U8, low, VLY_DTYPE_F64, chunk, n);
-        return;
-    }
     if (is_native(from))
         native_to_native(from, src, VLY_DTYPE_F64, chunk, n);
     else
@@ -293,9 +290,13 @@ static void load_chunk(vly_dtype from, const void *src, vly_dtype to, double *ch
             chunk[i] = small_get(from, src, i);
     if (!is_nibble_int(to) || is_nibble_int(from))
         return;
-    double lo = to == VLY_DTYPE_I4 ? -8.0 : 0.0;
-    for (size_t i = 0; i < n; i++)
-        chunk[i] = isnan(chunk[i]) ? 0.0 : fmin(fmax(chunk[i], lo), lo + 15.0);
+    if (vly_dtype_is_int(from)) {
+        native_to_native(from, src, VLY_DTYPE_U8, low, n);
+    } else {
+        native_to_native(VLY_DTYPE_F64, chunk, VLY_DTYPE_I64, whole, n);
+        native_to_native(VLY_DTYPE_I64, whole, VLY_DTYPE_U8, low, n);
+    }
+    native_to_native(VLY_DTYPE_U8, low, VLY_DTYPE_F64, chunk, n);
 }
 
 static void store_chunk(const double *chunk, vly_dtype to, void *dst, size_t n, bool saturate)

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/* Comparing an output with its reference. */
+#ifndef VLY_TESTS_CONFORMANCE_COMPARE_H
+#define VLY_TESTS_CONFORMANCE_COMPARE_H
+
+#include "base/status.h"
+#include "tensor/tensor.h"
+
+/* dtype and shape must be equal; elements as case.h says. EINVAL tells the first difference. */
+vly_status compare_tensors(const vly_tensor *got, const vly_tensor *want,
+                           vly_err *err) VLY_MUST_CHECK;
+
+#endif

@@ -1,0 +1,43 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# run.sh PROGRAM SOURCE_ROOT WORK_DIR SET: runs one set of ONNX backend cases.
+#   apt    node, simple and pytorch cases of Debian's libonnx-testdata
+#   node   node cases of $VOLLEY_SHARED/models/onnx-backend-tests.tar.xz (default ../shared)
+#   other  simple and pytorch cases of the same archive
+# Without its data a set is skipped (exit 77), saying why. Archives are unpacked once, to WORK_DIR.
+set -eu
+program=$1 source_root=$2 work=$3 set=$4
+
+skip()
+{
+    echo "skipped: $1"
+    exit 77
+}
+
+unpack()
+{
+    archive=${VOLLEY_SHARED:-$source_root/../shared}/models/onnx-backend-tests.tar.xz
+    [ -r "$archive" ] || skip "no $archive"
+    mkdir -p "$work"
+    (
+        flock 9
+        [ -e "$work/unpacked" ] || { tar -xJf "$archive" -C "$work" && touch "$work/unpacked"; }
+    ) 9>"$work/lock"
+}
+
+case $set in
+apt)
+    data=$(dpkg -L libonnx-testdata 2>/dev/null | grep '^/usr/share/.*/data$' | head -n 1) || true
+    [ -n "${data:-}" ] || skip "libonnx-testdata is not installed"
+    exec "$program" --min-passed 300 "$data/node" "$data/simple" "$data/pytorch-converted" \
+        "$data/pytorch-operator"
+    ;;
+node)
+    unpack
+    exec "$program" --min-passed 300 "$work/node"
+    ;;
+other)
+    unpack
+    exec "$program" "$work/simple" "$work/pytorch-converted" "$work/pytorch-operator"
+    ;;
+esac
