@@ -2,10 +2,12 @@
 /* Loading, describing and running models; what a bad model is told. */
 #include "engine/model.h"
 
+#include "base/assert.h"
 #include "base/mem.h"
 #include "support/onnx_builder.h"
 #include "unit.h"
 
+#include <pthread.h>
 #include <string.h>
 
 static vly_model *load_ok(onnx_builder *b)
@@ -286,8 +288,56 @@ static void test_out_of_memory(void **state)
     ob_release(&b);
 }
 
+enum { N_THREADS = 4, N_RUNS = 50 };
+
+/* Runs its own instance with every batch size; NULL: every answer was right. */
+static void *run_many(void *model)
+{
+    float x[24];
+    vly_instance *inst = NULL;
+    const char *fault = NULL;
+
+    for (size_t i = 0; i < VLY_COUNT(x); i++)
+        x[i] = (float)i;
+    if (vly_instance_new(model, NULL, &inst, NULL) != VLY_OK)
+        return "no instance";
+    for (int r = 0; r < N_RUNS && fault == NULL; r++) {
+        vly_tensor out = {0};
+        vly_tensor in = vly_tensor_borrow(VLY_DTYPE_F32, &VLY_SHAPE(1 + r % 8, 3), x);
+        if (vly_instance_run(inst, &in, &out, NULL) != VLY_OK)
+            fault = "run failed";
+        else if (memcmp(out.data, x, out.bytes) != 0)
+            fault = "wrong values";
+        vly_tensor_release(&out);
+    }
+    vly_instance_free(inst);
+    return (void *)(uintptr_t)fault;
+}
+
+/* One model, an instance per thread: plans are compiled and shared while others run. */
+static void test_threads(void **state)
+{
+    (void)state;
+    onnx_builder b;
+    pthread_t threads[N_THREADS];
+    chain(&b);
+    vly_model *m = load_ok(&b);
+
+    for (int i = 0; i < N_THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, run_many, m), 0);
+    for (int i = 0; i < N_THREADS; i++) {
+        void *fault;
+        pthread_join(threads[i], &fault);
+        if (fault != NULL)
+            fail_msg("%s", (const char *)fault);
+    }
+    vly_model_unref(m);
+    ob_release(&b);
+}
+
 UNIT_TESTS(cmocka_unit_test(test_describe), cmocka_unit_test(test_run_batches),
            cmocka_unit_test(test_steady_state_allocates_nothing),
            cmocka_unit_test(test_kept_output), cmocka_unit_test(test_odd_outputs),
            cmocka_unit_test(test_input_checks), cmocka_unit_test(test_missing_ops),
-           cmocka_unit_test(test_bad_graphs), cmocka_unit_test(test_out_of_memory))
+           cmocka_unit_test(test_bad_graphs), cmocka_unit_test(test_out_of_memory),
+           cmocka_unit_test(test_threads))
