@@ -290,28 +290,33 @@ static void test_out_of_memory(void **state)
 
 enum { N_THREADS = 4, N_RUNS = 50 };
 
-/* Runs its own instance with every batch size; NULL: every answer was right. */
-static void *run_many(void *model)
+typedef struct job {
+    vly_model *model;
+    const char *fault; /* NULL: every answer was right */
+} job;
+
+/* Runs an instance of its own with every batch size. */
+static void *run_many(void *arg)
 {
+    job *j = arg;
     float x[24];
     vly_instance *inst = NULL;
-    const char *fault = NULL;
 
     for (size_t i = 0; i < VLY_COUNT(x); i++)
         x[i] = (float)i;
-    if (vly_instance_new(model, NULL, &inst, NULL) != VLY_OK)
-        return "no instance";
-    for (int r = 0; r < N_RUNS && fault == NULL; r++) {
+    if (vly_instance_new(j->model, NULL, &inst, NULL) != VLY_OK)
+        j->fault = "no instance";
+    for (int r = 0; r < N_RUNS && j->fault == NULL; r++) {
         vly_tensor out = {0};
         vly_tensor in = vly_tensor_borrow(VLY_DTYPE_F32, &VLY_SHAPE(1 + r % 8, 3), x);
         if (vly_instance_run(inst, &in, &out, NULL) != VLY_OK)
-            fault = "run failed";
+            j->fault = "run failed";
         else if (memcmp(out.data, x, out.bytes) != 0)
-            fault = "wrong values";
+            j->fault = "wrong values";
         vly_tensor_release(&out);
     }
     vly_instance_free(inst);
-    return (void *)(uintptr_t)fault;
+    return NULL;
 }
 
 /* One model, an instance per thread: plans are compiled and shared while others run. */
@@ -320,16 +325,17 @@ static void test_threads(void **state)
     (void)state;
     onnx_builder b;
     pthread_t threads[N_THREADS];
+    job jobs[N_THREADS];
     chain(&b);
     vly_model *m = load_ok(&b);
 
-    for (int i = 0; i < N_THREADS; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, run_many, m), 0);
     for (int i = 0; i < N_THREADS; i++) {
-        void *fault;
-        pthread_join(threads[i], &fault);
-        if (fault != NULL)
-            fail_msg("%s", (const char *)fault);
+        jobs[i] = (job){m, NULL};
+        assert_int_equal(pthread_create(&threads[i], NULL, run_many, &jobs[i]), 0);
+    }
+    for (int i = 0; i < N_THREADS; i++) {
+        pthread_join(threads[i], NULL);
+        assert_null(jobs[i].fault);
     }
     vly_model_unref(m);
     ob_release(&b);
