@@ -45,7 +45,9 @@ enum {
 };
 
 /* A scan costs time by the picture's size, not by its bytes: an empty one is ten bytes. Encoders
- * use about ten scans; 16 at the largest pictures and 500 at small ones bound the time. */
+ * use about ten scans: 16 are always allowed, up to 500 while scans * pixels stay within a budget.
+ */
+#define MIN_SCANS       16
 #define MAX_SCANS       500
 #define MAX_SCAN_PIXELS ((uint64_t)1 << 30)
 
@@ -323,15 +325,20 @@ static void decode_guarded(reader *r)
         decode_all(r);
 }
 
+static int max_scans(uint64_t n_pixels)
+{
+    uint64_t scans = MAX_SCAN_PIXELS / n_pixels;
+    return scans < MIN_SCANS ? MIN_SCANS : scans > MAX_SCANS ? MAX_SCANS : (int)scans;
+}
+
 static vly_status decode(const uint8_t *bytes, size_t len, size_t max_bytes, vly_picture *p,
                          vly_err *err)
 {
-    uint64_t scans = MAX_SCAN_PIXELS / ((uint64_t)p->width * p->height);
     reader r = {
         .bytes = bytes,
         .len = len,
         .max_bytes = max_bytes,
-        .max_scans = scans < MAX_SCANS ? (int)scans : MAX_SCANS,
+        .max_scans = max_scans((uint64_t)p->width * p->height),
         .p = p,
         .err = err,
         .st = VLY_OK,

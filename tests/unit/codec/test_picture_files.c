@@ -11,11 +11,13 @@
 #include "support/file_bytes.h"
 #include "unit.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
+#include <webp/encode.h>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define IS_SANITIZED 1
@@ -262,22 +264,19 @@ static size_t address_space(void)
     return pages * (size_t)sysconf(_SC_PAGESIZE);
 }
 
-/* Decodes with no more than max_bytes of new address space (and 3 MiB, since malloc takes it in
- * blocks). */
-static vly_status decode_within(const char *full, const vly_picture_limits *l, size_t max_bytes,
+/* Decodes with no more new address space than l->max_memory_bytes (and 3 MiB, since malloc takes it
+ * in blocks). */
+static vly_status decode_within(const unsigned char *bytes, size_t n, const vly_picture_limits *l,
                                 vly_picture *ret, vly_err *err)
 {
     struct rlimit old, tight;
-    size_t n;
-    unsigned char *bytes = file_bytes(full, &n);
 
     assert_int_equal(getrlimit(RLIMIT_AS, &old), 0);
     tight = old;
-    tight.rlim_cur = address_space() + max_bytes + ((size_t)3 << 20);
+    tight.rlim_cur = address_space() + l->max_memory_bytes + ((size_t)3 << 20);
     assert_int_equal(setrlimit(RLIMIT_AS, &tight), 0);
     vly_status st = vly_picture_decode(bytes, n, l, ret, err);
     assert_int_equal(setrlimit(RLIMIT_AS, &old), 0);
-    free(bytes);
     return st;
 }
 
@@ -289,60 +288,95 @@ static void check_hostile_memory(const char *path, const char *full, bool pillow
     vly_picture_limits l = limits;
     vly_picture p = {0};
     vly_err err = VLY_ERR_INIT;
+    size_t n;
+    unsigned char *bytes = file_bytes(full, &n);
 
     l.max_memory_bytes = (size_t)16 << 20;
-    if (decode_within(full, &l, l.max_memory_bytes, &p, &err) == VLY_ENOMEM)
+    if (decode_within(bytes, n, &l, &p, &err) == VLY_ENOMEM)
         fail_msg("%s: %s", path, err.msg);
     vly_picture_release(&p);
+    free(bytes);
+}
+
+/* Skips under a sanitizer; else large blocks must come from mmap, or free ones would hide need. */
+static void begin_memory_test(void)
+{
+    if (IS_SANITIZED) {
+        printf("# skipped: a sanitizer needs address space of its own\n");
+        skip();
+    }
+    assert_int_equal(mallopt(M_MMAP_THRESHOLD, 128 << 10), 1);
 }
 
 /* No decoder takes more than the limit: with the address space cut to it, nothing runs out. */
 static void hostile_files_stay_within_memory(void **state)
 {
     (void)state;
-    if (IS_SANITIZED) {
-        printf("# skipped: a sanitizer needs address space of its own\n");
-        skip();
-    }
+    begin_memory_test();
     each_hostile(check_hostile_memory);
 }
 
-/* With exactly the memory that probe's estimate admits, every good picture still decodes. */
-static void estimates_suffice(void **state)
+/* With exactly the memory that probe's estimate admits, a good picture still decodes. */
+static void check_estimate(const char *name, const unsigned char *bytes, size_t n)
+{
+    vly_picture_info info;
+    vly_picture p = {0};
+    vly_err err = VLY_ERR_INIT;
+    vly_picture_limits l = limits;
+
+    assert_int_equal(vly_picture_probe(bytes, n, &limits, &info, NULL), VLY_OK);
+    size_t pixels = (size_t)3 * info.width * info.height;
+    size_t turned = info.orientation >= 5 ? pixels : 0;
+    l.max_memory_bytes = pixels + (turned > info.decoder_bytes ? turned : info.decoder_bytes);
+    if (decode_within(bytes, n, &l, &p, &err) != VLY_OK)
+        fail_msg("%s: %zu bytes do not suffice: %s", name, l.max_memory_bytes, err.msg);
+    vly_picture_release(&p);
+}
+
+static void estimates_suffice_for_shared_pictures(void **state)
 {
     (void)state;
     char line[1024], dir[4096], full[8192], *save;
-    if (IS_SANITIZED) {
-        printf("# skipped: a sanitizer needs address space of its own\n");
-        skip();
-    }
+    begin_memory_test();
     snprintf(dir, sizeof(dir), "%s", unit_shared("data/images/"));
     FILE *f = fopen(unit_source("tests/unit/codec/pictures_shared.tsv"), "r");
     assert_non_null(f);
     while (fgets(line, sizeof(line), f) != NULL) {
-        vly_picture_info info;
-        vly_picture p = {0};
-        vly_err err = VLY_ERR_INIT;
-        vly_picture_limits l = limits;
         size_t n;
         snprintf(full, sizeof(full), "%s%s", dir, strtok_r(line, "\t\n", &save));
         if (line[0] == '#' || *save == '-')
             continue;
         unsigned char *bytes = file_bytes(full, &n);
-        assert_int_equal(vly_picture_probe(bytes, n, &limits, &info, NULL), VLY_OK);
+        check_estimate(full, bytes, n);
         free(bytes);
-        size_t pixels = (size_t)3 * info.width * info.height;
-        size_t turned = info.orientation >= 5 ? pixels : 0;
-        l.max_memory_bytes = pixels + (turned > info.decoder_bytes ? turned : info.decoder_bytes);
-        if (decode_within(full, &l, l.max_memory_bytes, &p, &err) != VLY_OK)
-            fail_msg("%s: %zu bytes do not suffice: %s", full, l.max_memory_bytes, err.msg);
-        vly_picture_release(&p);
     }
     fclose(f);
+}
+
+/* The kinds of WebP that keep whole planes, large enough to show above malloc's blocks. */
+static void estimates_suffice_for_webp(void **state)
+{
+    (void)state;
+    enum { W = 2000, H = 1500 };
+    begin_memory_test();
+    uint8_t *rgba = malloc((size_t)4 * W * H), *file;
+    assert_non_null(rgba);
+    for (size_t i = 0; i < (size_t)W * H; i++)
+        memcpy(rgba + 4 * i, (uint8_t[]){(uint8_t)(i / 99), (uint8_t)(i % W / 8), 7, (uint8_t)i},
+               4);
+    size_t n = WebPEncodeLosslessRGBA(rgba, W, H, 4 * W, &file);
+    check_estimate("lossless", file, n);
+    WebPFree(file);
+    n = WebPEncodeRGBA(rgba, W, H, 4 * W, 50.0f, &file);
+    check_estimate("lossy with alpha", file, n);
+    WebPFree(file);
+    free(rgba);
 }
 
 UNIT_TESTS(cmocka_unit_test(samples_are_what_pillow_sees),
            cmocka_unit_test(shared_pictures_are_what_pillow_sees),
            cmocka_unit_test(arithmetic_coding_is_lossless),
            cmocka_unit_test(hostile_files_get_pillows_verdict),
-           cmocka_unit_test(hostile_files_stay_within_memory), cmocka_unit_test(estimates_suffice))
+           cmocka_unit_test(hostile_files_stay_within_memory),
+           cmocka_unit_test(estimates_suffice_for_shared_pictures),
+           cmocka_unit_test(estimates_suffice_for_webp))
