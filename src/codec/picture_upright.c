@@ -11,52 +11,60 @@
 #include "base/assert.h"
 #include "codec/picture_codec.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #define TILE 32
 
-static void swap_bytes(uint8_t *a, uint8_t *b, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        uint8_t t = a[i];
-        a[i] = b[i];
-        b[i] = t;
-    }
-}
-
 static void mirror(vly_picture *p)
 {
+    uint8_t t[3];
+
     for (uint32_t y = 0; y < p->height; y++) {
         uint8_t *left = p->pixels + y * p->stride;
         uint8_t *right = left + (size_t)3 * (p->width - 1);
-        for (; left < right; left += 3, right -= 3)
-            swap_bytes(left, right, 3);
+        for (; left < right; left += 3, right -= 3) {
+            memcpy(t, left, 3);
+            memcpy(left, right, 3);
+            memcpy(right, t, 3);
+        }
     }
 }
 
 static void flip(vly_picture *p)
 {
-    for (uint32_t y = 0; y < p->height / 2; y++)
-        swap_bytes(p->pixels + y * p->stride, p->pixels + (p->height - 1 - y) * p->stride,
-                   (size_t)3 * p->width);
+    uint8_t t[1024];
+    size_t n = (size_t)3 * p->width;
+
+    for (uint32_t y = 0; y < p->height / 2; y++) {
+        uint8_t *top = p->pixels + y * p->stride;
+        uint8_t *bottom = p->pixels + (p->height - 1 - y) * p->stride;
+        for (size_t i = 0; i < n; i += sizeof(t)) {
+            size_t part = n - i < sizeof(t) ? n - i : sizeof(t);
+            memcpy(t, top + i, part);
+            memcpy(top + i, bottom + i, part);
+            memcpy(bottom + i, t, part);
+        }
+    }
 }
 
-/* Column x of src becomes row x of dst, or row width-1-x when is_flipped; a column's top pixel goes
- * to the left, or to the right when is_mirrored. */
-static void transpose_tile(vly_picture *dst, const vly_picture *src, uint32_t x0, uint32_t y0,
-                           bool is_mirrored, bool is_flipped)
+/* Pixel (x, y) of src goes to origin + x * x_step + y * y_step, for one tile. */
+static void copy_tile(const vly_picture *src, uint32_t x0, uint32_t y0, uint8_t *origin,
+                      ptrdiff_t x_step, ptrdiff_t y_step)
 {
     uint32_t x1 = src->width - x0 < TILE ? src->width : x0 + TILE;
     uint32_t y1 = src->height - y0 < TILE ? src->height : y0 + TILE;
 
-    for (uint32_t x = x0; x < x1; x++) {
-        uint8_t *row = dst->pixels + (is_flipped ? src->width - 1 - x : x) * dst->stride;
-        for (uint32_t y = y0; y < y1; y++)
-            memcpy(row + (size_t)3 * (is_mirrored ? src->height - 1 - y : y),
-                   src->pixels + y * src->stride + (size_t)3 * x, 3);
+    for (uint32_t y = y0; y < y1; y++) {
+        const uint8_t *from = src->pixels + y * src->stride;
+        uint8_t *to = origin + (ptrdiff_t)y * y_step;
+        for (uint32_t x = x0; x < x1; x++)
+            memcpy(to + (ptrdiff_t)x * x_step, from + (size_t)3 * x, 3);
     }
 }
 
+/* Column x of p becomes row x, or is counted from below when is_flipped; its top pixel goes to the
+ * left, or to the right when is_mirrored. */
 static vly_status transpose(vly_picture *p, bool is_mirrored, bool is_flipped, vly_err *err)
 {
     vly_picture turned;
@@ -64,9 +72,19 @@ static vly_status transpose(vly_picture *p, bool is_mirrored, bool is_flipped, v
     if (st != VLY_OK)
         return st;
 
+    uint8_t *origin = turned.pixels;
+    ptrdiff_t x_step = (ptrdiff_t)turned.stride, y_step = 3;
+    if (is_flipped) {
+        origin += (turned.height - 1) * turned.stride;
+        x_step = -x_step;
+    }
+    if (is_mirrored) {
+        origin += (size_t)3 * (turned.width - 1);
+        y_step = -y_step;
+    }
     for (uint32_t y = 0; y < p->height; y += TILE)
         for (uint32_t x = 0; x < p->width; x += TILE)
-            transpose_tile(&turned, p, x, y, is_mirrored, is_flipped);
+            copy_tile(p, x, y, origin, x_step, y_step);
     vly_picture_release(p);
     *p = turned;
     return VLY_OK;
