@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# ./demo.sh [MODEL.onnx PHOTO.jpg]: from a bare Debian to boxes on a photo, over HTTP. Starts the
-# server on a free port of this machine, posts the photo, prints what was found, and writes the photo
-# with the boxes drawn to volley-demo.jpg in the current directory.
+# ./demo.sh [MODEL.onnx PHOTO.jpg]: from a bare Debian to boxes on a photo, over HTTP. Starts a
+# server on a free port of this machine, posts the photo, prints what was found, and writes it with
+# the boxes drawn to volley-demo.jpg in the current directory.
 set -eu
 case $# in
 0)
