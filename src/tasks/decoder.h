@@ -11,6 +11,7 @@
 #define VLY_TASKS_DECODER_H
 
 #include "tasks/task.h"
+#include "tasks/task_list.h"
 
 /* How well a task fits. A match of POSSIBLE is used only when the configuration names the task. */
 typedef enum vly_match {
@@ -47,7 +48,6 @@ struct vly_task {
 };
 
 #define VLY_TASK_DECLARE(name) extern const vly_task vly_task_##name;
-#include "tasks/task_list.h"
 VLY_TASK_LIST(VLY_TASK_DECLARE)
 #undef VLY_TASK_DECLARE
 

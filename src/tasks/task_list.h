@@ -3,6 +3,9 @@
  * The tasks, one line each: the symbol of a vly_task in a file of its own. Order breaks ties
  * between equally good matches.
  */
+#ifndef VLY_TASKS_TASK_LIST_H
+#define VLY_TASKS_TASK_LIST_H
+
 #define VLY_TASK_LIST(X)                                                                           \
     X(yolov8_detect)                                                                               \
     X(yolov8_pose)                                                                                 \
@@ -20,3 +23,5 @@
     X(yunet)                                                                                       \
     X(classify)                                                                                    \
     X(tensor)
+
+#endif
