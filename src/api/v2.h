@@ -18,8 +18,9 @@
 vly_status vly_v2_find(const vly_api *api, const vly_str *captures, vly_served **ret,
                        vly_err *err) VLY_MUST_CHECK;
 
-/* Triton's rule for models without a configuration: the first dimension of every input and output
- * is left open, so it is the batch, and the shapes of the configuration begin behind it. */
-bool vly_v2_is_batched(const vly_model_info *info);
+/* Most items in one batch: what config.pbtxt says, else by Triton's rule for models without one: 4
+ * when the first dimension of every input and output is left open. 0: the model does not batch. The
+ * shapes of a configuration begin behind the batch dimension, those of requests with it. */
+int64_t vly_v2_max_batch(const vly_servable *s);
 
 #endif

@@ -51,7 +51,7 @@ static vly_status prepare(vly_job *job, vly_err *err)
     if (st != VLY_OK)
         return st;
     job->inputs = c->request.inputs;
-    if (vly_v2_is_batched(c->servable->info))
+    if (vly_v2_max_batch(c->servable) > 0)
         job->n_inferences = (size_t)c->request.inputs[0].shape.dim[0];
     return VLY_OK;
 }

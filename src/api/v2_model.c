@@ -6,8 +6,8 @@
 #include "api/v2.h"
 #include "volley/version.h"
 
-/* Triton's default for models that batch and say no number themselves. */
-#define MAX_BATCH_SIZE 4
+/* Triton's, for models that batch and say no number themselves. */
+#define DEFAULT_MAX_BATCH 4
 
 void vly_route_v2_server(vly_api *api, vly_http_request *req, const vly_str *captures)
 {
@@ -40,15 +40,19 @@ vly_status vly_v2_find(const vly_api *api, const vly_str *captures, vly_served *
     return VLY_OK;
 }
 
-bool vly_v2_is_batched(const vly_model_info *info)
+int64_t vly_v2_max_batch(const vly_servable *s)
 {
+    const vly_model_info *info = s->info;
+
+    if (s->config != NULL && s->config->has_max_batch_size)
+        return s->config->max_batch_size;
     for (size_t i = 0; i < info->n_inputs + info->n_outputs; i++) {
         const vly_model_io *io =
             i < info->n_inputs ? &info->inputs[i] : &info->outputs[i - info->n_inputs];
         if (!io->has_shape || io->shape.rank == 0 || io->shape.dim[0] != VLY_DIM_UNKNOWN)
-            return false;
+            return 0;
     }
-    return info->n_inputs > 0;
+    return info->n_inputs > 0 ? DEFAULT_MAX_BATCH : 0;
 }
 
 static void put_dims(vly_buf *b, const vly_model_io *io, int from)
@@ -132,11 +136,12 @@ static void put_data_type(vly_buf *b, vly_dtype t)
                    t == VLY_DTYPE_STRING ? "STRING" : vly_dtype_kserve(t));
 }
 
-static void put_config_ios(vly_buf *b, const vly_model_info *info, bool is_input)
+static void put_config_ios(vly_buf *b, const vly_servable *s, bool is_input)
 {
+    const vly_model_info *info = s->info;
     const vly_model_io *ios = is_input ? info->inputs : info->outputs;
     size_t n = is_input ? info->n_inputs : info->n_outputs;
-    int from = vly_v2_is_batched(info) ? 1 : 0;
+    int from = vly_v2_max_batch(s) > 0 ? 1 : 0;
 
     vly_buf_puts(b, is_input ? ",\"input\":[" : ",\"output\":[");
     for (size_t i = 0; i < n; i++) {
@@ -158,17 +163,16 @@ static void put_config_ios(vly_buf *b, const vly_model_info *info, bool is_input
 
 static void put_config(vly_buf *b, const vly_served *m, unsigned n_instances)
 {
-    const vly_model_info *info = m->servable->info;
     const char *slash = strrchr(m->path, '/');
 
     vly_buf_puts(b, "{\"name\":");
     vly_buf_json_str(b, vly_str_from(m->name));
     vly_buf_printf(b,
                    ",\"platform\":\"" VLY_V2_PLATFORM "\",\"backend\":\"" VLY_V2_BACKEND "\","
-                   "\"version_policy\":{\"latest\":{\"num_versions\":1}},\"max_batch_size\":%d",
-                   vly_v2_is_batched(info) ? MAX_BATCH_SIZE : 0);
-    put_config_ios(b, info, true);
-    put_config_ios(b, info, false);
+                   "\"version_policy\":{\"latest\":{\"num_versions\":1}},\"max_batch_size\":%lld",
+                   (long long)vly_v2_max_batch(m->servable));
+    put_config_ios(b, m->servable, true);
+    put_config_ios(b, m->servable, false);
     vly_buf_puts(b, ",\"batch_input\":[],\"batch_output\":[],\"instance_group\":[{\"name\":");
     vly_buf_json_str(b, vly_str_from(m->name));
     vly_buf_printf(b,

@@ -271,6 +271,29 @@ static vly_status check_complete(const vly_v2_request *r, const vly_servable *s,
     return VLY_EINVAL;
 }
 
+/* A batch is as large for every input, and no larger than the configuration allows. */
+static vly_status check_batch(const vly_v2_request *r, const vly_servable *s, vly_err *err)
+{
+    const vly_model_info *info = s->info;
+    int64_t max = vly_v2_max_batch(s);
+    int64_t batch = -1;
+
+    for (size_t i = 0; max > 0 && i < info->n_inputs; i++) {
+        const vly_tensor *t = &r->inputs[i];
+        if (t->data == NULL || t->shape.rank == 0)
+            continue;
+        if (batch >= 0 && t->shape.dim[0] != batch)
+            return vly_fail(err, VLY_EINVAL,
+                            "input '%s' batch size does not match other inputs for '%s'",
+                            info->inputs[i].name, s->name);
+        batch = t->shape.dim[0];
+    }
+    if (s->config != NULL && s->config->has_max_batch_size && max > 0 && batch > max)
+        return vly_fail(err, VLY_EINVAL, "inference request batch-size must be <= %lld for '%s'",
+                        (long long)max, s->name);
+    return VLY_OK;
+}
+
 static vly_status choose_outputs(vly_v2_request *r, const vly_servable *s, vly_err *err)
 {
     const vly_model_info *info = s->info;
@@ -317,6 +340,8 @@ vly_status vly_v2_request_read(vly_v2_request *r, const vly_servable *s, vly_str
         st = read_inputs(r, s, json_len, (vly_str){body.ptr + json_len, body.len - json_len}, err);
     if (st == VLY_OK)
         st = check_complete(r, s, err);
+    if (st == VLY_OK)
+        st = check_batch(r, s, err);
     if (st != VLY_OK)
         vly_v2_request_release(r, s);
     return st;
@@ -330,7 +355,7 @@ static vly_status raw_shape(const target *t, size_t n_bytes, vly_shape *ret, vly
     int open = -1;
     uint64_t n = 1;
 
-    if (shape.rank > 0 && vly_v2_is_batched(t->servable->info))
+    if (shape.rank > 0 && vly_v2_max_batch(t->servable) > 0)
         shape.dim[0] = 1;
     for (int i = 0; i < shape.rank; i++) {
         if (shape.dim[i] != VLY_DIM_UNKNOWN)

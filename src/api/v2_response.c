@@ -136,8 +136,8 @@ static vly_status put_classes(const vly_infer_json_output *how, const vly_servab
                               vly_err *err)
 {
     vly_tensor classes;
-    vly_status st = vly_v2_classify(t, vly_v2_is_batched(s->info), how->n_classes,
-                                    &s->decoder.labels, arena, &classes, err);
+    vly_status st = vly_v2_classify(t, vly_v2_max_batch(s) > 0, how->n_classes, &s->decoder.labels,
+                                    arena, &classes, err);
 
     if (st != VLY_OK)
         return st;

@@ -7,6 +7,7 @@
 
 #define VLY_COMMANDS(X)                                                                            \
     X(detect)                                                                                      \
+    X(serve)                                                                                       \
     X(model_inspect)                                                                               \
     X(model_run)                                                                                   \
     X(model_verify)                                                                                \

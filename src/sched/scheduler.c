@@ -136,34 +136,44 @@ vly_served *vly_scheduler_find(const vly_scheduler *s, vly_str name, vly_str ver
     return best;
 }
 
-/* The model as it serves, or with the reason why it does not. */
-static vly_status served_new(vly_scheduler *s, const vly_servable_spec *spec, vly_served **ret,
-                             vly_err *err)
+/* A new row with its name; path may be NULL. */
+static vly_status served_new(vly_scheduler *s, const char *name, const char *version,
+                             const char *path, vly_served **ret, vly_err *err)
 {
     vly_served *m = vly_calloc(VLY_MEM_SCHED, 1, sizeof(*m));
-    vly_err why = VLY_ERR_INIT;
-    vly_status st = VLY_OK;
 
-    if (m == NULL)
-        return vly_fail(err, VLY_ENOMEM, "out of memory for model '%s'", spec->path);
-    vly_nsec begin = vly_clock_now();
-    if (vly_servable_open(spec, &m->servable, &why) != VLY_OK)
-        m->error = vly_arena_strdup(&s->arena, vly_str_from(why.msg));
-    m->load_ns = vly_clock_now() - begin;
-    m->name = vly_arena_strdup(&s->arena, vly_str_from(spec->name));
-    m->version = vly_arena_strdup(&s->arena, vly_str_from(spec->version));
-    m->path = vly_arena_strdup(&s->arena, vly_str_from(spec->path));
-    if (m->name == NULL || m->version == NULL || m->path == NULL ||
-        (m->servable == NULL && m->error == NULL))
-        st = vly_fail(err, VLY_ENOMEM, "out of memory for model '%s'", spec->path);
-    if (st == VLY_OK && m->servable != NULL)
-        st = vly_lane_new(m, &s->opts, s->pool, &m->lane, err);
-    if (st != VLY_OK) {
-        served_free(m);
-        return st;
+    if (m != NULL) {
+        m->name = vly_arena_strdup(&s->arena, vly_str_from(name));
+        m->version = vly_arena_strdup(&s->arena, vly_str_from(version));
+        m->path = path != NULL ? vly_arena_strdup(&s->arena, vly_str_from(path)) : NULL;
+    }
+    if (m == NULL || m->name == NULL || m->version == NULL || (path != NULL && m->path == NULL)) {
+        vly_free(m);
+        return vly_fail(err, VLY_ENOMEM, "out of memory for model '%s'", name);
     }
     *ret = m;
     return VLY_OK;
+}
+
+static vly_status set_error(vly_scheduler *s, vly_served *m, const char *reason, vly_err *err)
+{
+    m->error = vly_arena_strdup(&s->arena, vly_str_from(reason));
+    if (m->error == NULL)
+        return vly_fail(err, VLY_ENOMEM, "out of memory for model '%s'", m->name);
+    return VLY_OK;
+}
+
+/* The model serves, or says why it does not. */
+static vly_status load(vly_scheduler *s, vly_served *m, const vly_servable_spec *spec, vly_err *err)
+{
+    vly_err why = VLY_ERR_INIT;
+    vly_nsec begin = vly_clock_now();
+    vly_status st = vly_servable_open(spec, &m->servable, &why);
+
+    m->load_ns = vly_clock_now() - begin;
+    if (st != VLY_OK)
+        return set_error(s, m, why.msg, err);
+    return vly_lane_new(m, &s->opts, s->pool, &m->lane, err);
 }
 
 static bool grow(vly_scheduler *s)
@@ -180,26 +190,63 @@ static bool grow(vly_scheduler *s)
     return true;
 }
 
-vly_status vly_scheduler_add(vly_scheduler *s, const vly_servable_spec *spec,
-                             const vly_served **ret, vly_err *err)
+static vly_status check_new(const vly_scheduler *s, const char *name, const char *version,
+                            vly_err *err)
 {
-    vly_served *m = NULL;
+    if (vly_scheduler_find(s, vly_str_from(name), vly_str_from(version)) == NULL)
+        return VLY_OK;
+    return vly_fail(err, VLY_EEXIST, "there is a model '%s' of version %s already", name, version);
+}
 
-    VLY_ASSERT(spec->name != NULL && spec->version != NULL);
-    if (vly_scheduler_find(s, vly_str_from(spec->name), vly_str_from(spec->version)) != NULL)
-        return vly_fail(err, VLY_EEXIST, "'%s': there is a model '%s' of version %s already",
-                        spec->path, spec->name, spec->version);
-    if (!grow(s))
-        return vly_fail(err, VLY_ENOMEM, "out of memory for model '%s'", spec->path);
-    vly_status st = served_new(s, spec, &m, err);
-    if (st != VLY_OK)
+/* Puts m in its place and takes it; frees it when there is no room. */
+static vly_status insert(vly_scheduler *s, vly_served *m, const vly_served **ret, vly_err *err)
+{
+    if (!grow(s)) {
+        vly_status st = vly_fail(err, VLY_ENOMEM, "out of memory for model '%s'", m->name);
+        served_free(m);
         return st;
+    }
     size_t at = lower_bound(s, vly_str_from(m->name), vly_str_from(m->version));
     memmove(s->models + at + 1, s->models + at, (s->n_models - at) * sizeof(*s->models));
     s->models[at] = m;
     s->n_models++;
     *ret = m;
     return VLY_OK;
+}
+
+vly_status vly_scheduler_add(vly_scheduler *s, const vly_servable_spec *spec,
+                             const vly_served **ret, vly_err *err)
+{
+    vly_served *m = NULL;
+
+    VLY_ASSERT(spec->name != NULL && spec->version != NULL);
+    vly_status st = check_new(s, spec->name, spec->version, err);
+    if (st == VLY_OK)
+        st = served_new(s, spec->name, spec->version, spec->path, &m, err);
+    if (st == VLY_OK)
+        st = load(s, m, spec, err);
+    if (st != VLY_OK) {
+        served_free(m);
+        return st;
+    }
+    return insert(s, m, ret, err);
+}
+
+vly_status vly_scheduler_add_unavailable(vly_scheduler *s, const char *name, const char *version,
+                                         const char *reason, const vly_served **ret, vly_err *err)
+{
+    vly_served *m = NULL;
+    vly_status st = check_new(s, name, version, err);
+
+    if (st == VLY_OK)
+        st = served_new(s, name, version, NULL, &m, err);
+    if (st == VLY_OK)
+        st = set_error(s, m, reason, err);
+    if (st != VLY_OK) {
+        served_free(m);
+        return st;
+    }
+    return insert(s, m, ret, err);
 }
 
 vly_status vly_scheduler_submit(vly_served *m, vly_job *const *jobs, size_t n, vly_err *err)

@@ -78,7 +78,7 @@ typedef struct vly_served_stats {
 typedef struct vly_served {
     const char *name;
     const char *version;
-    const char *path;
+    const char *path;       /* of the .onnx file; NULL: none was found */
     vly_servable *servable; /* NULL: it could not be loaded */
     const char *error;      /* why; NULL: it serves */
     vly_nsec load_ns;
@@ -138,6 +138,10 @@ vly_worker_pool *vly_scheduler_pool(vly_scheduler *s);
  */
 vly_status vly_scheduler_add(vly_scheduler *s, const vly_servable_spec *spec,
                              const vly_served **ret, vly_err *err) VLY_MUST_CHECK;
+/* Keeps a model that cannot even be tried, with the reason. */
+vly_status vly_scheduler_add_unavailable(vly_scheduler *s, const char *name, const char *version,
+                                         const char *reason, const vly_served **ret,
+                                         vly_err *err) VLY_MUST_CHECK;
 
 size_t vly_scheduler_count(const vly_scheduler *s);
 /* In order of name, then version. Thread: the statistics' fields are atomic, the rest constant. */

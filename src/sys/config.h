@@ -77,6 +77,10 @@
     X(INT, picture_max_pixels, "picture.max_pixels", 64000000, 1, 4000000000,                      \
       "width times height of one picture")                                                         \
     X(INT, picture_max_dim, "picture.max_dim", 16384, 1, 65535, "width or height of one picture")  \
+    X(BYTES, http_max_answer_bytes, "http.max_answer_bytes", 256 * VLY_MIB, 4 * VLY_KIB,           \
+      64 * VLY_GIB, "body of one answer; one that would be larger is answered 503")                \
+    X(BYTES, json_max_memory_bytes, "json.max_memory_bytes", 256 * VLY_MIB, 4 * VLY_KIB,           \
+      64 * VLY_GIB, "memory for the parsed form of a JSON body; more is answered 413")             \
     X(INT, json_max_depth, "json.max_depth", 32, 1, 512, "nesting of a JSON body")                 \
     X(INT, multipart_max_parts, "multipart.max_parts", 64, 1, 10000, "files in one request")       \
     X(LEVEL, log_level, "log.level", VLY_LOG_INFO, 0, 0, "debug, info, warn or error")

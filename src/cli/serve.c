@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * `volley serve`: models of a directory behind HTTP, until SIGTERM or SIGINT.
+ *
+ * Order of life: settings, models, listen; then, on the signal: health turns not-ready, the server
+ * answers what it has accepted and closes, the workers end, the models go.
+ */
+#include "api/api.h"
+#include "base/log.h"
+#include "cli/command.h"
+#include "sched/repository.h"
+#include "sys/config.h"
+#include "volley/version.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define NAMES_MAX_BYTES ((size_t)64 << 20)
+#define FILES_BESIDE    64 /* open files that are not connections */
+
+typedef struct serve_opts {
+    const char *models;
+    const char *config;
+    const char *address;
+    int64_t port; /* -1: not given */
+    vly_opt_list set;
+} serve_opts;
+
+static const serve_opts defaults = {.port = -1};
+
+static const vly_opt options[] = {
+    VLY_OPT(serve_opts, models, 'm', TEXT, "models", "DIR",
+            "models to serve: NAME.onnx, NAME/1/model.onnx, or one .onnx file (default: models)"),
+    VLY_OPT(serve_opts, config, 'c', TEXT, "config", "FILE", "settings, in YAML"),
+    VLY_OPT(serve_opts, address, 'a', TEXT, "address", "ADDRESS",
+            "address to listen on (default: 127.0.0.1)"),
+    VLY_OPT(serve_opts, port, 'p', INT, "port", "PORT",
+            "port to listen on; 0 takes a free one (default: 8000)"),
+    VLY_OPT(serve_opts, set, 's', LIST, "set", "NAME=VALUE", "one setting, as in the file"),
+    VLY_OPT_END,
+};
+
+/* A process that serves; zeroed, then filled from top to bottom, ended from bottom to top. */
+typedef struct server {
+    vly_config config;
+    vly_scheduler *scheduler;
+    vly_api api;
+    vly_http_server *http;
+} server;
+
+static vly_status set_text(vly_config *c, const char *name, const char *value, vly_err *err)
+{
+    if (value == NULL)
+        return VLY_OK;
+    return vly_config_set(c, vly_str_from(name), vly_str_from(value), VLY_CONFIG_ARG, err);
+}
+
+/* The file, then the environment, then the command line. */
+static vly_status read_settings(vly_config *c, const serve_opts *o, vly_err *err)
+{
+    char port[24];
+    vly_status st = VLY_OK;
+
+    snprintf(port, sizeof(port), "%lld", (long long)o->port);
+    if (o->config != NULL)
+        st = vly_config_load_file(c, o->config, err);
+    if (st == VLY_OK)
+        st = vly_config_load_env(c, environ, err);
+    if (st == VLY_OK)
+        st = set_text(c, "models.dir", o->models, err);
+    if (st == VLY_OK)
+        st = set_text(c, "http.address", o->address, err);
+    if (st == VLY_OK)
+        st = set_text(c, "http.port", o->port != defaults.port ? port : NULL, err);
+    for (size_t i = 0; st == VLY_OK && i < o->set.n; i++)
+        st = vly_config_set_arg(c, o->set.item[i], err);
+    return st;
+}
+
+static void print_model(const vly_served *m)
+{
+    char shape[VLY_SHAPE_TEXT_MAX];
+
+    if (m->servable == NULL) {
+        printf("  %-20s %-4s unavailable: %s\n", m->name, m->version, m->error);
+        return;
+    }
+    const vly_model_info *info = m->servable->info;
+    printf("  %-20s %-4s %-16s %s %s%s  %s\n", m->name, m->version, m->servable->decoder.name,
+           info->n_inputs > 0 ? vly_dtype_name(info->inputs[0].dtype) : "no input",
+           info->n_inputs > 0 ? vly_shape_text(&info->inputs[0].shape, shape) : "",
+           info->n_inputs > 1 ? ", ..." : "", m->path);
+}
+
+static vly_status add_model(server *s, const vly_repository_entry *e, vly_err *err)
+{
+    const vly_config *c = &s->config;
+    const vly_served *m;
+    const vly_servable_spec spec = {.path = e->path,
+                                    .name = e->name,
+                                    .version = e->version,
+                                    .config_path = e->config_path,
+                                    .limits = {.max_file_bytes = c->model_max_file_bytes,
+                                               .max_memory_bytes = c->model_arena_max_bytes}};
+    vly_status st = e->error != NULL ? vly_scheduler_add_unavailable(s->scheduler, e->name,
+                                                                     e->version, e->error, &m, err)
+                                     : vly_scheduler_add(s->scheduler, &spec, &m, err);
+
+    if (st == VLY_OK)
+        print_model(m);
+    return st;
+}
+
+static vly_status load_models(server *s, vly_err *err)
+{
+    const char *dir = s->config.models_dir;
+    vly_repository r = {.n_entries = 0};
+    vly_arena arena;
+
+    vly_arena_init(&arena, VLY_MEM_CLI, 1 << 14, NAMES_MAX_BYTES);
+    vly_status st = vly_repository_scan(dir, &arena, &r, err);
+    if (st == VLY_ENOTFOUND)
+        vly_fail_in(err, st, "no models to serve (say --models DIR)");
+    for (size_t i = 0; st == VLY_OK && i < r.n_entries; i++)
+        st = add_model(s, &r.entries[i], err);
+    if (st == VLY_OK && r.n_entries == 0)
+        vly_warn("'%s' holds no models", dir);
+    vly_arena_release(&arena);
+    return st;
+}
+
+static vly_status start_scheduler(server *s, vly_err *err)
+{
+    const vly_config *c = &s->config;
+    vly_scheduler_opts o = {.n_threads = (unsigned)c->threads,
+                            .max_waiting = (size_t)c->queue_max,
+                            .max_scratch_bytes = c->http_max_scratch_bytes,
+                            .picture_limits = VLY_PICTURE_LIMITS_INIT};
+
+    o.picture_limits.max_bytes = c->picture_max_bytes;
+    o.picture_limits.max_pixels = (uint64_t)c->picture_max_pixels;
+    o.picture_limits.max_dim = (uint32_t)c->picture_max_dim;
+    return vly_scheduler_new(&o, &s->scheduler, err);
+}
+
+static vly_status start_http(server *s, vly_err *err)
+{
+    const vly_config *c = &s->config;
+    const vly_http_opts o = {
+        .address = c->http_address,
+        .port = (uint16_t)c->http_port,
+        .n_loops = (unsigned)c->http_loops,
+        .max_connections = (unsigned)c->http_max_connections,
+        .max_pipelined = (unsigned)c->http_max_pipelined,
+        .limits = {.max_header_bytes = c->http_max_header_bytes,
+                   .max_headers = (size_t)c->http_max_headers,
+                   .max_body_bytes = c->http_max_body_bytes,
+                   .max_scratch_bytes = c->http_max_scratch_bytes},
+        .max_body_total_bytes = c->http_max_body_total_bytes,
+        .header_timeout_ms = (unsigned)c->http_header_timeout_ms,
+        .body_timeout_ms = (unsigned)c->http_body_timeout_ms,
+        .body_min_rate = c->http_body_min_rate,
+        .idle_timeout_ms = (unsigned)c->http_idle_timeout_ms,
+        .write_timeout_ms = (unsigned)c->http_write_timeout_ms,
+        .abort_on_close = c->http_abort_on_close,
+        .on_request = vly_api_handle,
+        .ctx = &s->api,
+    };
+
+    s->api = (vly_api){.scheduler = s->scheduler,
+                       .max_parts = (size_t)c->multipart_max_parts,
+                       .max_json_depth = (size_t)c->json_max_depth,
+                       .max_json_bytes = c->json_max_memory_bytes,
+                       .max_answer_bytes = c->http_max_answer_bytes,
+                       .started_ns = vly_clock_now()};
+    return vly_http_server_start(&o, &s->http, err);
+}
+
+/* A descriptor for each connection, as far as the system lets us. */
+static void raise_file_limit(rlim_t n_connections)
+{
+    struct rlimit limit;
+    rlim_t want = n_connections + FILES_BESIDE;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= want)
+        return;
+    limit.rlim_cur = want < limit.rlim_max ? want : limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < want)
+        vly_warn("the limit of open files allows fewer than %llu connections",
+                 (unsigned long long)n_connections);
+}
+
+/* Ends the server; true when everything accepted was answered. A second SIGINT ends it at once. */
+static bool drain(server *s, const sigset_t *signals)
+{
+    sigset_t interrupt;
+
+    sigemptyset(&interrupt);
+    sigaddset(&interrupt, SIGINT);
+    pthread_sigmask(SIG_UNBLOCK, &interrupt, NULL);
+    atomic_store(&s->api.is_draining, true);
+    bool is_drained = vly_http_server_drain(s->http, (unsigned)s->config.drain_timeout_ms);
+    pthread_sigmask(SIG_BLOCK, signals, NULL);
+    return is_drained;
+}
+
+static void print_url(const server *s)
+{
+    const char *address = s->config.http_address;
+    bool is_v6 = strchr(address, ':') != NULL;
+
+    printf("listening on http://%s%s%s:%u\n", is_v6 ? "[" : "", address, is_v6 ? "]" : "",
+           vly_http_server_port(s->http));
+}
+
+/* Serves until a signal of the set comes. They are blocked before any thread starts, so that all
+ * threads inherit that and the signal is taken here, in plain code. */
+static vly_status serve(server *s, const serve_opts *o, vly_err *err)
+{
+    sigset_t signals;
+    int signal_no = 0;
+    vly_status st = read_settings(&s->config, o, err);
+
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    if (st != VLY_OK)
+        return st;
+    vly_log_set_level(s->config.log_level);
+    raise_file_limit((rlim_t)s->config.http_max_connections);
+    st = start_scheduler(s, err);
+    if (st == VLY_OK) {
+        printf("volley %s, %u workers, models of '%s':\n", VOLLEY_VERSION,
+               vly_worker_pool_threads(vly_scheduler_pool(s->scheduler)), s->config.models_dir);
+        st = load_models(s, err);
+    }
+    if (st == VLY_OK)
+        st = start_http(s, err);
+    if (st != VLY_OK)
+        return st;
+    print_url(s);
+    sigwait(&signals, &signal_no);
+    printf("%s: answering what was accepted\n", signal_no == SIGINT ? "SIGINT" : "SIGTERM");
+    if (!drain(s, &signals))
+        return vly_fail(err, VLY_EDEADLINE, "requests were left after drain_timeout_ms of %lld",
+                        (long long)s->config.drain_timeout_ms);
+    printf("done\n");
+    return VLY_OK;
+}
+
+static int run(const void *opts, int n_args, char *const *args)
+{
+    server s = {.http = NULL};
+    vly_err err = VLY_ERR_INIT;
+
+    (void)n_args;
+    (void)args;
+    vly_config_init(&s.config);
+    vly_status st = serve(&s, opts, &err);
+    vly_http_server_free(s.http);
+    vly_scheduler_free(s.scheduler);
+    vly_config_release(&s.config);
+    return st == VLY_OK ? VLY_EXIT_OK : vly_command_fail(&err);
+}
+
+const vly_command vly_command_serve = {
+    .name = "serve",
+    .args = "",
+    .summary = "serve models over HTTP",
+    .details =
+        "Loads every model of a directory and answers over HTTP until SIGTERM or SIGINT, then\n"
+        "ends what it has accepted. Without options it serves models/ on 127.0.0.1:8000. A model\n"
+        "that cannot be loaded is reported as unavailable, the others serve.\n"
+        "\n"
+        "POST /v1/images:detect takes pictures; /v2 is the Open Inference Protocol with Triton's\n"
+        "extensions; GET /health, /health/ready, /metrics and /v1/models tell how it goes.\n",
+    .examples = "  volley serve --models models --port 8000\n"
+                "  volley serve --models yolov8n.onnx --set queue.max=16\n",
+    .opts = options,
+    .opts_bytes = sizeof(serve_opts),
+    .defaults = &defaults,
+    .run = run,
+};
