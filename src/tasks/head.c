@@ -158,6 +158,6 @@ vly_cell vly_head__cell(const vly_head *h, const int *strides, size_t row)
         row -= cells;
     }
     VLY_ASSERT(*strides != 0);
-    return (vly_cell){
-        .x = (float)(row % width), .y = (float)(row / width), .stride = (float)*strides};
+    size_t line = row / width;
+    return (vly_cell){(float)(row % width), (float)line, (float)*strides};
 }

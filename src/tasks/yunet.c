@@ -13,7 +13,7 @@
 #define N_POINTS   5
 #define N_PARTS    4
 #define N_LEVELS   3
-#define ROW_VALUES (2 * N_POINTS)
+#define ROW_VALUES 10 /* x, y of each point */
 
 enum { PART_CLS, PART_OBJ, PART_BOX, PART_POINTS };
 
@@ -90,8 +90,9 @@ static void add_level(faces *f, size_t level, size_t first_row, const vly_decode
     size_t width = d->input_width / (size_t)vly_strides_p5[level];
 
     for (size_t i = 0; i < parts[PART_CLS].n_rows; i++) {
+        size_t line = i / width;
         float x = (float)(i % width);
-        float y = (float)(i / width);
+        float y = (float)line;
         const float *box = parts[PART_BOX].data + i * 4;
         const float *points = parts[PART_POINTS].data + i * ROW_VALUES;
         float *dst = f->points_data + (first_row + i) * ROW_VALUES;

@@ -64,7 +64,7 @@ static void equal_scores_keep_their_order(void **state)
     uint32_t keep[50];
 
     (void)state;
-    for (int i = 0; i < 50; i++) {
+    for (size_t i = 0; i < 50; i++) {
         const float box[4] = {(float)i * 10, 0, (float)i * 10 + 5, 5};
         memcpy(boxes + 4 * i, box, sizeof(box));
         scores[i] = (float)(i % 2);

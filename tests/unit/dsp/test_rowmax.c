@@ -43,7 +43,7 @@ static void finds_the_lowest_best_row(void **state)
         vly_rowmax_dsp dsp;
         vly_rowmax_dsp_init(&dsp, levels[level] & vly_cpu_flags());
         for (size_t cols = 0; cols < COLS_MAX; cols++) {
-            for (size_t i = 0; i < ROWS * COLS_MAX; i++) {
+            for (size_t i = 0; i < (size_t)ROWS * COLS_MAX; i++) {
                 seed = seed * 1664525u + 1013904223u;
                 x[i] = (float)(seed >> 29) - 3.5f; /* eight values: ties everywhere */
                 x[i] = seed % 13 == 0 ? NAN : seed % 13 == 1 ? INFINITY : x[i];

@@ -123,7 +123,7 @@ static void transposed_and_half_outputs_agree(void **state)
 
     vly_tensor half;
     assert_int_equal(vly_tensor_new(VLY_DTYPE_F16, &VLY_SHAPE(1, 6, ROWS), &half, NULL), VLY_OK);
-    for (size_t i = 0; i < 6 * ROWS; i++)
+    for (size_t i = 0; i < (size_t)6 * ROWS; i++)
         ((uint16_t *)half.data)[i] = vly_f32_to_f16(*fixture_at(&f, 0, i));
     fixture_expect_task(&f, "yolov8-detect");
     vly_tensor_release(&f.tensors[0]);
@@ -206,7 +206,7 @@ static void yolov5_multiplies_objectness(void **state)
 
     (void)state;
     fixture_init(&f, 32, 32);
-    fixture_output(&f, "output", &VLY_SHAPE(1, 3 * ROWS, 7));
+    fixture_output(&f, "output", &VLY_SHAPE(1, (int64_t)3 * ROWS, 7));
     ROW(&f, 2, 10, 10, 8, 10, 0.5f, 0.2f, 0.8f);  /* 0.4, class 1 */
     ROW(&f, 50, 20, 10, 8, 10, 0.5f, 0.4f, 0.3f); /* 0.2 */
     fixture_expect_task(&f, "yolov5-detect");

@@ -157,7 +157,7 @@ static void stairs_become_lines_and_spurs_stay(void **state)
               "####........\n");
     float right = 0.0f;
     for (uint32_t i = 0; i < d.polygons[0].n_points; i++)
-        right = fmaxf(right, d.polygons[0].xy[2 * i]);
+        right = fmaxf(right, d.polygons[0].xy[(size_t)2 * i]);
     assert_true(right == 112.0f);
     vly_arena_release(&d.arena);
     trace(&d, "##\n"
