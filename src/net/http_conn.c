@@ -55,7 +55,6 @@ static void on_closed(uv_handle_t *handle)
     if (c->next != NULL)
         c->next->link = c->link;
     loop->n_conns--;
-    vly_gauge_add(&loop->server->stats.connections_open, -1);
     vly_buf_release(&c->unread);
     vly_free(c);
     vly_http__conn_gone(loop->server);
@@ -551,7 +550,6 @@ void vly_http__conn_open(vly_http_conn *c)
     vly_http__loop_watch(loop);
     c->queue_tail = &c->queue;
     c->since_ms = now_ms(c);
-    vly_gauge_add(&loop->server->stats.connections_open, 1);
     vly_buf_init(&c->unread, VLY_MEM_NET, VLY_HTTP_READ_BYTES);
     vly_http1_init(&c->parser);
     if (uv_tcp_open(&c->tcp, c->fd) != 0) {

@@ -23,7 +23,8 @@
 
 #define VLY_HTTP_READ_BYTES     (64 * 1024)
 #define VLY_HTTP_LINGER_MS      2000 /* time to let a client read the last answer before the close */
-#define VLY_HTTP_DRAIN_GRACE_MS 500  /* in a drain, time for a request already on its way */
+#define VLY_HTTP_DRAIN_GRACE_MS 500  /* in a drain, time for a request already on its way ... */
+#define VLY_HTTP_SYN_GRACE_MS   100  /* ... and for a connection */
 
 typedef struct vly_http_loop vly_http_loop;
 typedef struct vly_http_conn vly_http_conn;
@@ -75,6 +76,13 @@ struct vly_http_conn {
     bool has_last;   /* no further request is taken */
 };
 
+typedef enum vly_http_phase {
+    VLY_HTTP_RUNNING,
+    VLY_HTTP_DRAINING, /* what is here is served, then closed */
+    VLY_HTTP_CLOSING,  /* and the listening socket is closed at once */
+    VLY_HTTP_STOPPING, /* all is closed at once */
+} vly_http_phase;
+
 struct vly_http_loop {
     vly_http_server *server;
     uv_loop_t uv;
@@ -106,13 +114,13 @@ struct vly_http_server {
     int listen_fd;      /* owner: loop 0; -1 when closed */
     uv_poll_t listener; /* owner: loop 0 */
     unsigned next_loop; /* owner: loop 0 */
+    uint64_t refuse_ms; /* owner: loop 0; since when new connections are refused, 0: not */
     bool is_accepting;  /* owner: loop 0; false while descriptors are out, and at the end */
     pthread_mutex_t lock;
     pthread_cond_t is_empty; /* n_open is 0, or is_listening false */
-    size_t n_open;           /* guarded by lock, as the next three; refused ones included */
+    size_t n_open;           /* guarded by lock, as the next two; refused ones included */
     bool is_listening;
-    bool is_draining;
-    bool is_stopping;
+    vly_http_phase phase;
     unsigned n_loops;   /* complete; fixed before the first thread starts */
     unsigned n_running; /* owner: the server's owner; the threads of the last n_running loops */
     vly_http_loop loops[];
@@ -133,11 +141,13 @@ void vly_http__conn_pump(vly_http_conn *c);
 void vly_http__conn_sweep(vly_http_conn *c, uint64_t now_ms);
 void vly_http__conn_close(vly_http_conn *c);
 
-/* http_listen.c; on loop 0 */
+/* http_listen.c; all but the first on loop 0 */
 vly_status vly_http__listen(vly_http_server *s, vly_err *err);
 void vly_http__listen_start(vly_http_server *s);
-void vly_http__listen_resume(vly_http_server *s); /* after descriptors were out */
-void vly_http__listen_stop(vly_http_server *s);
+void vly_http__listen_refuse(vly_http_server *s); /* no new connections; those begun still come */
+void vly_http__listen_close(vly_http_server *s);
+/* Goes on where something has to wait; false when nothing does. */
+bool vly_http__listen_sweep(vly_http_server *s);
 
 /* http_server.c */
 bool vly_http__conn_admit(vly_http_server *s, bool *ret_is_refused);

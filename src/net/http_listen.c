@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -95,7 +96,6 @@ static bool accept_one(vly_http_server *s)
     int fd = accept4(s->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
     if (fd >= 0) {
-        vly_counter_add(&s->stats.connections, 1);
         if (vly_http__conn_admit(s, &is_refused))
             deal_out(s, fd, is_refused);
         else
@@ -106,7 +106,7 @@ static bool accept_one(vly_http_server *s)
         /* The socket stays readable, and polling it would spin: pause until the next sweep. */
         uv_poll_stop(&s->listener);
         s->is_accepting = false;
-        vly_http__loop_watch(&s->loops[0]);
+        vly_http__loop_watch(&s->loops[0]); /* sweeps begin, if there were none */
         return false;
     }
     return errno != EAGAIN; /* the rest concerns one connection only */
@@ -134,10 +134,38 @@ void vly_http__listen_start(vly_http_server *s)
     poll_listener(s);
 }
 
-void vly_http__listen_resume(vly_http_server *s)
+/* Lets the kernel drop first packets of connections. Closing the socket instead would reset those
+ * whose handshake is under way, or done but not yet accepted: to their clients they are open, and a
+ * request may have been sent. Clients that come now try again and are refused after the close. */
+void vly_http__listen_refuse(vly_http_server *s)
 {
-    if (s->listen_fd >= 0 && !s->is_accepting)
+    static struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),       /* flags of the TCP header */
+        BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0x12),    /* SYN and ACK */
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 2, 0, 1), /* SYN alone? */
+        BPF_STMT(BPF_RET | BPF_K, 0),                 /* drop */
+        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),        /* take all of it */
+    };
+    static const struct sock_fprog filter = {.len = VLY_COUNT(code), .filter = code};
+
+    if (s->listen_fd < 0)
+        return;
+    /* Where the system forbids it, connections go on coming until the close: a wider race, no more.
+     */
+    setsockopt(s->listen_fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter));
+    s->refuse_ms = uv_now(&s->loops[0].uv);
+    vly_http__loop_watch(&s->loops[0]);
+}
+
+bool vly_http__listen_sweep(vly_http_server *s)
+{
+    if (s->listen_fd < 0)
+        return false;
+    if (!s->is_accepting)
         poll_listener(s);
+    if (s->refuse_ms != 0 && uv_now(&s->loops[0].uv) - s->refuse_ms >= VLY_HTTP_SYN_GRACE_MS)
+        vly_http__listen_close(s);
+    return s->refuse_ms != 0 || !s->is_accepting;
 }
 
 static void on_listener_closed(uv_handle_t *handle)
@@ -149,8 +177,8 @@ static void on_listener_closed(uv_handle_t *handle)
     pthread_mutex_unlock(&s->lock);
 }
 
-/* What the kernel has completed for us is ours: take it before the close would reset it. */
-void vly_http__listen_stop(vly_http_server *s)
+/* Takes what waits in the backlog first: the close resets it. */
+void vly_http__listen_close(vly_http_server *s)
 {
     if (s->listen_fd < 0)
         return;

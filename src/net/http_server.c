@@ -26,6 +26,9 @@ bool vly_http__conn_admit(vly_http_server *s, bool *ret_is_refused)
     if (ok)
         s->n_open++;
     pthread_mutex_unlock(&s->lock);
+    if (ok)
+        vly_gauge_add(&s->stats.connections_open, 1);
+    vly_counter_add(&s->stats.connections, 1);
     if (*ret_is_refused)
         vly_counter_add(&s->stats.connections_refused, 1);
     return ok;
@@ -33,6 +36,7 @@ bool vly_http__conn_admit(vly_http_server *s, bool *ret_is_refused)
 
 void vly_http__conn_gone(vly_http_server *s)
 {
+    vly_gauge_add(&s->stats.connections_open, -1);
     pthread_mutex_lock(&s->lock);
     s->n_open--;
     if (s->n_open == 0)
@@ -146,8 +150,15 @@ void vly_http__loop_end_when_empty(vly_http_loop *loop)
 static void begin_drain(vly_http_loop *loop)
 {
     if (loop->idx == 0)
-        vly_http__listen_stop(loop->server);
+        vly_http__listen_refuse(loop->server);
     loop->drain_ms = uv_now(&loop->uv) + 1; /* + 1: never 0 */
+}
+
+static void stop_loop(vly_http_loop *loop)
+{
+    loop->is_stopping = true;
+    for (vly_http_conn *c = loop->conns; c != NULL; c = c->next)
+        vly_http__conn_close(c);
 }
 
 static void on_wake(uv_async_t *wake)
@@ -155,20 +166,18 @@ static void on_wake(uv_async_t *wake)
     vly_http_loop *loop = wake->data;
     vly_http_server *s = loop->server;
 
-    /* Read before the arrivals are taken: is_stopping is set when no more can come. */
+    /* Read before the arrivals are taken: once STOPPING, no more can come. */
     pthread_mutex_lock(&s->lock);
-    bool is_draining = s->is_draining;
-    bool is_stopping = s->is_stopping;
+    vly_http_phase phase = s->phase;
     pthread_mutex_unlock(&s->lock);
-    if (is_draining && loop->drain_ms == 0)
+    if (phase >= VLY_HTTP_DRAINING && loop->drain_ms == 0)
         begin_drain(loop);
+    if (phase >= VLY_HTTP_CLOSING && loop->idx == 0)
+        vly_http__listen_close(s);
     take_arrivals(loop);
     take_answers(loop);
-    if (is_stopping) {
-        loop->is_stopping = true;
-        for (vly_http_conn *c = loop->conns; c != NULL; c = c->next)
-            vly_http__conn_close(c);
-    }
+    if (phase == VLY_HTTP_STOPPING)
+        stop_loop(loop);
     vly_http__loop_end_when_empty(loop);
 }
 
@@ -176,12 +185,11 @@ static void on_sweep(uv_timer_t *timer)
 {
     vly_http_loop *loop = timer->data;
     uint64_t now = uv_now(&loop->uv);
+    bool is_listener_waiting = loop->idx == 0 && vly_http__listen_sweep(loop->server);
 
-    if (loop->idx == 0)
-        vly_http__listen_resume(loop->server);
     for (vly_http_conn *c = loop->conns; c != NULL; c = c->next)
         vly_http__conn_sweep(c, now);
-    if (loop->n_conns == 0)
+    if (loop->n_conns == 0 && !is_listener_waiting)
         uv_timer_stop(timer);
     vly_http__loop_end_when_empty(loop);
 }
@@ -371,10 +379,11 @@ static struct timespec monotonic_in(unsigned ms)
     return t;
 }
 
-/* Called with the lock held, and so are the loops' looks at what it announces: a loop that has seen
- * the end of the server is sent nothing more. */
-static void wake_loops(vly_http_server *s)
+/* Called with the lock held, under which the loops look too: a loop that has seen the last phase is
+ * sent nothing more. */
+static void enter_phase(vly_http_server *s, vly_http_phase phase)
 {
+    s->phase = phase;
     for (unsigned i = 0; i < s->n_loops; i++)
         uv_async_send(&s->loops[i].wake);
 }
@@ -385,8 +394,7 @@ bool vly_http_server_drain(vly_http_server *s, unsigned timeout_ms)
     int rc = 0;
 
     pthread_mutex_lock(&s->lock);
-    s->is_draining = true;
-    wake_loops(s);
+    enter_phase(s, VLY_HTTP_DRAINING);
     while ((s->n_open > 0 || s->is_listening) && rc != ETIMEDOUT)
         rc = pthread_cond_timedwait(&s->is_empty, &s->lock, &until);
     bool is_empty = s->n_open == 0 && !s->is_listening;
@@ -399,12 +407,10 @@ bool vly_http_server_drain(vly_http_server *s, unsigned timeout_ms)
 static void stop_loops(vly_http_server *s)
 {
     pthread_mutex_lock(&s->lock);
-    s->is_draining = true;
-    wake_loops(s);
+    enter_phase(s, VLY_HTTP_CLOSING);
     while (s->is_listening && s->n_running == s->n_loops) /* loop 0 is the last to be started */
         pthread_cond_wait(&s->is_empty, &s->lock);
-    s->is_stopping = true;
-    wake_loops(s);
+    enter_phase(s, VLY_HTTP_STOPPING);
     pthread_mutex_unlock(&s->lock);
     for (unsigned i = s->n_loops - s->n_running; i < s->n_loops; i++)
         pthread_join(s->loops[i].thread, NULL);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The request parser: the first bytes choose limits and where the rest is cut; the rest is what a
- * client sends. However it is cut, the same messages come out, and it is refused at the same message.
- * (The status may differ: of two faults in one line, that of the limit shows first in small pieces.)
+ * client sends. However it is cut, the same messages come out, and it is refused at the same
+ * message. (The status may differ: of two faults in one line, that of the limit shows first in
+ * small pieces.)
  */
 #include "base/assert.h"
 #include "net/http1.h"

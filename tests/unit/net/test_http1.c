@@ -190,7 +190,9 @@ static void expect_continue(void **state)
     (void)state;
     restart();
     assert_int_equal(feed(VLY_STR("PUT / HTTP/1.1\r\nHost: h\r\nExpect: 100-Continue\r\n"
-                                  "Content-Length: 2\r\n\r\n"), 1, NULL), VLY_HTTP1_MORE);
+                                  "Content-Length: 2\r\n\r\n"),
+                          1, NULL),
+                     VLY_HTTP1_MORE);
     assert_true(parser.wants_continue);
     assert_int_equal(feed(VLY_STR("a"), 1, NULL), VLY_HTTP1_MORE);
     assert_false(parser.wants_continue);
@@ -200,14 +202,16 @@ static void expect_continue(void **state)
     assert_false(parser.wants_continue);
     restart();
     assert_int_equal(feed(VLY_STR("PUT / HTTP/1.0\r\nExpect: 100-continue\r\n"
-                                  "Content-Length: 2\r\n\r\n"), 1, NULL), VLY_HTTP1_MORE);
+                                  "Content-Length: 2\r\n\r\n"),
+                          1, NULL),
+                     VLY_HTTP1_MORE);
     assert_false(parser.wants_continue); /* HTTP/1.0 does not know it */
 }
 
-#define HEAD "POST / HTTP/1.1\r\nHost: h\r\n"
+#define HEAD    "POST / HTTP/1.1\r\nHost: h\r\n"
 #define CHUNKED HEAD "Transfer-Encoding: chunked\r\n\r\n"
-#define X32 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
-#define X256 X32 X32 X32 X32 X32 X32 X32 X32
+#define X32     "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+#define X256    X32 X32 X32 X32 X32 X32 X32 X32
 
 /* What must never get through, and with which status. */
 static void refuses(void **state)
@@ -234,7 +238,9 @@ static void refuses(void **state)
         {HEAD "Transfer-Encoding: chunked, identity\r\n\r\n", 400},
         {HEAD "Transfer-Encoding: xchunked\r\n\r\n", 501},
         {HEAD "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
-        {HEAD "Transfer-Encoding:\x0b" "chunked\r\n\r\n0\r\n\r\n", 400},
+        {HEAD "Transfer-Encoding:\x0b"
+              "chunked\r\n\r\n0\r\n\r\n",
+         400},
         {"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
         {HEAD "X: a\r\n folded\r\n\r\n", 400},
         {HEAD " X: a\r\n\r\n", 400},
@@ -243,7 +249,9 @@ static void refuses(void **state)
         {"GET / HTTP/1.1\rHost: h\r\n\r\n", 400},
         {"GET / HTTP/1.1\r\nHost: h\r\n\n", 400},
         {HEAD "X: a\rb\r\n\r\n", 400},
-        {HEAD "X: a\x01" "b\r\n\r\n", 400},
+        {HEAD "X: a\x01"
+              "b\r\n\r\n",
+         400},
         {HEAD "X(: a\r\n\r\n", 400},
         {HEAD "No colon\r\n\r\n", 400},
         {HEAD ": no name\r\n\r\n", 400},

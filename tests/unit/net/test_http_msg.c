@@ -12,11 +12,11 @@ static void unescape(void **state)
         const char *in, *out; /* NULL: refused */
         bool plus_is_blank;
     } cases[] = {
-        {"", "", false},         {"/a/b", "/a/b", false},  {"%41%7a%7A", "Azz", false},
-        {"a+b", "a+b", false},   {"a+b", "a b", true},     {"%2B", "+", true},
-        {"%", NULL, false},      {"%4", NULL, false},      {"a%4", NULL, false},
-        {"%g1", NULL, false},    {"%1g", NULL, false},     {"%00", NULL, false},
-        {"%25", "%", false},     {"%2525", "%25", false},  {"%C3%A9", "\xc3\xa9", false},
+        {"", "", false},           {"/a/b", "/a/b", false}, {"%41%7a%7A", "Azz", false},
+        {"a+b", "a+b", false},     {"a+b", "a b", true},    {"%2B", "+", true},
+        {"%", NULL, false},        {"%4", NULL, false},     {"a%4", NULL, false},
+        {"%g1", NULL, false},      {"%1g", NULL, false},    {"%00", NULL, false},
+        {"%25", "%", false},       {"%2525", "%25", false}, {"%C3%A9", "\xc3\xa9", false},
         {"%2e%2E/", "../", false},
     };
     vly_arena arena;
@@ -25,8 +25,8 @@ static void unescape(void **state)
     vly_arena_init(&arena, VLY_MEM_NET, 1024, 8192);
     for (size_t i = 0; i < VLY_COUNT(cases); i++) {
         vly_str out = VLY_STR("untouched");
-        vly_status st = vly_http_unescape(&arena, vly_str_from(cases[i].in),
-                                          cases[i].plus_is_blank, &out);
+        vly_status st =
+            vly_http_unescape(&arena, vly_str_from(cases[i].in), cases[i].plus_is_blank, &out);
         assert_int_equal(st, cases[i].out != NULL ? VLY_OK : VLY_EFORMAT);
         assert_true(vly_str_is(out, cases[i].out != NULL ? cases[i].out : "untouched"));
     }

@@ -74,8 +74,7 @@ static void answer_large(vly_http_request *req)
 static void answer_parts(vly_http_request *req)
 {
     static const vly_http_header headers[] = {
-        {{"X-One", 5}, {"1", 1}},
-        {{"X-Two", 5}, {"a\r\nb\0c", 6}}, /* must not break the line */
+        {{"X-One", 5}, {"1", 1}}, {{"X-Two", 5}, {"a\r\nb\0c", 6}}, /* must not break the line */
     };
     vly_buf parts[3];
     for (int i = 0; i < 3; i++) {

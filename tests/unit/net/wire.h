@@ -42,10 +42,11 @@ void wire_let_go(wire *w);                             /* answers all that are h
 int wire_connect(const wire *w);
 void wire_send(int fd, const char *bytes, size_t len);
 void wire_puts(int fd, const char *text);
-/* Reads until the server closes, n_bytes have come (0: no limit) or 10 s have passed, which fails the
- * test. Date lines are left out. NUL-terminated, valid until the next call. */
+/* Reads until the server closes, n_bytes have come (0: no limit) or 10 s have passed, which fails
+ * the test. Date lines are left out. NUL-terminated, valid until the next call. */
 const char *wire_read(int fd, size_t n_bytes, size_t *ret_len);
-/* Sends the request in pieces of at most this many bytes, reads until the server closes, compares. */
+/* Sends the request in pieces of at most this many bytes, reads until the server closes, compares.
+ */
 void wire_expect(const wire *w, const char *request, size_t piece, const char *response);
 /* True once a read gives the end of the stream, or a reset, within 10 s. */
 bool wire_is_closed(int fd);

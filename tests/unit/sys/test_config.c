@@ -50,8 +50,8 @@ static void defaults_lie_in_their_ranges(void **state)
         vly_buf_clear(&text);
         vly_config_format(&c, i, &text);
         /* what it prints, it takes */
-        if (vly_config_set(&c, vly_str_from(row->name), vly_buf_str(&text), VLY_CONFIG_ARG,
-                           &err) != VLY_OK)
+        if (vly_config_set(&c, vly_str_from(row->name), vly_buf_str(&text), VLY_CONFIG_ARG, &err) !=
+            VLY_OK)
             fail_msg("%s", err.msg);
         assert_int_equal(c.origins[i], VLY_CONFIG_ARG);
     }
@@ -95,9 +95,11 @@ static void yaml_empty(void **state)
 static void yaml_errors_name_the_place(void **state)
 {
     (void)state;
-    yaml_fails("http:\n  prot: 1\n", VLY_ENOTFOUND, "v.yaml:2: ", "'http.prot': did you mean 'http.port'");
+    yaml_fails("http:\n  prot: 1\n", VLY_ENOTFOUND,
+               "v.yaml:2: ", "'http.prot': did you mean 'http.port'");
     yaml_fails("\n\nthreds: 1\n", VLY_ENOTFOUND, "v.yaml:3: ", "did you mean 'threads'");
-    yaml_fails("http.port: 65536\n", VLY_EINVAL, "v.yaml:1: http.port: ", "from 0 to 65535, got '65536'");
+    yaml_fails("http.port: 65536\n", VLY_EINVAL,
+               "v.yaml:1: http.port: ", "from 0 to 65535, got '65536'");
     yaml_fails("http.port: 80x\n", VLY_EINVAL, "expected an integer", "got '80x'");
     yaml_fails("http.port:\n", VLY_EINVAL, "expected an integer", "got ''");
     yaml_fails("http.max_body_bytes: 65 GiB\n", VLY_EINVAL, "1 to 64 GiB", "got '65 GiB'");
@@ -155,7 +157,8 @@ static void from_the_environment(void **state)
     char *bad[] = {(char[]){"VOLLEY_QUEUE_MAX=0"}, NULL};
 
     (void)state;
-    assert_int_equal(vly_config_load_env(&c, env, &err), VLY_EINVAL); /* "VOLLEY_THREADS" is empty */
+    assert_int_equal(vly_config_load_env(&c, env, &err),
+                     VLY_EINVAL); /* "VOLLEY_THREADS" is empty */
     env[5] = NULL;
     assert_int_equal(vly_config_load_env(&c, env, &err), VLY_OK);
     assert_int_equal(c.http_port, 1234);
@@ -163,7 +166,8 @@ static void from_the_environment(void **state)
     assert_string_equal(c.models_dir, "/a=b");
     assert_int_equal(c.origins[VLY_CONFIG_IDX_http_port], VLY_CONFIG_ENV);
     assert_int_equal(vly_config_load_env(&c, bad, &err), VLY_EINVAL);
-    assert_string_equal(err.msg, "VOLLEY_QUEUE_MAX: queue.max: expected an integer from 1 to 1000000, got '0'");
+    assert_string_equal(
+        err.msg, "VOLLEY_QUEUE_MAX: queue.max: expected an integer from 1 to 1000000, got '0'");
 }
 
 static void from_the_command_line(void **state)
@@ -174,7 +178,8 @@ static void from_the_command_line(void **state)
     assert_int_equal(vly_config_set_arg(&c, "http.address=5.6.7.8", &err), VLY_OK);
     assert_int_equal(c.http_port, 81);
     assert_string_equal(c.http_address, "5.6.7.8");
-    assert_string_equal(vly_config_origin_name(c.origins[VLY_CONFIG_IDX_http_port]), "command line");
+    assert_string_equal(vly_config_origin_name(c.origins[VLY_CONFIG_IDX_http_port]),
+                        "command line");
     assert_int_equal(vly_config_set_arg(&c, "http.port", &err), VLY_EINVAL);
     assert_string_equal(err.msg, "--set 'http.port': expected name=value");
     assert_int_equal(vly_config_set_arg(&c, "x=1", &err), VLY_ENOTFOUND);
@@ -186,9 +191,18 @@ static void sizes(void **state)
     static const struct {
         const char *text;
         long long bytes; /* -1: refused */
-    } cases[] = {{"1024", 1024},      {"1KiB", 1024},   {"3 KiB", 3072},      {"2 MiB", 2 << 20},
-                 {"1 GiB", 1 << 30},  {"KiB", -1},      {"-1 KiB", -1},       {"1 kB", -1},
-                 {"1.5 MiB", -1},     {"", -1},         {"99999999999 GiB", -1}, {"0x10", -1},
+    } cases[] = {{"1024", 1024},
+                 {"1KiB", 1024},
+                 {"3 KiB", 3072},
+                 {"2 MiB", 2 << 20},
+                 {"1 GiB", 1 << 30},
+                 {"KiB", -1},
+                 {"-1 KiB", -1},
+                 {"1 kB", -1},
+                 {"1.5 MiB", -1},
+                 {"", -1},
+                 {"99999999999 GiB", -1},
+                 {"0x10", -1},
                  {"9223372036854775808", -1}};
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

@@ -87,8 +87,7 @@ static void v1(void **state)
                            {"cpu,cpuacct/app/cpu.cfs_quota_us", "250000\n"},
                            {"cpu,cpuacct/app/cpu.cfs_period_us", "100000\n"}),
                      3);
-    assert_int_equal(QUOTA("4:cpu,cpuacct:/app\n",
-                           {"cpu,cpuacct/app/cpu.cfs_quota_us", "-1\n"},
+    assert_int_equal(QUOTA("4:cpu,cpuacct:/app\n", {"cpu,cpuacct/app/cpu.cfs_quota_us", "-1\n"},
                            {"cpu,cpuacct/app/cpu.cfs_period_us", "100000\n"}),
                      0);
     assert_int_equal(QUOTA("4:cpuset:/app\n", {"cpuset/app/cpu.cfs_quota_us", "100000\n"},

@@ -63,8 +63,8 @@ static void *produce(void *arg)
     return NULL;
 }
 
-/* The consumer sleeps whenever it has taken everything: a lost wake-up would hang it. Each producer's
- * items come in its order. */
+/* The consumer sleeps whenever it has taken everything: a lost wake-up would hang it. Each
+ * producer's items come in its order. */
 static void many_producers(void **state)
 {
     static producer producers[N_PRODUCERS];

@@ -153,7 +153,8 @@ static void loop_covers_each_index_once(void **state)
     vly_worker_pool_free(pool);
 }
 
-/* Every worker is inside a loop inside a loop inside an item: the callers must do the work alone. */
+/* Every worker is inside a loop inside a loop inside an item: the callers must do the work alone.
+ */
 typedef struct nest {
     vly_work work;
     vly_worker_pool *pool;
