@@ -29,6 +29,7 @@
     X(pool_ops)                                                                                    \
     X(pow)                                                                                         \
     X(quantisation)                                                                                \
+    X(resize)                                                                                      \
     X(shape)                                                                                       \
     X(slice)                                                                                       \
     X(softmax)
