@@ -153,7 +153,7 @@ static size_t decoder_bytes(const header *h)
 {
     size_t row_blocks = (size_t)(h->width + 7) / 8 + h->max_h;
     size_t column_blocks = (size_t)(h->height + 7) / 8 + h->max_v;
-    size_t bytes = ((size_t)256 << 10) + row_blocks * 8 * h->n_components * (8 * h->max_v) * 5;
+    size_t bytes = ((size_t)256 << 10) + row_blocks * 8 * h->n_components * 8 * h->max_v * 5;
 
     if (!h->is_progressive && h->n_in_scan == h->n_components)
         return bytes;

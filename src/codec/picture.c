@@ -125,7 +125,7 @@ vly_status vly_picture_probe(const void *bytes, size_t len, const vly_picture_li
                              vly_picture_info *ret_info, vly_err *err)
 {
     const vly_picture_codec *codec;
-    vly_picture_info info;
+    vly_picture_info info = {0};
 
     vly_status st = read_header(bytes, len, limits, &codec, &info, err);
     if (st != VLY_OK)
@@ -141,13 +141,14 @@ vly_status vly_picture_probe(const void *bytes, size_t len, const vly_picture_li
 vly_status vly_picture_decode(const void *bytes, size_t len, const vly_picture_limits *limits,
                               vly_picture *ret_picture, vly_err *err)
 {
-    const vly_picture_codec *codec;
-    vly_picture_info info;
+    const vly_picture_codec *codec = NULL;
+    vly_picture_info info = {0};
     vly_picture p = {0};
 
     vly_status st = read_header(bytes, len, limits, &codec, &info, err);
     if (st != VLY_OK)
         return st;
+    VLY_ASSERT(codec != NULL && info.width > 0 && info.height > 0);
     st = vly_picture_new(info.width, info.height, &p, err);
     if (st != VLY_OK)
         goto out;

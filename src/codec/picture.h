@@ -6,12 +6,13 @@
  * limits before anything is allocated for the picture, the decoder's own memory included (estimated
  * from the header: coefficients of a progressive JPEG, the argb plane of a lossless WebP).
  *
- * What comes out is what Pillow's Image.open(f), ImageOps.exif_transpose, convert('RGB') gives:
+ * What comes out is what Pillow's Image.open(f), ImageOps.exif_transpose, convert('RGB') gives, but
+ * where it says otherwise:
  *   orientation   EXIF orientation 1..8 is applied (JPEG APP1, PNG eXIf, WebP EXIF); bad EXIF is
  *                 ignored and reads as 1
  *   colour        samples are taken as sRGB: ICC profiles and gamma chunks are ignored
  *   alpha         dropped, not composited; tRNS is ignored
- *   16 bit        the high byte is kept
+ *   16 bit        the high byte is kept (Pillow saturates 16-bit grey)
  *   CMYK, YCCK    read as Adobe writes them: inverted, as browsers and Pillow do
  *   animation     the first frame (APNG: the default image)
  *   damage        data that ends early is refused; damage that the decoder can step over (bad

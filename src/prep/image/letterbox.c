@@ -170,7 +170,7 @@ static vly_status set_scratch(vly_letterbox *lb, job *j, vly_err *err)
     size_t n = j->x.end - j->x.begin;
     size_t plane = vly_align_up(n, 32);
     size_t taps_bytes = vly_align_up(n * sizeof(vly_letterbox_tap), 64);
-    size_t bytes = taps_bytes + 2 * 3 * plane * sizeof(int16_t);
+    size_t bytes = taps_bytes + plane * 6 * sizeof(int16_t);
 
     if (bytes > lb->scratch_bytes) {
         void *scratch = vly_alloc_aligned(VLY_MEM_CODEC, bytes);

@@ -238,7 +238,8 @@ static void turns_every_orientation_upright(void **state)
         assert_int_equal(vly_picture_new(W, H, &p, NULL), VLY_OK);
         for (uint32_t y = 0; y < H; y++)
             for (uint32_t x = 0; x < W; x++)
-                memcpy(p.pixels + y * p.stride + 3 * x, (uint8_t[]){(uint8_t)x, (uint8_t)y, 9}, 3);
+                memcpy(p.pixels + y * p.stride + (size_t)3 * x,
+                       (uint8_t[]){(uint8_t)x, (uint8_t)y, 9}, 3);
         assert_int_equal(vly_picture__upright(&p, orientation, NULL), VLY_OK);
         assert_int_equal(p.width, w);
         assert_int_equal(p.height, h);
@@ -247,7 +248,7 @@ static void turns_every_orientation_upright(void **state)
                 uint32_t right = w - 1 - x, bottom = h - 1 - y; /* distance from those sides */
                 const uint32_t row_of[] = {0, y, y, bottom, bottom, x, right, right, x};
                 const uint32_t column_of[] = {0, x, right, right, x, y, y, bottom, bottom};
-                const uint8_t *px = p.pixels + y * p.stride + 3 * x;
+                const uint8_t *px = p.pixels + y * p.stride + (size_t)3 * x;
                 assert_int_equal(px[0], column_of[orientation]);
                 assert_int_equal(px[1], row_of[orientation]);
                 assert_int_equal(px[2], 9);

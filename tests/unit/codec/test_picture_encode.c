@@ -13,7 +13,7 @@ static const vly_picture_limits limits = VLY_PICTURE_LIMITS_INIT;
 /* A view with bytes between its rows that must not get into the file. */
 static vly_picture view(uint8_t pixels[H * STRIDE])
 {
-    memset(pixels, 0xee, H * STRIDE);
+    memset(pixels, 0xee, (size_t)H * STRIDE);
     for (int y = 0; y < H; y++)
         for (int x = 0; x < W; x++)
             for (int c = 0; c < 3; c++)

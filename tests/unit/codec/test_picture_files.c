@@ -109,12 +109,12 @@ static void check_grid(const char *path, const vly_picture *p, const char *grid)
             size_t cell = (size_t)y * 4 / p->height * 4 + (size_t)x * 4 / p->width;
             counts[cell]++;
             for (int c = 0; c < 3; c++)
-                sums[cell][c] += p->pixels[y * p->stride + 3 * x + (size_t)c];
+                sums[cell][c] += p->pixels[y * p->stride + (size_t)3 * x + (size_t)c];
         }
     for (int i = 0; i < 48; i++) {
         uint64_t n = counts[i / 3], mean = n != 0 ? (sums[i / 3][i % 3] + n / 2) / n : 0;
         unsigned expected;
-        assert_int_equal(sscanf(grid + 2 * i, "%2x", &expected), 1);
+        assert_int_equal(sscanf(grid + (size_t)2 * (size_t)i, "%2x", &expected), 1);
         if (mean > expected + 1 || mean + 1 < expected)
             fail_msg("%s: channel %d of cell %d is %d, by Pillow %u", path, i % 3, i / 3, (int)mean,
                      expected);

@@ -20,18 +20,23 @@ typedef struct sheet {
     vly_picture p;
 } sheet;
 
+static uint8_t *pixel(const sheet *s, int x, int y)
+{
+    return &s->p.pixels[y * STRIDE + 3 * x];
+}
+
 static void clear(sheet *s)
 {
     memset(s->bytes, 0xaa, sizeof(s->bytes));
     s->p = (vly_picture){s->bytes + GUARD, STRIDE, W, H};
     for (int y = 0; y < H; y++)
-        memset(s->p.pixels + y * STRIDE, 0, 3 * W);
+        memset(pixel(s, 0, y), 0, (size_t)3 * W);
 }
 
 static bool is_drawn(const sheet *s, int x, int y)
 {
     static const uint8_t black[3];
-    return memcmp(s->p.pixels + y * STRIDE + 3 * x, black, 3) != 0;
+    return memcmp(pixel(s, x, y), black, 3) != 0;
 }
 
 static int count(const sheet *s)
@@ -45,9 +50,9 @@ static int count(const sheet *s)
 
 static void check_guards(const sheet *s)
 {
-    for (size_t i = 0; i < sizeof(s->bytes); i++) {
-        size_t at = i - GUARD; /* wraps before the picture */
-        if (i < GUARD || at >= H * STRIDE || at % STRIDE >= 3 * W)
+    for (int i = 0; i < (int)sizeof(s->bytes); i++) {
+        int at = i - GUARD;
+        if (at < 0 || at >= H * STRIDE || at % STRIDE >= 3 * W)
             assert_int_equal(s->bytes[i], 0xaa);
     }
 }
@@ -88,7 +93,7 @@ static void draws_lines_of_a_thickness(void **state)
     vly_canvas_line(&s.p, (vly_point){10, 15}, (vly_point){30, 15}, 4, red);
     for (int y = 0; y < H; y++) /* rows 13..16 are covered wholly, no other is touched */
         assert_int_equal(is_drawn(&s, 20, y), y >= 13 && y <= 16);
-    assert_int_equal(s.p.pixels[14 * STRIDE + 3 * 20], 255);
+    assert_int_equal(*pixel(&s, 20, 14), 255);
     assert_false(is_drawn(&s, 7, 15));
     clear(&s);
     vly_canvas_line(&s.p, (vly_point){0, 0}, (vly_point){30, 30}, 1, red);
@@ -106,7 +111,7 @@ static void draws_discs_of_their_area(void **state)
     double area = 0.0;
     for (int y = 0; y < H; y++)
         for (int x = 0; x < W; x++)
-            area += s.p.pixels[y * STRIDE + 3 * x] / 255.0;
+            area += *pixel(&s, x, y) / 255.0;
     assert_true(fabs(area - 314.16) < 3.0);
 }
 
@@ -117,13 +122,13 @@ static void blends_the_inside_of_a_polygon(void **state)
     const vly_point square[] = {{5, 5}, {15, 5}, {15, 12}, {5, 12}};
     const vly_point star[] = {{20, 1}, {28, 28}, {3, 10}, {37, 10}, {12, 28}}; /* crosses itself */
     clear(&s);
-    memset(s.p.pixels + 5 * STRIDE + 15, 100, 3);
+    memset(pixel(&s, 5, 5), 100, 3);
     assert_int_equal(vly_canvas_blend_polygon(&s.p, square, 4, (vly_color){200, 50, 0}, 128, NULL),
                      VLY_OK);
     assert_int_equal(count(&s), 10 * 7);
     const uint8_t over_black[] = {100, 25, 0}, over_grey[] = {150, 75, 50}; /* by hand, rounded */
-    assert_memory_equal(s.p.pixels + 6 * STRIDE + 18, over_black, 3);
-    assert_memory_equal(s.p.pixels + 5 * STRIDE + 15, over_grey, 3);
+    assert_memory_equal(pixel(&s, 6, 6), over_black, 3);
+    assert_memory_equal(pixel(&s, 5, 5), over_grey, 3);
     clear(&s);
     assert_int_equal(vly_canvas_blend_polygon(&s.p, star, 5, red, 255, NULL), VLY_OK);
     assert_true(is_drawn(&s, 20, 5) && is_drawn(&s, 7, 11) && !is_drawn(&s, 20, 15));

@@ -18,7 +18,7 @@ static vly_picture source(uint32_t w, uint32_t h)
     for (uint32_t y = 0; y < h; y++)
         for (uint32_t x = 0; x < w; x++)
             for (uint32_t c = 0; c < 3; c++)
-                p.pixels[y * p.stride + 3 * x + c] =
+                p.pixels[y * p.stride + (size_t)3 * x + c] =
                     (uint8_t)(x * 37 + y * 59 + c * 83 + x * y * 5);
     return p;
 }
