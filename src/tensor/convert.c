@@ -167,7 +167,7 @@ static double minifloat_decode(const minifloat *f, unsigned bits)
 /* Code of the magnitude a (>= 0, finite), rounded to nearest even; may lie above max_code. */
 static int minifloat_round(const minifloat *f, double a)
 {
-    int exponent = a > 0.0 ? ilogb(a) : 0;
+    int exponent = a > 0.0 ? ilogb(a) : 1 - f->bias;
 
     if (exponent < 1 - f->bias)
         exponent = 1 - f->bias;

@@ -17,6 +17,7 @@
     X(conv)                                                                                        \
     X(conv_int)                                                                                    \
     X(conv_transpose)                                                                              \
+    X(create)                                                                                      \
     X(gather)                                                                                      \
     X(identity)                                                                                    \
     X(layer_norm)                                                                                  \
@@ -29,10 +30,12 @@
     X(pool_ops)                                                                                    \
     X(pow)                                                                                         \
     X(quantisation)                                                                                \
+    X(reduce)                                                                                      \
     X(resize)                                                                                      \
     X(shape)                                                                                       \
     X(slice)                                                                                       \
-    X(softmax)
+    X(softmax)                                                                                     \
+    X(where)
 
 #define VLY_OP_DECLARE(family) extern const vly_op vly_ops_##family[];
 VLY_OP_FAMILIES(VLY_OP_DECLARE)

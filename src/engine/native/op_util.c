@@ -7,6 +7,22 @@
 
 #include <inttypes.h>
 
+/* By doubling what is there. */
+void vly_fill(const vly_tensor *t, const void *value)
+{
+    size_t have = vly_elem_bytes(t);
+    unsigned char *dst = t->data;
+
+    if (t->bytes == 0)
+        return;
+    memcpy(dst, value, have);
+    while (have < t->bytes) {
+        size_t more = have < t->bytes - have ? have : t->bytes - have;
+        memcpy(dst + have, dst, more);
+        have += more;
+    }
+}
+
 /* ---- axes --------------------------------------------------------------------------------- */
 
 vly_status vly_op_axis(int64_t axis, int rank, int *ret, vly_err *err)

@@ -25,6 +25,9 @@ static inline void *vly_elem_at(const vly_tensor *t, int64_t i)
     return (unsigned char *)t->data + i * (int64_t)vly_elem_bytes(t);
 }
 
+/* Sets every element of t to the one at value. */
+void vly_fill(const vly_tensor *t, const void *value);
+
 /* ---- axes --------------------------------------------------------------------------------- */
 
 /* vly_axis_normalise with an error. */

@@ -232,22 +232,6 @@ static vly_status pad_infer(vly_op_ctx *ctx, vly_err *err)
     return VLY_OK;
 }
 
-/* Sets every element to value by doubling what is there. */
-static void fill(const vly_tensor *out, const void *value)
-{
-    size_t have = vly_elem_bytes(out);
-    unsigned char *dst = out->data;
-
-    if (out->bytes == 0)
-        return;
-    memcpy(dst, value, have);
-    while (have < out->bytes) {
-        size_t more = have < out->bytes - have ? have : out->bytes - have;
-        memcpy(dst + have, dst, more);
-        have += more;
-    }
-}
-
 static void copy_kept(const vly_tensor *in, const vly_tensor *out, const margins *m)
 {
     int64_t from[VLY_RANK_MAX], to[VLY_RANK_MAX], src = 0, dst = 0;
@@ -330,7 +314,7 @@ static vly_status pad_run(vly_op_ctx *ctx, vly_err *err)
     else if (p->value != 0.0F)
         vly_convert(VLY_DTYPE_F32, &p->value, out->dtype, value, 1, false);
     if (p->mode == PAD_CONSTANT)
-        fill(out, value);
+        vly_fill(out, value);
     copy_kept(in, out, &m);
     if (p->mode != PAD_CONSTANT)
         repeat_kept(out, &m, p->mode);
