@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tables name the fields of each message of model_config.proto; a work list carries the messages that
- * wait to be read into their structs.
+ * Tables name the fields of each message of model_config.proto; a work list carries the messages
+ * that wait to be read into their structs.
  */
 #include "codec/triton_config.h"
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Triton's model configuration (config.pbtxt, message inference.ModelConfig), the fields Volley acts
- * on as a struct, the rest as a tree.
+ * Triton's model configuration (config.pbtxt, message inference.ModelConfig): the fields that
+ * Volley acts on as a struct, the rest as a tree.
  *
- * A field that ModelConfig has but that is not in the struct can be found through `root`. A field it
- * does not have is listed in `unknown`, so that a typing error does not pass in silence. A value of
- * the wrong kind, or out of range, is an error with "line:column: ".
+ * What ModelConfig has and the struct has not can be found through `root`. What ModelConfig has not
+ * is listed in `unknown`, so that a typing error does not pass in silence. A value of the wrong
+ * kind, or out of range, is an error with "line:column: ".
  *
  * Owns nothing: lives in the caller's arena, like vly_pbtxt, and borrows the text.
  * Thread: any; immutable. Errors: those of vly_pbtxt_parse.

@@ -21,7 +21,8 @@ static file make_file(const char *header, const void *data, size_t n_bytes)
     memcpy(f.bytes, "\x93NUMPY\x01\x00", 8);
     f.bytes[8] = HEADER_LEN;
     f.bytes[9] = 0;
-    f.len = 10 + (size_t)sprintf(f.bytes + 10, "%-*s\n", HEADER_LEN - 1, header);
+    f.len =
+        10 + (size_t)snprintf(f.bytes + 10, sizeof(f.bytes) - 10, "%-*s\n", HEADER_LEN - 1, header);
     if (n_bytes > 0)
         memcpy(f.bytes + f.len, data, n_bytes);
     f.len += n_bytes;
