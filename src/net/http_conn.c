@@ -15,6 +15,7 @@
 
 #include "base/assert.h"
 
+#include <linux/sockios.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -231,6 +232,17 @@ static uv_buf_t *skip_bytes(uv_buf_t *bufs, unsigned *n_bufs, size_t done)
     return bufs;
 }
 
+/* Bytes that the client has yet to take: ours and the kernel's. Ours alone would stand still for as
+ * long as a slow client needs for a third of the kernel's buffer, megabytes. */
+static size_t write_left(const vly_http_conn *c)
+{
+    int fd, n = 0;
+
+    if (uv_fileno((const uv_handle_t *)&c->tcp, &fd) != 0 || ioctl(fd, SIOCOUTQ, &n) != 0 || n < 0)
+        n = 0;
+    return uv_stream_get_write_queue_size((const uv_stream_t *)&c->tcp) + (size_t)n;
+}
+
 /* Sends what is ready; true when all of a batch went out at once, so that there is more to do. */
 static bool flush(vly_http_conn *c)
 {
@@ -261,8 +273,9 @@ static bool flush(vly_http_conn *c)
         return false;
     }
     c->is_writing = true;
+    uv_update_time(&c->loop->uv); /* a large answer may have taken long to make */
     c->progress_ms = now_ms(c);
-    c->write_left = uv_stream_get_write_queue_size(stream);
+    c->write_left = write_left(c);
     return false;
 }
 
@@ -476,7 +489,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 
 static bool is_write_stuck(vly_http_conn *c, uint64_t now)
 {
-    size_t left = uv_stream_get_write_queue_size((uv_stream_t *)&c->tcp);
+    size_t left = write_left(c);
 
     if (left != c->write_left) {
         c->write_left = left;

@@ -50,7 +50,10 @@ const char *wire_read(int fd, size_t n_bytes, size_t *ret_len);
 void wire_expect(const wire *w, const char *request, size_t piece, const char *response);
 /* True once a read gives the end of the stream, or a reset, within 10 s. */
 bool wire_is_closed(int fd);
-unsigned wire_open_fds(void);
+/* Both look without opening one: ThreadSanitizer takes a descriptor that changes hands for a race.
+ */
+bool wire_is_fd_open(int fd);
+unsigned wire_open_fds(void); /* below 1024 */
 /* Polls until the counter-like value is reached; fails the test after 10 s. */
 #define wire_wait_until(condition)                                                                 \
     for (int wire_tries = 0; !(condition); wire_tries++) {                                         \
