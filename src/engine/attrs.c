@@ -101,6 +101,13 @@ const float *vly_attrs_floats(vly_attrs *a, const char *name, size_t *ret_n)
     return attr != NULL ? attr->floats : NULL;
 }
 
+const vly_str *vly_attrs_strings(vly_attrs *a, const char *name, size_t *ret_n)
+{
+    const vly_onnx_attr *attr = find_typed(a, name, VLY_ONNX_ATTR_STRINGS, "a list of strings");
+    *ret_n = attr != NULL ? attr->n : 0;
+    return attr != NULL ? attr->strings : NULL;
+}
+
 void vly_attrs_ints_n(vly_attrs *a, const char *name, int64_t *out, size_t n, int64_t def)
 {
     size_t have;

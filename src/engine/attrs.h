@@ -42,6 +42,7 @@ int vly_attrs_enum(vly_attrs *a, const char *name, const char *choices, int def)
 /* Lists: *ret_n = 0 and NULL when absent. */
 const int64_t *vly_attrs_ints(vly_attrs *a, const char *name, size_t *ret_n);
 const float *vly_attrs_floats(vly_attrs *a, const char *name, size_t *ret_n);
+const vly_str *vly_attrs_strings(vly_attrs *a, const char *name, size_t *ret_n);
 /* Copies a list of exactly n integers into out; absent: fills with def. Another length is an error.
  */
 void vly_attrs_ints_n(vly_attrs *a, const char *name, int64_t *out, size_t n, int64_t def);

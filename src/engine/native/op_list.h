@@ -18,6 +18,7 @@
     X(conv_int)                                                                                    \
     X(conv_transpose)                                                                              \
     X(create)                                                                                      \
+    X(einsum)                                                                                      \
     X(gather)                                                                                      \
     X(identity)                                                                                    \
     X(layer_norm)                                                                                  \
@@ -32,9 +33,12 @@
     X(quantisation)                                                                                \
     X(reduce)                                                                                      \
     X(resize)                                                                                      \
+    X(rnn)                                                                                         \
+    X(sampling)                                                                                    \
     X(shape)                                                                                       \
     X(slice)                                                                                       \
     X(softmax)                                                                                     \
+    X(space)                                                                                       \
     X(where)
 
 #define VLY_OP_DECLARE(family) extern const vly_op vly_ops_##family[];

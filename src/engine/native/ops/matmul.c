@@ -16,51 +16,15 @@ typedef struct product {
 
 static size_t product_scratch(const product *p)
 {
-    vly_gemm_dsp dsp = vly_product_dsp();
-    vly_gemm_plan plan;
-
-    if ((p->dtype != VLY_DTYPE_F32 && p->dtype != VLY_DTYPE_F16 && p->dtype != VLY_DTYPE_BF16) ||
-        vly_gemm_is_thin(&p->shape))
-        return 0;
-    vly_gemm_plan_init(&plan, &dsp.f32, p->shape.m, p->shape.n, p->shape.k);
-    return vly_product_bytes(&plan);
-}
-
-typedef struct thin_job {
-    vly_gemm_dsp dsp;
-    const vly_gemm_shape *shape;
-    const float *a, *b;
-    float *c;
-} thin_job;
-
-static void thin_columns(void *arg, size_t begin, size_t end)
-{
-    const thin_job *j = arg;
-    vly_gemm_thin_f32(&j->dsp, j->shape, j->a, j->b, (int64_t)begin, (int64_t)end, j->c);
-}
-
-static void product_f32(const vly_op_ctx *ctx, const vly_gemm_shape *s, const float *a,
-                        const float *b, float *c)
-{
-    vly_gemm_dsp dsp = vly_product_dsp();
-    vly_gemm_plan plan;
-
-    if (vly_gemm_is_thin(s)) {
-        thin_job j = {dsp, s, a, b, c};
-        vly_op_split(ctx, s->n, s->m * s->k, thin_columns, &j);
-        return;
-    }
-    vly_gemm_plan_init(&plan, &dsp.f32, s->m, s->n, s->k);
-    vly_gemm_pack_a_f32(&plan, ctx->scratch, a, s->a_row, s->a_col);
-    vly_gemm_b_f32 src = vly_gemm_b_f32_matrix(b, s->b_row, s->b_col);
-    vly_product_run(ctx, &plan, ctx->scratch, &src.base, c, (size_t)s->ldc, NULL);
+    bool is_narrow = vly_dtype_is_float(p->dtype) && p->dtype != VLY_DTYPE_F64;
+    return is_narrow ? vly_product_f32_bytes(&p->shape) : 0;
 }
 
 static void product_run(const vly_op_ctx *ctx, const product *p, const void *a, const void *b,
                         void *c)
 {
     if (p->dtype == VLY_DTYPE_F32)
-        product_f32(ctx, &p->shape, a, b, c);
+        vly_product_f32(ctx, &p->shape, ctx->scratch, a, b, c);
     else if (p->dtype == VLY_DTYPE_F64)
         vly_gemm_plain_f64(&p->shape, a, b, c);
     else if (vly_dtype_bits(p->dtype) == 32)

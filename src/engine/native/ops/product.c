@@ -62,6 +62,47 @@ void vly_op_split(const vly_op_ctx *ctx, int64_t n, int64_t index_cost,
     vly_parallel_for(ctx->pool, (size_t)n, grain > 1 ? (size_t)grain : 1, fn, arg);
 }
 
+size_t vly_product_f32_bytes(const vly_gemm_shape *s)
+{
+    vly_gemm_dsp dsp = vly_product_dsp();
+    vly_gemm_plan plan;
+
+    if (vly_gemm_is_thin(s))
+        return 0;
+    vly_gemm_plan_init(&plan, &dsp.f32, s->m, s->n, s->k);
+    return vly_product_bytes(&plan);
+}
+
+typedef struct thin_job {
+    const vly_gemm_dsp *dsp;
+    const vly_gemm_shape *shape;
+    const float *a, *b;
+    float *c;
+} thin_job;
+
+static void thin_columns(void *arg, size_t begin, size_t end)
+{
+    const thin_job *j = arg;
+    vly_gemm_thin_f32(j->dsp, j->shape, j->a, j->b, (int64_t)begin, (int64_t)end, j->c);
+}
+
+void vly_product_f32(const vly_op_ctx *ctx, const vly_gemm_shape *s, void *scratch, const float *a,
+                     const float *b, float *c)
+{
+    vly_gemm_dsp dsp = vly_product_dsp();
+    vly_gemm_plan plan;
+
+    if (vly_gemm_is_thin(s)) {
+        thin_job j = {&dsp, s, a, b, c};
+        vly_op_split(ctx, s->n, s->m * s->k, thin_columns, &j);
+        return;
+    }
+    vly_gemm_plan_init(&plan, &dsp.f32, s->m, s->n, s->k);
+    vly_gemm_pack_a_f32(&plan, scratch, a, s->a_row, s->a_col);
+    vly_gemm_b_f32 src = vly_gemm_b_f32_matrix(b, s->b_row, s->b_col);
+    vly_product_run(ctx, &plan, scratch, &src.base, c, (size_t)s->ldc, NULL);
+}
+
 vly_status vly_op_check_same_dtype(const vly_op_ctx *ctx, int first, int last, vly_err *err)
 {
     for (int i = first; i <= last; i++) {

@@ -8,7 +8,7 @@
 #ifndef VLY_ENGINE_NATIVE_OPS_PRODUCT_H
 #define VLY_ENGINE_NATIVE_OPS_PRODUCT_H
 
-#include "dsp/gemm.h"
+#include "dsp/gemm_plain.h"
 #include "engine/op.h"
 
 #define VLY_PRODUCT_SLOTS 16
@@ -22,6 +22,12 @@ size_t vly_product_bytes(const vly_gemm_plan *plan);
 /* C = A * B + bias (bias: [m] or NULL). scratch: [vly_product_bytes], A packed at its start. */
 void vly_product_run(const vly_op_ctx *ctx, const vly_gemm_plan *plan, void *scratch,
                      const vly_gemm_b *b, void *c, size_t ldc, const void *bias);
+
+/* A product of float matrices, packed or not, whichever is quicker; scratch:
+ * [vly_product_f32_bytes], a multiple of 64. */
+size_t vly_product_f32_bytes(const vly_gemm_shape *s);
+void vly_product_f32(const vly_op_ctx *ctx, const vly_gemm_shape *s, void *scratch, const float *a,
+                     const float *b, float *c);
 
 /* Calls fn over the indices [0, n) on the pool, in pieces worth some work each; index_cost is about
  * how many elements one index handles. */
