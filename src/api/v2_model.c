@@ -155,7 +155,7 @@ static void put_config_ios(vly_buf *b, const vly_servable *s, bool is_input)
         vly_buf_puts(b, is_input ? ",\"is_shape_tensor\":false,\"allow_ragged_batch\":false"
                                  : ",\"label_filename\":\"\",\"is_shape_tensor\":false");
         if (is_input)
-            vly_buf_printf(b, ",\"optional\":%s", ios[i].is_optional ? "true" : "false");
+            vly_buf_puts(b, ",\"optional\":false");
         vly_buf_putc(b, '}');
     }
     vly_buf_putc(b, ']');

@@ -240,7 +240,7 @@ static void put_names(vly_buf *b, const vly_v2_request *r, const vly_model_info 
     vly_buf_putc(b, '[');
     for (size_t i = 0; i < info->n_inputs; i++) {
         bool has_data = r->inputs[i].data != NULL;
-        if (present ? has_data : !has_data && !info->inputs[i].is_optional)
+        if (present == has_data)
             vly_buf_printf(b, "%s'%s'", n++ > 0 ? "," : "", info->inputs[i].name);
     }
     vly_buf_putc(b, ']');
@@ -254,7 +254,7 @@ static vly_status check_complete(const vly_v2_request *r, const vly_servable *s,
 
     for (size_t i = 0; i < info->n_inputs; i++) {
         n_present += r->inputs[i].data != NULL;
-        n_missing += r->inputs[i].data == NULL && !info->inputs[i].is_optional;
+        n_missing += r->inputs[i].data == NULL;
     }
     if (n_missing == 0)
         return VLY_OK;

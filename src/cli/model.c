@@ -82,7 +82,7 @@ static void add_ios(vly_buf *out, const char *what, const vly_model_io *ios, siz
         vly_buf_printf(out, "  %-10s %s %s ", i == 0 ? what : "", ios[i].name,
                        vly_dtype_name(ios[i].dtype));
         add_shape(out, &ios[i]);
-        vly_buf_puts(out, ios[i].is_optional ? " (optional)\n" : "\n");
+        vly_buf_putc(out, '\n');
     }
 }
 

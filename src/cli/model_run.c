@@ -86,7 +86,7 @@ static vly_status read_inputs(runner *r, const vly_opt_list *args, vly_err *err)
             return st;
     }
     for (size_t i = 0; i < r->info->n_inputs; i++)
-        if (r->inputs[i].dtype == VLY_DTYPE_UNDEFINED && !r->info->inputs[i].is_optional)
+        if (r->inputs[i].dtype == VLY_DTYPE_UNDEFINED)
             return vly_fail(err, VLY_EINVAL, "input '%s' is missing: give --input %s=FILE.npy",
                             r->info->inputs[i].name, r->info->inputs[i].name);
     return VLY_OK;
@@ -198,8 +198,6 @@ static vly_status read_set(runner *r, const char *dir, vly_err *err)
     release_tensors(r);
     for (size_t i = 0; i < r->info->n_inputs; i++) {
         vly_status st = read_numbered(dir, "input", i, &r->inputs[i], err);
-        if (st == VLY_ENOTFOUND && r->info->inputs[i].is_optional)
-            continue;
         if (st != VLY_OK)
             return st;
     }

@@ -46,8 +46,7 @@ static vly_status describe_io(vly_model *m, int v, vly_model_io *io, vly_err *er
     *io = (vly_model_io){.name = value->name,
                          .dtype = value->constant.dtype,
                          .shape = value->constant.shape,
-                         .has_shape = value->constant.dtype != VLY_DTYPE_UNDEFINED,
-                         .is_optional = value->constant.dtype != VLY_DTYPE_UNDEFINED};
+                         .has_shape = value->constant.dtype != VLY_DTYPE_UNDEFINED};
     if (d == NULL || d->kind != VLY_ONNX_KIND_TENSOR)
         return VLY_OK;
     if (vly_dtype_valid(d->elem_type))
@@ -356,43 +355,20 @@ static vly_status check_input(const vly_model_io *io, const vly_tensor *t, vly_e
     return VLY_OK;
 }
 
-/* The caller's inputs with defaults filled in; given: [n_inputs]. */
-static vly_status take_inputs(vly_instance *inst, const vly_tensor *inputs, vly_tensor *given,
-                              vly_err *err)
-{
-    const vly_model *m = inst->model;
-
-    for (size_t i = 0; i < m->info.n_inputs; i++) {
-        given[i] = inputs[i];
-        if (inputs[i].dtype == VLY_DTYPE_UNDEFINED && m->info.inputs[i].is_optional)
-            given[i] = m->graph.values[m->graph.inputs[i]].constant;
-        vly_status st = check_input(&m->info.inputs[i], &given[i], err);
-        if (st != VLY_OK)
-            return st;
-        inst->shapes[i] = given[i].shape;
-    }
-    return VLY_OK;
-}
-
 vly_status vly_instance_run(vly_instance *inst, const vly_tensor *inputs, vly_tensor *outputs,
                             vly_err *err)
 {
-    enum { FEW = 16 };
-    vly_tensor few[FEW];
-    size_t n = inst->model->info.n_inputs;
-    vly_tensor *given = n <= FEW ? few : vly_calloc(VLY_MEM_MODEL, n, sizeof(*given));
+    const vly_model_info *info = &inst->model->info;
     vly_exec *x;
 
-    if (given == NULL)
-        return vly_fail(err, VLY_ENOMEM, "out of memory for %zu inputs", n);
-    vly_status st = take_inputs(inst, inputs, given, err);
-    if (st == VLY_OK)
-        st = get_exec(inst, inst->shapes, &x, err);
-    if (st == VLY_OK)
-        st = vly_exec_run(x, given, outputs, err);
-    if (given != few)
-        vly_free(given);
-    return st;
+    for (size_t i = 0; i < info->n_inputs; i++) {
+        vly_status st = check_input(&info->inputs[i], &inputs[i], err);
+        if (st != VLY_OK)
+            return st;
+        inst->shapes[i] = inputs[i].shape;
+    }
+    vly_status st = get_exec(inst, inst->shapes, &x, err);
+    return st == VLY_OK ? vly_exec_run(x, inputs, outputs, err) : st;
 }
 
 /* The shapes asked for, or the model's own with 1 where it leaves the choice. */

@@ -32,7 +32,8 @@ typedef struct vly_model_limits {
         .max_file_bytes = (size_t)8 << 30, .max_memory_bytes = (size_t)8 << 30                     \
     }
 
-/* One input or output of the graph. Strings live as long as the model. */
+/* One input or output of the graph; initialisers that the file lists as inputs too are constants,
+ * not inputs. Strings live as long as the model. */
 typedef struct vly_model_io {
     const char *name;
     vly_dtype dtype;
@@ -40,7 +41,6 @@ typedef struct vly_model_io {
     const char
         *dim_names[VLY_RANK_MAX]; /* symbolic names such as "batch"; NULL where there is none */
     bool has_shape;               /* false: the file says nothing of the rank */
-    bool is_optional;             /* an input with a default value in the file */
 } vly_model_io;
 
 typedef struct vly_model_property {
@@ -78,8 +78,8 @@ vly_status vly_instance_new(vly_model *m, struct vly_worker_pool *pool, vly_inst
 void vly_instance_free(vly_instance *i); /* accepts NULL */
 
 /* Runs the model once.
- * inputs: [n_inputs] in the model's order; an optional input may be the empty tensor. Dtypes must
- * be equal to the model's, shapes must agree with it where it is known (EINVAL names the input).
+ * inputs: [n_inputs] in the model's order, data aligned for their type. Dtypes must be equal to the
+ * model's, shapes must agree with it where it is known (EINVAL names the input).
  * outputs: [n_outputs], written only on success; each is a new reference for the caller to release.
  * The first run with new input shapes compiles a plan; later ones with the same shapes allocate
  * nothing, as long as the caller has released the previous outputs. */

@@ -66,18 +66,11 @@ static vly_str property(const vly_model_info *m, const char *key)
     return (vly_str){"", 0};
 }
 
-/* The picture input: the only required one, float [N, 1 or 3, H, W]; NULL when there is none. */
+/* The picture input: the only one, float [N, 1 or 3, H, W]; NULL when there is none. */
 static const vly_model_io *picture_input(const vly_model_info *m)
 {
-    const vly_model_io *found = NULL;
+    const vly_model_io *found = m->n_inputs == 1 ? &m->inputs[0] : NULL;
 
-    for (size_t i = 0; i < m->n_inputs; i++) {
-        if (m->inputs[i].is_optional)
-            continue;
-        if (found != NULL)
-            return NULL;
-        found = &m->inputs[i];
-    }
     if (found == NULL || !found->has_shape || found->shape.rank != 4 ||
         !vly_dtype_is_float(found->dtype))
         return NULL;

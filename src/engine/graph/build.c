@@ -73,16 +73,15 @@ static vly_status add_initialiser(builder *b, const vly_onnx_tensor *t, vly_err 
     return VLY_OK;
 }
 
-/* Before IR version 4 every initialiser had to be listed as an input too: it is a constant there.
- */
+/* Before IR version 4 every initialiser had to be listed as an input too, and exporters went on
+ * doing so. An initialiser is a constant here: that the caller may override it is given up, so that
+ * it can be folded and packed (docs/decisions.md). */
 static vly_status add_input(builder *b, const vly_onnx_value_info *info, vly_err *err)
 {
     vly_graph *g = b->g;
     int v = find_value(b, info->name);
-    bool has_default = v >= 0 && g->values[v].constant.dtype != VLY_DTYPE_UNDEFINED;
-    vly_status st;
 
-    if (has_default && b->onnx->ir_version < 4)
+    if (v >= 0 && vly_value_is_constant(&g->values[v]))
         return VLY_OK;
     if (info->kind != VLY_ONNX_KIND_TENSOR || !vly_dtype_valid(info->elem_type))
         return vly_fail(err, VLY_EUNSUPPORTED, "input '%.*s': expected a tensor of a known type",
@@ -90,11 +89,9 @@ static vly_status add_input(builder *b, const vly_onnx_value_info *info, vly_err
     if (info->has_shape && info->n_dims > VLY_RANK_MAX)
         return vly_fail(err, VLY_ELIMIT, "input '%.*s': expected at most %d dimensions, got %zu",
                         VLY_STR_ARG(info->name), VLY_RANK_MAX, info->n_dims);
-    if (!has_default) {
-        st = add_value(b, info->name, &v, err);
-        if (st != VLY_OK)
-            return st;
-    }
+    vly_status st = add_value(b, info->name, &v, err);
+    if (st != VLY_OK)
+        return st;
     g->values[v].is_input = true;
     g->values[v].declared = info;
     g->inputs[g->n_inputs++] = v;

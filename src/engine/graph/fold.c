@@ -79,7 +79,7 @@ static void drop_dead(vly_graph *g, bool *is_needed)
     g->n_nodes -= first;
     memmove(g->nodes, g->nodes + first, (size_t)g->n_nodes * sizeof(g->nodes[0]));
     for (int i = 0; i < g->n_values; i++) {
-        if (is_needed[i] || g->values[i].is_input)
+        if (is_needed[i])
             continue;
         g->constant_bytes -= g->values[i].constant.bytes;
         vly_tensor_release(&g->values[i].constant);

@@ -28,8 +28,8 @@
 typedef struct vly_value {
     const char *name;
     const vly_onnx_value_info *declared; /* of inputs and outputs; NULL for values in between */
-    vly_tensor constant;                 /* dtype UNDEFINED: not known; of an input: its default */
-    bool is_input; /* the caller may give it: never folded, even with a default */
+    vly_tensor constant;                 /* dtype UNDEFINED: not a constant */
+    bool is_input;
 } vly_value;
 
 typedef struct vly_node {
@@ -63,7 +63,7 @@ vly_status vly_graph_build(const vly_onnx_model *onnx, const char *dir, size_t m
 
 static inline bool vly_value_is_constant(const vly_value *v)
 {
-    return v->constant.dtype != VLY_DTYPE_UNDEFINED && !v->is_input;
+    return v->constant.dtype != VLY_DTYPE_UNDEFINED;
 }
 
 /* Constant folding: runs each pure node whose inputs are all constants and drops it; then drops
