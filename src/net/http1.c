@@ -11,8 +11,8 @@
 
 #include "base/assert.h"
 
-#define BODY_RESERVE_MAX (1024 * 1024) /* taken on the word of Content-Length alone */
-#define HEADER_OVERHEAD  4             /* ": " and the end of the line */
+#define BODY_RESERVE_MAX ((size_t)1024 * 1024) /* taken on the word of Content-Length alone */
+#define HEADER_OVERHEAD  4                     /* ": " and the end of the line */
 
 static vly_http1 *self(llhttp_t *parser)
 {

@@ -2,9 +2,9 @@
 #include "base/assert.h"
 #include "net/http_internal.h"
 
-#define FREE_EXCHANGES_MAX 64          /* kept per loop */
-#define HEAD_MAX_BYTES     (64 * 1024) /* of one answer */
-#define HEAD_KEEP_BYTES    (4 * 1024)  /* a larger buffer is not kept for the next answer */
+#define FREE_EXCHANGES_MAX 64                  /* kept per loop */
+#define HEAD_MAX_BYTES     ((size_t)64 * 1024) /* of one answer */
+#define HEAD_KEEP_BYTES    ((size_t)4 * 1024)  /* a larger buffer is not kept */
 
 vly_http_exchange *vly_http__exchange_take(vly_http_loop *loop)
 {

@@ -21,8 +21,8 @@
 #include <pthread.h>
 #include <uv.h>
 
-#define VLY_HTTP_READ_BYTES     (64 * 1024)
-#define VLY_HTTP_LINGER_MS      2000 /* time to let a client read the last answer before the close */
+#define VLY_HTTP_READ_BYTES     ((size_t)64 * 1024)
+#define VLY_HTTP_LINGER_MS      2000 /* for a client to read the last answer before the close */
 #define VLY_HTTP_DRAIN_GRACE_MS 500  /* in a drain, time for a request already on its way ... */
 #define VLY_HTTP_SYN_GRACE_MS   100  /* ... and for a connection */
 

@@ -2,7 +2,7 @@
 #include "net/http_msg.h"
 
 #define ARENA_BLOCK_BYTES 4096
-#define BODY_KEEP_BYTES   (64 * 1024) /* a larger body buffer is not kept for the next request */
+#define BODY_KEEP_BYTES   ((size_t)64 * 1024) /* a larger buffer is not kept */
 
 vly_status vly_http_msg_init(vly_http_msg *m, const vly_http_limits *limits, vly_err *err)
 {

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <yaml.h>
 
-#define YAML_MAX_BYTES (1024 * 1024)
+#define YAML_MAX_BYTES ((size_t)1024 * 1024)
 #define YAML_MAX_DEPTH 4
 #define YAML_MAX_NAME  128
 

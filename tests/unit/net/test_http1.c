@@ -173,7 +173,7 @@ static void one_after_the_other(void **state)
     for (size_t p = 0; p < VLY_COUNT(pieces); p++) {
         vly_str rest = in;
         restart();
-        for (char c = '1'; c <= '3'; c++) {
+        for (int c = '1'; c <= '3'; c++) {
             if (c > '1') {
                 vly_http_msg_clear(&msg);
                 vly_http1_begin(&parser, &msg);
