@@ -18,6 +18,7 @@
     X(conv_int)                                                                                    \
     X(conv_transpose)                                                                              \
     X(create)                                                                                      \
+    X(cumulative)                                                                                  \
     X(einsum)                                                                                      \
     X(gather)                                                                                      \
     X(identity)                                                                                    \
@@ -27,7 +28,9 @@
     X(math)                                                                                        \
     X(matmul)                                                                                      \
     X(matmul_int)                                                                                  \
+    X(nms)                                                                                         \
     X(normalisation)                                                                               \
+    X(order)                                                                                       \
     X(pool_ops)                                                                                    \
     X(pow)                                                                                         \
     X(quantisation)                                                                                \
@@ -35,6 +38,8 @@
     X(resize)                                                                                      \
     X(rnn)                                                                                         \
     X(sampling)                                                                                    \
+    X(scatter)                                                                                     \
+    X(select)                                                                                      \
     X(shape)                                                                                       \
     X(slice)                                                                                       \
     X(softmax)                                                                                     \

@@ -6,6 +6,7 @@
  * Integers wrap. Division by zero gives 0 and the smallest integer divided by -1 gives itself: ONNX
  * leaves both undefined, and a model must not be able to raise SIGFPE.
  */
+#include "engine/native/arith.h"
 #include "engine/native/op_list.h"
 #include "engine/native/op_util.h"
 #include "tensor/convert.h"
@@ -67,23 +68,22 @@ VLY_BINARY(mod_F64, double, double, double, MOD_F64)
 VLY_EACH_SIGNED(VLY_BINARY_DEF, mod, MOD_SIGNED)
 VLY_EACH_UNSIGNED(VLY_BINARY_DEF, mod, FMOD_UNSIGNED)
 
-#define NUMBER_TABLE(name)                                                                         \
-    static vly_binary_table name##_table = {VLY_EACH_FLOAT(VLY_TABLE_ROW, name)                    \
-                                                VLY_EACH_INT(VLY_TABLE_ROW, name)};
-NUMBER_TABLE(add)
-NUMBER_TABLE(sub)
-NUMBER_TABLE(mul)
-NUMBER_TABLE(div)
-NUMBER_TABLE(max)
-NUMBER_TABLE(min)
-NUMBER_TABLE(mod)
-NUMBER_TABLE(fmod)
+#define NUMBER_TABLE(table, name)                                                                  \
+    vly_binary_table table = {VLY_EACH_FLOAT(VLY_TABLE_ROW, name) VLY_EACH_INT(VLY_TABLE_ROW, name)}
+NUMBER_TABLE(vly_add_table, add);
+NUMBER_TABLE(vly_mul_table, mul);
+NUMBER_TABLE(vly_max_table, max);
+NUMBER_TABLE(vly_min_table, min);
+static NUMBER_TABLE(sub_table, sub);
+static NUMBER_TABLE(div_table, div);
+static NUMBER_TABLE(mod_table, mod);
+static NUMBER_TABLE(fmod_table, fmod);
 
 /* ---- two inputs --------------------------------------------------------------------------- */
 
 static vly_status add_run(vly_op_ctx *ctx, vly_err *err)
 {
-    return vly_op_binary(ctx, add_table, err);
+    return vly_op_binary(ctx, vly_add_table, err);
 }
 
 static vly_status sub_run(vly_op_ctx *ctx, vly_err *err)
@@ -93,7 +93,7 @@ static vly_status sub_run(vly_op_ctx *ctx, vly_err *err)
 
 static vly_status mul_run(vly_op_ctx *ctx, vly_err *err)
 {
-    return vly_op_binary(ctx, mul_table, err);
+    return vly_op_binary(ctx, vly_mul_table, err);
 }
 
 static vly_status div_run(vly_op_ctx *ctx, vly_err *err)
@@ -138,17 +138,17 @@ static vly_status fold(vly_op_ctx *ctx, vly_binary_table fns, vly_err *err)
 
 static vly_status max_run(vly_op_ctx *ctx, vly_err *err)
 {
-    return fold(ctx, max_table, err);
+    return fold(ctx, vly_max_table, err);
 }
 
 static vly_status min_run(vly_op_ctx *ctx, vly_err *err)
 {
-    return fold(ctx, min_table, err);
+    return fold(ctx, vly_min_table, err);
 }
 
 static vly_status sum_run(vly_op_ctx *ctx, vly_err *err)
 {
-    return fold(ctx, add_table, err);
+    return fold(ctx, vly_add_table, err);
 }
 
 static vly_status mean_run(vly_op_ctx *ctx, vly_err *err)
@@ -156,7 +156,7 @@ static vly_status mean_run(vly_op_ctx *ctx, vly_err *err)
     double n_inputs = ctx->n_in;
     _Alignas(double) unsigned char n_as_dtype[sizeof(double)] = {0};
     vly_tensor divisor = vly_tensor_borrow(ctx->in[0]->dtype, &VLY_SHAPE_SCALAR, n_as_dtype);
-    vly_status st = fold(ctx, add_table, err);
+    vly_status st = fold(ctx, vly_add_table, err);
 
     if (st != VLY_OK)
         return st;
