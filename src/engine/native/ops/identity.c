@@ -12,7 +12,8 @@ static vly_status refuse_training(const vly_op_ctx *ctx, vly_err *err)
     return VLY_OK;
 }
 
-/* Output 1, the mask, is all true: nothing is dropped at inference. */
+/* Output 1, the mask, is all true: nothing is dropped at inference. Before opset 10 it is of the
+ * input's type, and its values at inference are left open: zeros. */
 static vly_status dropout_infer(vly_op_ctx *ctx, vly_err *err)
 {
     vly_dtype dtype = ctx->in[0]->dtype;
@@ -27,8 +28,8 @@ static vly_status dropout_run(vly_op_ctx *ctx, vly_err *err)
 {
     if (ctx->out[0].data != ctx->in[0]->data)
         memcpy(ctx->out[0].data, ctx->in[0]->data, ctx->out[0].bytes);
-    if (vly_op_wants(ctx, 1) && ctx->out[1].dtype == VLY_DTYPE_BOOL)
-        memset(ctx->out[1].data, 1, ctx->out[1].bytes);
+    if (vly_op_wants(ctx, 1))
+        memset(ctx->out[1].data, ctx->out[1].dtype == VLY_DTYPE_BOOL, ctx->out[1].bytes);
     return refuse_training(ctx, err);
 }
 
@@ -53,6 +54,7 @@ const vly_op vly_ops_identity[] = {
      .until = 9,
      .n_in_min = 1,
      .n_in_max = 1,
+     .n_out_max = 2,
      .dtypes = VLY_T_FLOAT,
      .flags = VLY_OP_INPLACE,
      .infer = dropout_infer,
