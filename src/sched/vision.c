@@ -9,7 +9,6 @@ struct vly_vision {
     vly_picture_limits limits;
     vly_letterbox letterbox;
     vly_tensor input;    /* float32 [1, 3, height, width] */
-    vly_tensor *inputs;  /* [n_inputs]: input at its place, the optional ones empty */
     vly_tensor *outputs; /* [n_outputs], of the run at hand */
 };
 
@@ -20,7 +19,7 @@ static vly_status check_servable(const vly_servable *s, vly_err *err)
                         "model '%s': its outputs fit no picture task; use it with tensors, or name "
                         "its task in the configuration",
                         s->name);
-    const vly_model_io *in = &s->info->inputs[s->decoder.input_idx];
+    const vly_model_io *in = &s->info->inputs[0];
     if (in->dtype != VLY_DTYPE_F32)
         return vly_fail(err, VLY_EUNSUPPORTED, "model '%s': input '%s': expected float32, got %s",
                         s->name, in->name, vly_dtype_name(in->dtype));
@@ -43,14 +42,11 @@ vly_status vly_vision_new(vly_servable *s, const vly_picture_limits *limits,
     v->servable = vly_servable_ref(s);
     v->limits = *limits;
     vly_letterbox_init(&v->letterbox);
-    v->inputs = vly_calloc(VLY_MEM_SCHED, s->info->n_inputs, sizeof(*v->inputs));
     v->outputs = vly_calloc(VLY_MEM_SCHED, s->info->n_outputs, sizeof(*v->outputs));
-    if (v->inputs == NULL || v->outputs == NULL)
+    if (v->outputs == NULL)
         st = vly_fail(err, VLY_ENOMEM, "out of memory for model '%s'", s->name);
     if (st == VLY_OK)
         st = vly_tensor_new(VLY_DTYPE_F32, &shape, &v->input, err);
-    if (st == VLY_OK)
-        v->inputs[d->input_idx] = v->input;
     if (st == VLY_OK)
         st = vly_instance_new(s->model, pool, &v->instance, err);
     if (st != VLY_OK) {
@@ -68,7 +64,6 @@ void vly_vision_free(vly_vision *v)
     vly_instance_free(v->instance);
     vly_tensor_release(&v->input);
     vly_letterbox_release(&v->letterbox);
-    vly_free(v->inputs);
     vly_free(v->outputs);
     vly_servable_unref(v->servable);
     vly_free(v);
@@ -97,7 +92,7 @@ static vly_status observe(vly_vision *v, const vly_picture *picture,
     times->prep = lap(&t);
     if (st != VLY_OK)
         return st;
-    st = vly_instance_run(v->instance, v->inputs, v->outputs, err);
+    st = vly_instance_run(v->instance, &v->input, v->outputs, err);
     times->infer = lap(&t);
     if (st != VLY_OK)
         return st;

@@ -100,7 +100,6 @@ static void find_input(vly_decoder *d, const vly_model_info *m, const vly_task_c
         return;
     if (vly_metadata_ints(property(m, "imgsz"), imgsz, 2, &n, NULL) != VLY_OK)
         n = 0; /* a hint only: a model without it, or with nonsense there, works as well */
-    d->input_idx = (size_t)(in - m->inputs);
     d->input_channels = (uint32_t)in->shape.dim[1];
     d->input_height = input_dim(in->shape.dim[2], config->input_height, n > 0 ? imgsz[0] : 0);
     d->input_width = input_dim(in->shape.dim[3], config->input_width, n > 0 ? imgsz[n - 1] : 0);

@@ -87,7 +87,6 @@ typedef struct vly_decoder {
     vly_task_params params;
     vly_labels labels;
     vly_letterbox_opts prep;
-    size_t input_idx;     /* of the picture among the model's inputs; all others are optional */
     uint32_t input_width; /* of the input tensor, which is [N, input_channels, height, width] */
     uint32_t input_height;
     uint32_t input_channels; /* 3, or 1 for a grey classifier; 0: the model takes no picture */
