@@ -314,7 +314,7 @@ static vly_status read_params(yyjson_val *root, vly_infer_json *r, vly_err *err)
         st = read_opt_bool(params, "binary_data_output", &r->is_binary_output, err);
     if (st == VLY_OK)
         st = read_opt_uint(params, "timeout", &r->timeout_us, err);
-    if (st != VLY_OK)
+    if (st != VLY_OK || params == NULL)
         return st;
     yyjson_obj_foreach(params, i, n, key, value)
     {
