@@ -65,7 +65,7 @@ typedef struct run {
     vly_instance *instance;
     vly_decoder decoder;
     vly_arena arena;
-    vly_tensor *inputs; /* all but the picture's are empty */
+    vly_tensor input;
     vly_tensor outputs[VLY_TASK_OUTPUTS_MAX];
     size_t n_outputs;
     vly_observations seen;
@@ -90,8 +90,7 @@ static void run_close(run *r)
 {
     for (size_t i = 0; i < r->n_outputs; i++)
         vly_tensor_release(&r->outputs[i]);
-    if (r->inputs != NULL)
-        vly_tensor_release(&r->inputs[r->decoder.input_idx]);
+    vly_tensor_release(&r->input);
     vly_instance_free(r->instance);
     vly_model_unref(r->model);
     vly_arena_release(&r->arena);
@@ -105,19 +104,15 @@ static void run_picture(run *r, const vly_picture *picture)
     vly_letterbox lb;
 
     vly_letterbox_init(&lb);
-    r->inputs =
-        vly_arena_calloc(&r->arena, vly_model_describe(r->model)->n_inputs, sizeof(*r->inputs));
-    assert_non_null(r->inputs);
-    vly_tensor *input = &r->inputs[d->input_idx];
-    ok(vly_tensor_new(VLY_DTYPE_F32, &VLY_SHAPE(1, 3, d->input_height, d->input_width), input,
+    ok(vly_tensor_new(VLY_DTYPE_F32, &VLY_SHAPE(1, 3, d->input_height, d->input_width), &r->input,
                       &r->err),
        r);
-    ok(vly_letterbox_run(&lb, picture, &d->prep, d->input_width, d->input_height, input->data, &map,
-                         &r->err),
+    ok(vly_letterbox_run(&lb, picture, &d->prep, d->input_width, d->input_height, r->input.data,
+                         &map, &r->err),
        r);
     vly_letterbox_release(&lb);
     ok(vly_instance_new(r->model, NULL, &r->instance, &r->err), r);
-    ok(vly_instance_run(r->instance, r->inputs, r->outputs, &r->err), r);
+    ok(vly_instance_run(r->instance, &r->input, r->outputs, &r->err), r);
     r->n_outputs = vly_model_describe(r->model)->n_outputs;
     const vly_decode_args args = {.outputs = r->outputs,
                                   .n_outputs = r->n_outputs,
