@@ -27,19 +27,18 @@ bool vly_pb_take_varint(vly_pb *c, uint64_t *ret)
 
     if (c->bad || c->at == c->end)
         return false;
-    for (unsigned i = 0; i < VARINT_BYTES_MAX; i++) {
+    for (unsigned shift = 0;; shift += 7) {
         if (c->at == c->end)
             return fail(c);
         unsigned char byte = *c->at++;
-        if (i == VARINT_BYTES_MAX - 1 && byte > 1)
+        if (shift == 63 && byte > 1)
             return fail(c); /* more than 64 bits */
-        v |= (uint64_t)(byte & 0x7f) << (7 * i);
+        v |= (uint64_t)(byte & 0x7f) << shift;
         if (byte < 0x80) {
             *ret = v;
             return true;
         }
     }
-    return fail(c);
 }
 
 static bool take_fixed(vly_pb *c, size_t n, uint64_t *ret)

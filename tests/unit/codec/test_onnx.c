@@ -361,6 +361,33 @@ static void infers_missing_attribute_type(void **state)
         assert_true(a->floats[i] == (float)(i + 1));
 }
 
+static void reads_lists_of_messages(void **state)
+{
+    (void)state;
+    attr_marks marks = begin_attr();
+    vly_pb_put_bytes(&file, 10, VLY_STR("\x10\x02\x4a\x01x")); /* UINT8 scalars */
+    vly_pb_put_bytes(&file, 10, VLY_STR("\x10\x02\x4a\x01y"));
+    const vly_onnx_attr *a = parse(end_attr(marks))->graph->nodes[0].attrs;
+    assert_int_equal(a->type, VLY_ONNX_ATTR_TENSORS);
+    assert_int_equal(a->n, 2);
+    assert_memory_equal(a->tensors[1].data, "y", 1);
+
+    marks = begin_attr();
+    vly_pb_put_bytes(&file, 11, VLY_STR("\x12\x01x"));
+    vly_pb_put_bytes(&file, 11, VLY_STR("\x12\x01y"));
+    a = parse(end_attr(marks))->graph->nodes[0].attrs;
+    assert_int_equal(a->type, VLY_ONNX_ATTR_GRAPHS);
+    assert_int_equal(a->n, 2);
+    assert_true(vly_str_is(a->graphs[1].name, "y"));
+
+    marks = begin_attr();
+    vly_pb_put_bytes(&file, 10, VLY_STR("\x10\x02\x4a\x01x"));
+    vly_pb_put_bytes(&file, 10, VLY_STR("\x10\x02"));
+    check_error(end_attr(marks), VLY_EFORMAT,
+                "graph 'g': node 0 'n' (Op): attribute 0 'a': tensor 1: expected 1 bytes for its "
+                "shape, got 0");
+}
+
 static void notes_what_it_does_not_read(void **state)
 {
     (void)state;
@@ -606,6 +633,7 @@ UNIT_TESTS(TEST(reads_graph), TEST(reads_nodes_and_attributes), TEST(finds_prope
            TEST(rejects_every_cut), TEST(skips_unknown_fields), TEST(checks_versions),
            TEST(rejects_what_is_no_protobuf), TEST(rejects_wrong_wire_types),
            TEST(checks_attributes), TEST(infers_missing_attribute_type),
-           TEST(notes_what_it_does_not_read), TEST(reads_kinds_of_values), TEST(checks_dimensions),
-           TEST(reads_functions), TEST(limits_nesting), TEST(limits_memory), TEST(limits_nodes),
+           TEST(reads_lists_of_messages), TEST(notes_what_it_does_not_read),
+           TEST(reads_kinds_of_values), TEST(checks_dimensions), TEST(reads_functions),
+           TEST(limits_nesting), TEST(limits_memory), TEST(limits_nodes),
            TEST(survives_every_failing_allocation), TEST(shows_long_names_cut))

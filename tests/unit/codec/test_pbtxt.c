@@ -118,7 +118,7 @@ static void reads_strings(void **state)
           "s:\"\\u0007\\u0008\\u000c\\u000a\\u000d\\u0009\\u000b?\\\\'\\\"\"");
     check("s: '\\1\\12\\123\\1234'", "s:\"\\u0001\\u000aSS4\"");
     check("s: '\\x1\\x41\\X42\\x4Aa'", "s:\"\\u0001ABJa\"");
-    check("s: '\\u00e9\\u20ac\\U0001F600'", "s:\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\"");
+    check("s: '\\u0041\\u00e9\\u20ac\\U0001F600'", "s:\"A\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\"");
     check("s: '\\303\\251'", "s:\"\xc3\xa9\"");
 }
 
