@@ -161,6 +161,8 @@ def is_tensor_file(path):
     kind, number = name[:-3].rsplit("_", 1)
     case = os.path.dirname(folder)
     models = [f for f in os.listdir(case) if f.endswith(".onnx")]
+    if not models:
+        return True  # data/light: tensors beside the models
     m = onnx.load(os.path.join(case, models[0]), load_external_data=False)
     values = m.graph.input if kind == "input" else m.graph.output
     return values[int(number)].type.WhichOneof("value") == "tensor_type"
