@@ -29,7 +29,17 @@ case $set in
 apt)
     data=$(dpkg -L libonnx-testdata 2>/dev/null | grep '^/usr/share/.*/data$' | head -n 1) || true
     [ -n "${data:-}" ] || skip "libonnx-testdata is not installed"
-    exec "$program" --min-passed 300 "$data/node" "$data/simple" "$data/pytorch-converted" \
+    # Wrong in 1.17 (Debian 13): its int8 matmuls wrap around where they must saturate, casts to
+    # 4 bits do the same, an average divides by cells beyond the padding. Later releases of ONNX
+    # corrected the references; the shared archive holds them.
+    set --
+    for name in averagepool_3d_dilations_large_count_include_pad_is_1_ceil_mode_is_True \
+        cast_FLOAT16_to_INT4 cast_FLOAT16_to_UINT4 cast_FLOAT_to_INT4 cast_FLOAT_to_UINT4 \
+        qlinearmatmul_2D_int8_float16 qlinearmatmul_2D_int8_float32 \
+        qlinearmatmul_3D_int8_float16 qlinearmatmul_3D_int8_float32; do
+        set -- "$@" --outdated "test_$name"
+    done
+    exec "$program" --min-passed 300 "$@" "$data/node" "$data/simple" "$data/pytorch-converted" \
         "$data/pytorch-operator"
     ;;
 node)
