@@ -329,9 +329,11 @@ static void *push(void *arg)
 {
     pusher *p = arg;
 
-    for (size_t i = p->first; i < p->first + p->n; i++)
-        while (submit_one(p->model, i) == VLY_EBUSY)
+    for (size_t i = p->first; i < p->first + p->n; i++) {
+        vly_job *job = &probes[i].job;
+        while (vly_scheduler_submit(p->model, &job, 1, NULL) == VLY_EBUSY)
             sched_yield();
+    }
     return NULL;
 }
 
