@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: MIT */
+#include "service.h"
+
+#include "base/assert.h"
+#include "codec/picture.h"
+#include "support/onnx_builder.h"
+#include "sys/file.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#define REPLY_MAX  ((size_t)64 << 20)
+#define PATIENCE_S 60
+
+service svc;
+
+static char *path_of(const char *file)
+{
+    static char path[256];
+
+    snprintf(path, sizeof(path), "%s/%s", svc.dir, file);
+    return path;
+}
+
+static void add(const char *name, const char *file, const char *config)
+{
+    const vly_servable_spec spec = {.path = file,
+                                    .name = name,
+                                    .version = "1",
+                                    .config_path = config,
+                                    .limits = VLY_MODEL_LIMITS_DEFAULT};
+    const vly_served *m;
+    vly_err err;
+
+    if (vly_scheduler_add(svc.scheduler, &spec, &m, &err) != VLY_OK)
+        fail_msg("%s", err.msg);
+}
+
+/* Ends the model, writes it and adds it under that name. */
+static void finish(onnx_builder *b, const char *name, const char *config)
+{
+    char file[64];
+
+    snprintf(file, sizeof(file), "%s.onnx", name);
+    vly_str bytes = ob_finish(b, 17);
+    assert_int_equal(vly_file_write(path_of(file), bytes.ptr, bytes.len, NULL), VLY_OK);
+    ob_release(b);
+    add(name, path_of(file), config);
+}
+
+static void add_identity(const char *name, int type, int rank, const int64_t *dims,
+                         const char *config)
+{
+    onnx_builder b;
+
+    ob_init(&b);
+    ob_input(&b, "x", type, rank, dims);
+    ob_output(&b, "y", type, rank, dims);
+    ob_node(&b, "Identity", "x", "y");
+    finish(&b, name, config);
+}
+
+static void add_identities(void)
+{
+    static const struct {
+        const char *name;
+        int type;
+    } rows[] = {
+        {"id_BOOL", OB_BOOL},     {"id_UINT8", OB_UINT8},  {"id_UINT16", OB_UINT16},
+        {"id_UINT32", OB_UINT32}, {"id_INT8", OB_INT8},    {"id_UINT64", OB_UINT64},
+        {"id_INT16", OB_INT16},   {"id_INT32", OB_INT32},  {"id_INT64", OB_INT64},
+        {"id_FP16", OB_FLOAT16},  {"id_FP32", OB_FLOAT},   {"id_BF16", OB_BFLOAT16},
+        {"id_FP64", OB_DOUBLE},   {"id_BYTES", OB_STRING},
+    };
+    for (size_t i = 0; i < VLY_COUNT(rows); i++)
+        add_identity(rows[i].name, rows[i].type, 2, (int64_t[]){-1, -1}, NULL);
+}
+
+static void add_simple(void)
+{
+    const int64_t dims[] = {-1, 16};
+    onnx_builder b;
+
+    ob_init(&b);
+    ob_input(&b, "INPUT0", OB_INT32, 2, dims);
+    ob_input(&b, "INPUT1", OB_INT32, 2, dims);
+    ob_output(&b, "OUTPUT0", OB_INT32, 2, dims);
+    ob_output(&b, "OUTPUT1", OB_INT32, 2, dims);
+    ob_node(&b, "Add", "INPUT0,INPUT1", "OUTPUT0");
+    ob_node(&b, "Sub", "INPUT0,INPUT1", "OUTPUT1");
+    finish(&b, "simple", NULL);
+}
+
+static void add_colour(void)
+{
+    onnx_builder b;
+
+    ob_init(&b);
+    ob_input(&b, "images", OB_FLOAT, 4, (int64_t[]){1, 3, 8, 8});
+    ob_output(&b, "scores", OB_FLOAT, 2, (int64_t[]){1, 3});
+    ob_node(&b, "GlobalAveragePool", "images", "mean");
+    ob_node(&b, "Flatten", "mean", "scores");
+    ob_prop(&b, "task", "classify");
+    ob_prop(&b, "names", "{0: 'red', 1: 'green', 2: 'blue'}");
+    finish(&b, "colour", NULL);
+}
+
+static void add_boxes(void)
+{
+    const float rows[] = {2, 4, 12, 16, 0.9f, 0, 20, 8, 30, 28, 0.6f, 1};
+    onnx_builder b;
+
+    ob_init(&b);
+    ob_input(&b, "images", OB_FLOAT, 4, (int64_t[]){1, 3, 32, 32});
+    ob_output(&b, "output0", OB_FLOAT, 3, (int64_t[]){1, 2, 6});
+    ob_floats(&b, "rows", 3, (int64_t[]){1, 2, 6}, rows);
+    ob_node(&b, "Identity", "rows", "output0");
+    ob_prop(&b, "task", "detect");
+    ob_prop(&b, "end2end", "True");
+    ob_prop(&b, "names", "['cat', 'dog']");
+    finish(&b, "boxes", NULL);
+}
+
+static void add_models(void)
+{
+    static const char config[] = "max_batch_size: 2";
+    char path[256];
+
+    add_simple();
+    add_identities();
+    add_identity("fixed", OB_FLOAT, 2, (int64_t[]){2, 3}, NULL);
+    add_identity("odd name", OB_FLOAT, 1, (int64_t[]){-1}, NULL);
+    strcpy(path, path_of("config.pbtxt"));
+    assert_int_equal(vly_file_write(path, config, strlen(config), NULL), VLY_OK);
+    add_identity("batches", OB_FLOAT, 1, (int64_t[]){-1}, path);
+    add_colour();
+    add_boxes();
+    assert_int_equal(vly_file_write(path_of("broken.onnx"), "?", 1, NULL), VLY_OK);
+    add("broken", path_of("broken.onnx"), NULL);
+}
+
+int service_start(void **state)
+{
+    const vly_scheduler_opts opts = {.n_threads = 2,
+                                     .max_waiting = 16,
+                                     .max_scratch_bytes = 8 << 20,
+                                     .picture_limits = VLY_PICTURE_LIMITS_INIT};
+    vly_err err;
+
+    (void)state;
+    svc = (service){.dir = "/tmp/volley-api-XXXXXX"};
+    if (mkdtemp(svc.dir) == NULL || vly_scheduler_new(&opts, &svc.scheduler, NULL) != VLY_OK)
+        return -1;
+    add_models();
+    svc.api = (vly_api){.scheduler = svc.scheduler,
+                        .max_parts = 4,
+                        .max_json_depth = 32,
+                        .max_json_bytes = 1 << 20,
+                        .max_answer_bytes = REPLY_MAX,
+                        .started_ns = vly_clock_now()};
+    const vly_http_opts http = {.address = "127.0.0.1",
+                                .n_loops = 1,
+                                .max_connections = 64,
+                                .max_pipelined = 8,
+                                .limits = {.max_header_bytes = 4096,
+                                           .max_headers = 32,
+                                           .max_body_bytes = 4 << 20,
+                                           .max_scratch_bytes = 1 << 20},
+                                .max_body_total_bytes = 64 << 20,
+                                .header_timeout_ms = 20000,
+                                .body_timeout_ms = 20000,
+                                .body_min_rate = 1 << 20,
+                                .idle_timeout_ms = 20000,
+                                .write_timeout_ms = 20000,
+                                .abort_on_close = true,
+                                .on_request = vly_api_handle,
+                                .ctx = &svc.api};
+    if (vly_http_server_start(&http, &svc.server, &err) != VLY_OK)
+        fail_msg("%s", err.msg);
+    return 0;
+}
+
+int service_stop(void **state)
+{
+    char command[128];
+
+    (void)state;
+    vly_http_server_free(svc.server);
+    vly_scheduler_free(svc.scheduler);
+    snprintf(command, sizeof(command), "rm -rf '%s'", svc.dir);
+    return system(command);
+}
+
+static int connect_to_service(void)
+{
+    const struct timeval patience = {.tv_sec = PATIENCE_S};
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons(vly_http_server_port(svc.server)),
+                             .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_true(fd >= 0);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+    return fd;
+}
+
+static void send_all(int fd, const char *bytes, size_t len)
+{
+    while (len > 0) {
+        ssize_t n = send(fd, bytes, len, MSG_NOSIGNAL);
+        if (n <= 0)
+            return; /* the server may answer before it has read all */
+        bytes += n;
+        len -= (size_t)n;
+    }
+}
+
+static reply split(vly_buf *text)
+{
+    char *end = memmem(text->ptr, text->len, "\r\n\r\n", 4);
+    reply r = {.head = text->ptr};
+
+    assert_non_null(end);
+    assert_memory_equal(text->ptr, "HTTP/1.1 ", 9);
+    end[2] = '\0';
+    r.status = atoi(text->ptr + 9);
+    r.body = end + 4;
+    r.body_len = text->len - (size_t)(r.body - text->ptr);
+    return r;
+}
+
+reply ask(const char *method, const char *target, const char *headers, const void *body, size_t len)
+{
+    static vly_buf text;
+    char head[4096];
+    int fd = connect_to_service();
+    ssize_t n;
+
+    snprintf(head, sizeof(head),
+             "%s %s HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: %zu\r\n%s\r\n",
+             method, target, len, headers);
+    send_all(fd, head, strlen(head));
+    send_all(fd, body, len);
+    vly_buf_release(&text);
+    vly_buf_init(&text, VLY_MEM_NET, REPLY_MAX);
+    do {
+        char piece[16384];
+        n = recv(fd, piece, sizeof(piece), 0);
+        if (n > 0)
+            vly_buf_add(&text, piece, (size_t)n);
+    } while (n > 0);
+    close(fd);
+    assert_true(n == 0 && text.len > 0 && !text.failed);
+    return split(&text);
+}
+
+reply get(const char *target)
+{
+    return ask("GET", target, "", NULL, 0);
+}
+
+reply post(const char *target, const char *json)
+{
+    return ask("POST", target, "Content-Type: application/json\r\n", json, strlen(json));
+}
+
+const char *header(const reply *r, const char *name)
+{
+    static char value[256];
+    vly_str rest = vly_str_from(r->head);
+
+    while (rest.ptr != NULL) {
+        vly_str line = vly_str_split(&rest, '\n');
+        vly_str key = vly_str_split(&line, ':');
+        if (line.ptr == NULL || !vly_str_eq_nocase(key, vly_str_from(name)))
+            continue;
+        snprintf(value, sizeof(value), "%.*s", VLY_STR_ARG(vly_str_trim(line)));
+        return value;
+    }
+    return NULL;
+}
+
+void assert_reply(reply r, int status, const char *body)
+{
+    if (r.status != status)
+        fail_msg("expected %d, got %d: %s", status, r.status, r.body);
+    assert_string_equal(r.body, body);
+}
+
+void assert_says(reply r, int status, const char *text)
+{
+    if (r.status != status || strstr(r.body, text) == NULL)
+        fail_msg("expected %d and '%s', got %d: %s", status, text, r.status, r.body);
+}
+
+vly_buf picture_of(uint32_t width, uint32_t height, uint8_t red, uint8_t green, uint8_t blue)
+{
+    vly_picture p;
+    vly_buf png;
+
+    vly_buf_init(&png, VLY_MEM_CODEC, REPLY_MAX);
+    assert_int_equal(vly_picture_new(width, height, &p, NULL), VLY_OK);
+    for (uint32_t y = 0; y < height; y++) {
+        for (uint32_t x = 0; x < width; x++) {
+            uint8_t *pixel = p.pixels + y * p.stride + 3 * (size_t)x;
+            pixel[0] = red;
+            pixel[1] = green;
+            pixel[2] = blue;
+        }
+    }
+    assert_int_equal(vly_picture_encode_png(&p, &png, NULL), VLY_OK);
+    vly_picture_release(&p);
+    return png;
+}

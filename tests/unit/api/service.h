@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The whole HTTP interface on loopback, with models made on the spot, and a client that waits.
+ *
+ *   simple      OUTPUT0 = INPUT0 + INPUT1, OUTPUT1 = INPUT0 - INPUT1, int32 [N, 16]
+ *   id_FP32 …   y = x, one for each datatype of the protocol, [N, M]
+ *   fixed       y = x, float32 [2, 3]
+ *   odd name    y = x, float32 [N]: in a path its name needs an escape
+ *   batches     y = x, float32 [N], with a config.pbtxt that says max_batch_size 2
+ *   colour      a classifier of 8 x 8 pictures: the mean of each channel; red, green, blue
+ *   boxes       a detector of 32 x 32 pictures that always sees a cat (0.9) and a dog (0.6)
+ *   broken      not an ONNX file
+ */
+#ifndef VLY_TESTS_SERVICE_H
+#define VLY_TESTS_SERVICE_H
+
+#include "api/api.h"
+#include "unit.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef struct service {
+    char dir[64];
+    vly_scheduler *scheduler;
+    vly_api api;
+    vly_http_server *server;
+} service;
+
+extern service svc;
+
+int service_start(void **state); /* setup and teardown of a test */
+int service_stop(void **state);
+
+typedef struct reply {
+    int status;
+    const char *head; /* NUL-terminated header lines */
+    const char *body; /* NUL-terminated, may hold other NULs */
+    size_t body_len;
+} reply;
+
+/* Sends one request on a connection of its own and waits for the answer. headers: lines that end
+ * with CR LF, or "". Valid until the next call. */
+reply ask(const char *method, const char *target, const char *headers, const void *body,
+          size_t len);
+reply get(const char *target);
+reply post(const char *target, const char *json);
+
+/* Value of a header in a static buffer; NULL when there is none. */
+const char *header(const reply *r, const char *name);
+void assert_reply(reply r, int status, const char *body);
+/* The body holds text. */
+void assert_says(reply r, int status, const char *text);
+
+/* A PNG of one colour. Release with vly_buf_release. */
+vly_buf picture_of(uint32_t width, uint32_t height, uint8_t red, uint8_t green, uint8_t blue);
+
+#endif

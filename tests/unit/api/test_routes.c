@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+/* Which path answers what to whom; health, metadata, configuration, metrics. */
+#include "service.h"
+
+#include <string.h>
+
+static void unknown_paths(void **state)
+{
+    (void)state;
+    assert_reply(get("/v2/nothing"), 404, "{\"error\":\"Not Found\"}");
+    assert_reply(get("/v2/models/simple/versions/x/ready"), 404, "{\"error\":\"Not Found\"}");
+    assert_reply(get("/v2/models//ready"), 404, "{\"error\":\"Not Found\"}");
+    assert_reply(get("/v2/"), 404, "{\"error\":\"Not Found\"}");
+    assert_reply(get("/nothing?x=1"), 404, "{\"error\":\"nothing is served at '/nothing'\"}");
+    assert_reply(get("/"), 404, "{\"error\":\"nothing is served at '/'\"}");
+    assert_int_equal(get("/health/").status, 404);
+}
+
+static void wrong_methods(void **state)
+{
+    (void)state;
+    reply r = post("/health", "");
+    assert_reply(r, 405, "{\"error\":\"Method Not Allowed\"}");
+    assert_string_equal(header(&r, "Allow"), "GET, HEAD");
+    r = get("/v2/models/simple/infer");
+    assert_reply(r, 405, "{\"error\":\"Method Not Allowed\"}");
+    assert_string_equal(header(&r, "Allow"), "POST");
+    r = ask("DELETE", "/v1/images:detect", "", NULL, 0);
+    assert_int_equal(r.status, 405);
+    r = ask("OPTIONS", "/v2", "", NULL, 0);
+    assert_int_equal(r.status, 405);
+    r = ask("HEAD", "/v2", "", NULL, 0);
+    assert_int_equal(r.status, 200);
+    assert_int_equal(r.body_len, 0);
+}
+
+static void health(void **state)
+{
+    (void)state;
+    reply r = get("/health");
+    assert_says(r, 200, "\"status\":\"ok\"");
+    assert_says(r, 200, "\"models\":{\"ready\":20,\"unavailable\":1}");
+    assert_string_equal(header(&r, "Content-Type"), "application/json");
+    assert_says(get("/health/ready"), 200, "\"status\":\"ready\"");
+    assert_reply(get("/v2/health/live"), 200, "");
+    assert_reply(get("/v2/health/ready"), 200, "");
+
+    atomic_store(&svc.api.is_draining, true);
+    assert_says(get("/health"), 200, "\"status\":\"ok\"");
+    assert_says(get("/health/ready"), 503, "\"status\":\"draining\"");
+    assert_reply(get("/v2/health/live"), 200, "");
+    assert_reply(get("/v2/health/ready"), 400, "");
+}
+
+static void model_list(void **state)
+{
+    (void)state;
+    reply r = get("/v1/models");
+    assert_says(r, 200,
+                "{\"models\":[{\"name\":\"batches\",\"version\":\"1\",\"state\":\"ready\","
+                "\"task\":\"tensor\",\"kind\":\"tensor\"},");
+    assert_says(r, 200,
+                "{\"name\":\"boxes\",\"version\":\"1\",\"state\":\"ready\","
+                "\"task\":\"end2end-detect\",\"kind\":\"detect\"}");
+    assert_says(r, 200,
+                "{\"name\":\"broken\",\"version\":\"1\",\"state\":\"unavailable\","
+                "\"error\":\"");
+}
+
+static void v2_server(void **state)
+{
+    (void)state;
+    assert_says(get("/v2"), 200, "{\"name\":\"volley\",\"version\":\"");
+    assert_says(get("/v2"), 200, "\"binary_tensor_data\"");
+}
+
+static void v2_metadata(void **state)
+{
+    (void)state;
+    const char *simple =
+        "{\"name\":\"simple\",\"versions\":[\"1\"],\"platform\":\"onnxruntime_onnx\",\"inputs\":["
+        "{\"name\":\"INPUT0\",\"datatype\":\"INT32\",\"shape\":[-1,16]},"
+        "{\"name\":\"INPUT1\",\"datatype\":\"INT32\",\"shape\":[-1,16]}],\"outputs\":["
+        "{\"name\":\"OUTPUT0\",\"datatype\":\"INT32\",\"shape\":[-1,16]},"
+        "{\"name\":\"OUTPUT1\",\"datatype\":\"INT32\",\"shape\":[-1,16]}]}";
+
+    assert_reply(get("/v2/models/simple"), 200, simple);
+    assert_reply(get("/v2/models/simple/versions/1"), 200, simple);
+    assert_reply(get("/v2/models/id_BYTES"), 200,
+                 "{\"name\":\"id_BYTES\",\"versions\":[\"1\"],\"platform\":\"onnxruntime_onnx\","
+                 "\"inputs\":[{\"name\":\"x\",\"datatype\":\"BYTES\",\"shape\":[-1,-1]}],"
+                 "\"outputs\":[{\"name\":\"y\",\"datatype\":\"BYTES\",\"shape\":[-1,-1]}]}");
+    assert_says(get("/v2/models/odd%20name"), 200, "{\"name\":\"odd name\",");
+    assert_reply(get("/v2/models/nobody"), 404,
+                 "{\"error\":\"Request for unknown model: 'nobody' is not found\"}");
+    assert_reply(get("/v2/models/simple/versions/7"), 404,
+                 "{\"error\":\"Request for unknown model: 'simple' version 7 is not found\"}");
+    assert_says(get("/v2/models/broken"), 503,
+                "{\"error\":\"requested model 'broken' is not available: ");
+}
+
+static void v2_ready(void **state)
+{
+    (void)state;
+    assert_reply(get("/v2/models/simple/ready"), 200, "");
+    assert_reply(get("/v2/models/simple/versions/1/ready"), 200, "");
+    assert_reply(get("/v2/models/simple/versions/2/ready"), 400,
+                 "{\"error\":\"Model version not ready\"}");
+    assert_reply(get("/v2/models/nobody/ready"), 400, "{\"error\":\"Model version not ready\"}");
+    assert_reply(get("/v2/models/broken/ready"), 400, "{\"error\":\"Model version not ready\"}");
+}
+
+static void v2_config(void **state)
+{
+    (void)state;
+    assert_reply(
+        get("/v2/models/simple/config"), 200,
+        "{\"name\":\"simple\",\"platform\":\"onnxruntime_onnx\",\"backend\":\"onnxruntime\","
+        "\"version_policy\":{\"latest\":{\"num_versions\":1}},\"max_batch_size\":4,\"input\":["
+        "{\"name\":\"INPUT0\",\"data_type\":\"TYPE_INT32\",\"format\":\"FORMAT_NONE\",\"dims\":[16]"
+        ","
+        "\"is_shape_tensor\":false,\"allow_ragged_batch\":false,\"optional\":false},"
+        "{\"name\":\"INPUT1\",\"data_type\":\"TYPE_INT32\",\"format\":\"FORMAT_NONE\",\"dims\":[16]"
+        ","
+        "\"is_shape_tensor\":false,\"allow_ragged_batch\":false,\"optional\":false}],\"output\":["
+        "{\"name\":\"OUTPUT0\",\"data_type\":\"TYPE_INT32\",\"dims\":[16],\"label_filename\":\"\","
+        "\"is_shape_tensor\":false},"
+        "{\"name\":\"OUTPUT1\",\"data_type\":\"TYPE_INT32\",\"dims\":[16],\"label_filename\":\"\","
+        "\"is_shape_tensor\":false}],\"batch_input\":[],\"batch_output\":[],\"instance_group\":["
+        "{\"name\":\"simple\",\"kind\":\"KIND_CPU\",\"count\":2,\"gpus\":[],"
+        "\"secondary_devices\":[],\"profile\":[],\"passive\":false,\"host_policy\":\"\"}],"
+        "\"default_model_filename\":\"simple.onnx\",\"cc_model_filenames\":{},\"metric_tags\":{},"
+        "\"parameters\":{},\"model_warmup\":[]}");
+    assert_says(get("/v2/models/id_BYTES/config"), 200, "\"data_type\":\"TYPE_STRING\"");
+    assert_says(get("/v2/models/fixed/config"), 200, "\"max_batch_size\":0");
+    assert_says(get("/v2/models/fixed/config"), 200, "\"dims\":[2,3]");
+    assert_says(get("/v2/models/batches/config"), 200, "\"max_batch_size\":2");
+    assert_says(get("/v2/models/nobody/config"), 404, "unknown model");
+}
+
+static void metrics(void **state)
+{
+    (void)state;
+    const char *body = "{\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":[3],"
+                       "\"data\":[1,2,3]}]}";
+
+    assert_int_equal(post("/v2/models/batches/infer", body).status, 400); /* more than 2 */
+    assert_int_equal(post("/v2/models/id_FP32/infer",
+                          "{\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":[3,1],"
+                          "\"data\":[1,2,3]}]}")
+                         .status,
+                     200);
+    reply r = get("/metrics");
+    assert_string_equal(header(&r, "Content-Type"), "text/plain; version=0.0.4; charset=utf-8");
+    assert_says(r, 200, "\nnv_inference_request_success{model=\"id_FP32\",version=\"1\"} 1\n");
+    assert_says(r, 200, "\nnv_inference_count{model=\"id_FP32\",version=\"1\"} 3\n");
+    assert_says(r, 200, "\nnv_inference_exec_count{model=\"id_FP32\",version=\"1\"} 1\n");
+    assert_says(r, 200,
+                "\nnv_inference_request_failure{model=\"batches\",version=\"1\","
+                "reason=\"OTHER\"} 1\n");
+    assert_says(r, 200,
+                "\nvolley_request_duration_seconds_bucket{model=\"id_FP32\",version=\"1\","
+                "le=\"+Inf\"} 1\n");
+    assert_says(r, 200,
+                "\nvolley_request_duration_seconds_count{model=\"id_FP32\",version=\"1\"} "
+                "1\n");
+    assert_says(r, 200, "\n# TYPE volley_request_duration_seconds histogram\n");
+    assert_says(r, 200, "\nvolley_http_connections_open 1\n");
+    assert_says(r, 200, "\nvolley_http_responses_total{code=\"4xx\"} 1\n");
+    assert_says(r, 200, "\nprocess_resident_memory_bytes ");
+    assert_null(strstr(r.body, "model=\"broken\""));
+}
+
+UNIT_TESTS(cmocka_unit_test_setup_teardown(unknown_paths, service_start, service_stop),
+           cmocka_unit_test_setup_teardown(wrong_methods, service_start, service_stop),
+           cmocka_unit_test_setup_teardown(health, service_start, service_stop),
+           cmocka_unit_test_setup_teardown(model_list, service_start, service_stop),
+           cmocka_unit_test_setup_teardown(v2_server, service_start, service_stop),
+           cmocka_unit_test_setup_teardown(v2_metadata, service_start, service_stop),
+           cmocka_unit_test_setup_teardown(v2_ready, service_start, service_stop),
+           cmocka_unit_test_setup_teardown(v2_config, service_start, service_stop),
+           cmocka_unit_test_setup_teardown(metrics, service_start, service_stop))
