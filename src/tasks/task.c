@@ -2,6 +2,7 @@
 #include "tasks/task.h"
 
 #include "base/assert.h"
+#include "base/log.h"
 #include "tasks/decoder.h"
 #include "tasks/metadata.h"
 
@@ -116,8 +117,13 @@ static vly_status find_labels(vly_decoder *d, const vly_model_info *m,
     }
     if (names.len == 0)
         return VLY_OK;
-    vly_status st = vly_metadata_names(names, arena, &d->labels.names, &d->labels.count, err);
-    return st == VLY_OK ? st : vly_fail_in(err, st, "property 'names'");
+    vly_err why = VLY_ERR_INIT;
+    vly_status st = vly_metadata_names(names, arena, &d->labels.names, &d->labels.count, &why);
+    if (st == VLY_ENOMEM)
+        return vly_fail(err, st, "property 'names': %s", why.msg);
+    if (st != VLY_OK)
+        vly_debug("property 'names' is ignored: %s", why.msg);
+    return VLY_OK;
 }
 
 /* Exporters say "end2end": "True" for heads without suppression (YOLOv10, YOLO26), and write

@@ -95,9 +95,9 @@ typedef struct vly_decoder {
 /*
  * Finds or checks the task of a model. A model that nothing fits gets the task "tensor", whose kind
  * is VLY_TASK_TENSOR. config may be NULL. arena: class names are kept there; it outlives *ret,
- * which also borrows the model's description. EINVAL: the configured task is unknown, or the model
- * does not fit it; EFORMAT: class names in the metadata that cannot be read (only when the
- * configuration gives none); ENOMEM.
+ * which also borrows the model's description. Class names in the metadata that cannot be read count
+ * as absent: "names" may mean anything in a model from elsewhere.
+ * EINVAL: the configured task is unknown, or the model does not fit it; ENOMEM.
  */
 vly_status vly_decoder_init(vly_decoder *ret, const vly_model_info *model,
                             const vly_task_config *config, vly_arena *arena,
