@@ -26,17 +26,24 @@ static int refuse(vly_http1 *p, int status, const char *reason)
     return HPE_USER;
 }
 
-/* Adds to the head; the bytes must still be within the limit, else status is the answer. */
-static int add_head(vly_http1 *p, const char *at, size_t n, int status)
+/* Counts n more bytes of the head; past the limit, status is the answer. */
+static int count_head(vly_http1 *p, size_t n, int status)
 {
     p->head_bytes += n;
-    if (p->head_bytes > p->msg->limits->max_header_bytes)
-        return refuse(p, status,
-                      status == 414 ? "the request target is too long"
-                                    : "the request header is too large");
-    if (!p->is_in_body) /* trailers are counted, not kept */
+    if (p->head_bytes <= p->msg->limits->max_header_bytes)
+        return 0;
+    return refuse(p, status,
+                  status == 414 ? "the request target is too long"
+                                : "the request header is too large");
+}
+
+/* Trailers and extensions of chunks are counted, not kept. */
+static int add_head(vly_http1 *p, const char *at, size_t n, int status)
+{
+    int rc = count_head(p, n, status);
+    if (rc == 0 && !p->is_in_body)
         vly_buf_add(&p->msg->head, at, n);
-    return 0;
+    return rc;
 }
 
 /* View of the last n bytes of the head, which an append makes one longer. */
@@ -87,9 +94,10 @@ static int on_header_value_complete(llhttp_t *parser)
     vly_http1 *p = self(parser);
     vly_http_msg *m = p->msg;
 
-    p->head_bytes += HEADER_OVERHEAD;
-    if (p->is_in_body)
-        return 0;
+    int rc = count_head(p, HEADER_OVERHEAD, 431);
+
+    if (rc != 0 || p->is_in_body)
+        return rc;
     vly_str *value = &m->headers[m->n_headers].value;
     *value = value->ptr != NULL ? vly_str_trim(*value) : VLY_STR("");
     m->n_headers++;

@@ -166,9 +166,10 @@ static void upgrade_with_a_body(void **state)
 
 static void one_after_the_other(void **state)
 {
-    vly_str in = VLY_STR("GET /1 HTTP/1.1\r\nHost: h\r\n\r\n\r\n"
-                         "POST /2 HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx"
-                         "GET /3 HTTP/1.1\r\nHost: h\r\n\r\n");
+    vly_str in =
+        VLY_STR("GET /1 HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n\r\n"
+                "POST /2 HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx"
+                "GET /3 HTTP/1.1\r\nHost: h\r\n\r\n");
     (void)state;
     for (size_t p = 0; p < VLY_COUNT(pieces); p++) {
         vly_str rest = in;
@@ -286,6 +287,7 @@ static void refuses(void **state)
         {"GET /" X256 " HTTP/1.1\r\nHost: h\r\n\r\n", 414},
         {HEAD "X: " X256 "\r\n\r\n", 431},
         {HEAD X256 ": x\r\n\r\n", 431},
+        {HEAD "X: " X32 X32 X32 X32 X32 X32 X32 "0123456789012345678\r\n\r\n", 431}, /* by ": " */
         {HEAD "a:\r\nb:\r\nc:\r\nd:\r\ne:\r\nf:\r\n\r\n", 431},
         {HEAD "Content-Length: 33\r\n\r\n", 413}, /* before any byte of the body */
         {CHUNKED "10\r\n0123456789abcdef\r\n11\r\n0123456789abcdefX\r\n", 413},
