@@ -219,7 +219,7 @@ static void quantise_chunk(const vly_op_ctx *ctx, int64_t at, int64_t n, float s
     load_floats(ctx->in[0], at, n, x);
     if (!vly_quant_type_of(y->dtype, &type)) {
         for (int64_t i = 0; i < n; i++)
-            x[i] /= scale;
+            x[i] = x[i] / scale + 0.0f; /* the zero point, which makes -0 a 0 */
         store_floats(y, at, n, p->saturate, x);
     } else if (is_nibble(y->dtype)) {
         vly_quantise_f32(x, n, scale, zero, type, nibbles);
