@@ -43,7 +43,9 @@ static float pixel_coordinate(const vly_grid *g, int64_t size, float at)
     if (g->mode == VLY_GRID_NEAREST)
         x = rintf(x);
     borders(g, size, &lo, &hi);
-    if (g->padding == VLY_GRID_BORDER && (x < lo || x > hi))
+    /* a cubic filter's taps are clamped one by one: outside it still sees the slope at the border
+     */
+    if (g->padding == VLY_GRID_BORDER && g->mode != VLY_GRID_CUBIC && (x < lo || x > hi))
         x = fminf(fmaxf(x, 0.0f), (float)(size - 1));
     else if (g->padding == VLY_GRID_REFLECTION)
         x = reflect(x, lo, hi);

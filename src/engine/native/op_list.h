@@ -33,6 +33,7 @@
     X(order)                                                                                       \
     X(pool_ops)                                                                                    \
     X(pow)                                                                                         \
+    X(qlinear)                                                                                     \
     X(quantisation)                                                                                \
     X(reduce)                                                                                      \
     X(resize)                                                                                      \

@@ -81,9 +81,11 @@ static int64_t output_size(const deconv_params *p, const vly_spatial_window *win
     *ret_pad = w->pad[lead + d];
     if (p->n_output_shape == 0 && !same)
         return full - w->pad[lead + d] - win->pad_end[lead + d];
-    size = p->n_output_shape > 0 ? p->output_shape[d] : in * w->stride[lead + d];
-    int64_t total = full - size;
-    total = total > 0 ? total : 0;
+    if (p->n_output_shape > 0)
+        size = p->output_shape[d];
+    else /* SAME: as large as the strides say, where the kernel reaches that far */
+        size = full < in * w->stride[lead + d] ? full : in * w->stride[lead + d];
+    int64_t total = full > size ? full - size : 0;
     *ret_pad = p->spatial.auto_pad == VLY_PAD_SAME_UPPER ? total / 2 : total - total / 2;
     return size;
 }
