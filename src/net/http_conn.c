@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #define WRITE_BUFS_MAX    64
-#define EXCHANGE_BUFS_MAX (VLY_HTTP_MAX_PARTS + 2)
+#define EXCHANGE_BUFS_MAX (VLY_HTTP_MAX_PARTS + 1) /* with its head */
 
 static uint64_t now_ms(const vly_http_conn *c)
 {

@@ -101,7 +101,7 @@ typedef struct vly_http_answer {
 
 /* Answers req and gives it up: the caller must not touch it again. The parts move to the server and
  * come back empty; the rest is copied. Never fails for the caller: without memory the client gets
- * 503. A control byte in a header becomes a blank.
+ * 503, or a closed connection. A control byte in a header becomes a blank.
  * Thread: any. On the loop thread of req it acts at once, elsewhere it posts to that loop. */
 void vly_http_respond(vly_http_request *req, const vly_http_answer *answer);
 

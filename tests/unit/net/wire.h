@@ -24,7 +24,6 @@
 typedef struct wire {
     vly_http_server *server;
     vly_worker_pool *pool;
-    vly_http_budget unused;
     pthread_mutex_t lock;
     pthread_cond_t has_held;
     vly_http_request *held[64]; /* guarded by lock */
