@@ -28,6 +28,7 @@ tools/build.sh build-release --buildtype=release -Dtests=disabled
 model=${model:-$PWD/examples/ball/ball.onnx} photo=${photo:-$PWD/examples/ball/ball.png}
 
 tmp=$(mktemp -d)
+: >"$tmp/log"
 server=""
 stop() {
     [ -z "$server" ] || kill "$server" 2>/dev/null || true
@@ -37,8 +38,8 @@ stop() {
 trap stop EXIT
 trap 'exit 1' INT TERM
 
-build-release/src/cli/volley serve --models "$model" --set http.host=127.0.0.1 \
-    --set http.port=0 >"$tmp/log" 2>&1 &
+build-release/src/cli/volley serve --models "$model" --address 127.0.0.1 --port 0 \
+    >"$tmp/log" 2>&1 &
 server=$!
 url=""
 for _ in $(seq 300); do

@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 dir=$1
 shift
 if [ ! -f "$dir/build.ninja" ]; then
+    echo "build: configuring and compiling in $dir/" >&2
     meson setup "$dir" "$@" >"$dir.log" 2>&1 || {
         cat "$dir.log" >&2
         rm -rf "$dir" "$dir.log"
@@ -13,4 +14,7 @@ if [ ! -f "$dir/build.ninja" ]; then
     }
     mv "$dir.log" "$dir/setup.log"
 fi
-ninja --quiet -C "$dir"
+ninja -C "$dir" >"$dir/ninja.log" 2>&1 || {
+    cat "$dir/ninja.log" >&2
+    exit 1
+}
