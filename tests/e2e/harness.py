@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: MIT
+"""What the end-to-end tests share: the server as a child, a client, TAP.
+
+A test file calls run(fn, ...) last. Each fn(t) gets a Tools; it fails by any exception. The server
+listens on loopback only, on a port that the system chooses.
+"""
+import http.client
+import json
+import os
+import re
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import traceback
+import zlib
+
+PATIENCE = 60
+SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+class Skip(Exception):
+    """The test cannot run here; the message says why."""
+
+
+class Answer:
+    def __init__(self, response):
+        self.status = response.status
+        self.headers = {k.lower(): v for k, v in response.getheaders()}
+        self.body = response.read()
+
+    def json(self):
+        return json.loads(self.body)
+
+
+class Server:
+    """A running `volley serve`. stop() ends it and gives its exit status."""
+
+    def __init__(self, volley, models, *args):
+        self.process = subprocess.Popen([volley, "serve", "--models", models, "--port", "0", *args],
+                                        stdout=subprocess.PIPE, text=True)
+        self.lines = []
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip("\n"))
+            found = re.match(r"listening on http://127\.0\.0\.1:(\d+)$", line)
+            if found:
+                self.port = int(found.group(1))
+                return
+        raise RuntimeError("the server ended: " + "\n".join(self.lines))
+
+    def connect(self):
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+
+    def ask(self, method, target, body=None, headers=None, connection=None):
+        c = connection or self.connect()
+        c.request(method, target, body=body, headers=headers or {})
+        answer = Answer(c.getresponse())
+        if connection is None:
+            c.close()
+        return answer
+
+    def get(self, target):
+        return self.ask("GET", target)
+
+    def infer(self, model, inputs, connection=None, **more):
+        body = json.dumps({"inputs": inputs, **more})
+        return self.ask("POST", f"/v2/models/{model}/infer", body,
+                        {"Content-Type": "application/json"}, connection)
+
+    def rss(self):
+        """Resident memory in bytes."""
+        with open(f"/proc/{self.process.pid}/statm") as f:
+            return int(f.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def signal(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+
+    def wait(self):
+        self.lines += self.process.stdout.read().splitlines()
+        return self.process.wait(PATIENCE)
+
+    def stop(self):
+        self.signal()
+        return self.wait()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(PATIENCE)
+        self.process.stdout.close()
+
+
+class Tools:
+    """Programs under test, and a directory of models made for this run."""
+
+    def __init__(self, volley, make_models, directory):
+        self.volley = volley
+        self.directory = directory
+        self.models = os.path.join(directory, "models")
+        os.mkdir(self.models)
+        subprocess.run([make_models, self.models], check=True)
+
+    def serve(self, *args, models=None):
+        return Server(self.volley, models or self.models, *args)
+
+    def path(self, name):
+        return os.path.join(self.directory, name)
+
+    @staticmethod
+    def shared(name):
+        """An input too large for the tree: $VOLLEY_SHARED/name, by default beside the sources."""
+        root = os.environ.get("VOLLEY_SHARED", os.path.join(os.path.dirname(SOURCE), "shared"))
+        path = os.path.join(root, name)
+        if not os.path.exists(path):
+            raise Skip(f"no '{name}' (set VOLLEY_SHARED)")
+        return path
+
+
+def equal(got, want, what="value"):
+    if got != want:
+        raise AssertionError(f"{what}: expected {want!r}, got {got!r}")
+
+
+def png(width, height, rgb):
+    """A picture of one colour."""
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    rows = (b"\0" + bytes(rgb) * width) * height
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+            + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+
+
+def multipart(files, fields=None):
+    """Body and headers of a form."""
+    parts = [f'--B\r\nContent-Disposition: form-data; name="{k}"\r\n\r\n{v}\r\n'.encode()
+             for k, v in (fields or {}).items()]
+    parts += [f'--B\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
+              'Content-Type: application/octet-stream\r\n\r\n'.encode() + data + b"\r\n"
+              for name, data in files]
+    return b"".join(parts) + b"--B--\r\n", {"Content-Type": "multipart/form-data; boundary=B"}
+
+
+def simple_inputs(first, second):
+    return [{"name": "INPUT0", "datatype": "INT32", "shape": [1, 16], "data": first},
+            {"name": "INPUT1", "datatype": "INT32", "shape": [1, 16], "data": second}]
+
+
+def run(*tests):
+    volley, make_models = sys.argv[1:3]
+    n_failed = 0
+    print(f"1..{len(tests)}", flush=True)
+    for i, test in enumerate(tests, 1):
+        with tempfile.TemporaryDirectory(prefix="volley-e2e-") as directory:
+            try:
+                test(Tools(volley, make_models, directory))
+                print(f"ok {i} - {test.__name__}", flush=True)
+            except Skip as why:
+                print(f"ok {i} - {test.__name__} # SKIP {why}", flush=True)
+            except Exception:
+                n_failed += 1
+                for line in traceback.format_exc().splitlines():
+                    print(f"# {line}")
+                print(f"not ok {i} - {test.__name__}", flush=True)
+    sys.exit(n_failed != 0)

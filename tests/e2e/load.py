@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: MIT
+"""`volley serve` under load: nothing accepted is lost on SIGTERM, and memory does not grow."""
+import json
+import socket
+import threading
+import time
+
+from harness import equal, multipart, png, run, simple_inputs
+
+N_CLIENTS = 16
+N_REQUESTS = 10000
+N_SOAKERS = 4
+
+
+def slow_request():
+    body = json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 512],
+                                   "data": [1] * 512}]}).encode()
+    return (b"POST /v2/models/slow/infer HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+            b"Content-Length: %d\r\n\r\n" % len(body)) + body
+
+
+def loses_nothing_on_sigterm(t):
+    """Clients connect, send and count, from before the signal until they are refused. Whoever got a
+    connection and sent a whole request must get a whole answer."""
+    counts = {"answered": 0, "refused": 0, "lost": []}
+    lock = threading.Lock()
+    request = slow_request()
+
+    def client(port):
+        while True:
+            try:
+                c = socket.create_connection(("127.0.0.1", port), 60)
+            except ConnectionRefusedError:
+                with lock:
+                    counts["refused"] += 1
+                return
+            try:
+                c.sendall(request)
+                data = b""
+                while piece := c.recv(65536):
+                    data += piece
+                ok = data.startswith(b"HTTP/1.1 200 ") and data.endswith(b"]}]}")
+                problem = data[:200]
+            except OSError as why:
+                ok, problem = False, repr(why)
+            c.close()
+            with lock:
+                if ok:
+                    counts["answered"] += 1
+                else:
+                    counts["lost"].append(problem)
+                    return
+
+    with t.serve() as s:
+        threads = [threading.Thread(target=client, args=(s.port,)) for _ in range(N_CLIENTS)]
+        for thread in threads:
+            thread.start()
+        time.sleep(1)
+        s.signal()
+        status = s.wait()
+        for thread in threads:
+            thread.join()
+    print(f"# {counts['answered']} answered, {counts['refused']} clients refused after the signal, "
+          f"{len(counts['lost'])} lost")
+    equal(counts["lost"], [])
+    equal(counts["refused"], N_CLIENTS, "clients that saw the end")
+    equal(status, 0, "exit status")
+    assert counts["answered"] > N_CLIENTS
+
+
+def soak(s, n):
+    """Infers, detects and errs, on connections that are kept."""
+    picture = png(32, 32, (1, 200, 3))
+    form = multipart([("a.png", picture), ("b.txt", b"hello"), ("c.png", picture)])
+    c = s.connect()
+    for i in range(n):
+        kind = i % 8
+        if kind == 0:
+            equal(s.ask("POST", "/v1/images:detect", picture, None, c).status, 200)
+        elif kind == 1:
+            equal(s.ask("POST", "/v1/images:detect", *form, c).status, 200)
+        elif kind == 2:
+            equal(s.ask("POST", "/v2/models/simple/infer", "{", None, c).status, 400)
+        elif kind == 3:
+            equal(s.ask("GET", "/metrics", None, None, c).status, 200)
+        else:
+            rows = simple_inputs([i] * 16, [1] * 16)
+            equal(s.infer("simple", rows, c).json()["outputs"][0]["data"], [i + 1] * 16)
+    c.close()
+
+
+def soak_all(s, n):
+    failures = []
+
+    def one():
+        try:
+            soak(s, n // N_SOAKERS)
+        except Exception as why:
+            failures.append(repr(why))
+
+    threads = [threading.Thread(target=one) for _ in range(N_SOAKERS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    equal(failures, [])
+
+
+def memory_stays_flat(t):
+    with t.serve() as s:
+        start = s.rss()
+        soak_all(s, 1000)
+        warm = s.rss()
+        soak_all(s, N_REQUESTS)
+        end = s.rss()
+        print(f"# resident: {start >> 10} KiB at start, {warm >> 10} KiB after 1000 requests, "
+              f"{end >> 10} KiB after {N_REQUESTS} more")
+        equal(s.stop(), 0, "exit status")
+    assert end - warm < 2 << 20, "grew by more than 2 MiB"
+
+
+run(loses_nothing_on_sigterm, memory_stays_flat)

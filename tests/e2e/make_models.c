@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * make_models DIR: the models that the end-to-end tests serve, in Triton's layout and as plain
+ * files.
+ *
+ *   simple           INPUT0 + INPUT1, INPUT0 - INPUT1, int32 [N, 16], as in Triton's examples
+ *   simple_identity  OUTPUT0 = INPUT0, strings [N, M]
+ *   slow             a chain of products: some tens of milliseconds
+ *   colour.onnx      a classifier of pictures: the mean of each channel; red, green, blue
+ *   broken.onnx      not a model
+ */
+#include "support/onnx_builder.h"
+#include "sys/file.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#define SLOW_SIZE  512
+#define SLOW_NODES 6
+
+static const char *root;
+
+static void fail(const char *what)
+{
+    fprintf(stderr, "make_models: %s\n", what);
+    exit(1);
+}
+
+static void write_file(const char *file, vly_str bytes)
+{
+    char path[512];
+    vly_err err;
+
+    snprintf(path, sizeof(path), "%s/%s", root, file);
+    if (vly_file_write(path, bytes.ptr, bytes.len, &err) != VLY_OK)
+        fail(err.msg);
+}
+
+static void make_dir(const char *dir)
+{
+    char path[512];
+
+    snprintf(path, sizeof(path), "%s/%s", root, dir);
+    if (mkdir(path, 0777) != 0)
+        fail(path);
+}
+
+/* NAME/config.pbtxt and NAME/1/model.onnx */
+static void finish(onnx_builder *b, const char *name, const char *config)
+{
+    char path[256];
+
+    make_dir(name);
+    snprintf(path, sizeof(path), "%s/1", name);
+    make_dir(path);
+    snprintf(path, sizeof(path), "%s/1/model.onnx", name);
+    write_file(path, ob_finish(b, 17));
+    ob_release(b);
+    if (config != NULL) {
+        snprintf(path, sizeof(path), "%s/config.pbtxt", name);
+        write_file(path, vly_str_from(config));
+    }
+}
+
+static void make_simple(void)
+{
+    const int64_t dims[] = {-1, 16};
+    onnx_builder b;
+
+    ob_init(&b);
+    ob_input(&b, "INPUT0", OB_INT32, 2, dims);
+    ob_input(&b, "INPUT1", OB_INT32, 2, dims);
+    ob_output(&b, "OUTPUT0", OB_INT32, 2, dims);
+    ob_output(&b, "OUTPUT1", OB_INT32, 2, dims);
+    ob_node(&b, "Add", "INPUT0,INPUT1", "OUTPUT0");
+    ob_node(&b, "Sub", "INPUT0,INPUT1", "OUTPUT1");
+    finish(&b, "simple", "max_batch_size: 8\n");
+}
+
+static void make_simple_identity(void)
+{
+    const int64_t dims[] = {-1, -1};
+    onnx_builder b;
+
+    ob_init(&b);
+    ob_input(&b, "INPUT0", OB_STRING, 2, dims);
+    ob_output(&b, "OUTPUT0", OB_STRING, 2, dims);
+    ob_node(&b, "Identity", "INPUT0", "OUTPUT0");
+    finish(&b, "simple_identity", "max_batch_size: 8\n");
+}
+
+static void make_slow(void)
+{
+    const int64_t square[] = {SLOW_SIZE, SLOW_SIZE};
+    static float weights[SLOW_SIZE * SLOW_SIZE];
+    char from[16] = "x", to[16], inputs[32];
+    onnx_builder b;
+
+    for (size_t i = 0; i < SLOW_SIZE * SLOW_SIZE; i++)
+        weights[i] = (float)(i % 7) / SLOW_SIZE;
+    ob_init(&b);
+    ob_input(&b, "x", OB_FLOAT, 2, (int64_t[]){-1, SLOW_SIZE});
+    ob_output(&b, "y", OB_FLOAT, 2, (int64_t[]){-1, SLOW_SIZE});
+    ob_floats(&b, "w", 2, square, weights);
+    for (int i = 0; i < SLOW_NODES; i++) {
+        snprintf(to, sizeof(to), i + 1 < SLOW_NODES ? "t%d" : "y", i);
+        snprintf(inputs, sizeof(inputs), "%s,w", from);
+        ob_node(&b, "MatMul", inputs, to);
+        snprintf(from, sizeof(from), "%s", to);
+    }
+    finish(&b, "slow", NULL);
+}
+
+static void make_colour(void)
+{
+    onnx_builder b;
+
+    ob_init(&b);
+    ob_input(&b, "images", OB_FLOAT, 4, (int64_t[]){1, 3, 8, 8});
+    ob_output(&b, "scores", OB_FLOAT, 2, (int64_t[]){1, 3});
+    ob_node(&b, "GlobalAveragePool", "images", "mean");
+    ob_node(&b, "Flatten", "mean", "scores");
+    ob_prop(&b, "task", "classify");
+    ob_prop(&b, "names", "{0: 'red', 1: 'green', 2: 'blue'}");
+    write_file("colour.onnx", ob_finish(&b, 17));
+    ob_release(&b);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 2)
+        fail("expected a directory");
+    root = argv[1];
+    make_simple();
+    make_simple_identity();
+    make_slow();
+    make_colour();
+    write_file("broken.onnx", VLY_STR("?"));
+    return 0;
+}

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: MIT
+"""Triton's own Python client (tritonclient, HTTP) works against the server unchanged.
+
+The client comes from the Python that runs this, or else from a virtual environment made for the
+run; without either the test skips. This file is both: the test, and, with --client, the part that
+the environment's Python runs.
+"""
+import os
+import subprocess
+import sys
+
+CLIENT_PACKAGE = "tritonclient[http]"
+
+
+def client(url):
+    import numpy as np
+    import tritonclient.http as http
+    from tritonclient.utils import InferenceServerException
+
+    c = http.InferenceServerClient(url)
+    a = np.arange(16, dtype=np.int32).reshape(1, 16)
+    b = np.full((1, 16), 7, dtype=np.int32)
+
+    def inputs(binary=True):
+        made = [http.InferInput("INPUT0", [1, 16], "INT32"), http.InferInput("INPUT1", [1, 16], "INT32")]
+        made[0].set_data_from_numpy(a, binary_data=binary)
+        made[1].set_data_from_numpy(b, binary_data=not binary)
+        return made
+
+    def check(result):
+        assert np.array_equal(result.as_numpy("OUTPUT0"), a + b)
+        assert np.array_equal(result.as_numpy("OUTPUT1"), a - b)
+
+    # health and metadata
+    assert c.is_server_live() and c.is_server_ready()
+    assert c.is_model_ready("simple") and c.is_model_ready("simple", "1")
+    assert not c.is_model_ready("nobody") and not c.is_model_ready("broken")
+    assert "binary_tensor_data" in c.get_server_metadata()["extensions"]
+    meta = c.get_model_metadata("simple")
+    assert meta["inputs"][0] == {"name": "INPUT0", "datatype": "INT32", "shape": [-1, 16]}
+    config = c.get_model_config("simple")
+    assert config["max_batch_size"] == 8 and config["input"][1]["dims"] == [16]
+
+    # one output binary, one JSON; all outputs by default; with an id
+    outputs = [http.InferRequestedOutput("OUTPUT0", binary_data=True),
+               http.InferRequestedOutput("OUTPUT1", binary_data=False)]
+    check(c.infer("simple", inputs(), outputs=outputs))
+    check(c.infer("simple", inputs(binary=False)))
+    result = c.infer("simple", inputs(), model_version="1", request_id="42",
+                     query_params={"test_1": 1}, headers={"test": "1"}, timeout=60000000)
+    assert result.get_response()["id"] == "42" and result.get_response()["model_version"] == "1"
+    check(result)
+    pending = [c.async_infer("simple", inputs()) for _ in range(10)]
+    for p in pending:
+        check(p.get_result())
+
+    # the same bytes, kept and sent by hand
+    body, length = http.InferenceServerClient.generate_request_body(inputs(), outputs=outputs)
+    answer = c._post("v2/models/simple/infer", body,
+                     {"Inference-Header-Content-Length": length} if length else {}, None)
+    header = answer.get("Inference-Header-Content-Length")
+    check(http.InferenceServerClient.parse_response_body(
+        answer.read(), header_length=int(header) if header else None))
+
+    # strings, by both ways, any bytes
+    words = np.array([[b"", b"a", "\u00e9\u4e2d".encode(), b"x" * 1000]], dtype=np.object_)
+    for binary in (True, False):
+        x = http.InferInput("INPUT0", words.shape, "BYTES")
+        x.set_data_from_numpy(words, binary_data=binary)
+        out = [http.InferRequestedOutput("OUTPUT0", binary_data=binary)]
+        got = c.infer("simple_identity", [x], outputs=out).as_numpy("OUTPUT0")
+        got = [w if isinstance(w, bytes) else w.encode() for w in got.flatten()]
+        assert got == list(words.flatten()), got
+
+    # classification
+    x = http.InferInput("images", [1, 3, 8, 8], "FP32")
+    image = np.zeros((1, 3, 8, 8), dtype=np.float32)
+    image[:, 2] = 1
+    x.set_data_from_numpy(image)
+    out = [http.InferRequestedOutput("scores", class_count=2)]
+    assert c.infer("colour", [x], outputs=out).as_numpy("scores")[0] == b"1.000000:2:blue"
+
+    # errors come as Triton's
+    for model, made, text in (
+            ("nobody", inputs(), "Request for unknown model: 'nobody' is not found"),
+            ("simple", inputs()[:1], "expected 2 inputs but got 1 inputs for model 'simple'")):
+        try:
+            c.infer(model, made)
+        except InferenceServerException as e:
+            assert text in str(e), str(e)
+        else:
+            raise AssertionError(f"expected: {text}")
+    c.close()
+
+
+def find_python(directory):
+    """A Python with the client, or None and the reason."""
+    probe = [sys.executable, "-c", "import tritonclient.http"]
+    if subprocess.run(probe, capture_output=True).returncode == 0:
+        return sys.executable, None
+    python = os.path.join(directory, "venv", "bin", "python")
+    for step in ([sys.executable, "-m", "venv", os.path.join(directory, "venv")],
+                 [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+                  CLIENT_PACKAGE]):
+        p = subprocess.run(step, capture_output=True, text=True)
+        if p.returncode != 0:
+            said = (p.stderr or p.stdout).strip().splitlines()
+            return None, said[-1] if said else "failed: " + " ".join(step)
+    return python, None
+
+
+def tritonclient_works(t):
+    from harness import Skip, equal
+
+    python, why = find_python(t.directory)
+    if python is None:
+        raise Skip(f"cannot install {CLIENT_PACKAGE}: {why}")
+    with t.serve() as s:
+        p = subprocess.run([python, os.path.abspath(__file__), "--client", f"127.0.0.1:{s.port}"],
+                           capture_output=True, text=True, timeout=300)
+        equal(p.returncode, 0, p.stdout + p.stderr)
+        equal(s.stop(), 0, "exit status")
+
+
+if sys.argv[1] == "--client":
+    client(sys.argv[2])
+else:
+    from harness import run
+    run(tritonclient_works)
