@@ -99,6 +99,7 @@ class Tools:
 
     def __init__(self, volley, make_models, directory):
         self.volley = volley
+        self.build = os.path.dirname(make_models)
         self.directory = directory
         self.models = os.path.join(directory, "models")
         os.mkdir(self.models)

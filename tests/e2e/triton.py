@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Triton's own Python client (tritonclient, HTTP) works against the server unchanged.
 
-The client comes from the Python that runs this, or else from a virtual environment made for the
-run; without either the test skips. This file is both: the test, and, with --client, the part that
+The client comes from the Python that runs this, or else from a virtual environment that is made in
+the build directory when first needed; without either the test skips. This file is both: the test, and, with --client, the part that
 the environment's Python runs.
 """
 import os
@@ -95,10 +95,12 @@ def client(url):
 
 def find_python(directory):
     """A Python with the client, or None and the reason."""
-    probe = [sys.executable, "-c", "import tritonclient.http"]
-    if subprocess.run(probe, capture_output=True).returncode == 0:
-        return sys.executable, None
     python = os.path.join(directory, "venv", "bin", "python")
+    for candidate in (sys.executable, python):
+        probe = [candidate, "-c", "import tritonclient.http"]
+        if (os.path.exists(candidate)
+                and subprocess.run(probe, capture_output=True).returncode == 0):
+            return candidate, None
     for step in ([sys.executable, "-m", "venv", os.path.join(directory, "venv")],
                  [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
                   CLIENT_PACKAGE]):
@@ -112,7 +114,7 @@ def find_python(directory):
 def tritonclient_works(t):
     from harness import Skip, equal
 
-    python, why = find_python(t.directory)
+    python, why = find_python(t.build)
     if python is None:
         raise Skip(f"cannot install {CLIENT_PACKAGE}: {why}")
     with t.serve() as s:
