@@ -147,7 +147,8 @@ static vly_status run_case(const char *dir, vly_err *err)
     int n = 0;
 
     snprintf(path, sizeof(path), "%s/model.onnx", dir);
-    vly_status st = vly_model_load(path, NULL, &model, err);
+    const vly_model_limits limits = {(size_t)1 << 30, (size_t)1 << 30};
+    vly_status st = vly_model_load(path, &limits, &model, err);
     if (st == VLY_OK)
         st = vly_instance_new(model, NULL, &inst, err);
     while (st == VLY_OK && found) {

@@ -238,7 +238,7 @@ static vly_status unique_run(vly_op_ctx *ctx, vly_err *err)
     groups g = {.first = spare + s.n, .count = spare + 2 * s.n, .inverse = spare + 3 * s.n};
     if (s.n > 0)
         group_sorted(&s, sort_slices(&s, order, spare), &g);
-    if (!p->is_sorted)
+    if (!p->is_sorted && s.n > 0)
         order_by_appearance(&s, &g, order, spare);
     vly_shape out = p->has_axis ? ctx->in[0]->shape : VLY_SHAPE(0);
     out.dim[axis] = g.n;
