@@ -83,19 +83,22 @@ def infers_with_curl(t):
         f.write(head + struct.pack("<16i", *ONE) + struct.pack("<16i", *TWO))
     with t.serve() as s:
         url = f"http://127.0.0.1:{s.port}/v2/models/simple/infer"
-        out = subprocess.run(["curl", "-sS", "--data", json.dumps({"inputs": simple_inputs(ONE, TWO)}),
-                              url], capture_output=True, check=True).stdout
+        text = json.dumps({"inputs": simple_inputs(ONE, TWO)})
+        out = subprocess.run(["curl", "-sS", "--data", text, url], capture_output=True,
+                             check=True).stdout
         equal(json.loads(out)["outputs"][0]["data"], SUM)
-        out = subprocess.run(["curl", "-sS", "-D", t.path("head"), "--data-binary",
-                              "@" + t.path("body"), "-H", "Content-Type: application/octet-stream",
-                              "-H", f"Inference-Header-Content-Length: {len(head)}", "-H", "Expect:",
-                              url], capture_output=True, check=True).stdout
+        out = subprocess.run(["curl", "-sS", "-D", t.path("head"),
+                              "--data-binary", "@" + t.path("body"),
+                              "-H", "Content-Type: application/octet-stream",
+                              "-H", f"Inference-Header-Content-Length: {len(head)}",
+                              "-H", "Expect:", url], capture_output=True, check=True).stdout
         with open(t.path("head")) as f:
             headers = dict(line.strip().lower().split(": ", 1) for line in f if ": " in line)
         n = int(headers["inference-header-content-length"])
         equal(struct.unpack("<16i", out[n:n + 64]), tuple(SUM))
         equal(struct.unpack("<16i", out[n + 64:]), tuple(DIFFERENCE))
-        equal([o["parameters"]["binary_data_size"] for o in json.loads(out[:n])["outputs"]], [64, 64])
+        sizes = [o["parameters"]["binary_data_size"] for o in json.loads(out[:n])["outputs"]]
+        equal(sizes, [64, 64])
 
 
 def sees_pictures(t):

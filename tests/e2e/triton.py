@@ -2,8 +2,8 @@
 """Triton's own Python client (tritonclient, HTTP) works against the server unchanged.
 
 The client comes from the Python that runs this, or else from a virtual environment that is made in
-the build directory when first needed; without either the test skips. This file is both: the test, and, with --client, the part that
-the environment's Python runs.
+the build directory when first needed; without either the test skips. This file is both: the test,
+and, with --client, the part that the environment's Python runs.
 """
 import os
 import subprocess
@@ -22,7 +22,7 @@ def client(url):
     b = np.full((1, 16), 7, dtype=np.int32)
 
     def inputs(binary=True):
-        made = [http.InferInput("INPUT0", [1, 16], "INT32"), http.InferInput("INPUT1", [1, 16], "INT32")]
+        made = [http.InferInput(name, [1, 16], "INT32") for name in ("INPUT0", "INPUT1")]
         made[0].set_data_from_numpy(a, binary_data=binary)
         made[1].set_data_from_numpy(b, binary_data=not binary)
         return made

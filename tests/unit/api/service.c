@@ -9,7 +9,6 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -136,7 +135,7 @@ static void add_models(void)
     add_identities();
     add_identity("fixed", OB_FLOAT, 2, (int64_t[]){2, 3}, NULL);
     add_identity("odd name", OB_FLOAT, 1, (int64_t[]){-1}, NULL);
-    strcpy(path, path_of("config.pbtxt"));
+    snprintf(path, sizeof(path), "%s", path_of("config.pbtxt"));
     assert_int_equal(vly_file_write(path, config, strlen(config), NULL), VLY_OK);
     add_identity("batches", OB_FLOAT, 1, (int64_t[]){-1}, path);
     add_colour();
@@ -154,8 +153,8 @@ int service_start(void **state)
     vly_err err;
 
     (void)state;
-    svc = (service){.dir = "/tmp/volley-api-XXXXXX"};
-    if (mkdtemp(svc.dir) == NULL || vly_scheduler_new(&opts, &svc.scheduler, NULL) != VLY_OK)
+    svc = (service){.dir = ""};
+    if (!temp_dir_make(svc.dir) || vly_scheduler_new(&opts, &svc.scheduler, NULL) != VLY_OK)
         return -1;
     add_models();
     svc.api = (vly_api){.scheduler = svc.scheduler,
@@ -188,13 +187,10 @@ int service_start(void **state)
 
 int service_stop(void **state)
 {
-    char command[128];
-
     (void)state;
     vly_http_server_free(svc.server);
     vly_scheduler_free(svc.scheduler);
-    snprintf(command, sizeof(command), "rm -rf '%s'", svc.dir);
-    return system(command);
+    return temp_dir_remove(svc.dir) ? 0 : -1;
 }
 
 static int connect_to_service(void)
@@ -226,11 +222,13 @@ static reply split(vly_buf *text)
 {
     char *end = memmem(text->ptr, text->len, "\r\n\r\n", 4);
     reply r = {.head = text->ptr};
+    int64_t status;
 
     assert_non_null(end);
     assert_memory_equal(text->ptr, "HTTP/1.1 ", 9);
     end[2] = '\0';
-    r.status = atoi(text->ptr + 9);
+    assert_true(vly_str_to_i64((vly_str){text->ptr + 9, 3}, &status));
+    r.status = (int)status;
     r.body = end + 4;
     r.body_len = text->len - (size_t)(r.body - text->ptr);
     return r;

@@ -15,13 +15,14 @@
 #define VLY_TESTS_SERVICE_H
 
 #include "api/api.h"
+#include "support/temp_dir.h"
 #include "unit.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 
 typedef struct service {
-    char dir[64];
+    char dir[TEMP_DIR_PATH_MAX];
     vly_scheduler *scheduler;
     vly_api api;
     vly_http_server *server;

@@ -2,6 +2,7 @@
 /* Which models a directory holds: Triton's layout, plain files, and what is wrong with the rest. */
 #include "sched/repository.h"
 
+#include "support/temp_dir.h"
 #include "sys/file.h"
 #include "unit.h"
 
@@ -10,21 +11,18 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static char root[64];
+static char root[TEMP_DIR_PATH_MAX];
 
 static int make_root(void **state)
 {
     (void)state;
-    strcpy(root, "/tmp/volley-repository-XXXXXX");
-    return mkdtemp(root) != NULL ? 0 : -1;
+    return temp_dir_make(root) ? 0 : -1;
 }
 
 static int remove_root(void **state)
 {
-    char command[128];
     (void)state;
-    snprintf(command, sizeof(command), "rm -rf '%s'", root);
-    return system(command);
+    return temp_dir_remove(root) ? 0 : -1;
 }
 
 /* Writes root/path, making the directories on the way. */

@@ -11,6 +11,7 @@
 #include "unit.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +31,7 @@ static int write_model(void **state)
     onnx_builder b;
 
     (void)state;
-    strcpy(path, "/tmp/volley-scheduler-XXXXXX");
+    snprintf(path, sizeof(path), "/tmp/volley-scheduler-XXXXXX");
     int fd = mkstemp(path);
     if (fd < 0)
         return -1;
