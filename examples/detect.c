@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Finds objects in a picture: cc detect.c $(pkg-config --cflags --libs volley) -o detect */
 #include <stdio.h>
 #include <volley/volley.h>

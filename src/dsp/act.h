@@ -17,7 +17,7 @@ void vly_act_sigmoid(const float *x, float *y, size_t n); /* 3 ulp; 0 below -88.
 void vly_act_silu(const float *x, float *y, size_t n);    /* 4 ulp; x * sigmoid(x), NaN for -inf */
 void vly_act_tanh(const float *x, float *y, size_t n);    /* 2 ulp */
 void vly_act_erf(const float *x, float *y, size_t n);     /* 3 ulp */
-/* x / 2 * (1 + erf(x / sqrt 2)), and its approximation by tanh (the same expression as in ONNX Gelu).
+/* x / 2 * (1 + erf(x / sqrt 2)), and its approximation by tanh (as in ONNX Gelu).
  * Within 1e-6 absolute, or 3e-7 relative where that is more; NaN for -inf. */
 void vly_act_gelu(const float *x, float *y, size_t n);
 void vly_act_gelu_tanh(const float *x, float *y, size_t n);

@@ -28,9 +28,10 @@ report $s "exported symbols are those of tests/abi/symbols.txt"
 s=0
 for h in "$src"/include/volley/*.h; do
     printf '#include "%s"\nint alone;\n' "$h" >"$tmp/alone.c"
-    $cc -std=c99 -pedantic -Wall -Wextra -Werror -I "$src/include" -fsyntax-only "$tmp/alone.c" || s=1
+    flags="-pedantic -Wall -Wextra -Werror -I $src/include -fsyntax-only"
+    $cc -std=c99 $flags "$tmp/alone.c" || s=1
     if command -v c++ >/dev/null; then
-        c++ -x c++ -pedantic -Wall -Wextra -Werror -I "$src/include" -fsyntax-only "$tmp/alone.c" || s=1
+        c++ -x c++ $flags "$tmp/alone.c" || s=1
     fi
 done >"$tmp/log" 2>&1
 report $s "public headers compile alone as C99 and C++"

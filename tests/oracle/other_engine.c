@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Accuracy of another engine's outputs through Volley's own preparation, decoder and metric, so that
- * a difference in mAP is the engine's alone:
+ * Accuracy of another engine's outputs through Volley's own preparation, decoder and metric, so
+ * that a difference in mAP is the engine's alone:
  *
  *     other_engine prepare MODEL DATA DIR    writes DIR/<i>.npy, the input tensor of picture i
  *     (the other engine writes DIR/<i>_<k>.npy, output k of picture i)
