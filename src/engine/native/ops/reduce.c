@@ -244,25 +244,51 @@ static const void *load(const reduction *r, int64_t at, int64_t n, double *chunk
     return chunk;
 }
 
+/* One row into one accumulator. Float sums are added up chunk by chunk in double: in float, a long
+ * row would lose the last digits of each chunk. */
+static void fold_row(const reduction *r, fold_kind kind, const vly_walk *w, unsigned char *acc)
+{
+    bool is_long_sum = r->acc_dtype == VLY_DTYPE_F32 && kind < FOLD_PROD && w->n > CHUNK;
+    fold_fn *row = kernels_of(r->acc_dtype, kind).row;
+    double chunk[CHUNK], total = 0.0;
+
+    for (int64_t i = 0; i < w->n; i += CHUNK) {
+        int64_t n = w->n - i < CHUNK ? w->n - i : CHUNK;
+        const void *x = load(r, w->off[0] + i, n, chunk);
+        float part = 0.0F;
+        row(is_long_sum ? (void *)&part : acc, x, n);
+        total += (double)part;
+    }
+    if (is_long_sum)
+        *(float *)(void *)acc += (float)total;
+}
+
+/* A row of accumulators, each with one element of the row. */
+static void fold_each(const reduction *r, fold_kind kind, const vly_walk *w, unsigned char *acc)
+{
+    size_t size = vly_dtype_bits(r->acc_dtype) / 8;
+    fold_fn *each = kernels_of(r->acc_dtype, kind).each;
+    double chunk[CHUNK];
+
+    for (int64_t i = 0; i < w->n; i += CHUNK) {
+        int64_t n = w->n - i < CHUNK ? w->n - i : CHUNK;
+        each(acc + (size_t)i * size, load(r, w->off[0] + i, n, chunk), n);
+    }
+}
+
 static void fold(const reduction *r, fold_kind kind, unsigned char *acc)
 {
     int64_t size = (int64_t)vly_dtype_bits(r->acc_dtype) / 8;
-    fold_pair k = kernels_of(r->acc_dtype, kind);
-    double chunk[CHUNK];
     int64_t strides[2][VLY_RANK_MAX];
     vly_walk w;
 
     start(r, kind, acc);
     memcpy(strides, r->strides, sizeof(strides));
     for (vly_walk_begin(&w, &r->in->shape, 2, strides); w.more; vly_walk_next(&w)) {
-        for (int64_t i = 0; i < w.n; i += CHUNK) {
-            int64_t n = w.n - i < CHUNK ? w.n - i : CHUNK;
-            const void *x = load(r, w.off[0] + i, n, chunk);
-            if (w.step[1] == 0)
-                k.row(acc + w.off[1] * size, x, n);
-            else
-                k.each(acc + (w.off[1] + i) * size, x, n);
-        }
+        if (w.step[1] == 0)
+            fold_row(r, kind, &w, acc + w.off[1] * size);
+        else
+            fold_each(r, kind, &w, acc + w.off[1] * size);
     }
 }
 
