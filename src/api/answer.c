@@ -6,7 +6,7 @@ static void answer_error(vly_http_request *req, int status, const char *msg,
 {
     vly_buf body;
 
-    vly_buf_init(&body, VLY_MEM_NET, 16 * VLY_ERR_MSG_MAX);
+    vly_buf_init(&body, VLY_MEM_NET, (size_t)16 * VLY_ERR_MSG_MAX);
     vly_buf_puts(&body, "{\"error\":");
     vly_buf_json_str(&body, vly_str_from(msg));
     vly_buf_putc(&body, '}');

@@ -9,7 +9,7 @@
 #include <pthread.h>
 #include <string.h>
 
-#define SCRATCH_BLOCK_BYTES (64 * 1024)
+#define SCRATCH_BLOCK_BYTES ((size_t)64 << 10)
 
 /* What one worker needs to run the model. Owner: the worker that runs it; next_idle: the lane. */
 typedef struct instance {

@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#define SLOW_SIZE  512
+#define SLOW_SIZE  ((size_t)512)
 #define SLOW_NODES 6
 
 static const char *root;

@@ -78,17 +78,19 @@ static void json_of_every_datatype(void **state)
 /* Posts JSON and the bytes behind it. */
 static reply post_binary(const char *target, const char *json, const void *bytes, size_t len)
 {
-    char headers[128], body[4096];
-    size_t n = strlen(json);
+    char headers[128];
+    vly_buf body;
 
+    vly_buf_init(&body, VLY_MEM_NET, 1 << 20);
+    vly_buf_puts(&body, json);
+    vly_buf_add(&body, bytes, len);
     snprintf(headers, sizeof(headers),
-             "Content-Type: application/octet-stream\r\ninference-header-content-length: %zu\r\n",
-             n);
-    assert_true(n + len <= sizeof(body));
-    memcpy(body, json, n);
-    if (len > 0)
-        memcpy(body + n, bytes, len);
-    return ask("POST", target, headers, body, n + len);
+             "Content-Type: application/octet-stream\r\n"
+             "inference-header-content-length: %zu\r\n",
+             strlen(json));
+    reply r = ask("POST", target, headers, body.ptr, body.len);
+    vly_buf_release(&body);
+    return r;
 }
 
 static void assert_binary(reply r, const char *json, const void *bytes, size_t len)
