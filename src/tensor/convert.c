@@ -123,7 +123,7 @@ static const minifloat *minifloat_of(vly_dtype t)
 {
     static const minifloat e4m3fn = {3, 7, 7, 0x7e, -1, 0x7f, false};
     static const minifloat e4m3fnuz = {3, 8, 7, 0x7f, -1, -1, true};
-    static const minifloat e5m2 = {2, 15, 7, 0x7b, 0x7c, 0x7f, false};
+    static const minifloat e5m2 = {2, 15, 7, 0x7b, 0x7c, 0x7e, false};
     static const minifloat e5m2fnuz = {2, 16, 7, 0x7f, -1, -1, true};
     static const minifloat e2m1 = {1, 1, 3, 0x7, -1, -1, false};
 

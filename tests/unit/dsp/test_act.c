@@ -81,6 +81,33 @@ static void errors_stay_within_bounds(void **state)
     assert_true(worst_error(vly_act_erf, erf, -INFINITY) <= 3.0);
 }
 
+static double gelu(double x)
+{
+    return 0.5 * x * (1.0 + erf(x / sqrt(2.0)));
+}
+
+static double gelu_tanh(double x)
+{
+    return 0.5 * x * (1.0 + tanh(sqrt(2.0 / acos(-1.0)) * (x + 0.044715 * x * x * x)));
+}
+
+static void gelu_stays_within_its_bounds(void **state)
+{
+    static act_fn *const fns[] = {vly_act_gelu, vly_act_gelu_tanh};
+    static double (*const refs[])(double) = {gelu, gelu_tanh};
+
+    (void)state;
+    for (int f = 0; f < 2; f++) {
+        for (int i = -200000; i <= 200000; i++) {
+            float x = (float)i * 1e-4F, y;
+            fns[f](&x, &y, 1);
+            double want = refs[f]((double)x);
+            double bound = fmax(1e-6, 3e-7 * fabs(want));
+            assert_true(fabs((double)y - want) <= bound);
+        }
+    }
+}
+
 static void special_values(void **state)
 {
     const float in[4] = {INFINITY, -INFINITY, NAN, -0.0F};
@@ -120,5 +147,6 @@ static void length_and_place_do_not_matter(void **state)
     }
 }
 
-UNIT_TESTS(cmocka_unit_test(errors_stay_within_bounds), cmocka_unit_test(special_values),
+UNIT_TESTS(cmocka_unit_test(errors_stay_within_bounds),
+           cmocka_unit_test(gelu_stays_within_its_bounds), cmocka_unit_test(special_values),
            cmocka_unit_test(length_and_place_do_not_matter))
