@@ -317,6 +317,24 @@ static void finish_slots(compiler *c)
     }
 }
 
+/* Constants, arena and outputs together must fit the limit. */
+static vly_status check_memory(const compiler *c, vly_err *err)
+{
+    size_t total = c->g->constant_bytes;
+    bool fits = vly_size_add(total, c->plan->constant_bytes, &total) &&
+                vly_size_add(total, c->plan->arena_bytes, &total);
+
+    for (int i = 0; i < c->g->n_outputs && fits; i++) {
+        int v = c->g->outputs[i];
+        if (!c->is_unknown[v])
+            fits = vly_size_add(total, bytes_of(c, v), &total);
+    }
+    if (fits && total <= c->max_memory_bytes)
+        return VLY_OK;
+    return vly_fail(err, VLY_ELIMIT, "tensors of a run need more than the limit of %zu bytes",
+                    c->max_memory_bytes);
+}
+
 static vly_status place_all(compiler *c, vly_err *err)
 {
     vly_offsets heap = {0};
@@ -329,9 +347,8 @@ static vly_status place_all(compiler *c, vly_err *err)
                           c->plan->steps[s].node->label);
     c->plan->arena_bytes = heap.peak_bytes;
     vly_offsets_release(&heap);
-    if (st == VLY_OK && c->plan->arena_bytes > c->max_memory_bytes)
-        st = vly_fail(err, VLY_ELIMIT, "intermediate tensors need %zu bytes; the limit is %zu",
-                      c->plan->arena_bytes, c->max_memory_bytes);
+    if (st == VLY_OK)
+        st = check_memory(c, err);
     if (st == VLY_OK)
         finish_slots(c);
     return st;

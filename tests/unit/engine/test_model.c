@@ -205,6 +205,30 @@ static void test_input_checks(void **state)
     ob_release(&b);
 }
 
+/* Inputs, constants, arena and outputs are all bounded: a tiny file cannot ask for much. */
+static void test_memory_limit(void **state)
+{
+    (void)state;
+    vly_model_limits limits = {.max_file_bytes = 4096, .max_memory_bytes = 1 << 20};
+    onnx_builder b;
+    vly_model *m = NULL;
+    vly_instance *inst = NULL;
+    vly_plan_summary plan;
+    vly_err err;
+    chain(&b);
+    vly_str file = ob_finish(&b, 17);
+
+    assert_int_equal(vly_model_load_bytes(file.ptr, file.len, &limits, &m, &err), VLY_OK);
+    assert_int_equal(vly_instance_new(m, NULL, &inst, &err), VLY_OK);
+    assert_int_equal(vly_instance_plan(inst, &VLY_SHAPE(1000, 3), &plan, &err), VLY_OK);
+    assert_int_equal(vly_instance_plan(inst, &VLY_SHAPE(100000, 3), &plan, &err), VLY_ELIMIT);
+    assert_int_equal(vly_instance_plan(inst, &VLY_SHAPE(INT64_MAX / 3, 3), &plan, &err),
+                     VLY_ELIMIT);
+    vly_instance_free(inst);
+    vly_model_unref(m);
+    ob_release(&b);
+}
+
 static void test_missing_ops(void **state)
 {
     (void)state;
@@ -344,6 +368,6 @@ static void test_threads(void **state)
 UNIT_TESTS(cmocka_unit_test(test_describe), cmocka_unit_test(test_run_batches),
            cmocka_unit_test(test_steady_state_allocates_nothing),
            cmocka_unit_test(test_kept_output), cmocka_unit_test(test_odd_outputs),
-           cmocka_unit_test(test_input_checks), cmocka_unit_test(test_missing_ops),
-           cmocka_unit_test(test_bad_graphs), cmocka_unit_test(test_out_of_memory),
-           cmocka_unit_test(test_threads))
+           cmocka_unit_test(test_input_checks), cmocka_unit_test(test_memory_limit),
+           cmocka_unit_test(test_missing_ops), cmocka_unit_test(test_bad_graphs),
+           cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_threads))
