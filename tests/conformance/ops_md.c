@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "codec/onnx.h"
 #include "conformance/walk.h"
+#include "engine/native/op_util.h"
 #include "engine/op.h"
 #include "sys/file.h"
 
@@ -147,6 +148,10 @@ static void add_dtypes(vly_buf *out, uint32_t dtypes)
 
     if (dtypes == VLY_T_ANY) {
         vly_buf_puts(out, "all");
+        return;
+    }
+    if (dtypes == VLY_T_BYTES) {
+        vly_buf_puts(out, "all but the 4-bit ones");
         return;
     }
     add_group(out, &left, VLY_T_FLOAT, "floats");

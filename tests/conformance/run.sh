@@ -39,12 +39,12 @@ apt)
         qlinearmatmul_3D_int8_float16 qlinearmatmul_3D_int8_float32; do
         set -- "$@" --outdated "test_$name"
     done
-    exec "$program" --min-passed 300 "$@" "$data/node" "$data/simple" "$data/pytorch-converted" \
+    exec "$program" --min-passed 850 "$@" "$data/node" "$data/simple" "$data/pytorch-converted" \
         "$data/pytorch-operator"
     ;;
 node)
     unpack
-    exec "$program" --min-passed 300 "$work/node"
+    exec "$program" --min-passed 1300 "$work/node"
     ;;
 other)
     unpack
