@@ -1,26 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 #include "tasks/observation_json.h"
 
+#include "base/float_text.h"
 #include "tasks/rle.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 void vly_json_f32(vly_buf *b, float v)
 {
-    char text[32];
+    char text[VLY_F32_TEXT_MAX];
 
     if (!isfinite(v)) {
         vly_buf_puts(b, "null");
         return;
     }
-    for (int digits = 6; digits <= 9; digits++) {
-        snprintf(text, sizeof(text), "%.*g", digits, (double)v);
-        if (strtof(text, NULL) == v)
-            break;
-    }
-    vly_buf_puts(b, text);
+    vly_buf_add(b, text, vly_f32_text(v, text));
 }
 
 /* "," before every item of a list but the first. */
