@@ -54,17 +54,20 @@ void vly_gemm_plan_init(vly_gemm_plan *plan, const vly_gemm_kernel *kernel, int6
 static void tile_edge(const vly_gemm_kernel *kn, uint32_t *c, size_t ldc, int rows, int cols,
                       const void *a, const void *b, size_t k, const uint32_t *bias, bool accumulate)
 {
-    uint32_t tile[VLY_GEMM_MR_MAX * VLY_GEMM_NR_MAX] = {0};
-    uint32_t bias_rows[VLY_GEMM_MR_MAX] = {0};
+    union {
+        float f32[VLY_GEMM_MR_MAX * VLY_GEMM_NR_MAX];
+        int32_t s32[VLY_GEMM_MR_MAX * VLY_GEMM_NR_MAX];
+        uint32_t word[VLY_GEMM_MR_MAX * VLY_GEMM_NR_MAX];
+    } tile = {{0}}, bias_rows = {{0}};
     size_t nr = (size_t)kn->nr, row_bytes = (size_t)cols * sizeof(*c);
 
     if (bias != NULL)
-        memcpy(bias_rows, bias, (size_t)rows * sizeof(*bias));
+        memcpy(bias_rows.word, bias, (size_t)rows * sizeof(*bias));
     for (size_t i = 0; accumulate && i < (size_t)rows; i++)
-        memcpy(tile + i * nr, c + i * ldc, row_bytes);
-    kn->tile(tile, nr, a, b, k, bias_rows, accumulate);
+        memcpy(tile.word + i * nr, c + i * ldc, row_bytes);
+    kn->tile(&tile, nr, a, b, k, &bias_rows, accumulate);
     for (size_t i = 0; i < (size_t)rows; i++)
-        memcpy(c + i * ldc, tile + i * nr, row_bytes);
+        memcpy(c + i * ldc, tile.word + i * nr, row_bytes);
 }
 
 /* All rows of A times one panel of B: C columns of width cols. */
@@ -171,11 +174,18 @@ vly_gemm_b_f32 vly_gemm_b_f32_matrix(const float *data, int64_t row_stride, int6
     return (vly_gemm_b_f32){{b_f32_pack}, data, row_stride, col_stride};
 }
 
-static int16_t q8_at(const vly_gemm_q8 *m, int64_t offset, int32_t zero)
+/* n elements from `from` on, `step` apart, less their zero points, written `out_step` apart. zeros
+ * NULL: all have m->zero. */
+static void widen(const vly_gemm_q8 *m, int64_t from, int64_t step, int64_t n, const int32_t *zeros,
+                  int32_t zero, int16_t *out, int64_t out_step)
 {
-    int32_t v =
-        m->is_signed ? ((const int8_t *)m->data)[offset] : ((const uint8_t *)m->data)[offset];
-    return (int16_t)(v - zero);
+    const uint8_t *u = (const uint8_t *)m->data + from;
+    const int8_t *s = (const int8_t *)m->data + from;
+
+    for (int64_t i = 0; i < n; i++) {
+        int32_t v = m->is_signed ? s[i * step] : u[i * step];
+        out[i * out_step] = (int16_t)(v - (zeros != NULL ? zeros[i] : zero));
+    }
 }
 
 void vly_gemm_pack_a_q8(const vly_gemm_plan *plan, void *dst, const vly_gemm_q8 *a)
@@ -185,10 +195,9 @@ void vly_gemm_pack_a_q8(const vly_gemm_plan *plan, void *dst, const vly_gemm_q8 
 
     memset(dst, 0, plan->a_bytes);
     for (int64_t i = 0; i < plan->m; i++) {
-        int16_t *row = out + (i / mr) * plan->k * mr + i % mr;
         int32_t zero = a->zeros != NULL ? a->zeros[i] : a->zero;
-        for (int64_t kk = 0; kk < plan->k; kk++)
-            row[kk * mr] = q8_at(a, i * a->row_stride + kk * a->col_stride, zero);
+        widen(a, i * a->row_stride, a->col_stride, plan->k, NULL, zero,
+              out + (i / mr) * plan->k * mr + i % mr, mr);
     }
 }
 
@@ -198,12 +207,14 @@ static void b_q8_pack(const vly_gemm_b *b, void *dst, int64_t k0, int64_t kn, in
     const vly_gemm_q8 *m = &((const vly_gemm_b_q8 *)b)->m;
     int16_t *out = dst;
 
-    memset(dst, 0, (size_t)(round_up(nn, nr) * kn) * sizeof(*out));
-    for (int64_t j = 0; j < nn; j++) {
-        int16_t *col = out + (j / nr) * kn * nr + j % nr;
-        int32_t zero = m->zeros != NULL ? m->zeros[n0 + j] : m->zero;
-        for (int64_t kk = 0; kk < kn; kk++)
-            col[kk * nr] = q8_at(m, (k0 + kk) * m->row_stride + (n0 + j) * m->col_stride, zero);
+    for (int64_t j = 0; j < nn; j += nr) {
+        int cols = nn - j < nr ? (int)(nn - j) : nr;
+        const int32_t *zeros = m->zeros != NULL ? m->zeros + n0 + j : NULL;
+        for (int64_t kk = k0; kk < k0 + kn; kk++, out += nr) {
+            widen(m, kk * m->row_stride + (n0 + j) * m->col_stride, m->col_stride, cols, zeros,
+                  m->zero, out, 1);
+            memset(out + cols, 0, (size_t)(nr - cols) * sizeof(*out));
+        }
     }
 }
 

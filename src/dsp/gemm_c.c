@@ -2,6 +2,9 @@
 /* Reference tiles. The loops have constant bounds, so that a compiler keeps acc in registers. */
 #include "base/cpu.h"
 #include "dsp/gemm.h"
+#if defined(__x86_64__)
+#include "dsp/x86/gemm_x86.h"
+#endif
 
 #include <string.h>
 
@@ -75,5 +78,9 @@ void vly_gemm_dsp_init(vly_gemm_dsp *dsp, unsigned cpu_flags)
         .s16 = {MR, NR, sizeof(int16_t), tile_s16_c},
         .dot_f32 = dot_f32_c,
     };
+#if defined(__x86_64__)
+    vly_gemm_dsp_init_x86(dsp, cpu_flags);
+#else
     (void)cpu_flags;
+#endif
 }
