@@ -64,6 +64,19 @@ static void release(data_set *d)
     vly_arena_release(&d->arena);
 }
 
+/* References that hold the rounding noise of a float FFT (2e-7) where the truth is 0. */
+static double tolerance_of(const char *dir)
+{
+    static const char *const noisy[] = {"test_dft_inverse", "test_dft_inverse_opset19"};
+    const char *slash = strrchr(dir, '/');
+    const char *name = slash != NULL ? slash + 1 : dir;
+
+    for (size_t i = 0; i < sizeof(noisy) / sizeof(noisy[0]); i++)
+        if (strcmp(name, noisy[i]) == 0)
+            return 1e-6;
+    return ATOL;
+}
+
 /* Before release 1.13 the cases stored bfloat16 as uint16. */
 static void fix_bf16(vly_tensor *t, vly_dtype declared)
 {
@@ -88,7 +101,7 @@ static vly_status check_case(const data_set *d, const vly_model_info *info, vly_
 }
 
 static vly_status run_and_compare(data_set *d, vly_instance *inst, const vly_model_info *info,
-                                  vly_err *err)
+                                  double atol, vly_err *err)
 {
     vly_tensor inputs[IO_MAX] = {0}, got[IO_MAX] = {0};
 
@@ -107,7 +120,7 @@ static vly_status run_and_compare(data_set *d, vly_instance *inst, const vly_mod
         return st;
     for (size_t i = 0; i < d->n_outputs && st == VLY_OK; i++) {
         fix_bf16(&d->outputs[i], got[i].dtype);
-        st = compare_tensors(&got[i], &d->outputs[i], err);
+        st = compare_tensors(&got[i], &d->outputs[i], atol, err);
         if (st != VLY_OK)
             vly_fail_in(err, st, "output '%s'", info->outputs[i].name);
     }
@@ -133,7 +146,7 @@ static vly_status run_data_set(const char *dir, int idx, vly_model *model, vly_i
     if (st == VLY_OK)
         st = read_tensors(&d, path, "output", d.outputs, &d.n_outputs, err);
     if (st == VLY_OK)
-        st = run_and_compare(&d, inst, vly_model_describe(model), err);
+        st = run_and_compare(&d, inst, vly_model_describe(model), tolerance_of(dir), err);
     release(&d);
     return st;
 }

@@ -2,7 +2,7 @@
 /*
  * One ONNX backend test case: a folder with model.onnx and test_data_set_<n>/, each holding
  * input_<i>.pb and output_<i>.pb (TensorProto). Tolerances are those of ONNX's own runner, but for
- * integers, bools and strings, which must be equal.
+ * integers, bools and strings, which must be equal, and for two noisy references.
  */
 #ifndef VLY_TESTS_CONFORMANCE_CASE_H
 #define VLY_TESTS_CONFORMANCE_CASE_H

@@ -10,11 +10,11 @@
 #define ATOL      1e-7
 #define RTOL_BF16 0x1p-6 /* two units in the last place */
 
-static bool is_close(double got, double want, double rtol)
+static bool is_close(double got, double want, double rtol, double atol)
 {
     if (isnan(want) || isinf(want))
         return isnan(want) ? isnan(got) : got == want;
-    return fabs(got - want) <= ATOL + rtol * fabs(want);
+    return fabs(got - want) <= atol + rtol * fabs(want);
 }
 
 /* Element i of a type with whole-byte elements, as double. */
@@ -27,13 +27,14 @@ static double element(const vly_tensor *t, uint64_t i)
     return v;
 }
 
-static vly_status compare_reals(const vly_tensor *got, const vly_tensor *want, vly_err *err)
+static vly_status compare_reals(const vly_tensor *got, const vly_tensor *want, double atol,
+                                vly_err *err)
 {
     double rtol = want->dtype == VLY_DTYPE_BF16 ? RTOL_BF16 : RTOL;
     uint64_t n = vly_tensor_count(want), n_bad = 0, first = 0;
 
     for (uint64_t i = 0; i < n; i++)
-        if (!is_close(element(got, i), element(want, i), rtol) && n_bad++ == 0)
+        if (!is_close(element(got, i), element(want, i), rtol, atol) && n_bad++ == 0)
             first = i;
     if (n_bad == 0)
         return VLY_OK;
@@ -71,7 +72,7 @@ static vly_status compare_exact(const vly_tensor *got, const vly_tensor *want, v
     return vly_fail(err, VLY_EINVAL, "bytes differ");
 }
 
-vly_status compare_tensors(const vly_tensor *got, const vly_tensor *want, vly_err *err)
+vly_status compare_tensors(const vly_tensor *got, const vly_tensor *want, double atol, vly_err *err)
 {
     char text_g[VLY_SHAPE_TEXT_MAX], text_w[VLY_SHAPE_TEXT_MAX];
 
@@ -83,5 +84,5 @@ vly_status compare_tensors(const vly_tensor *got, const vly_tensor *want, vly_er
         return compare_strings(got, want, err);
     bool is_exact = vly_dtype_is_int(want->dtype) || want->dtype == VLY_DTYPE_BOOL ||
                     vly_dtype_bits(want->dtype) < 8 || !vly_dtype_is_real(want->dtype);
-    return is_exact ? compare_exact(got, want, err) : compare_reals(got, want, err);
+    return is_exact ? compare_exact(got, want, err) : compare_reals(got, want, atol, err);
 }

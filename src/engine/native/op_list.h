@@ -25,6 +25,7 @@
     X(layer_norm)                                                                                  \
     X(layout)                                                                                      \
     X(logic)                                                                                       \
+    X(loss)                                                                                        \
     X(math)                                                                                        \
     X(matmul)                                                                                      \
     X(matmul_int)                                                                                  \
@@ -42,9 +43,11 @@
     X(scatter)                                                                                     \
     X(select)                                                                                      \
     X(shape)                                                                                       \
+    X(signal)                                                                                      \
     X(slice)                                                                                       \
     X(softmax)                                                                                     \
     X(space)                                                                                       \
+    X(transform)                                                                                   \
     X(where)
 
 #define VLY_OP_DECLARE(family) extern const vly_op vly_ops_##family[];
