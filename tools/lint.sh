@@ -7,6 +7,7 @@ cd "$(dirname "$0")/.."
 tools/bootstrap.sh test
 export CC=clang
 [ -f build-tidy/build.ninja ] || meson setup build-tidy >/dev/null
+ninja -C build-tidy build.ninja >/dev/null
 failed=0
 tools/check_layers.py || failed=1
 tools/check_style.py || failed=1
