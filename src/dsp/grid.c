@@ -90,9 +90,10 @@ static axis_taps taps_of(const vly_grid *g, int64_t size, float at)
         return t;
     }
     t.n = g->mode == VLY_GRID_CUBIC ? 4 : 2;
-    first -= t.n / 2 - 1;
+    int n_before = t.n / 2 - 1;
+    first -= n_before;
     for (int i = 0; i < t.n; i++) {
-        float d = x - base - (float)(i - (t.n / 2 - 1));
+        float d = x - base - (float)(i - n_before);
         t.index[i] = padded_index(g, size, first + i);
         t.weight[i] = g->mode == VLY_GRID_CUBIC ? cubic(d) : 1.0f - fabsf(d);
     }
@@ -158,7 +159,8 @@ static float bin_value(const vly_roi *roi, const float *x, int64_t height, int64
     int64_t n = roi->samples_y * roi->samples_x;
 
     for (int64_t i = 0; i < n; i++) {
-        float sy = (float)(i / roi->samples_x) + 0.5f, sx = (float)(i % roi->samples_x) + 0.5f;
+        int64_t row = i / roi->samples_x, column = i % roi->samples_x;
+        float sy = (float)row + 0.5f, sx = (float)column + 0.5f;
         corners c = corners_of(bin_y + sy * roi->bin_height / (float)roi->samples_y,
                                bin_x + sx * roi->bin_width / (float)roi->samples_x, height, width);
         for (int k = 0; k < 4; k++) {

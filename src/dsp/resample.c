@@ -93,7 +93,8 @@ static void filter_row(const vly_resample_rule *rule, const vly_resample_axis *a
                        int32_t *index, float *weight)
 {
     double stretch = rule->antialias && a->scale < 1.0 ? a->scale : 1.0;
-    double first = ceil(x) - (double)(a->taps / 2), sum = 0.0;
+    int64_t n_before = a->taps / 2;
+    double first = ceil(x) - (double)n_before, sum = 0.0;
 
     for (int64_t t = 0; t < a->taps; t++) {
         double i = first + (double)t, d = (i - x) * stretch;

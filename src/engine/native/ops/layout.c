@@ -61,7 +61,7 @@ static vly_status transpose_run(vly_op_ctx *ctx, vly_err *err)
         return st;
     vly_shape_strides(&in->shape, in_strides);
     vly_shape_strides(&out->shape, to);
-    for (int i = 0; i < out->shape.rank; i++)
+    for (int i = 0; i < in->shape.rank; i++)
         from[i] = in_strides[perm[i]];
     vly_copy_strided(&out->shape, vly_elem_bytes(in), out->data, to, in->data, from);
     return VLY_OK;

@@ -197,7 +197,7 @@ static vly_status read_roi(const vly_op_ctx *ctx, const int *axes, int n, resize
     vly_status st = check_list(ctx, p->i_roi, 2 * n, err);
     for (int i = 0; i < n && st == VLY_OK; i++) {
         plan->axes[axes[i]].axis.roi_begin = vly_tensor_get_f64(roi, (uint64_t)i);
-        plan->axes[axes[i]].axis.roi_end = vly_tensor_get_f64(roi, (uint64_t)(n + i));
+        plan->axes[axes[i]].axis.roi_end = vly_tensor_get_f64(roi, (uint64_t)n + (uint64_t)i);
     }
     return st;
 }

@@ -79,10 +79,11 @@ static vly_status read_activations(vly_attrs *a, rnn_params *p, vly_err *err)
     const float *alpha = vly_attrs_floats(a, "activation_alpha", &n_alpha);
     const float *beta = vly_attrs_floats(a, "activation_beta", &n_beta);
     int per_dir = n_acts(p->kind), dirs = p->direction == DIR_BOTH ? 2 : 1;
+    int n_want = per_dir * dirs;
 
-    if (n != 0 && n != (size_t)(per_dir * dirs))
+    if (n != 0 && n != (size_t)n_want)
         return vly_fail(err, VLY_EINVAL, "attribute 'activations': expected %d names, got %zu",
-                        per_dir * dirs, n);
+                        n_want, n);
     for (int i = 0; i < per_dir * dirs; i++) {
         const char *def = p->kind == VLY_CELL_RNN ? "Tanh" : usual[i % per_dir];
         vly_str name = n > 0 ? names[i] : vly_str_from(def);

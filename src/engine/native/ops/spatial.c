@@ -40,7 +40,7 @@ vly_status vly_spatial_read(const vly_onnx_node *proto, vly_spatial *ret, vly_er
     if (st == VLY_OK)
         st = read_list(&a, "dilations", 1, s.dilation, VLY_SPATIAL_MAX, &s.n_dilation, err);
     if (st == VLY_OK)
-        st = read_list(&a, "pads", 0, s.pad, 2 * VLY_SPATIAL_MAX, &s.n_pad, err);
+        st = read_list(&a, "pads", 0, s.pad, (size_t)2 * VLY_SPATIAL_MAX, &s.n_pad, err);
     if (st != VLY_OK)
         return st;
     s.auto_pad = (vly_auto_pad)vly_attrs_enum(
