@@ -22,6 +22,7 @@ typedef struct vly_api {
     size_t max_parts;         /* of a multipart body */
     size_t max_json_depth;
     size_t max_json_bytes;   /* memory for one parsed JSON body */
+    size_t max_body_bytes;   /* of a request that comes compressed: what comes out of it */
     size_t max_answer_bytes; /* body of one answer */
     vly_nsec started_ns;
     _Atomic bool is_draining; /* health says so, that balancers send nobody here any more */

@@ -10,6 +10,7 @@
 #include "api/answer.h"
 #include "api/v2.h"
 #include "api/v2_response.h"
+#include "codec/inflate.h"
 
 #include <stdio.h>
 
@@ -20,8 +21,10 @@ typedef struct infer_call {
     vly_api *api;
     vly_http_request *req;
     vly_servable *servable;
+    vly_encoding encoding;
+    bool has_json_len; /* the header was sent: 0 means that there is no JSON */
     size_t json_len;
-    bool is_raw;
+    vly_buf inflated; /* body of the request, when it came compressed */
     vly_v2_request request;
     vly_buf json, binary; /* of the answer */
 } infer_call;
@@ -35,16 +38,41 @@ static vly_status check_timeout(const infer_call *c, vly_err *err)
     return vly_fail(err, VLY_EDEADLINE, "Request timeout expired");
 }
 
+static vly_status open_body(infer_call *c, vly_str *ret, vly_err *err)
+{
+    vly_str sent = vly_buf_str(&c->req->msg.body);
+    vly_status st;
+
+    if (c->encoding == VLY_ENCODING_IDENTITY) {
+        *ret = sent;
+        return VLY_OK;
+    }
+    vly_buf_init(&c->inflated, VLY_MEM_NET, c->api->max_body_bytes);
+    st = vly_inflate(c->encoding, sent, &c->inflated, err);
+    *ret = vly_buf_str(&c->inflated);
+    return st;
+}
+
+static vly_status read_request(infer_call *c, vly_err *err)
+{
+    const vly_infer_json_limits limits = {.max_depth = c->api->max_json_depth,
+                                          .max_memory_bytes = c->api->max_json_bytes};
+    vly_arena *arena = &c->req->msg.arena;
+    vly_str body;
+    vly_status st = open_body(c, &body, err);
+
+    if (st != VLY_OK)
+        return st;
+    if (c->has_json_len && c->json_len == 0)
+        return vly_v2_request_read_raw(&c->request, c->servable, body, arena, err);
+    return vly_v2_request_read(&c->request, c->servable, body,
+                               c->has_json_len ? c->json_len : body.len, &limits, arena, err);
+}
+
 static vly_status prepare(vly_job *job, vly_err *err)
 {
     infer_call *c = job->ctx;
-    vly_arena *arena = &c->req->msg.arena;
-    vly_str body = vly_buf_str(&c->req->msg.body);
-    const vly_infer_json_limits limits = {.max_depth = c->api->max_json_depth,
-                                          .max_memory_bytes = c->api->max_json_bytes};
-    vly_status st = c->is_raw ? vly_v2_request_read_raw(&c->request, c->servable, body, arena, err)
-                              : vly_v2_request_read(&c->request, c->servable, body, c->json_len,
-                                                    &limits, arena, err);
+    vly_status st = read_request(c, err);
 
     if (st == VLY_OK)
         st = check_timeout(c, err);
@@ -95,6 +123,7 @@ static void done(vly_job *job)
     vly_buf json = c->json, binary = c->binary;
 
     vly_v2_request_release(&c->request, c->servable);
+    vly_buf_release(&c->inflated);
     if (job->status == VLY_OK) {
         answer(c->req, &json, &binary);
         return;
@@ -104,28 +133,18 @@ static void done(vly_job *job)
     vly_answer_err(c->req, &job->err);
 }
 
-/* No header: all is JSON. 0: there is none. */
-static vly_status read_header_length(infer_call *c, vly_err *err)
+static vly_status read_headers(infer_call *c, vly_err *err)
 {
-    vly_str text = vly_http_msg_header(&c->req->msg, HEADER_LENGTH);
-    uint64_t len = c->req->msg.body.len;
+    const vly_http_msg *msg = &c->req->msg;
+    vly_str text = vly_http_msg_header(msg, HEADER_LENGTH);
+    uint64_t len = 0;
 
     if (text.ptr != NULL && !vly_str_to_u64(text, &len))
         return vly_fail(err, VLY_EINVAL, "'" HEADER_LENGTH "': expected a number, got '%.*s'",
                         VLY_STR_ARG(text));
+    c->has_json_len = text.ptr != NULL;
     c->json_len = (size_t)len;
-    c->is_raw = text.ptr != NULL && len == 0;
-    return VLY_OK;
-}
-
-static vly_status check_encoding(const vly_http_msg *msg, vly_err *err)
-{
-    vly_str encoding = vly_http_msg_header(msg, "Content-Encoding");
-
-    if (encoding.len == 0 || vly_str_eq_nocase(encoding, VLY_STR("identity")))
-        return VLY_OK;
-    return vly_fail(err, VLY_EUNSUPPORTED, "Unsupported compression type '%.*s'",
-                    VLY_STR_ARG(encoding));
+    return vly_encoding_parse(vly_http_msg_header(msg, "Content-Encoding"), &c->encoding, err);
 }
 
 static vly_status begin(vly_api *api, vly_http_request *req, const vly_str *captures, vly_err *err)
@@ -136,14 +155,12 @@ static vly_status begin(vly_api *api, vly_http_request *req, const vly_str *capt
 
     if (c == NULL)
         return vly_fail(err, VLY_ENOMEM, "out of memory for the request");
-    if (st == VLY_OK)
-        st = check_encoding(&req->msg, err);
     if (st != VLY_OK)
         return st;
     c->api = api;
     c->req = req;
     c->servable = m->servable;
-    st = read_header_length(c, err);
+    st = read_headers(c, err);
     if (st != VLY_OK)
         return st;
     c->job = (vly_job){.kind = VLY_JOB_TENSORS,

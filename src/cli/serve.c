@@ -174,6 +174,7 @@ static vly_status start_http(server *s, vly_err *err)
                        .max_parts = (size_t)c->multipart_max_parts,
                        .max_json_depth = (size_t)c->json_max_depth,
                        .max_json_bytes = c->json_max_memory_bytes,
+                       .max_body_bytes = c->http_max_body_bytes,
                        .max_answer_bytes = c->http_max_answer_bytes,
                        .started_ns = vly_clock_now()};
     return vly_http_server_start(&o, &s->http, err);

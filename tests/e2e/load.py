@@ -69,6 +69,28 @@ def loses_nothing_on_sigterm(t):
     assert counts["answered"] > N_CLIENTS
 
 
+def drops_what_nobody_waits_for(t):
+    """One worker is busy; of what is queued behind it, those whose client leaves never run."""
+    request = slow_request()
+    canceled = 'nv_inference_request_failure{model="slow",version="1",reason="CANCELED"} %d\n'
+    with t.serve("--set", "threads=1") as s:
+        first = [socket.create_connection(("127.0.0.1", s.port), 60) for _ in range(20)]
+        for c in first:
+            c.sendall(request)
+        gone = [socket.create_connection(("127.0.0.1", s.port), 60) for _ in range(5)]
+        for c in gone:
+            c.sendall(request)
+            c.close()
+        for c in first:
+            assert c.recv(65536).startswith(b"HTTP/1.1 200 ")
+            c.close()
+        deadline = time.monotonic() + 60
+        while canceled % 5 not in s.get("/metrics").body.decode():
+            assert time.monotonic() < deadline, "they were not dropped"
+            time.sleep(0.05)
+        equal(s.stop(), 0, "exit status")
+
+
 def soak(s, n):
     """Infers, detects and errs, on connections that are kept."""
     picture = png(32, 32, (1, 200, 3))
@@ -123,4 +145,4 @@ def memory_stays_flat(t):
     assert end - warm < 2 << 20, "grew by more than 2 MiB"
 
 
-run(loses_nothing_on_sigterm, memory_stays_flat)
+run(loses_nothing_on_sigterm, drops_what_nobody_waits_for, memory_stays_flat)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """`volley serve` as a person and a program meet it: what it says, and what it answers."""
+import gzip
 import json
 import os
 import shutil
@@ -7,6 +8,7 @@ import signal
 import socket
 import struct
 import subprocess
+import zlib
 
 from harness import equal, multipart, png, run, simple_inputs, Skip
 
@@ -99,6 +101,26 @@ def infers_with_curl(t):
         equal(struct.unpack("<16i", out[n + 64:]), tuple(DIFFERENCE))
         sizes = [o["parameters"]["binary_data_size"] for o in json.loads(out[:n])["outputs"]]
         equal(sizes, [64, 64])
+
+
+def takes_compressed_requests(t):
+    head = json.dumps({"inputs": [
+        {"name": "INPUT0", "datatype": "INT32", "shape": [1, 16], "data": ONE},
+        {"name": "INPUT1", "datatype": "INT32", "shape": [1, 16],
+         "parameters": {"binary_data_size": 64}}]}).encode()
+    body = head + struct.pack("<16i", *TWO)
+    bomb = zlib.compress(b'{"inputs":[]}' + b" " * (65 << 20))
+    length = {"Inference-Header-Content-Length": str(len(head))}
+    with t.serve() as s:
+        for encoding, data in (("gzip", gzip.compress(body)), ("deflate", zlib.compress(body))):
+            a = s.ask("POST", "/v2/models/simple/infer", data,
+                      {"Content-Encoding": encoding, **length})
+            equal(a.json()["outputs"][0]["data"], SUM)
+        for encoding, data, status in (("gzip", gzip.compress(body)[:-1], 400),
+                                       ("deflate", bomb, 413), ("br", body, 501)):
+            a = s.ask("POST", "/v2/models/simple/infer", data, {"Content-Encoding": encoding})
+            equal(a.status, status, encoding)
+            equal(list(a.json()), ["error"])
 
 
 def sees_pictures(t):
@@ -236,5 +258,6 @@ def real_detector_agrees_with_the_command_line(t):
 
 
 run(says_what_it_serves, ends_on_interrupt, refuses_bad_settings, takes_settings, port_in_use,
-    infers_json, infers_with_curl, sees_pictures, keeps_connections, pipelines, tells_errors,
-    busy_is_429, agrees_with_the_command_line, real_detector_agrees_with_the_command_line)
+    infers_json, infers_with_curl, takes_compressed_requests, sees_pictures, keeps_connections,
+    pipelines, tells_errors, busy_is_429, agrees_with_the_command_line,
+    real_detector_agrees_with_the_command_line)

@@ -50,6 +50,9 @@ def client(url):
                      query_params={"test_1": 1}, headers={"test": "1"}, timeout=60000000)
     assert result.get_response()["id"] == "42" and result.get_response()["model_version"] == "1"
     check(result)
+    for algorithm in ("gzip", "deflate"):
+        check(c.infer("simple", inputs(), request_compression_algorithm=algorithm,
+                      response_compression_algorithm=algorithm))
     pending = [c.async_infer("simple", inputs()) for _ in range(10)]
     for p in pending:
         check(p.get_result())

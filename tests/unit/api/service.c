@@ -161,6 +161,7 @@ int service_start(void **state)
                         .max_parts = 4,
                         .max_json_depth = 32,
                         .max_json_bytes = 1 << 20,
+                        .max_body_bytes = 4 << 20,
                         .max_answer_bytes = REPLY_MAX,
                         .started_ns = vly_clock_now()};
     const vly_http_opts http = {.address = "127.0.0.1",

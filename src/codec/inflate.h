@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Compressed bodies, by the names that HTTP has for them: "gzip" (RFC 1952) and "deflate", which is
+ * the zlib format (RFC 1950). Outside data: what comes out is bounded, whatever went in. Thread:
+ * any.
+ */
+#ifndef VLY_CODEC_INFLATE_H
+#define VLY_CODEC_INFLATE_H
+
+#include "base/buf.h"
+#include "base/status.h"
+#include "base/str.h"
+
+typedef enum vly_encoding {
+    VLY_ENCODING_IDENTITY,
+    VLY_ENCODING_GZIP,
+    VLY_ENCODING_DEFLATE,
+} vly_encoding;
+
+/* The value of a Content-Encoding header, empty for none. EUNSUPPORTED: another one, or several. */
+vly_status vly_encoding_parse(vly_str name, vly_encoding *ret, vly_err *err) VLY_MUST_CHECK;
+
+/* Appends what the whole of bytes stands for to out. EFORMAT: damaged, cut short, or followed by
+ * more; ELIMIT: it does not fit out's max_bytes; ENOMEM. On failure out holds what came before. */
+vly_status vly_inflate(vly_encoding encoding, vly_str bytes, vly_buf *out,
+                       vly_err *err) VLY_MUST_CHECK;
+
+#endif
