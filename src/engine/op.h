@@ -84,7 +84,8 @@ struct vly_op_ctx {
     /* [n_out]. infer sets dtype and shape; run finds data there (NULL: shape was unknown). */
     vly_tensor *out;
     bool out_unknown[8]; /* infer: even the rank of out[i] is unknown (i < 8) */
-    /* infer may ask for scratch memory by setting this; run finds it, 64-byte aligned. */
+    /* infer may ask for scratch memory by setting this; run finds it, 64-byte aligned and never
+     * NULL. */
     size_t scratch_bytes;
     void *scratch;
     uint64_t flops;               /* infer may say what run costs: 2 * multiply-adds */

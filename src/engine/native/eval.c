@@ -105,12 +105,10 @@ static vly_status run_with_storage(vly_op_ctx *ctx, size_t max_bytes, vly_err *e
 
     if (st != VLY_OK)
         return st;
-    if (ctx->scratch_bytes > 0) {
-        ctx->scratch = vly_alloc_aligned(VLY_MEM_TENSOR, ctx->scratch_bytes);
-        if (ctx->scratch == NULL)
-            return vly_fail(err, VLY_ENOMEM, "cannot allocate %zu bytes of scratch memory",
-                            ctx->scratch_bytes);
-    }
+    ctx->scratch = vly_alloc_aligned(VLY_MEM_TENSOR, ctx->scratch_bytes);
+    if (ctx->scratch == NULL)
+        return vly_fail(err, VLY_ENOMEM, "cannot allocate %zu bytes of scratch memory",
+                        ctx->scratch_bytes);
     st = ctx->op->run(ctx, err);
     vly_free(ctx->scratch);
     ctx->scratch = NULL;

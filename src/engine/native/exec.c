@@ -60,7 +60,7 @@ static bool bind_step(vly_exec *x, int s)
         if (vly_op_wants(ctx, i))
             bind_value(x, step->node->out[i], &ctx->out[i]);
     ctx->scratch_bytes = step->scratch_bytes;
-    ctx->scratch = step->scratch_bytes > 0 ? x->block + step->scratch_offset : NULL;
+    ctx->scratch = x->block + step->scratch_offset;
     return true;
 }
 
