@@ -109,42 +109,21 @@ static vly_status read_max(const vly_v1_params *p, uint32_t *ret, vly_err *err)
     return VLY_OK;
 }
 
-/* A class is a name, or a number. */
-static vly_status read_class(vly_str text, const vly_labels *labels, int32_t *ret, vly_err *err)
-{
-    int32_t id = vly_label_find(labels, text);
-    uint64_t number;
-
-    if (id < 0 && vly_str_to_u64(text, &number) && number <= INT32_MAX)
-        id = (int32_t)number;
-    if (id < 0)
-        return vly_fail(err, VLY_EINVAL, "'classes': the model has no class '%.*s'",
-                        VLY_STR_ARG(text));
-    *ret = id;
-    return VLY_OK;
-}
-
 static vly_status read_classes(const vly_v1_params *p, const vly_labels *labels,
                                vly_detector_options *o, vly_err *err)
 {
-    vly_str rest;
+    vly_str list;
     bool is_set;
-    vly_status st = vly_v1_param(p, "classes", &rest, &is_set, err);
+    vly_status st = vly_v1_param(p, "classes", &list, &is_set, err);
 
     if (st != VLY_OK || !is_set)
         return st;
     int32_t *classes = vly_arena_calloc(&p->msg->arena, CLASSES_MAX, sizeof(*classes));
     if (classes == NULL)
         return vly_fail(err, VLY_ELIMIT, "'classes': out of scratch memory");
-    while (rest.ptr != NULL && st == VLY_OK) {
-        if (o->n_classes == CLASSES_MAX)
-            return vly_fail(err, VLY_ELIMIT, "'classes': expected at most %d", CLASSES_MAX);
-        vly_str item = vly_str_trim(vly_str_split(&rest, ','));
-        st = read_class(item, labels, &classes[o->n_classes], err);
-        o->n_classes++;
-    }
     o->classes = classes;
-    return st;
+    st = vly_label_list(labels, list, classes, CLASSES_MAX, &o->n_classes, err);
+    return st == VLY_OK ? st : vly_fail_in(err, st, "'classes'");
 }
 
 vly_status vly_v1_options(const vly_v1_params *p, const vly_labels *labels,

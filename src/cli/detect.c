@@ -43,28 +43,6 @@ static const vly_opt options[] = {
     VLY_OPT_END,
 };
 
-/* "person,2" -> class numbers; ids: [CLASSES_MAX]. */
-static vly_status parse_classes(const char *list, const vly_labels *labels, int32_t *ids,
-                                size_t *ret_n, vly_err *err)
-{
-    vly_str rest = vly_str_from(list);
-    size_t n = 0;
-
-    while (rest.ptr != NULL) {
-        vly_str item = vly_str_trim(vly_str_split(&rest, ','));
-        int64_t id = vly_label_find(labels, item);
-        if (id < 0 && (!vly_str_to_i64(item, &id) || id < 0 || id > INT32_MAX))
-            return vly_fail(err, VLY_EINVAL, "option --classes: the model has no class '%.*s'",
-                            VLY_STR_ARG(item));
-        if (n == CLASSES_MAX)
-            return vly_fail(err, VLY_ELIMIT, "option --classes: expected at most %d classes",
-                            CLASSES_MAX);
-        ids[n++] = (int32_t)id;
-    }
-    *ret_n = n;
-    return VLY_OK;
-}
-
 static void print_detections(const vly_observations *o, const vly_labels *labels)
 {
     char text[VLY_LABEL_TEXT_MAX];
@@ -209,9 +187,12 @@ static int run(const void *opts_, int n_args, char *const *args)
     vly_status st = vly_detector_options_check(&detector, &err);
     if (st == VLY_OK)
         st = vly_session_open(&session, opts->model, opts->task, opts->threads, &err);
-    if (st == VLY_OK && opts->classes != NULL)
-        st = parse_classes(opts->classes, &session.servable->decoder.labels, classes,
-                           &detector.n_classes, &err);
+    if (st == VLY_OK && opts->classes != NULL) {
+        st = vly_label_list(&session.servable->decoder.labels, vly_str_from(opts->classes), classes,
+                            CLASSES_MAX, &detector.n_classes, &err);
+        if (st != VLY_OK)
+            vly_fail_in(&err, st, "option --classes");
+    }
     if (detector.n_classes == 0)
         detector.classes = NULL;
     status =

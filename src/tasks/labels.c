@@ -61,3 +61,21 @@ int32_t vly_label_find(const vly_labels *labels, vly_str name)
             return (int32_t)i;
     return -1;
 }
+
+vly_status vly_label_list(const vly_labels *labels, vly_str list, int32_t *ids, size_t max,
+                          size_t *ret_n, vly_err *err)
+{
+    size_t n = 0;
+
+    while (list.ptr != NULL) {
+        vly_str item = vly_str_trim(vly_str_split(&list, ','));
+        int64_t id = vly_label_find(labels, item);
+        if (id < 0 && (!vly_str_to_i64(item, &id) || id < 0 || id > INT32_MAX))
+            return vly_fail(err, VLY_EINVAL, "the model has no class '%.*s'", VLY_STR_ARG(item));
+        if (n == max)
+            return vly_fail(err, VLY_ELIMIT, "expected at most %zu classes", max);
+        ids[n++] = (int32_t)id;
+    }
+    *ret_n = n;
+    return VLY_OK;
+}

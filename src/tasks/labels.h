@@ -6,6 +6,7 @@
 #ifndef VLY_TASKS_LABELS_H
 #define VLY_TASKS_LABELS_H
 
+#include "base/status.h"
 #include "base/str.h"
 
 #include <stddef.h>
@@ -26,5 +27,10 @@ vly_str vly_label(const vly_labels *labels, int32_t class_id, char text[VLY_LABE
 
 /* The class of a name, ASCII case ignored; -1 when there is none. */
 int32_t vly_label_find(const vly_labels *labels, vly_str name);
+
+/* The classes of a list such as "person, 2": names or numbers with commas between. ids: [max].
+ * EINVAL names what is neither; ELIMIT: more than max. */
+vly_status vly_label_list(const vly_labels *labels, vly_str list, int32_t *ids, size_t max,
+                          size_t *ret_n, vly_err *err) VLY_MUST_CHECK;
 
 #endif

@@ -28,4 +28,27 @@ static void gaps_have_numbers(void **state)
     assert_int_equal(vly_label_find(&labels, VLY_STR("")), -1);
 }
 
-UNIT_TESTS(cmocka_unit_test(names_and_numbers), cmocka_unit_test(gaps_have_numbers))
+static void lists(void **state)
+{
+    int32_t ids[3] = {-1, -1, -1};
+    size_t n = 9;
+    vly_err err;
+
+    (void)state;
+    assert_int_equal(vly_label_list(&vly_labels_coco, VLY_STR(" Bus ,0,99"), ids, 3, &n, &err),
+                     VLY_OK);
+    assert_int_equal(n, 3);
+    assert_true(ids[0] == 5 && ids[1] == 0 && ids[2] == 99);
+    assert_int_equal(vly_label_list(&vly_labels_coco, VLY_STR("1,2,3"), ids, 2, &n, &err),
+                     VLY_ELIMIT);
+    assert_int_equal(vly_label_list(&vly_labels_coco, VLY_STR("bus,"), ids, 3, &n, &err),
+                     VLY_EINVAL);
+    assert_int_equal(vly_label_list(&vly_labels_coco, VLY_STR("-1"), ids, 3, &n, &err), VLY_EINVAL);
+    assert_int_equal(vly_label_list(&vly_labels_coco, VLY_STR("2147483648"), ids, 3, &n, &err),
+                     VLY_EINVAL);
+    assert_string_equal(err.msg, "the model has no class '2147483648'");
+    assert_int_equal(n, 3);
+}
+
+UNIT_TESTS(cmocka_unit_test(names_and_numbers), cmocka_unit_test(gaps_have_numbers),
+           cmocka_unit_test(lists))
