@@ -2,6 +2,7 @@
 """`volley serve` under load: nothing accepted is lost on SIGTERM, and memory does not grow."""
 import json
 import os
+import signal
 import socket
 import threading
 import time
@@ -91,6 +92,41 @@ def drops_what_nobody_waits_for(t):
         equal(s.stop(), 0, "exit status")
 
 
+def start_long_work(s):
+    """Requests that keep the only worker for some time, sent and left waiting."""
+    rows = 1024
+    head = json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [rows, 512],
+                                   "parameters": {"binary_data_size": rows * 2048}}]}).encode()
+    request = (b"POST /v2/models/slow/infer HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n"
+               b"Inference-Header-Content-Length: %d\r\n\r\n" % (len(head) + rows * 2048, len(head)))
+    waiting = [socket.create_connection(("127.0.0.1", s.port), 60) for _ in range(8)]
+    for c in waiting:
+        c.sendall(request + head + bytes(rows * 2048))
+    while 'nv_inference_pending_request_count{model="slow",version="1"} 0\n' in \
+            s.get("/metrics").body.decode():
+        time.sleep(0.01)
+    return waiting
+
+
+def gives_up_draining(t):
+    with t.serve("--set", "threads=1", "--set", "drain_timeout_ms=1") as s:
+        waiting = start_long_work(s)
+        equal(s.stop(), 1, "exit status")
+        for c in waiting:
+            c.close()
+
+
+def ends_at_once_on_a_second_interrupt(t):
+    with t.serve("--set", "threads=1") as s:
+        waiting = start_long_work(s)
+        s.signal(signal.SIGINT)
+        equal(s.process.stdout.readline(), "SIGINT: answering what was accepted\n")
+        s.signal(signal.SIGINT)
+        equal(s.wait(), -signal.SIGINT, "exit status")
+        for c in waiting:
+            c.close()
+
+
 def soak(s, n):
     """Infers, detects and errs, on connections that are kept."""
     picture = png(32, 32, (1, 200, 3))
@@ -145,4 +181,5 @@ def memory_stays_flat(t):
     assert end - warm < 2 << 20, "grew by more than 2 MiB"
 
 
-run(loses_nothing_on_sigterm, drops_what_nobody_waits_for, memory_stays_flat)
+run(loses_nothing_on_sigterm, drops_what_nobody_waits_for, gives_up_draining,
+    ends_at_once_on_a_second_interrupt, memory_stays_flat)
