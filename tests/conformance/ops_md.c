@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "codec/onnx.h"
 #include "conformance/walk.h"
+#include "engine/graph/sequence.h"
 #include "engine/native/op_util.h"
 #include "engine/op.h"
 #include "sys/file.h"
@@ -189,6 +190,18 @@ static void add_implemented(vly_buf *out)
     }
 }
 
+static void add_sequences(vly_buf *out)
+{
+    vly_buf_puts(out, "\n## Sequences\n\n"
+                      "ConcatFromSequence, SequenceAt, SequenceConstruct, SequenceEmpty, "
+                      "SequenceErase,\n"
+                      "SequenceInsert, SequenceLength and SplitToSequence become ordinary ops at "
+                      "load.\n"
+                      "Positions and sizes must be constants; a sequence cannot be an input or "
+                      "output of\n"
+                      "the model.\n");
+}
+
 static vly_status add_missing(vly_buf *out, vly_str tsv, vly_err *err)
 {
     vly_buf_puts(out,
@@ -202,7 +215,7 @@ static vly_status add_missing(vly_buf *out, vly_str tsv, vly_err *err)
         if (!vly_str_to_i64(line, &n))
             return vly_fail(err, VLY_EFORMAT, "op list: expected 'domain<TAB>op<TAB>cases'");
         vly_op_find(domain, name, 1, &has_name);
-        if (!has_name)
+        if (!has_name && !vly_sequence_has_op(domain, name))
             vly_buf_printf(out, "| %.*s%s%.*s | %d |\n", VLY_STR_ARG(domain),
                            domain.len > 0 ? "." : "", VLY_STR_ARG(name), (int)n);
     }
@@ -220,6 +233,7 @@ vly_status ops_page(vly_str tsv, vly_buf *out, vly_err *err)
         "float32, float64, float16, bfloat16; the half types are computed in float32.\n"
         "\"integers\": int8 to int64 and uint8 to uint64.\n\n");
     add_implemented(out);
+    add_sequences(out);
     vly_status st = add_missing(out, tsv, err);
     if (st == VLY_OK && out->failed)
         st = vly_fail(err, VLY_ENOMEM, "page is too large");

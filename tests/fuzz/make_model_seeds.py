@@ -20,7 +20,7 @@ I = np.int64
 def save(out, name, nodes, inputs, n_out=1, consts=None, opset=17, out_type=T.FLOAT):
     """nodes: (op, inputs, outputs, attrs); the last node's outputs are the model's."""
     graph = h.make_graph(
-        [h.make_node(op, i.split(","), o.split(","), **a) for op, i, o, a in nodes],
+        [h.make_node(op, i.split(",") if i else [], o.split(","), **a) for op, i, o, a in nodes],
         name,
         [h.make_tensor_value_info(n, t, s) for n, (t, s) in inputs.items()],
         [h.make_tensor_value_info(n, out_type, None) for n in nodes[-1][2].split(",")[:n_out]],
@@ -181,6 +181,32 @@ def main(out):
          "grid", [("GridSample", "x,g", "y", {"mode": "linear"})],
          x,
          consts={"g": r(1, 2, 3, 2)},
+         opset=20)
+    save(out,
+         "sequence", [("SequenceEmpty", "", "s", {}), ("SequenceInsert", "s,x", "t", {}),
+                      ("SequenceInsert", "t,x,p", "u", {}), ("SequenceConstruct", "x,x", "w", {}),
+                      ("SequenceErase", "u,p", "e", {}), ("SequenceAt", "e,p", "a", {}),
+                      ("ConcatFromSequence", "w", "c", {"axis": 0, "new_axis": 1}),
+                      ("Add", "a,c", "y", {})],
+         {"x": (T.FLOAT, [2, 3])},
+         consts={"p": I(-1)},
+         opset=12)
+    save(out,
+         "sequence_split", [("SplitToSequence", "x,k", "s", {"axis": 1}),
+                            ("SplitToSequence", "x", "t", {"keepdims": 0}),
+                            ("SequenceLength", "s", "n", {}), ("SequenceAt", "t,p", "a", {}),
+                            ("SequenceInsert", "s,a", "u", {}), ("SequenceAt", "u,p", "b", {}),
+                            ("Cast", "n", "f", {"to": 1}), ("Mul", "b,f", "y", {})],
+         {"x": (T.FLOAT, [2, 3])},
+         consts={"p": I(1), "k": I(2)})
+    save(out,
+         "strings", [("StringNormalizer", "w", "a",
+                      {"case_change_action": "UPPER", "stopwords": ["b"]}),
+                     ("StringConcat", "a,w", "c", {}),
+                     ("StringSplit", "c", "d,n", {"delimiter": "c", "maxsplit": 2}),
+                     ("Cast", "n", "f", {"to": 1}), ("Add", "f,x", "y", {})],
+         {"x": (T.FLOAT, [1])},
+         consts={"w": np.array(["abc d"], object)},
          opset=20)
 
 

@@ -9,12 +9,13 @@
 #include "base/map.h"
 #include "engine/graph/constant.h"
 #include "engine/graph/graph.h"
+#include "engine/graph/sequence.h"
 
 #include <inttypes.h>
 
 typedef struct builder {
     const vly_onnx_model *onnx;
-    const vly_onnx_graph *src;
+    const vly_onnx_graph *src; /* without sequences */
     vly_arena *arena;
     vly_graph *g;
     vly_map by_name; /* value index + 1 */
@@ -307,14 +308,12 @@ vly_status vly_graph_build(const vly_onnx_model *onnx, const char *dir, size_t m
                            size_t max_memory_bytes, vly_arena *arena, vly_graph *ret, vly_err *err)
 {
     vly_graph g = {.external = {.dir = dir, .max_file_bytes = max_file_bytes}};
-    builder b = {.onnx = onnx,
-                 .src = onnx->graph,
-                 .arena = arena,
-                 .g = &g,
-                 .max_memory_bytes = max_memory_bytes};
+    builder b = {.onnx = onnx, .arena = arena, .g = &g, .max_memory_bytes = max_memory_bytes};
 
     vly_map_init(&b.by_name, VLY_MEM_MODEL);
-    vly_status st = build(&b, err);
+    vly_status st = vly_sequence_lower(onnx->graph, onnx->opset, arena, &b.src, err);
+    if (st == VLY_OK)
+        st = build(&b, err);
     vly_map_release(&b.by_name);
     if (st != VLY_OK) {
         vly_graph_release(&g);

@@ -14,6 +14,20 @@ static bool can_fold(const vly_graph *g, const vly_node *node)
     return true;
 }
 
+/* Strings may lie in a constant that is dropped later on: t gets bytes of its own. */
+static vly_status own_strings(vly_tensor *t, vly_err *err)
+{
+    vly_tensor copy;
+
+    if (t->dtype != VLY_DTYPE_STRING)
+        return VLY_OK;
+    vly_status st = vly_tensor_copy(t, &copy, err);
+    vly_tensor_release(t);
+    if (st == VLY_OK)
+        *t = copy;
+    return st;
+}
+
 /* Evaluates node and makes its outputs constants. values: [n_values], where each constant lies. */
 static vly_status fold_node(vly_graph *g, const vly_node *node, vly_tensor **values,
                             size_t max_memory_bytes, vly_arena *scratch, vly_err *err)
@@ -29,6 +43,12 @@ static vly_status fold_node(vly_graph *g, const vly_node *node, vly_tensor **val
     for (int i = 0; i < node->n_out; i++) {
         if (node->out[i] == VLY_VALUE_NONE)
             continue;
+        st = own_strings(&ctx->out[i], err);
+        if (st != VLY_OK) {
+            for (; i < node->n_out; i++)
+                vly_tensor_release(&ctx->out[i]);
+            return st;
+        }
         vly_value *v = &g->values[node->out[i]];
         v->constant = ctx->out[i]; /* ownership moves to the graph */
         values[node->out[i]] = &v->constant;

@@ -186,6 +186,9 @@ static vly_status collect_output(const vly_exec *x, int i, vly_tensor *ret, vly_
     int v = x->graph->outputs[i];
     const vly_slot *slot = &x->plan->slots[v];
 
+    /* strings may lie in an input or in another value of this run */
+    if (x->values[v]->dtype == VLY_DTYPE_STRING)
+        return vly_tensor_copy(x->values[v], ret, err);
     if (slot->place == VLY_PLACE_OUTPUT && slot->index == i) {
         *ret = vly_tensor_reshaped(&x->storage[i], &slot->tensor.shape);
         return VLY_OK;

@@ -47,6 +47,7 @@
     X(slice)                                                                                       \
     X(softmax)                                                                                     \
     X(space)                                                                                       \
+    X(strings)                                                                                     \
     X(transform)                                                                                   \
     X(where)
 
