@@ -98,7 +98,8 @@ def start_long_work(s):
     head = json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [rows, 512],
                                    "parameters": {"binary_data_size": rows * 2048}}]}).encode()
     request = (b"POST /v2/models/slow/infer HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n"
-               b"Inference-Header-Content-Length: %d\r\n\r\n" % (len(head) + rows * 2048, len(head)))
+               b"Inference-Header-Content-Length: %d\r\n\r\n"
+               % (len(head) + rows * 2048, len(head)))
     waiting = [socket.create_connection(("127.0.0.1", s.port), 60) for _ in range(8)]
     for c in waiting:
         c.sendall(request + head + bytes(rows * 2048))
