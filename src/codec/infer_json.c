@@ -205,8 +205,9 @@ static vly_status read_content(yyjson_val *obj, yyjson_val *params, vly_infer_js
     return st;
 }
 
-static vly_status read_input(yyjson_val *obj, vly_infer_json_input *in, vly_err *err)
+static vly_status read_input(yyjson_val *obj, void *elem, vly_err *err)
 {
+    vly_infer_json_input *in = elem;
     yyjson_val *params = NULL;
     vly_status st = read_str(obj, "name", &in->name, err);
 
@@ -223,8 +224,9 @@ static vly_status read_input(yyjson_val *obj, vly_infer_json_input *in, vly_err 
     return st;
 }
 
-static vly_status read_output(yyjson_val *obj, vly_infer_json_output *out, vly_err *err)
+static vly_status read_output(yyjson_val *obj, void *elem, vly_err *err)
 {
+    vly_infer_json_output *out = elem;
     yyjson_val *params = NULL;
     vly_status st = read_str(obj, "name", &out->name, err);
 
@@ -239,67 +241,40 @@ static vly_status read_output(yyjson_val *obj, vly_infer_json_output *out, vly_e
     return st;
 }
 
-/* The array of this name with room for its elements; no array is an empty one if it may be absent.
- */
-static vly_status open_array(yyjson_val *root, const char *key, bool is_optional, size_t elem_bytes,
-                             vly_arena *arena, yyjson_val **ret_array, void **ret_elems,
-                             vly_err *err)
-{
-    yyjson_val *array = yyjson_obj_get(root, key);
-    size_t n = yyjson_arr_size(array);
+/* One kind of tensor in a request. */
+typedef struct tensor_kind {
+    const char *key; /* of the array that holds them */
+    size_t bytes;    /* of the struct that read fills */
+    vly_status (*read)(yyjson_val *obj, void *elem, vly_err *err);
+} tensor_kind;
 
-    if (!yyjson_is_arr(array) && !(array == NULL && is_optional))
-        return bad_member(key, array, "an array", err);
+static const tensor_kind input_kind = {"inputs", sizeof(vly_infer_json_input), read_input};
+static const tensor_kind output_kind = {"outputs", sizeof(vly_infer_json_output), read_output};
+
+/* Reads the array into *ret, which lives in the arena. */
+static vly_status read_tensors(yyjson_val *root, const tensor_kind *kind, vly_arena *arena,
+                               void **ret, size_t *ret_n, vly_err *err)
+{
+    yyjson_val *array = yyjson_obj_get(root, kind->key);
+    size_t i, n = yyjson_arr_size(array);
+    yyjson_val *obj;
+
+    if (!yyjson_is_arr(array))
+        return bad_member(kind->key, array, "an array", err);
     if (n > VLY_INFER_JSON_TENSORS_MAX)
-        return vly_fail(err, VLY_ELIMIT, "Unable to parse '%s': expected at most %d, got %zu", key,
-                        VLY_INFER_JSON_TENSORS_MAX, n);
-    void *elems = vly_arena_calloc(arena, n, elem_bytes);
+        return vly_fail(err, VLY_ELIMIT, "Unable to parse '%s': expected at most %d, got %zu",
+                        kind->key, VLY_INFER_JSON_TENSORS_MAX, n);
+    char *elems = vly_arena_calloc(arena, n, kind->bytes);
     if (elems == NULL)
-        return vly_fail(err, VLY_ENOMEM, "out of memory for the request's '%s'", key);
-    *ret_array = array;
-    *ret_elems = elems;
-    return VLY_OK;
-}
-
-static vly_status read_inputs(yyjson_val *root, vly_arena *arena, vly_infer_json *r, vly_err *err)
-{
-    yyjson_val *array, *obj;
-    void *elems;
-    size_t i, n;
-    vly_status st =
-        open_array(root, "inputs", false, sizeof(*r->inputs), arena, &array, &elems, err);
-
-    if (st != VLY_OK)
-        return st;
-    r->inputs = elems;
+        return vly_fail(err, VLY_ENOMEM, "out of memory for the request's '%s'", kind->key);
     yyjson_arr_foreach(array, i, n, obj)
     {
-        st = read_input(obj, &r->inputs[i], err);
+        vly_status st = kind->read(obj, elems + i * kind->bytes, err);
         if (st != VLY_OK)
             return st;
     }
-    r->n_inputs = yyjson_arr_size(array);
-    return VLY_OK;
-}
-
-static vly_status read_outputs(yyjson_val *root, vly_arena *arena, vly_infer_json *r, vly_err *err)
-{
-    yyjson_val *array, *obj;
-    void *elems;
-    size_t i, n;
-    vly_status st =
-        open_array(root, "outputs", true, sizeof(*r->outputs), arena, &array, &elems, err);
-
-    if (st != VLY_OK)
-        return st;
-    r->outputs = elems;
-    yyjson_arr_foreach(array, i, n, obj)
-    {
-        st = read_output(obj, &r->outputs[i], err);
-        if (st != VLY_OK)
-            return st;
-    }
-    r->n_outputs = yyjson_arr_size(array);
+    *ret = elems;
+    *ret_n = n;
     return VLY_OK;
 }
 
@@ -328,6 +303,7 @@ static vly_status read_params(yyjson_val *root, vly_infer_json *r, vly_err *err)
 
 static vly_status read_request(yyjson_val *root, vly_arena *arena, vly_infer_json *r, vly_err *err)
 {
+    void *inputs = NULL, *outputs = NULL;
     vly_status st = VLY_OK;
 
     if (!yyjson_is_obj(root))
@@ -339,9 +315,11 @@ static vly_status read_request(yyjson_val *root, vly_arena *arena, vly_infer_jso
     if (st == VLY_OK)
         st = read_params(root, r, err);
     if (st == VLY_OK)
-        st = read_inputs(root, arena, r, err);
-    if (st == VLY_OK)
-        st = read_outputs(root, arena, r, err);
+        st = read_tensors(root, &input_kind, arena, &inputs, &r->n_inputs, err);
+    if (st == VLY_OK && yyjson_obj_get(root, "outputs") != NULL)
+        st = read_tensors(root, &output_kind, arena, &outputs, &r->n_outputs, err);
+    r->inputs = inputs;
+    r->outputs = outputs;
     return st;
 }
 
