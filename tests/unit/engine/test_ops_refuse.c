@@ -6,6 +6,8 @@
 
 #include <math.h>
 
+static const int64_t zero;
+
 static const float x[12] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
 
 /* Runs the case, which must fail with st and a message that names `part`. */
@@ -68,7 +70,7 @@ static void axes_out_of_range(void **state)
         oc_int(&c, "axis", i % 2 == 0 ? 3 : INT64_MIN);
         oc_in(&c, VLY_DTYPE_F32, VLY_SHAPE(3, 4), x);
         if (i == 2)
-            oc_in(&c, VLY_DTYPE_I64, VLY_SHAPE(1), (int64_t[]){0});
+            oc_in(&c, VLY_DTYPE_I64, VLY_SHAPE(1), &zero);
         refuses(&c, VLY_EINVAL, "out of range for 2 dimensions");
     }
     one_list(&c, "ReduceSum", 13, (int64_t[]){0, -2}, 2);
@@ -85,6 +87,8 @@ static void axes_out_of_range(void **state)
 
 static void sizes_that_overflow(void **state)
 {
+    const int64_t whole_range[] = {INT64_MIN, INT64_MAX, 1};
+    const float no_limit[] = {0, NAN, 1};
     op_case c;
 
     (void)state;
@@ -107,11 +111,11 @@ static void sizes_that_overflow(void **state)
     refuses(&c, VLY_ELIMIT, "limit");
     oc_init(&c, "Range", 11);
     for (int i = 0; i < 3; i++)
-        oc_in(&c, VLY_DTYPE_I64, VLY_SHAPE_SCALAR, &((int64_t[]){INT64_MIN, INT64_MAX, 1})[i]);
+        oc_in(&c, VLY_DTYPE_I64, VLY_SHAPE_SCALAR, &whole_range[i]);
     refuses(&c, VLY_EINVAL, "not finite");
     oc_init(&c, "Range", 11);
     for (int i = 0; i < 3; i++)
-        oc_in(&c, VLY_DTYPE_F32, VLY_SHAPE_SCALAR, &((float[]){0, NAN, 1})[i]);
+        oc_in(&c, VLY_DTYPE_F32, VLY_SHAPE_SCALAR, &no_limit[i]);
     refuses(&c, VLY_EINVAL, "not finite");
     oc_init(&c, "HannWindow", 17);
     oc_in(&c, VLY_DTYPE_I64, VLY_SHAPE_SCALAR, &(int64_t){-1});
@@ -160,13 +164,14 @@ static void sizes_that_do_not_fit(void **state)
 
 static void steps_of_zero_and_bad_attributes(void **state)
 {
+    const int64_t slice[] = {0, 1, 0, 0};
     op_case c;
 
     (void)state;
     oc_init(&c, "Slice", 13);
     oc_in(&c, VLY_DTYPE_F32, VLY_SHAPE(3, 4), x);
     for (int i = 0; i < 4; i++)
-        oc_in(&c, VLY_DTYPE_I64, VLY_SHAPE(1), &((int64_t[]){0, 1, 0, 0})[i]);
+        oc_in(&c, VLY_DTYPE_I64, VLY_SHAPE(1), &slice[i]);
     refuses(&c, VLY_EINVAL, "step of axis 0 is 0");
     oc_init(&c, "Cast", 13);
     oc_int(&c, "to", 8);
