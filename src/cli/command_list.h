@@ -12,6 +12,7 @@
     X(model_run)                                                                                   \
     X(model_verify)                                                                                \
     X(eval_detect)                                                                                 \
+    X(config_show)                                                                                 \
     X(completion)                                                                                  \
     X(manual)
 
