@@ -50,6 +50,13 @@ void oc_ints(op_case *c, const char *name, size_t n, const int64_t *v)
     a->ints = v;
 }
 
+void oc_floats(op_case *c, const char *name, size_t n, const float *v)
+{
+    vly_onnx_attr *a = add_attr(c, name, VLY_ONNX_ATTR_FLOATS);
+    a->n = n;
+    a->floats = v;
+}
+
 void oc_in(op_case *c, vly_dtype dtype, vly_shape shape, const void *data)
 {
     assert_true(c->n_in < OC_MAX);
@@ -73,7 +80,7 @@ static const vly_node *make_node(op_case *c)
         ids[i] = i;
     for (int i = 0; i < c->n_in; i++)
         in[i] = c->in[i].dtype != VLY_DTYPE_UNDEFINED ? i : VLY_VALUE_NONE;
-    *node = (vly_node){.op = vly_op_find(VLY_STR(""), c->proto.op_type, c->opset, &has_name),
+    *node = (vly_node){.op = vly_op_find(c->proto.domain, c->proto.op_type, c->opset, &has_name),
                        .proto = &c->proto,
                        .label = "test",
                        .opset = c->opset,
@@ -131,6 +138,7 @@ vly_status oc_run(op_case *c, int n_out)
     vly_op_ctx *ctx = make_ctx(c, node, c->in);
     vly_status st = VLY_OK, st_pending;
 
+    ctx->pool = c->pool;
     if (node->op->prepare != NULL)
         st = node->op->prepare(ctx, node->params, &c->err);
     if (st != VLY_OK)

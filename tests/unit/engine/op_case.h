@@ -20,14 +20,15 @@
 #include "base/arena.h"
 #include "engine/op.h"
 
-enum { OC_MAX = 8 };
+enum { OC_MAX = 10 };
 
 typedef struct op_case {
-    vly_onnx_node proto;
+    vly_onnx_node proto; /* oc_init sets no domain: the default one */
     vly_onnx_attr attrs[OC_MAX];
     int opset;
     int n_in, n_out;
     vly_tensor in[OC_MAX], out[OC_MAX];
+    struct vly_worker_pool *pool; /* for the run; oc_init sets none */
     vly_arena arena;
     vly_err err; /* of the last oc_run */
 } op_case;
@@ -39,6 +40,7 @@ void oc_int(op_case *c, const char *name, int64_t v);
 void oc_float(op_case *c, const char *name, float v);
 void oc_string(op_case *c, const char *name, const char *v);
 void oc_ints(op_case *c, const char *name, size_t n, const int64_t *v);
+void oc_floats(op_case *c, const char *name, size_t n, const float *v);
 
 void oc_in(op_case *c, vly_dtype dtype, vly_shape shape, const void *data);
 void oc_omit(op_case *c); /* an optional input that is not given */
