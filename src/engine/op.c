@@ -37,6 +37,20 @@ vly_status vly_op_out_alloc(vly_op_ctx *ctx, int i, const vly_shape *shape, vly_
     return VLY_OK;
 }
 
+vly_status vly_op_out_alloc_strings(vly_op_ctx *ctx, int i, const vly_shape *shape, size_t n_bytes,
+                                    char **ret_bytes, vly_err *err)
+{
+    vly_tensor t;
+
+    VLY_ASSERT(vly_op_wants(ctx, i));
+    vly_status st = vly_tensor_new_strings(shape, n_bytes, &t, ret_bytes, err);
+    if (st != VLY_OK)
+        return st;
+    vly_tensor_release(&ctx->out[i]);
+    ctx->out[i] = t;
+    return VLY_OK;
+}
+
 vly_status vly_infer_same(vly_op_ctx *ctx, vly_err *err)
 {
     (void)err;

@@ -118,6 +118,10 @@ void vly_op_out_unknown(vly_op_ctx *ctx, int i, vly_dtype dtype);
 vly_status vly_op_out_alloc(vly_op_ctx *ctx, int i, const vly_shape *shape,
                             vly_err *err) VLY_MUST_CHECK;
 
+/* The same for strings, with room for n_bytes of them at *ret_bytes (vly_tensor_new_strings). */
+vly_status vly_op_out_alloc_strings(vly_op_ctx *ctx, int i, const vly_shape *shape, size_t n_bytes,
+                                    char **ret_bytes, vly_err *err) VLY_MUST_CHECK;
+
 /* Ready-made infer functions. */
 vly_status vly_infer_same(vly_op_ctx *ctx, vly_err *err); /* out 0 like in 0 */
 vly_status vly_infer_broadcast(vly_op_ctx *ctx,

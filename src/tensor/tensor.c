@@ -78,29 +78,47 @@ bool vly_tensor_is_unique(const vly_tensor *t)
     return t->store != NULL && atomic_load_explicit(&t->store->n_refs, memory_order_acquire) == 1;
 }
 
+vly_status vly_tensor_new_strings(const vly_shape *shape, size_t n_bytes, vly_tensor *ret,
+                                  char **ret_bytes, vly_err *err)
+{
+    char text[VLY_SHAPE_TEXT_MAX];
+    size_t bytes, total;
+
+    if (!vly_shape_bytes(shape, VLY_DTYPE_STRING, &bytes) || !vly_size_add(bytes, n_bytes, &total))
+        return vly_fail(err, VLY_ELIMIT, "tensor %s of string: size overflows",
+                        vly_shape_text(shape, text));
+    vly_storage *s = storage_new(total);
+    if (s == NULL)
+        return vly_fail(err, VLY_ENOMEM, "tensor %s of string: cannot allocate %zu bytes",
+                        vly_shape_text(shape, text), total);
+    *ret = (vly_tensor){
+        .dtype = VLY_DTYPE_STRING, .shape = *shape, .data = s->data, .bytes = bytes, .store = s};
+    *ret_bytes = (char *)s->data + bytes;
+    return VLY_OK;
+}
+
 static vly_status copy_strings(const vly_tensor *src, vly_tensor *ret, vly_err *err)
 {
     const vly_str *from = src->data;
     uint64_t n = vly_tensor_count(src);
-    size_t total = src->bytes;
+    size_t total = 0;
+    vly_tensor copy;
+    char *bytes;
 
     for (uint64_t i = 0; i < n; i++)
         if (!vly_size_add(total, from[i].len, &total))
             return vly_fail(err, VLY_ELIMIT, "string tensor: size overflows");
-    vly_storage *s = storage_new(total);
-    if (s == NULL)
-        return vly_fail(err, VLY_ENOMEM, "string tensor: cannot allocate %zu bytes", total);
-    vly_str *to = (vly_str *)(void *)s->data;
-    char *bytes = (char *)s->data + src->bytes;
+    vly_status st = vly_tensor_new_strings(&src->shape, total, &copy, &bytes, err);
+    if (st != VLY_OK)
+        return st;
+    vly_str *to = copy.data;
     for (uint64_t i = 0; i < n; i++) {
         if (from[i].len > 0)
             memcpy(bytes, from[i].ptr, from[i].len);
         to[i] = (vly_str){bytes, from[i].len};
         bytes += from[i].len;
     }
-    *ret = *src;
-    ret->data = s->data;
-    ret->store = s;
+    *ret = copy;
     return VLY_OK;
 }
 

@@ -31,6 +31,10 @@ typedef struct vly_tensor {
 /* New storage, not zeroed. ELIMIT when bytes overflow, EINVAL on an unknown dimension, ENOMEM. */
 vly_status vly_tensor_new(vly_dtype dtype, const vly_shape *shape, vly_tensor *ret,
                           vly_err *err) VLY_MUST_CHECK;
+/* New STRING tensor with room for n_bytes behind its elements, at *ret_bytes: the elements, which
+ * the caller sets, may point there. */
+vly_status vly_tensor_new_strings(const vly_shape *shape, size_t n_bytes, vly_tensor *ret,
+                                  char **ret_bytes, vly_err *err) VLY_MUST_CHECK;
 /* View on data the caller keeps alive; data holds the bytes of dtype and shape (asserted >= 0). */
 vly_tensor vly_tensor_borrow(vly_dtype dtype, const vly_shape *shape, const void *data);
 /* Another reference to the same storage (or another borrow of the same data). */
