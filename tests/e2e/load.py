@@ -179,10 +179,7 @@ def memory_stays_flat(t):
         print(f"# resident: {start >> 10} KiB at start, {warm >> 10} KiB after 1000 requests, "
               f"{end >> 10} KiB after {N_REQUESTS} more")
         equal(s.stop(), 0, "exit status")
-    if "VOLLEY_SANITIZER" in os.environ:
-        print("# growth not judged: sanitizers keep freed memory for a while")
-    else:
-        assert end - warm < 2 << 20, "grew by more than 2 MiB"
+    assert end - warm < 2 << 20, "grew by more than 2 MiB"
 
 
 run(loses_nothing_on_sigterm, drops_what_nobody_waits_for, gives_up_draining,
