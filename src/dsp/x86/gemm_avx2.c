@@ -58,7 +58,7 @@ void vly_gemm_tile_s16_avx2(void *c, size_t ldc, const void *a, const void *b, s
             acc[i][1] = _mm256_permute2x128_si256(lo, hi, 0x31);
         }
     }
-    for (size_t kk = 0; kk < k; kk += 2, ap += 2 * MR, bp += 2 * NR) {
+    for (size_t kk = 0; kk < k; kk += 2, ap += (size_t)2 * MR, bp += (size_t)2 * NR) {
         bool has_pair = kk + 1 < k;
         __m256i b0 = _mm256_loadu_si256((const __m256i *)(const void *)bp);
         __m256i b1 = has_pair ? _mm256_loadu_si256((const __m256i *)(const void *)(bp + NR))

@@ -64,7 +64,7 @@ void vly_gemm_tile_s16_avx512(void *c, size_t ldc, const void *a, const void *b,
             acc[i][1] = _mm512_permutex2var_epi32(lo, odd, hi);
         }
     }
-    for (size_t kk = 0; kk < k; kk += 2, ap += 2 * MR, bp += 2 * NR) {
+    for (size_t kk = 0; kk < k; kk += 2, ap += (size_t)2 * MR, bp += (size_t)2 * NR) {
         bool has_pair = kk + 1 < k;
         __m512i b0 = _mm512_loadu_si512(bp);
         __m512i b1 = has_pair ? _mm512_loadu_si512(bp + NR) : _mm512_setzero_si512();
