@@ -395,7 +395,7 @@ static vly_status length(lowering *l, vly_err *err)
 /* `split` is a constant: the length of each part, or the list of their lengths. */
 static vly_status split_by(lowering *l, sequence *s, const vly_onnx_tensor *split, vly_err *err)
 {
-    int64_t sizes[VLY_SEQUENCE_MAX];
+    int64_t sizes[VLY_SEQUENCE_MAX] = {0};
 
     if (split->n_dims > 1 || split->n_elems > VLY_SEQUENCE_MAX)
         return vly_fail(err, VLY_EFORMAT, "split: expected a scalar or at most %d sizes",

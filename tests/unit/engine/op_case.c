@@ -95,7 +95,7 @@ static const vly_node *make_node(op_case *c)
 
 static vly_op_ctx *make_ctx(op_case *c, const vly_node *node, const vly_tensor *in)
 {
-    vly_tensor **values = vly_arena_calloc(&c->arena, 2 * OC_MAX, sizeof(vly_tensor *));
+    vly_tensor **values = vly_arena_calloc(&c->arena, (size_t)2 * OC_MAX, sizeof(vly_tensor *));
     vly_tensor *copies = vly_arena_calloc(&c->arena, OC_MAX, sizeof(*copies));
 
     memcpy(copies, in, OC_MAX * sizeof(*copies));
