@@ -99,7 +99,9 @@ void vly_gemm_block(const vly_gemm_plan *plan, int64_t block, const void *a_pack
     int64_t k0 = 0;
 
     VLY_ASSERT(block >= 0 && block < plan->n_blocks);
-    do { /* once for k == 0, to write the bias */
+    if (plan->m == 0)
+        return; /* an empty A may have any k */
+    do {        /* once for k == 0, to write the bias */
         int64_t kn = plan->k - k0 < plan->kc ? plan->k - k0 : plan->kc;
         if (kn > 0)
             b->pack(b, b_scratch, k0, kn, n0, nn, nr);

@@ -30,7 +30,7 @@ bool vly_shape_count(const vly_shape *s, uint64_t *ret)
             return false;
         if (s->dim[i] == 0)
             is_empty = true;
-        else if (__builtin_mul_overflow(n, (uint64_t)s->dim[i], &n))
+        else if (__builtin_mul_overflow(n, (uint64_t)s->dim[i], &n) || n > INT64_MAX)
             return false;
     }
     *ret = is_empty ? 0 : n;

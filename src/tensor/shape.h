@@ -26,7 +26,8 @@ typedef struct vly_shape {
 
 bool vly_shape_known(const vly_shape *s); /* no unknown dimension */
 bool vly_shape_eq(const vly_shape *a, const vly_shape *b);
-/* Product of all dimensions; false on overflow, an unknown or a negative dimension. */
+/* Product of all dimensions; false on an unknown or a negative dimension, and when those that are
+ * not 0 have a product beyond int64_t. */
 bool vly_shape_count(const vly_shape *s, uint64_t *ret);
 /* Product of dim[begin..end), for shapes already checked by vly_shape_count. */
 int64_t vly_shape_span(const vly_shape *s, int begin, int end);

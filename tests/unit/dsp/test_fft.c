@@ -29,7 +29,7 @@ static void every_length_both_ways(void **state)
     static double x[2 * N_MAX], got[2 * N_MAX], want[2 * N_MAX];
 
     (void)state;
-    for (size_t i = 0; i < 2 * N_MAX; i++)
+    for (size_t i = 0; i < (size_t)2 * N_MAX; i++)
         x[i] = (double)((i * 7919) % 1000) / 500.0 - 1.0;
     for (size_t n = 1; n <= N_MAX; n += n < 70 ? 1 : 23) {
         for (int is_inverse = 0; is_inverse < 2; is_inverse++) {

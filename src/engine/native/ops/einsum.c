@@ -235,6 +235,17 @@ static vly_status order_labels(const einsum_params *p, const label_map *m, einsu
     return VLY_OK;
 }
 
+/* The number of products fits the arithmetic of the loops. */
+static bool is_countable(const einsum_plan *plan)
+{
+    int64_t n = 1;
+
+    for (int l = 0; l < plan->n_labels; l++)
+        if (plan->dim[l] > 0 && __builtin_mul_overflow(n, plan->dim[l], &n))
+            return false;
+    return true;
+}
+
 static vly_status einsum_resolve(const vly_op_ctx *ctx, einsum_plan *ret, vly_err *err)
 {
     const einsum_params *p = ctx->params;
@@ -251,6 +262,8 @@ static vly_status einsum_resolve(const vly_op_ctx *ctx, einsum_plan *ret, vly_er
     }
     if (st == VLY_OK)
         st = order_labels(p, &m, &plan, err);
+    if (st == VLY_OK && plan.is_known && !is_countable(&plan))
+        st = vly_fail(err, VLY_ELIMIT, "the equation has too many products to sum");
     *ret = plan;
     return st;
 }

@@ -229,8 +229,8 @@ static vly_status lp_run_f32(vly_op_ctx *ctx, vly_err *err)
     if (st != VLY_OK)
         return st;
     int64_t n = s->dim[axis], inner = vly_shape_span(s, axis + 1, s->rank);
-    int64_t outer = vly_shape_span(s, 0, axis);
-    for (int64_t i = 0; i < outer * inner; i++) {
+    int64_t n_lines = n > 0 ? vly_shape_span(s, 0, axis) * inner : 0;
+    for (int64_t i = 0; i < n_lines; i++) {
         int64_t at = i / inner * n * inner + i % inner;
         divide_by_norm((const float *)ctx->in[0]->data + at, n, inner, p->p,
                        (float *)ctx->out[0].data + at);

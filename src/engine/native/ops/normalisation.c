@@ -97,7 +97,8 @@ static vly_status batch_run_f32(vly_op_ctx *ctx, vly_err *err)
     j.bias = ctx->in[2]->data;
     j.mean = ctx->in[3]->data;
     j.variance = ctx->in[4]->data;
-    vly_op_split(ctx, ctx->in[0]->shape.dim[0] * j.channels, j.plane, batch_planes, &j);
+    if (j.plane > 0)
+        vly_op_split(ctx, ctx->in[0]->shape.dim[0] * j.channels, j.plane, batch_planes, &j);
     return VLY_OK;
 }
 
@@ -267,7 +268,8 @@ static vly_status lrn_run_f32(vly_op_ctx *ctx, vly_err *err)
     norm_job j = job_of(ctx);
 
     (void)err;
-    vly_op_split(ctx, ctx->in[0]->shape.dim[0] * j.channels, 16 * j.plane, lrn_channels, &j);
+    if (j.plane > 0)
+        vly_op_split(ctx, ctx->in[0]->shape.dim[0] * j.channels, 16 * j.plane, lrn_channels, &j);
     return VLY_OK;
 }
 

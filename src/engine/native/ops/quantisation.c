@@ -265,7 +265,7 @@ static vly_status linear_run(vly_op_ctx *ctx, chunk_fn *chunk, vly_err *err)
         return st;
     if (is_nibble(ctx->out[0].dtype))
         memset(ctx->out[0].data, 0, ctx->out[0].bytes);
-    for (int64_t i = 0; i < l.n_runs; i++) {
+    for (int64_t i = 0; i < l.n_runs && l.run > 0; i++) {
         int64_t param = run_param(&l, i);
         float scale = vly_scale_at(ctx->in[1], param);
         int32_t zero = is_integer ? vly_zero_at(zeros, param) : 0;

@@ -363,6 +363,8 @@ static vly_status resize_run_any(vly_op_ctx *ctx, vly_err *err)
         st = lay_out(p, work_elem_bytes(ctx), &plan, err);
     if (st != VLY_OK)
         return st;
+    if (ctx->out[0].bytes == 0)
+        return VLY_OK;
     if (plan.n_active == 0) {
         memcpy(ctx->out[0].data, ctx->in[0]->data, ctx->out[0].bytes);
         return VLY_OK;

@@ -92,6 +92,9 @@ vly_status vly_spatial_expand(const vly_spatial *s, int n, const int64_t *kernel
                             "attribute 'kernel_shape': %" PRId64 " differs from %" PRId64
                             " of the weights",
                             s->kernel[d], kernel[d]);
+        if (kernel[d] < 1)
+            return vly_fail(err, VLY_EINVAL, "kernel of %" PRId64 " on spatial axis %d", kernel[d],
+                            d);
         ret->w.kernel[lead + d] = kernel[d];
         ret->w.stride[lead + d] = s->n_stride > 0 ? s->stride[d] : 1;
         ret->w.dilation[lead + d] = s->n_dilation > 0 ? s->dilation[d] : 1;
