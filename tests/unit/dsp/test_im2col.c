@@ -47,7 +47,7 @@ static void matrix_of_any_window(void **state)
     uint32_t seed = 7;
 
     (void)state;
-    fill(image, CHANNELS * PLANE_MAX, &seed);
+    fill(image, (int64_t)CHANNELS * PLANE_MAX, &seed);
     for (int i = 0; i < 200; i++) {
         vly_window w = random_window(&seed);
         check_matrix(&w, image, i % 3 == 0 ? 1 : i % 3 == 1 ? 8 : 32);
@@ -85,7 +85,7 @@ static void col2im_is_the_transpose(void **state)
         int64_t taps = vly_window_kernel_size(&w), n = vly_window_out_size(&w);
         int64_t in_size = vly_window_in_size(&w);
         double left = 0.0, right = 0.0;
-        if (CHANNELS * taps * n > ROWS_MAX * 1024)
+        if (CHANNELS * taps * n > (int64_t)ROWS_MAX * 1024)
             continue;
         fill(image, CHANNELS * in_size, &seed);
         fill(cols, CHANNELS * taps * n, &seed);

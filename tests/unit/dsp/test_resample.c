@@ -78,12 +78,12 @@ static void cubic_keeps_a_line(void **state)
     float x[8], two[16], y[16], z[32];
 
     (void)state;
-    for (int i = 0; i < 8; i++)
+    for (size_t i = 0; i < 8; i++)
         x[i] = two[2 * i] = (float)i, two[2 * i + 1] = -(float)i;
     vly_resample_axis a = axis_of(&cubic, 8, 16);
     vly_resample_f32(&a, 1, 0.0f, x, y);
     vly_resample_f32(&a, 2, 0.0f, two, z);
-    for (int o = 0; o < 16; o++) {
+    for (size_t o = 0; o < 16; o++) {
         if (o >= 4 && o < 12)
             assert_true(fabsf(y[o] - ((float)o / 2.0f - 0.25f)) < 1e-5f);
         assert_true(fabsf(z[2 * o] - y[o]) < 1e-5f && fabsf(z[2 * o + 1] + y[o]) < 1e-5f);
