@@ -4,6 +4,30 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
+#if defined(__x86_64__)
+enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 }; /* Linux, asm/prctl.h */
+
+/* Leaf 7: sub-leaf 0 EDX bits 22 (bf16), 24 (tile), 25 (int8); sub-leaf 1 EAX bit 4 (AVX-VNNI).
+ * Tile registers must also be asked for, once for the process (Linux 5.16). */
+static unsigned detect_leaf7(void)
+{
+    unsigned a, b, c, d, flags = 0;
+    const unsigned amx = 1u << 22 | 1u << 24 | 1u << 25;
+
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d & amx) == amx &&
+        syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0)
+        flags |= VLY_CPU_AMX;
+    if (__get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a & 1u << 4) != 0)
+        flags |= VLY_CPU_AVX_VNNI;
+    return flags;
+}
+#endif
 
 static unsigned detect(void)
 {
@@ -19,6 +43,10 @@ static unsigned detect(void)
         flags |= VLY_CPU_AVX512_VNNI;
     if ((flags & VLY_CPU_AVX512) != 0 && __builtin_cpu_supports("avx512bf16"))
         flags |= VLY_CPU_AVX512_BF16;
+    if ((flags & VLY_CPU_AVX2) != 0)
+        flags |= detect_leaf7();
+    if ((flags & VLY_CPU_AVX512_VNNI) == 0 || (flags & VLY_CPU_AVX512_BF16) == 0)
+        flags &= ~(unsigned)VLY_CPU_AMX; /* its kernels finish with these */
 #elif defined(__aarch64__)
     flags |= VLY_CPU_NEON;
 #endif
@@ -28,10 +56,12 @@ static unsigned detect(void)
 static unsigned mask_from_env(void)
 {
     const char *level = getenv("VOLLEY_CPU");
-    if (level == NULL || strcmp(level, "avx512") == 0)
+    if (level == NULL || strcmp(level, "amx") == 0 || strcmp(level, "neon") == 0)
         return ~0u;
+    if (strcmp(level, "avx512") == 0)
+        return ~(unsigned)VLY_CPU_AMX;
     if (strcmp(level, "avx2") == 0)
-        return VLY_CPU_AVX2;
+        return VLY_CPU_AVX2 | VLY_CPU_AVX_VNNI;
     return 0; /* "c", and anything unknown: the level that is always right */
 }
 
@@ -52,6 +82,8 @@ unsigned vly_cpu_flags(void)
 const char *vly_cpu_level(void)
 {
     unsigned flags = vly_cpu_flags();
+    if ((flags & VLY_CPU_AMX) != 0)
+        return "amx";
     if ((flags & VLY_CPU_AVX512) != 0)
         return "avx512";
     if ((flags & VLY_CPU_AVX2) != 0)

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The convolution kernels, best first, one line each: dsp/<isa>/conv_<family>_<isa>.c defines
+ *     const vly_conv_kernel vly_conv_<name>;
+ * The C reference is last and fits everything.
+ */
+#ifndef VLY_DSP_CONV_LIST_H
+#define VLY_DSP_CONV_LIST_H
+
+#include "dsp/conv.h"
+
+#if defined(__x86_64__)
+#define VLY_CONV_KERNELS_ISA(X)
+#else
+#define VLY_CONV_KERNELS_ISA(X)
+#endif
+#define VLY_CONV_KERNELS(X) VLY_CONV_KERNELS_ISA(X) X(plain_c)
+
+#define VLY_CONV_DECLARE(name) extern const vly_conv_kernel vly_conv_##name;
+VLY_CONV_KERNELS(VLY_CONV_DECLARE)
+#undef VLY_CONV_DECLARE
+
+#endif
