@@ -103,7 +103,7 @@ static void use_c(void)
 static void use_avx2(void)
 {
     setenv("VOLLEY_CPU", "avx2", 1);
-    VLY_ASSERT((vly_cpu_flags() & ~(unsigned)VLY_CPU_AVX2) == 0);
+    VLY_ASSERT((vly_cpu_flags() & ~(unsigned)(VLY_CPU_AVX2 | VLY_CPU_AVX_VNNI)) == 0);
 }
 
 static void use_unknown(void)
