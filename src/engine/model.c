@@ -355,11 +355,11 @@ static vly_status check_input(const vly_model_io *io, const vly_tensor *t, vly_e
     return VLY_OK;
 }
 
-vly_status vly_instance_run(vly_instance *inst, const vly_tensor *inputs, vly_tensor *outputs,
-                            vly_err *err)
+/* The executor for these inputs, checked. */
+static vly_status exec_for(vly_instance *inst, const vly_tensor *inputs, vly_exec **ret,
+                           vly_err *err)
 {
     const vly_model_info *info = &inst->model->info;
-    vly_exec *x;
 
     for (size_t i = 0; i < info->n_inputs; i++) {
         vly_status st = check_input(&info->inputs[i], &inputs[i], err);
@@ -367,8 +367,51 @@ vly_status vly_instance_run(vly_instance *inst, const vly_tensor *inputs, vly_te
             return st;
         inst->shapes[i] = inputs[i].shape;
     }
-    vly_status st = get_exec(inst, inst->shapes, &x, err);
-    return st == VLY_OK ? vly_exec_run(x, inputs, outputs, err) : st;
+    return get_exec(inst, inst->shapes, ret, err);
+}
+
+vly_status vly_instance_run(vly_instance *inst, const vly_tensor *inputs, vly_tensor *outputs,
+                            vly_err *err)
+{
+    vly_exec *x;
+    vly_status st = exec_for(inst, inputs, &x, err);
+
+    return st == VLY_OK ? vly_exec_run(x, inputs, outputs, NULL, err) : st;
+}
+
+static vly_step_profile describe_step(const vly_plan *plan, const vly_step *step, vly_nsec ns)
+{
+    vly_step_profile ret = {
+        .kernel = step->node->op->name, .node = step->node->label, .flops = step->flops, .ns = ns};
+
+    for (int i = 0; i < step->node->n_out; i++) {
+        int v = step->node->out[i];
+        if (v == VLY_VALUE_NONE || plan->slots[v].place == VLY_PLACE_DYNAMIC)
+            continue;
+        ret.precision = plan->slots[v].tensor.dtype;
+        ret.shape = plan->slots[v].tensor.shape;
+        break;
+    }
+    return ret;
+}
+
+vly_status vly_instance_profile(vly_instance *inst, const vly_tensor *inputs, vly_tensor *outputs,
+                                vly_step_profile *steps, vly_err *err)
+{
+    vly_exec *x;
+    vly_status st = exec_for(inst, inputs, &x, err);
+
+    if (st != VLY_OK)
+        return st;
+    const vly_plan *plan = vly_exec_plan(x);
+    vly_nsec *ns = vly_calloc(VLY_MEM_MODEL, (size_t)plan->n_steps, sizeof(*ns));
+    if (ns == NULL)
+        return vly_fail(err, VLY_ENOMEM, "out of memory for the times of %d steps", plan->n_steps);
+    st = vly_exec_run(x, inputs, outputs, ns, err);
+    for (int s = 0; st == VLY_OK && s < plan->n_steps; s++)
+        steps[s] = describe_step(plan, &plan->steps[s], ns[s]);
+    vly_free(ns);
+    return st;
 }
 
 /* The shapes asked for, or the model's own with 1 where it leaves the choice. */

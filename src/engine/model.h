@@ -11,6 +11,7 @@
 #define VLY_ENGINE_MODEL_H
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/status.h"
 #include "tensor/tensor.h"
 
@@ -85,6 +86,21 @@ void vly_instance_free(vly_instance *i); /* accepts NULL */
  * nothing, as long as the caller has released the previous outputs. */
 vly_status vly_instance_run(vly_instance *i, const vly_tensor *inputs, vly_tensor *outputs,
                             vly_err *err) VLY_MUST_CHECK;
+
+/* One step of a plan and what it took. Strings live as long as the model. */
+typedef struct vly_step_profile {
+    const char *kernel;  /* what runs: "Conv" */
+    const char *node;    /* the node of the file that it stands for */
+    vly_dtype precision; /* of its numbers; UNDEFINED where data decide */
+    vly_shape shape;     /* of its first output; meaningless where data decide */
+    uint64_t flops;      /* 2 * multiply-adds */
+    vly_nsec ns;
+} vly_step_profile;
+
+/* As vly_instance_run, and measures each step. steps: [n_steps] of vly_instance_plan for the same
+ * shapes; reading the clock costs some 30 ns a step. */
+vly_status vly_instance_profile(vly_instance *i, const vly_tensor *inputs, vly_tensor *outputs,
+                                vly_step_profile *steps, vly_err *err) VLY_MUST_CHECK;
 
 /* What a run costs, from the plan for these input shapes ([n_inputs]; NULL: the model's own, with 1
  * for each unknown dimension). */

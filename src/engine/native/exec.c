@@ -156,8 +156,10 @@ static void apply_patches(vly_exec *x, const vly_tensor *inputs)
     }
 }
 
-static vly_status run_steps(vly_exec *x, vly_err *err)
+static vly_status run_steps(vly_exec *x, vly_nsec *step_ns, vly_err *err)
 {
+    vly_nsec before = step_ns != NULL ? vly_clock_now() : 0;
+
     for (int s = 0; s < x->plan->n_steps; s++) {
         const vly_step *step = &x->plan->steps[s];
         vly_status st = VLY_OK;
@@ -170,6 +172,11 @@ static vly_status run_steps(vly_exec *x, vly_err *err)
         }
         if (st != VLY_OK)
             return st;
+        if (step_ns != NULL) {
+            vly_nsec now = vly_clock_now();
+            step_ns[s] = now - before;
+            before = now;
+        }
     }
     return VLY_OK;
 }
@@ -215,14 +222,15 @@ static vly_status collect_outputs(const vly_exec *x, vly_tensor *outputs, vly_er
     return st;
 }
 
-vly_status vly_exec_run(vly_exec *x, const vly_tensor *inputs, vly_tensor *outputs, vly_err *err)
+vly_status vly_exec_run(vly_exec *x, const vly_tensor *inputs, vly_tensor *outputs,
+                        vly_nsec *step_ns, vly_err *err)
 {
     vly_status st = ready_outputs(x, err);
 
     if (st != VLY_OK)
         return st;
     apply_patches(x, inputs);
-    st = run_steps(x, err);
+    st = run_steps(x, step_ns, err);
     if (st == VLY_OK)
         st = collect_outputs(x, outputs, err);
     release_dynamic(x);

@@ -11,6 +11,7 @@
 #ifndef VLY_ENGINE_NATIVE_EXEC_H
 #define VLY_ENGINE_NATIVE_EXEC_H
 
+#include "base/clock.h"
 #include "engine/native/plan.h"
 
 typedef struct vly_exec vly_exec;
@@ -24,8 +25,9 @@ void vly_exec_free(vly_exec *x); /* accepts NULL */
 const vly_plan *vly_exec_plan(const vly_exec *x);
 
 /* inputs: [n_inputs] of the plan's shapes and dtypes, data set and aligned for their type. outputs:
- * [n_outputs], new references, written only on success. */
+ * [n_outputs], new references, written only on success. step_ns: [n_steps], what each step took;
+ * NULL: not measured. */
 vly_status vly_exec_run(vly_exec *x, const vly_tensor *inputs, vly_tensor *outputs,
-                        vly_err *err) VLY_MUST_CHECK;
+                        vly_nsec *step_ns, vly_err *err) VLY_MUST_CHECK;
 
 #endif

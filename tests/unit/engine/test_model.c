@@ -118,6 +118,53 @@ static void test_steady_state_allocates_nothing(void **state)
     ob_release(&b);
 }
 
+/* A profiled run answers as any other, and its steps take no longer than the call. */
+static void test_profile(void **state)
+{
+    (void)state;
+    enum { STEPS_MAX = 8 };
+    onnx_builder b;
+    float x[6] = {1, 2, 3, 4, 5, 6}, w[12] = {1, 0, 0, 1, 0, 1, 0, 1, 0, 0, 1, 1};
+    const float want[8] = {1, 2, 3, 6, 4, 5, 6, 15};
+    vly_err err;
+    vly_instance *inst;
+    vly_plan_summary plan;
+    vly_step_profile steps[STEPS_MAX];
+    vly_tensor in = vly_tensor_borrow(VLY_DTYPE_F32, &VLY_SHAPE(2, 3), x), out;
+    uint64_t flops = 0;
+    vly_nsec spent = 0;
+    ob_init(&b);
+    ob_input(&b, "x", OB_FLOAT, 2, (int64_t[]){2, 3});
+    ob_output(&b, "y", OB_FLOAT, 2, (int64_t[]){2, 4});
+    ob_floats(&b, "w", 2, (int64_t[]){3, 4}, w);
+    ob_node(&b, "MatMul", "x,w", "a");
+    ob_node(&b, "Relu", "a", "y");
+    vly_model *m = load_ok(&b);
+
+    assert_int_equal(vly_instance_new(m, NULL, &inst, &err), VLY_OK);
+    assert_int_equal(vly_instance_plan(inst, NULL, &plan, &err), VLY_OK);
+    assert_in_range(plan.n_steps, 1, STEPS_MAX);
+    vly_nsec start = vly_clock_now();
+    assert_int_equal(vly_instance_profile(inst, &in, &out, steps, &err), VLY_OK);
+    vly_nsec wall = vly_clock_now() - start;
+    assert_memory_equal(out.data, want, sizeof(want));
+    for (size_t s = 0; s < plan.n_steps; s++) {
+        assert_non_null(steps[s].kernel);
+        assert_non_null(steps[s].node);
+        assert_int_equal(steps[s].precision, VLY_DTYPE_F32);
+        assert_true(vly_shape_eq(&steps[s].shape, &VLY_SHAPE(2, 4)));
+        flops += steps[s].flops;
+        spent += steps[s].ns;
+    }
+    assert_int_equal(flops, 2 * 2 * 3 * 4);
+    assert_int_equal(flops, plan.flops);
+    assert_in_range(spent, 1, wall);
+    vly_tensor_release(&out);
+    vly_instance_free(inst);
+    vly_model_unref(m);
+    ob_release(&b);
+}
+
 /* An output that the caller keeps is not overwritten by the next run. */
 static void test_kept_output(void **state)
 {
@@ -366,7 +413,7 @@ static void test_threads(void **state)
 }
 
 UNIT_TESTS(cmocka_unit_test(test_describe), cmocka_unit_test(test_run_batches),
-           cmocka_unit_test(test_steady_state_allocates_nothing),
+           cmocka_unit_test(test_steady_state_allocates_nothing), cmocka_unit_test(test_profile),
            cmocka_unit_test(test_kept_output), cmocka_unit_test(test_odd_outputs),
            cmocka_unit_test(test_input_checks), cmocka_unit_test(test_memory_limit),
            cmocka_unit_test(test_missing_ops), cmocka_unit_test(test_bad_graphs),
