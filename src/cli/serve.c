@@ -103,7 +103,7 @@ static vly_status add_model(server *s, const vly_repository_entry *e, vly_err *e
                                     .name = e->name,
                                     .version = e->version,
                                     .config_path = e->config_path,
-                                    .limits = {.max_file_bytes = c->model_max_file_bytes,
+                                    .options = {.max_file_bytes = c->model_max_file_bytes,
                                                .max_memory_bytes = c->model_arena_max_bytes}};
     vly_status st = e->error != NULL ? vly_scheduler_add_unavailable(s->scheduler, e->name,
                                                                      e->version, e->error, &m, err)

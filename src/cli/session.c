@@ -11,7 +11,7 @@ static const vly_picture_limits limits = VLY_PICTURE_LIMITS_INIT;
 vly_status vly_session_open(vly_session *s, const char *model, const char *task, int64_t threads,
                             vly_err *err)
 {
-    vly_servable_spec spec = {.path = model, .task = task, .limits = VLY_MODEL_LIMITS_DEFAULT};
+    vly_servable_spec spec = {.path = model, .task = task, .options = VLY_MODEL_OPTIONS_DEFAULT};
     unsigned n = threads > 0 ? (unsigned)threads : vly_core_count();
     vly_status st = VLY_OK;
 

@@ -2,6 +2,7 @@
 #include "engine/model.h"
 
 #include "base/assert.h"
+#include "base/bits.h"
 #include "base/mem.h"
 #include "engine/graph/graph.h"
 #include "engine/native/exec.h"
@@ -18,7 +19,7 @@
 
 struct vly_model {
     _Atomic uint32_t n_refs;
-    vly_model_limits limits;
+    vly_model_options options;
     vly_mmap file; /* of vly_model_load */
     void *copy;    /* of vly_model_load_bytes */
     vly_arena arena;
@@ -35,6 +36,32 @@ struct vly_instance {
     vly_exec *execs[EXECS_MAX]; /* most recently used first; NULL: free */
     vly_shape *shapes;          /* [n_inputs], scratch of a run */
 };
+
+/* ---- precision ---------------------------------------------------------------------------- */
+
+static const char *const precision_names[] = {
+    [VLY_PRECISION_FP32] = "fp32",
+    [VLY_PRECISION_BF16] = "bf16",
+    [VLY_PRECISION_INT8] = "int8",
+    [VLY_PRECISION_AUTO] = "auto",
+};
+
+vly_status vly_precision_parse(vly_str text, vly_precision *ret, vly_err *err)
+{
+    for (size_t i = 0; i < VLY_COUNT(precision_names); i++) {
+        if (vly_str_eq(text, vly_str_from(precision_names[i]))) {
+            *ret = (vly_precision)i;
+            return VLY_OK;
+        }
+    }
+    return vly_fail(err, VLY_EINVAL, "precision '%.*s': expected fp32, bf16, int8 or auto",
+                    VLY_STR_ARG(text));
+}
+
+const char *vly_precision_name(vly_precision p)
+{
+    return precision_names[p];
+}
 
 /* ---- describing --------------------------------------------------------------------------- */
 
@@ -111,15 +138,15 @@ static vly_status describe(vly_model *m, size_t file_bytes, vly_err *err)
 
 /* ---- loading ------------------------------------------------------------------------------ */
 
-static vly_model *model_new(const vly_model_limits *limits)
+static vly_model *model_new(const vly_model_options *options)
 {
-    static const vly_model_limits defaults = VLY_MODEL_LIMITS_DEFAULT;
+    static const vly_model_options defaults = VLY_MODEL_OPTIONS_DEFAULT;
     vly_model *m = vly_calloc(VLY_MEM_MODEL, 1, sizeof(*m));
 
     if (m == NULL)
         return NULL;
     atomic_init(&m->n_refs, 1);
-    m->limits = limits != NULL ? *limits : defaults;
+    m->options = options != NULL ? *options : defaults;
     pthread_mutex_init(&m->lock, NULL);
     return m;
 }
@@ -134,10 +161,10 @@ static vly_status load(vly_model *m, const void *bytes, size_t len, const char *
     vly_arena_init(&scratch, VLY_MEM_MODEL, 1 << 16, SIZE_MAX / 2);
     st = vly_onnx_model_parse(bytes, len, &m->arena, &m->onnx, err);
     if (st == VLY_OK)
-        st = vly_graph_build(m->onnx, dir, m->limits.max_file_bytes, m->limits.max_memory_bytes,
+        st = vly_graph_build(m->onnx, dir, m->options.max_file_bytes, m->options.max_memory_bytes,
                              &m->arena, &m->graph, err);
     if (st == VLY_OK)
-        st = vly_graph_fold(&m->graph, m->limits.max_memory_bytes, &scratch, err);
+        st = vly_graph_fold(&m->graph, m->options.max_memory_bytes, &scratch, err);
     if (st == VLY_OK)
         st = describe(m, len, err);
     vly_arena_release(&scratch);
@@ -153,10 +180,10 @@ static char *dir_of(const char *path)
     return vly_strndup(VLY_MEM_MODEL, path, slash == path ? 1 : (size_t)(slash - path));
 }
 
-vly_status vly_model_load(const char *path, const vly_model_limits *limits, vly_model **ret,
+vly_status vly_model_load(const char *path, const vly_model_options *options, vly_model **ret,
                           vly_err *err)
 {
-    vly_model *m = model_new(limits);
+    vly_model *m = model_new(options);
     char *dir = dir_of(path);
     vly_status st = VLY_ENOMEM;
 
@@ -164,7 +191,7 @@ vly_status vly_model_load(const char *path, const vly_model_limits *limits, vly_
         vly_fail(err, st, "out of memory for model '%s'", path);
         goto out;
     }
-    st = vly_mmap_open(path, m->limits.max_file_bytes, &m->file, err);
+    st = vly_mmap_open(path, m->options.max_file_bytes, &m->file, err);
     if (st != VLY_OK)
         goto out;
     st = load(m, m->file.ptr, m->file.len, dir, err);
@@ -181,15 +208,15 @@ out:
     return st;
 }
 
-vly_status vly_model_load_bytes(const void *bytes, size_t len, const vly_model_limits *limits,
+vly_status vly_model_load_bytes(const void *bytes, size_t len, const vly_model_options *options,
                                 vly_model **ret, vly_err *err)
 {
-    vly_model *m = model_new(limits);
+    vly_model *m = model_new(options);
     vly_status st = VLY_ENOMEM;
 
-    if (m != NULL && len > m->limits.max_file_bytes) {
+    if (m != NULL && len > m->options.max_file_bytes) {
         st = vly_fail(err, VLY_ELIMIT, "model of %zu bytes: the limit is %zu", len,
-                      m->limits.max_file_bytes);
+                      m->options.max_file_bytes);
         goto out;
     }
     if (m != NULL)
@@ -268,7 +295,7 @@ static vly_status get_plan(vly_model *m, const vly_shape *shapes, vly_plan **ret
         at++;
     if (at == PLANS_MAX || m->plans[at] == NULL) {
         vly_plan *fresh = NULL;
-        st = vly_plan_compile(&m->graph, shapes, m->limits.max_memory_bytes, &fresh, err);
+        st = vly_plan_compile(&m->graph, shapes, m->options.max_memory_bytes, &fresh, err);
         if (st == VLY_OK) {
             at = at == PLANS_MAX ? PLANS_MAX - 1 : at;
             vly_plan_unref(m->plans[at]);
@@ -299,7 +326,7 @@ static vly_status get_exec(vly_instance *inst, const vly_shape *shapes, vly_exec
     vly_status st = get_plan(inst->model, shapes, &plan, err);
     if (st != VLY_OK)
         return st;
-    st = vly_exec_new(plan, inst->pool, inst->model->limits.max_memory_bytes, &fresh, err);
+    st = vly_exec_new(plan, inst->pool, inst->model->options.max_memory_bytes, &fresh, err);
     vly_plan_unref(plan);
     if (st != VLY_OK)
         return st;

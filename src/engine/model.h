@@ -23,12 +23,27 @@ typedef struct vly_model vly_model;
 typedef struct vly_instance vly_instance;
 struct vly_worker_pool;
 
-typedef struct vly_model_limits {
+/* How values are held and multiplied inside convolutions and dense layers. Sums are float, or exact
+ * int32 for 8-bit operands. Inputs, outputs and all other operators stay as the file has them. */
+typedef enum vly_precision {
+    VLY_PRECISION_FP32,
+    VLY_PRECISION_BF16, /* operands rounded to 8 bits of mantissa */
+    VLY_PRECISION_INT8, /* QuantizeLinear/DequantizeLinear pairs of the file run as 8-bit kernels */
+    VLY_PRECISION_AUTO, /* INT8 where the file is quantised; else BF16 where this CPU multiplies it
+                           faster and the model is large enough; else FP32 */
+} vly_precision;
+
+/* "fp32", "bf16", "int8", "auto". EINVAL names the choices. */
+vly_status vly_precision_parse(vly_str text, vly_precision *ret, vly_err *err) VLY_MUST_CHECK;
+const char *vly_precision_name(vly_precision p);
+
+typedef struct vly_model_options {
     size_t max_file_bytes;   /* the .onnx file and each external data file */
     size_t max_memory_bytes; /* constants plus one instance's arena */
-} vly_model_limits;
+    vly_precision precision;
+} vly_model_options;
 
-#define VLY_MODEL_LIMITS_DEFAULT                                                                   \
+#define VLY_MODEL_OPTIONS_DEFAULT                                                                  \
     {                                                                                              \
         .max_file_bytes = (size_t)8 << 30, .max_memory_bytes = (size_t)8 << 30                     \
     }
@@ -60,13 +75,13 @@ typedef struct vly_model_info {
     size_t file_bytes;
 } vly_model_info;
 
-/* Loads an .onnx file; limits NULL: the defaults. On success *ret holds one reference.
+/* Loads an .onnx file; options NULL: the defaults. On success *ret holds one reference.
  * Errors: EIO, EFORMAT (not ONNX, or inconsistent), ELIMIT, EUNSUPPORTED (an op, opset or feature
  * that the engine does not have: the message names every missing op), ENOMEM. */
-vly_status vly_model_load(const char *path, const vly_model_limits *limits, vly_model **ret,
+vly_status vly_model_load(const char *path, const vly_model_options *options, vly_model **ret,
                           vly_err *err) VLY_MUST_CHECK;
 /* The same from memory, which is copied; external data is refused. */
-vly_status vly_model_load_bytes(const void *bytes, size_t len, const vly_model_limits *limits,
+vly_status vly_model_load_bytes(const void *bytes, size_t len, const vly_model_options *options,
                                 vly_model **ret, vly_err *err) VLY_MUST_CHECK;
 vly_model *vly_model_ref(vly_model *m);
 void vly_model_unref(vly_model *m); /* accepts NULL */

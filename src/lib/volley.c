@@ -103,7 +103,7 @@ static vly_status load(const vly_servable_spec *spec, volley_model *m, vly_err *
 int volley_model_load(const char *path, const volley_model_options *options, volley_model **ret,
                       volley_error *error)
 {
-    vly_servable_spec spec = {.path = path, .limits = VLY_MODEL_LIMITS_DEFAULT};
+    vly_servable_spec spec = {.path = path, .options = VLY_MODEL_OPTIONS_DEFAULT};
     volley_model *m = vly_calloc(VLY_MEM_MODEL, 1, sizeof(*m));
     vly_err err = VLY_ERR_INIT;
 
@@ -113,9 +113,9 @@ int volley_model_load(const char *path, const volley_model_options *options, vol
     if (options != NULL) {
         spec.task = options->task;
         if (options->max_file_bytes != 0)
-            spec.limits.max_file_bytes = options->max_file_bytes;
+            spec.options.max_file_bytes = options->max_file_bytes;
         if (options->max_memory_bytes != 0)
-            spec.limits.max_memory_bytes = options->max_memory_bytes;
+            spec.options.max_memory_bytes = options->max_memory_bytes;
     }
     vly_status st = load(&spec, m, &err);
     if (st == VLY_OK)

@@ -63,7 +63,7 @@ static vly_status open_model(servable *s, const vly_servable_spec *spec, vly_err
     if (spec->config_path != NULL)
         st = read_config(s, spec->config_path, err);
     if (st == VLY_OK)
-        st = vly_model_load(spec->path, &spec->limits, &s->pub.model, err);
+        st = vly_model_load(spec->path, &spec->options, &s->pub.model, err);
     if (st != VLY_OK)
         return st;
     vly_task_config task = {.task = task_of(spec, s->pub.config)};

@@ -30,7 +30,7 @@ typedef struct vly_servable_spec {
     const char *version; /* NULL: "1" */
     const char *task;    /* overrides what the model's metadata and shapes say; NULL: find out */
     const char *config_path; /* config.pbtxt; its parameter "task" counts like task; NULL: none */
-    vly_model_limits limits;
+    vly_model_options options;
 } vly_servable_spec;
 
 /* Errors: as vly_model_load, vly_decoder_init and vly_triton_config_parse. */

@@ -160,8 +160,9 @@ static vly_status run_case(const char *dir, vly_err *err)
     int n = 0;
 
     snprintf(path, sizeof(path), "%s/model.onnx", dir);
-    const vly_model_limits limits = {(size_t)1 << 30, (size_t)1 << 30};
-    vly_status st = vly_model_load(path, &limits, &model, err);
+    const vly_model_options options = {.max_file_bytes = (size_t)1 << 30,
+                                       .max_memory_bytes = (size_t)1 << 30};
+    vly_status st = vly_model_load(path, &options, &model, err);
     if (st == VLY_OK)
         st = vly_instance_new(model, NULL, &inst, err);
     while (st == VLY_OK && found) {

@@ -56,12 +56,12 @@ static void run(vly_model *model, vly_instance *inst)
 
 int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t n)
 {
-    vly_model_limits limits = {.max_file_bytes = (size_t)1 << 20, .max_memory_bytes = MEMORY_MAX};
+    vly_model_options options = {.max_file_bytes = (size_t)1 << 20, .max_memory_bytes = MEMORY_MAX};
     vly_model *model;
     vly_instance *inst;
     vly_err err;
 
-    if (vly_model_load_bytes(bytes, n, &limits, &model, &err) != VLY_OK)
+    if (vly_model_load_bytes(bytes, n, &options, &model, &err) != VLY_OK)
         return 0;
     if (vly_instance_new(model, NULL, &inst, &err) == VLY_OK) {
         run(model, inst);

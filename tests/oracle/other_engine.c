@@ -138,7 +138,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: other_engine prepare|score MODEL DATA DIR\n");
         return 2;
     }
-    vly_servable_spec spec = {.path = argv[2], .limits = VLY_MODEL_LIMITS_DEFAULT};
+    vly_servable_spec spec = {.path = argv[2], .options = VLY_MODEL_OPTIONS_DEFAULT};
     o.dir = argv[4];
     vly_letterbox_init(&o.letterbox);
     vly_arena_init(&o.truth_arena, VLY_MEM_CLI, 1 << 20, (size_t)1 << 30);

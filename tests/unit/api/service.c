@@ -33,7 +33,7 @@ static void add(const char *name, const char *file, const char *config)
                                     .name = name,
                                     .version = "1",
                                     .config_path = config,
-                                    .limits = VLY_MODEL_LIMITS_DEFAULT};
+                                    .options = VLY_MODEL_OPTIONS_DEFAULT};
     const vly_served *m;
     vly_err err;
 

@@ -256,7 +256,7 @@ static void test_input_checks(void **state)
 static void test_memory_limit(void **state)
 {
     (void)state;
-    vly_model_limits limits = {.max_file_bytes = 4096, .max_memory_bytes = 1 << 20};
+    vly_model_options options = {.max_file_bytes = 4096, .max_memory_bytes = 1 << 20};
     onnx_builder b;
     vly_model *m = NULL;
     vly_instance *inst = NULL;
@@ -265,7 +265,7 @@ static void test_memory_limit(void **state)
     chain(&b);
     vly_str file = ob_finish(&b, 17);
 
-    assert_int_equal(vly_model_load_bytes(file.ptr, file.len, &limits, &m, &err), VLY_OK);
+    assert_int_equal(vly_model_load_bytes(file.ptr, file.len, &options, &m, &err), VLY_OK);
     assert_int_equal(vly_instance_new(m, NULL, &inst, &err), VLY_OK);
     assert_int_equal(vly_instance_plan(inst, &VLY_SHAPE(1000, 3), &plan, &err), VLY_OK);
     assert_int_equal(vly_instance_plan(inst, &VLY_SHAPE(100000, 3), &plan, &err), VLY_ELIMIT);

@@ -59,7 +59,7 @@ static vly_served *start(unsigned n_threads)
                                      .max_scratch_bytes = 1 << 20,
                                      .picture_limits = VLY_PICTURE_LIMITS_INIT};
     const vly_servable_spec spec = {
-        .path = path, .name = "copy", .version = "1", .limits = VLY_MODEL_LIMITS_DEFAULT};
+        .path = path, .name = "copy", .version = "1", .options = VLY_MODEL_OPTIONS_DEFAULT};
     const vly_served *m;
 
     assert_int_equal(vly_scheduler_new(&opts, &s, &err), VLY_OK);
@@ -71,7 +71,7 @@ static vly_served *start(unsigned n_threads)
 static vly_served *add(const char *name, const char *version, const char *file)
 {
     const vly_servable_spec spec = {
-        .path = file, .name = name, .version = version, .limits = VLY_MODEL_LIMITS_DEFAULT};
+        .path = file, .name = name, .version = version, .options = VLY_MODEL_OPTIONS_DEFAULT};
     const vly_served *m;
 
     assert_int_equal(vly_scheduler_add(s, &spec, &m, &err), VLY_OK);
@@ -383,7 +383,7 @@ static void finds_models(void **state)
 {
     (void)state;
     const vly_servable_spec again = {
-        .path = path, .name = "copy", .version = "2", .limits = VLY_MODEL_LIMITS_DEFAULT};
+        .path = path, .name = "copy", .version = "2", .options = VLY_MODEL_OPTIONS_DEFAULT};
     const vly_served *ret;
     vly_served *v1 = start(1);
     vly_served *v10 = add("copy", "10", path);
