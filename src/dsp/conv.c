@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include "dsp/conv_list.h"
+#include "dsp/conv.h"
 
+#include "dsp/conv_list.h"
 #include "dsp/expf.h"
 
 #include <math.h>
