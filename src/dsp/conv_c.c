@@ -5,7 +5,6 @@
  */
 #include "dsp/conv_list.h"
 
-#include <math.h>
 #include <string.h>
 
 static bool fits(const vly_conv_desc *d)
@@ -92,35 +91,20 @@ static float sum_of(const vly_conv_call *call, int n, int oy, int ox, int o)
     return x->elem == VLY_ELEM_U8 ? (float)exact : sum;
 }
 
-static float load(const vly_image *im, int n, int y, int x, int c)
-{
-    const void *at = vly_image_at(im, n, y, x);
-
-    if (im->elem == VLY_ELEM_F32)
-        return ((const float *)at)[c];
-    if (im->elem == VLY_ELEM_BF16)
-        return vly_bf16_to_f32(((const uint16_t *)at)[c]);
-    return (float)(((const uint8_t *)at)[c] - im->zero) * im->scale;
-}
-
-static uint8_t quantise(float v, const vly_image *im)
-{
-    float q = rintf(v / im->scale) + (float)im->zero;
-    return (uint8_t)(q > 0.0f ? q < 255.0f ? q : 255.0f : 0.0f);
-}
-
 static void store(const vly_conv_call *call, void *at, int c, float v)
 {
     const vly_image *y = call->y;
 
-    if (y->elem == VLY_ELEM_F32)
-        ((float *)at)[c] = v;
-    else if (y->elem == VLY_ELEM_BF16)
-        ((uint16_t *)at)[c] = vly_bf16_from_f32(v);
-    else if (call->desc->act == VLY_ACT_TABLE)
-        ((uint8_t *)at)[c] = call->table[quantise(v, y)];
+    if (y->elem == VLY_ELEM_U8 && call->desc->act == VLY_ACT_TABLE)
+        ((uint8_t *)at)[c] = call->table[vly_image_quantise(y, v)];
     else
-        ((uint8_t *)at)[c] = quantise(v, y);
+        vly_image_put(y, at, c, v);
+}
+
+static float residual_at(const vly_conv_call *call, int n, int y, int x, int c)
+{
+    const vly_image *r = call->residual;
+    return vly_image_get(r, vly_image_at(r, n, y, x), c);
 }
 
 static void pixel(const vly_conv_call *call, int n, int y, int x)
@@ -131,7 +115,7 @@ static void pixel(const vly_conv_call *call, int n, int y, int x)
     for (int o = 0; o < d->c_out; o++) {
         float v = sum_of(call, n, y, x, o) * (call->scale != NULL ? call->scale[o] : 1.0f) +
                   (call->bias != NULL ? call->bias[o] : 0.0f);
-        float r = d->residual != VLY_RESIDUAL_NONE ? load(call->residual, n, y, x, o) : 0.0f;
+        float r = d->residual != VLY_RESIDUAL_NONE ? residual_at(call, n, y, x, o) : 0.0f;
         v = d->residual == VLY_RESIDUAL_BEFORE ? v + r : v;
         v = vly_act_apply(d->act, v, call->alpha, call->beta);
         store(call, at, o, d->residual == VLY_RESIDUAL_AFTER ? v + r : v);

@@ -19,6 +19,7 @@
 #ifndef VLY_DSP_IMAGE_H
 #define VLY_DSP_IMAGE_H
 
+#include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -83,6 +84,34 @@ static inline uint16_t vly_bf16_from_f32(float f)
     if ((x.u & 0x7fffffffu) > 0x7f800000u)
         return (uint16_t)(x.u >> 16 | 0x40);
     return (uint16_t)((x.u + 0x7fffu + (x.u >> 16 & 1)) >> 16);
+}
+
+/* The real value of element c of the pixel at `at`. */
+static inline float vly_image_get(const vly_image *im, const void *at, int c)
+{
+    if (im->elem == VLY_ELEM_F32)
+        return ((const float *)at)[c];
+    if (im->elem == VLY_ELEM_BF16)
+        return vly_bf16_to_f32(((const uint16_t *)at)[c]);
+    return (float)(((const uint8_t *)at)[c] - im->zero) * im->scale;
+}
+
+/* v as im's U8: rounded half to even, saturated; NaN gives 0. */
+static inline uint8_t vly_image_quantise(const vly_image *im, float v)
+{
+    float q = rintf(v / im->scale) + (float)im->zero;
+    return (uint8_t)(q > 0.0f ? q < 255.0f ? q : 255.0f : 0.0f);
+}
+
+/* Writes v to element c of the pixel at `at`. */
+static inline void vly_image_put(const vly_image *im, void *at, int c, float v)
+{
+    if (im->elem == VLY_ELEM_F32)
+        ((float *)at)[c] = v;
+    else if (im->elem == VLY_ELEM_BF16)
+        ((uint16_t *)at)[c] = vly_bf16_from_f32(v);
+    else
+        ((uint8_t *)at)[c] = vly_image_quantise(im, v);
 }
 
 #endif

@@ -8,7 +8,10 @@
  * are converted through float: U8 inputs are dequantised with the input's scale and zero, U8
  * outputs quantised with the output's, rounding half to even, saturating. Where input and output
  * agree in element, scale and zero, selections (max pool, nearest resize, copy) move elements
- * unchanged.
+ * unchanged. y and x do not overlap, but map, lookup and combine may work in place.
+ *
+ * Selections do not depend on the level; other results may differ by the rounding of reordered sums
+ * and by the bounds of dsp/act.h.
  *
  * Pointers come from vly_image_dsp_init, for the instruction sets that cpu_flags allow.
  * Thread: any.
@@ -25,20 +28,23 @@ typedef struct vly_planes {
     int64_t plane, picture;
 } vly_planes;
 
+/* Windows are clipped to the picture, whatever its border holds; each meets the picture. */
 typedef struct vly_pool_desc {
     int kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
     bool is_max;        /* else the mean */
-    bool counts_border; /* mean: padding counts as zeros (ONNX count_include_pad) */
+    bool counts_border; /* mean: divide by the whole window (ONNX count_include_pad) */
 } vly_pool_desc;
 
 typedef enum vly_combine { VLY_COMBINE_ADD, VLY_COMBINE_MUL, VLY_COMBINE_SUB } vly_combine;
 
 typedef struct vly_image_dsp {
-    /* Channels of y beyond `n_channels` (y->c may be larger) are set to zero. */
+    /* Channels of y beyond `n_channels` (y->c may be larger) are set to zero (U8: the zero point).
+     */
     void (*from_planes)(const vly_image *y, const vly_planes *x, int n_channels, int begin,
                         int end);
     void (*to_planes)(const vly_planes *y, const vly_image *x, int begin, int end);
-    /* y = act(x), element by element; also the plain copy with another element or scale */
+    /* y = act(x), element by element; also the plain copy with another element or scale. act is
+     * not VLY_ACT_TABLE */
     void (*map)(const vly_image *y, const vly_image *x, vly_act act, float alpha, float beta,
                 int begin, int end);
     void (*lookup)(const vly_image *y, const vly_image *x, const uint8_t table[256], int begin,
@@ -46,6 +52,7 @@ typedef struct vly_image_dsp {
     /* y = act(a op b); b may have h = w = 1 (one factor per channel and picture), or c = 1 */
     void (*combine)(const vly_image *y, const vly_image *a, const vly_image *b, vly_combine op,
                     vly_act act, float alpha, float beta, int begin, int end);
+    /* Maximum: NaN never wins. */
     void (*pool)(const vly_image *y, const vly_image *x, const vly_pool_desc *d, int begin,
                  int end);
     /* y: h = w = 1; begin..end: pictures */
