@@ -9,6 +9,7 @@
     X(detect)                                                                                      \
     X(serve)                                                                                       \
     X(model_inspect)                                                                               \
+    X(model_bench)                                                                                 \
     X(model_run)                                                                                   \
     X(model_verify)                                                                                \
     X(eval_detect)                                                                                 \

@@ -1,62 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* `volley model run` and `volley model verify`: tensors in, tensors out or compared. */
-#include "base/mem.h"
 #include "cli/command.h"
 #include "cli/model_io.h"
-#include "engine/model.h"
-#include "sys/core_count.h"
+#include "cli/model_runner.h"
 #include "sys/file.h"
-#include "sys/worker_pool.h"
 #include "tensor/compare.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
 #define ENTRIES_MAX 100000
-
-/* A model with one instance and the tensors of one run. */
-typedef struct runner {
-    vly_model *model;
-    const vly_model_info *info;
-    vly_worker_pool *pool;
-    vly_instance *instance;
-    vly_tensor *inputs, *outputs; /* [n_inputs], [n_outputs] */
-} runner;
-
-static vly_status runner_open(runner *r, const char *path, vly_err *err)
-{
-    unsigned n = vly_core_count();
-    vly_status st = vly_model_load(path, NULL, &r->model, err);
-
-    if (st != VLY_OK)
-        return st;
-    r->info = vly_model_describe(r->model);
-    r->inputs = vly_calloc(VLY_MEM_CLI, r->info->n_inputs, sizeof(*r->inputs));
-    r->outputs = vly_calloc(VLY_MEM_CLI, r->info->n_outputs, sizeof(*r->outputs));
-    if (r->inputs == NULL || r->outputs == NULL)
-        return vly_fail(err, VLY_ENOMEM, "out of memory");
-    if (n > 1)
-        st = vly_worker_pool_new(n - 1, 1, &r->pool, err);
-    return st == VLY_OK ? vly_instance_new(r->model, r->pool, &r->instance, err) : st;
-}
-
-static void release_tensors(runner *r)
-{
-    for (size_t i = 0; r->inputs != NULL && i < r->info->n_inputs; i++)
-        vly_tensor_release(&r->inputs[i]);
-    for (size_t i = 0; r->outputs != NULL && i < r->info->n_outputs; i++)
-        vly_tensor_release(&r->outputs[i]);
-}
-
-static void runner_close(runner *r)
-{
-    release_tensors(r);
-    vly_instance_free(r->instance);
-    vly_worker_pool_free(r->pool);
-    vly_model_unref(r->model);
-    vly_free(r->inputs);
-    vly_free(r->outputs);
-}
 
 /* ---- run ---------------------------------------------------------------------------------- */
 
@@ -72,19 +25,12 @@ static const vly_opt run_options[] = {
     VLY_OPT_END,
 };
 
-static vly_status read_inputs(runner *r, const vly_opt_list *args, vly_err *err)
+static vly_status read_inputs(vly_runner *r, const vly_opt_list *args, vly_err *err)
 {
-    for (size_t i = 0; i < args->n; i++) {
-        size_t at;
-        vly_str path;
-        vly_status st = vly_cli_input_arg(r->info, args->item[i], &at, &path, err);
-        if (st != VLY_OK)
-            return st;
-        vly_tensor_release(&r->inputs[at]);
-        st = vly_cli_tensor_read(path.ptr, &r->inputs[at], err); /* the tail of argv: terminated */
-        if (st != VLY_OK)
-            return st;
-    }
+    vly_status st = vly_runner_read_inputs(r, args, err);
+
+    if (st != VLY_OK)
+        return st;
     for (size_t i = 0; i < r->info->n_inputs; i++)
         if (r->inputs[i].dtype == VLY_DTYPE_UNDEFINED)
             return vly_fail(err, VLY_EINVAL, "input '%s' is missing: give --input %s=FILE.npy",
@@ -128,15 +74,15 @@ static vly_status write_output(const char *dir, const char *name, const vly_tens
 static int run_run(const void *opts_, int n_args, char *const *args)
 {
     const run_opts *opts = opts_;
-    runner r = {0};
+    vly_runner r;
     vly_err err;
 
     (void)n_args;
-    vly_status st = runner_open(&r, args[0], &err);
+    vly_status st = vly_runner_open(&r, args[0], NULL, 0, &err);
     if (st == VLY_OK)
         st = read_inputs(&r, &opts->inputs, &err);
     if (st == VLY_OK)
-        st = vly_instance_run(r.instance, r.inputs, r.outputs, &err);
+        st = vly_runner_run(&r, &err);
     for (size_t i = 0; st == VLY_OK && i < r.info->n_outputs; i++) {
         print_tensor(r.info->outputs[i].name, &r.outputs[i]);
         if (opts->out != NULL)
@@ -144,7 +90,7 @@ static int run_run(const void *opts_, int n_args, char *const *args)
     }
     if (st != VLY_OK)
         vly_command_fail(&err);
-    runner_close(&r);
+    vly_runner_close(&r);
     return vly_cli_exit_status(st);
 }
 
@@ -193,9 +139,9 @@ static vly_status read_numbered(const char *dir, const char *what, size_t i, vly
     return vly_fail(err, VLY_ENOTFOUND, "'%s': no %s_%zu.pb or .npy", dir, what, i);
 }
 
-static vly_status read_set(runner *r, const char *dir, vly_err *err)
+static vly_status read_set(vly_runner *r, const char *dir, vly_err *err)
 {
-    release_tensors(r);
+    vly_runner_release_tensors(r);
     for (size_t i = 0; i < r->info->n_inputs; i++) {
         vly_status st = read_numbered(dir, "input", i, &r->inputs[i], err);
         if (st != VLY_OK)
@@ -222,14 +168,14 @@ static void print_comparison(const char *dir, const char *name, const vly_compar
 }
 
 /* Runs one test_data_set; *ret_match: every output is as it should be. */
-static vly_status verify_set(runner *r, const char *dir, const verify_opts *opts, bool *ret_match,
-                             vly_err *err)
+static vly_status verify_set(vly_runner *r, const char *dir, const verify_opts *opts,
+                             bool *ret_match, vly_err *err)
 {
     vly_status st = read_set(r, dir, err);
     bool is_match = true;
 
     if (st == VLY_OK)
-        st = vly_instance_run(r->instance, r->inputs, r->outputs, err);
+        st = vly_runner_run(r, err);
     for (size_t i = 0; st == VLY_OK && i < r->info->n_outputs; i++) {
         vly_tensor want = {0};
         st = read_numbered(dir, "output", i, &want, err);
@@ -246,8 +192,8 @@ static vly_status verify_set(runner *r, const char *dir, const verify_opts *opts
 }
 
 /* dir itself is a set, or holds test_data_set_* directories. */
-static vly_status verify_all(runner *r, const char *dir, const verify_opts *opts, bool *ret_match,
-                             vly_err *err)
+static vly_status verify_all(vly_runner *r, const char *dir, const verify_opts *opts,
+                             bool *ret_match, vly_err *err)
 {
     vly_dir list = {0};
     char path[4096];
@@ -276,16 +222,16 @@ static vly_status verify_all(runner *r, const char *dir, const verify_opts *opts
 static int run_verify(const void *opts, int n_args, char *const *args)
 {
     bool is_match = false;
-    runner r = {0};
+    vly_runner r;
     vly_err err;
 
     (void)n_args;
-    vly_status st = runner_open(&r, args[0], &err);
+    vly_status st = vly_runner_open(&r, args[0], NULL, 0, &err);
     if (st == VLY_OK)
         st = verify_all(&r, args[1], opts, &is_match, &err);
     if (st != VLY_OK)
         vly_command_fail(&err);
-    runner_close(&r);
+    vly_runner_close(&r);
     if (st == VLY_OK)
         return is_match ? VLY_EXIT_OK : VLY_EXIT_FAILURE;
     return vly_cli_exit_status(st);

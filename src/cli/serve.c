@@ -104,7 +104,7 @@ static vly_status add_model(server *s, const vly_repository_entry *e, vly_err *e
                                     .version = e->version,
                                     .config_path = e->config_path,
                                     .options = {.max_file_bytes = c->model_max_file_bytes,
-                                               .max_memory_bytes = c->model_arena_max_bytes}};
+                                                .max_memory_bytes = c->model_arena_max_bytes}};
     vly_status st = e->error != NULL ? vly_scheduler_add_unavailable(s->scheduler, e->name,
                                                                      e->version, e->error, &m, err)
                                      : vly_scheduler_add(s->scheduler, &spec, &m, err);
