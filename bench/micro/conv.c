@@ -9,9 +9,11 @@
  * each as often as the net has the shape.
  */
 #include "dsp/conv.h"
+#include "base/assert.h"
 #include "base/clock.h"
 #include "base/cpu.h"
 #include "base/mem.h"
+#include "base/str.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,10 +62,7 @@ typedef struct total {
 static void *take(size_t bytes)
 {
     void *p = vly_alloc_aligned(VLY_MEM_BASE, bytes + VLY_IMAGE_SLACK);
-    if (p == NULL) {
-        fprintf(stderr, "bench_conv: out of memory\n");
-        exit(1);
-    }
+    VLY_ASSERT(p != NULL);
     memset(p, 0, bytes + VLY_IMAGE_SLACK);
     return p;
 }
@@ -178,7 +177,8 @@ static int by_time(const void *a, const void *b)
 static void report(const shape *s, runner *r, int rounds, double gflop)
 {
     qsort(r->times, (size_t)rounds, sizeof(vly_nsec), by_time);
-    double min = (double)r->times[0] / 16e6, median = (double)r->times[rounds / 2] / 16e6;
+    vly_nsec median_time = r->times[rounds / 2];
+    double min = (double)r->times[0] / 16e6, median = (double)median_time / 16e6;
     printf("%4d>%-4d %3dx%-5d k%d s%d g%-4d %-24s %10.5f %10.5f ms %8.1f GFLOP/s\n", s->c_in,
            s->c_out, s->h, s->w, s->kernel, s->stride, s->group != 0 ? s->group : 1,
            r->kernel->name, min, median, gflop / min * 1e3);
@@ -234,10 +234,12 @@ static bool parse_shape(const char *text, shape *ret)
 
 static bool parse_option(const char *name, const char *value, options *o)
 {
+    int64_t rounds = o->rounds;
+
     if (strcmp(name, "--kernel") == 0)
         o->kernel = value;
     else if (strcmp(name, "--rounds") == 0)
-        o->rounds = atoi(value);
+        (void)vly_str_to_i64(vly_str_from(value), &rounds);
     else if (strcmp(name, "--act") == 0)
         o->act = strcmp(value, "none") == 0 ? VLY_ACT_NONE : VLY_ACT_SILU;
     else if (strcmp(name, "--elem") == 0)
@@ -246,7 +248,8 @@ static bool parse_option(const char *name, const char *value, options *o)
                                                : VLY_ELEM_F32;
     else
         return false;
-    return o->rounds > 0 && o->rounds <= ROUNDS_MAX;
+    o->rounds = (int)rounds;
+    return rounds > 0 && rounds <= ROUNDS_MAX;
 }
 
 static int usage(void)
