@@ -4,7 +4,24 @@
  * readable, every tensor exactly as large as its shape says, no more memory than the budget.
  */
 #include "base/assert.h"
-#include "codec/onnx.h"
+#include "codec/onnx_writer.h"
+
+/* What was read and can be written is read again. */
+static void check_written(const vly_onnx_model *m)
+{
+    const vly_onnx_model *again = NULL;
+    vly_arena arena;
+    vly_buf file;
+
+    vly_buf_init(&file, VLY_MEM_CODEC, (size_t)1 << 28);
+    if (vly_onnx_model_write(m, &file, NULL) == VLY_OK) {
+        vly_arena_init(&arena, VLY_MEM_CODEC, 4096, VLY_ONNX_ARENA_BUDGET(file.len));
+        VLY_ASSERT(vly_onnx_model_parse(file.ptr, file.len, &arena, &again, NULL) == VLY_OK);
+        VLY_ASSERT(again->graph->n_nodes == m->graph->n_nodes);
+        vly_arena_release(&arena);
+    }
+    vly_buf_release(&file);
+}
 
 int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t n);
 
@@ -167,8 +184,10 @@ int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t n)
     vly_status st = vly_onnx_model_parse(bytes, n, &arena, &m, &err);
     VLY_ASSERT((st == VLY_OK) == (m != NULL) && st == err.status);
     VLY_ASSERT(arena.used_bytes <= VLY_ONNX_ARENA_BUDGET(n));
-    if (m != NULL)
+    if (m != NULL) {
         check_model(m);
+        check_written(m);
+    }
     vly_arena_reset(&arena);
     err.status = VLY_OK;
     st = vly_onnx_tensor_parse(bytes, n, &arena, &t, &err);
