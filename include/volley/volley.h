@@ -69,11 +69,12 @@ typedef struct volley_model_options {
     const char *task;        /* how to read the outputs: "yolov8-detect"; NULL: find out */
     size_t max_file_bytes;   /* 0: 8 GiB */
     size_t max_memory_bytes; /* weights and intermediate tensors of a session; 0: 8 GiB */
+    const char *precision;   /* "fp32", "bf16", "int8", "auto"; NULL: fp32 */
 } volley_model_options;
 
 #define VOLLEY_MODEL_OPTIONS_INIT                                                                  \
     {                                                                                              \
-        sizeof(volley_model_options), NULL, 0, 0                                                   \
+        sizeof(volley_model_options), NULL, 0, 0, NULL                                             \
     }
 
 VOLLEY_API int volley_model_load(const char *path, const volley_model_options *options,

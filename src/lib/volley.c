@@ -100,6 +100,22 @@ static vly_status load(const vly_servable_spec *spec, volley_model *m, vly_err *
     return VLY_OK;
 }
 
+/* precision came after the others: a caller that knows only those has a smaller struct. */
+static vly_status read_options(const volley_model_options *options, vly_servable_spec *spec,
+                               vly_err *err)
+{
+    if (options == NULL)
+        return VLY_OK;
+    spec->task = options->task;
+    if (options->max_file_bytes != 0)
+        spec->options.max_file_bytes = options->max_file_bytes;
+    if (options->max_memory_bytes != 0)
+        spec->options.max_memory_bytes = options->max_memory_bytes;
+    if (options->size < sizeof(*options) || options->precision == NULL)
+        return VLY_OK;
+    return vly_precision_parse(vly_str_from(options->precision), &spec->options.precision, err);
+}
+
 int volley_model_load(const char *path, const volley_model_options *options, volley_model **ret,
                       volley_error *error)
 {
@@ -110,14 +126,9 @@ int volley_model_load(const char *path, const volley_model_options *options, vol
     if (m == NULL)
         return report(vly_fail(&err, VLY_ENOMEM, "out of memory"), &err, error);
     vly_arena_init(&m->arena, VLY_MEM_MODEL, 1 << 14, (size_t)64 << 20);
-    if (options != NULL) {
-        spec.task = options->task;
-        if (options->max_file_bytes != 0)
-            spec.options.max_file_bytes = options->max_file_bytes;
-        if (options->max_memory_bytes != 0)
-            spec.options.max_memory_bytes = options->max_memory_bytes;
-    }
-    vly_status st = load(&spec, m, &err);
+    vly_status st = read_options(options, &spec, &err);
+    if (st == VLY_OK)
+        st = load(&spec, m, &err);
     if (st == VLY_OK)
         *ret = m;
     else
