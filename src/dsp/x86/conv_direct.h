@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Direct convolution of floats on vectors of output channels (dsp/x86/vec_f32.h).
+ *
+ * A tile of T pixels in a row and NB vectors of channels is summed in T * NB registers: for each
+ * tap and input channel NB vectors of weights are loaded, and each pixel's input is broadcast and
+ * multiplied with them. Weights are packed so that this reads them in one stream:
+ *
+ *   [group][block of up to NB vectors][tap row][tap column][c_in / group][vectors of the block *
+ * VF]
+ *
+ * with zeros in the channels past the last. Where neighbouring pixels touch in memory the taps of a
+ * row are one long run.
+ *
+ * Loops, outermost first: chunks of pixels whose input stays in the second cache level; blocks of
+ * channels, so that the weights of a block are used for the whole chunk; tiles. A unit is a row of
+ * pixels, in flat images UNIT pixels. Sums run over taps and channels in the order of the weights,
+ * whatever the tile.
+ *
+ * The including file defines the tiles, DIRECT_TILES(X): X(T, NB) for every NB from 1 to
+ * DIRECT_NB_MAX and every T from 1 on; the largest T is DIRECT_T_MAX, T * NB DIRECT_ACC_MAX.
+ */
+#ifndef VLY_DSP_X86_CONV_DIRECT_H
+#define VLY_DSP_X86_CONV_DIRECT_H
+
+#include "base/cpu.h"
+#include "dsp/conv_list.h"
+#include "dsp/x86/conv_finish.h"
+
+#include <string.h>
+
+enum {
+    UNIT = 24,                /* pixels of a unit in flat images */
+    CHUNK_BYTES = 128 * 1024, /* of input that one pass over the channel blocks reads */
+};
+
+/* X(T, NB) for T = 1..the number in the name */
+#define TILES_4(X, NB)  X(1, NB) X(2, NB) X(3, NB) X(4, NB)
+#define TILES_5(X, NB)  TILES_4(X, NB) X(5, NB)
+#define TILES_6(X, NB)  TILES_5(X, NB) X(6, NB)
+#define TILES_8(X, NB)  TILES_6(X, NB) X(7, NB) X(8, NB)
+#define TILES_12(X, NB) TILES_8(X, NB) X(9, NB) X(10, NB) X(11, NB) X(12, NB)
+#define TILES_16(X, NB) TILES_12(X, NB) X(13, NB) X(14, NB) X(15, NB) X(16, NB)
+
+/* What a tile reads. */
+typedef struct direct_taps {
+    const float *x; /* tap (0, 0) of the first pixel */
+    const float *w;
+    float *sums;                   /* [T][NB * VF] */
+    int64_t step;                  /* from pixel to pixel, elements */
+    int64_t row_step, column_step; /* from tap to tap */
+    int rows, columns, run;        /* taps; run: elements under one tap that are contiguous */
+} direct_taps;
+
+/* T, nb: constants */
+VEC_INLINE void direct_tile(const direct_taps *t, const int T, const int nb)
+{
+    vf acc[DIRECT_ACC_MAX];
+    const float *w = t->w;
+    const int64_t step = t->step;
+
+    VEC_UNROLL
+    for (int i = 0; i < T * nb; i++)
+        acc[i] = vf_zero();
+    for (int r = 0; r < t->rows; r++)
+        for (int q = 0; q < t->columns; q++) {
+            const float *x = t->x + r * t->row_step + q * t->column_step;
+            for (int k = 0; k < t->run; k++, w += nb * VF) {
+                vf wv[DIRECT_NB_MAX];
+                VEC_UNROLL
+                for (int j = 0; j < nb; j++)
+                    wv[j] = vf_load(w + j * VF);
+                VEC_UNROLL
+                for (int i = 0; i < T; i++) {
+                    vf v = vf_set(x[i * step + k]);
+                    VEC_UNROLL
+                    for (int j = 0; j < nb; j++)
+                        acc[i * nb + j] = vf_fma(v, wv[j], acc[i * nb + j]);
+                }
+            }
+        }
+    VEC_UNROLL
+    for (int i = 0; i < T * nb; i++)
+        vf_store(t->sums + i * VF, acc[i]);
+}
+
+#define DIRECT_DEFINE(T, NB)                                                                       \
+    static __attribute__((noinline)) void direct_##T##x##NB(const direct_taps *t)                  \
+    {                                                                                              \
+        direct_tile(t, T, NB);                                                                     \
+    }
+DIRECT_TILES(DIRECT_DEFINE)
+#undef DIRECT_DEFINE
+
+typedef void (*direct_fn)(const direct_taps *t);
+
+/* [vectors][pixels], NULL where there is no such tile */
+static const direct_fn direct_fns[DIRECT_NB_MAX + 1][DIRECT_T_MAX + 1] = {
+#define DIRECT_ENTRY(T, NB) [NB][T] = direct_##T##x##NB,
+    DIRECT_TILES(DIRECT_ENTRY)
+#undef DIRECT_ENTRY
+};
+
+static int direct_t_max(int nb)
+{
+    int t = DIRECT_T_MAX;
+
+    while (direct_fns[nb][t] == NULL)
+        t--;
+    return t;
+}
+
+static int div_up(int a, int b)
+{
+    return (a + b - 1) / b;
+}
+
+static bool direct_fits(const vly_conv_desc *d)
+{
+    return d->in == VLY_ELEM_F32;
+}
+
+/* Vectors of output channels of a group. */
+static int direct_vectors(const vly_conv_desc *d)
+{
+    return div_up(d->c_out / d->group, VF);
+}
+
+/* Vectors of the block that starts with vector v: as few blocks as need be, of about one size. */
+static int direct_block(int vectors, int v)
+{
+    return div_up(vectors - v, div_up(vectors - v, DIRECT_NB_MAX));
+}
+
+static size_t direct_k(const vly_conv_desc *d)
+{
+    return (size_t)(d->c_in / d->group) * (size_t)d->kernel_h * (size_t)d->kernel_w;
+}
+
+static size_t direct_packed_bytes(const vly_conv_desc *d)
+{
+    return direct_k(d) * (size_t)direct_vectors(d) * (size_t)d->group * VF * sizeof(float);
+}
+
+/* Weights of the `width` channels from o on, of a group: [tap][c_in / group][padded]. */
+static void direct_pack_block(const vly_conv_desc *d, const float *w, float *to, int width,
+                              int padded)
+{
+    int taps = d->kernel_h * d->kernel_w, c_in = d->c_in / d->group;
+
+    for (int t = 0; t < taps; t++)
+        for (int i = 0; i < c_in; i++, to += padded) {
+            for (int o = 0; o < width; o++)
+                to[o] = w[((int64_t)o * c_in + i) * taps + t];
+            memset(to + width, 0, (size_t)(padded - width) * sizeof(float));
+        }
+}
+
+static void direct_pack(const vly_conv_desc *d, const void *weights, void *packed)
+{
+    int vectors = direct_vectors(d), per_group = d->c_out / d->group;
+    size_t k = direct_k(d);
+    float *to = packed;
+
+    for (int g = 0; g < d->group; g++)
+        for (int v = 0; v < vectors;) {
+            int nb = direct_block(vectors, v), o = v * VF;
+            int width = per_group - o < nb * VF ? per_group - o : nb * VF;
+            const float *w = (const float *)weights + ((size_t)(g * per_group) + (size_t)o) * k;
+            direct_pack_block(d, w, to, width, nb * VF);
+            to += k * (size_t)nb * VF;
+            v += nb;
+        }
+}
+
+static int direct_units(const vly_conv_desc *d)
+{
+    return d->is_flat ? div_up(d->n * d->h_out * d->w_out, UNIT) : d->n * d->h_out;
+}
+
+/* Tiles over `count` pixels from (n, y, x) on: as many as need be, of about the same size. */
+static void direct_tiles(const vly_conv_call *call, direct_taps *taps, conv_tile *tile, int nb,
+                         int count)
+{
+    const int n_tiles = div_up(count, direct_t_max(nb));
+
+    for (int i = 0; i < n_tiles; i++) {
+        int t = count * (i + 1) / n_tiles - count * i / n_tiles;
+        direct_fns[nb][t](taps);
+        tile->count = t;
+        conv_finish(call, tile);
+        taps->x += t * taps->step;
+        tile->x += t;
+    }
+}
+
+/* The channels of one block, for the pixels begin..end-1. */
+static void direct_block_run(const vly_conv_call *call, direct_taps *taps, conv_tile *tile, int nb,
+                             int c, int64_t begin, int64_t end)
+{
+    const vly_conv_desc *d = call->desc;
+    const bool is_linear =
+        d->is_flat && (call->residual == NULL || vly_image_is_flat(call->residual));
+
+    while (begin < end) {
+        int64_t row = begin / d->w_out;
+        int64_t stop = is_linear || (row + 1) * d->w_out > end ? end : (row + 1) * d->w_out;
+        tile->n = (int)(row / d->h_out);
+        tile->y = (int)(row % d->h_out);
+        tile->x = (int)(begin % d->w_out);
+        taps->x = (const float *)vly_image_at(call->x, tile->n, tile->y * d->stride_h - d->pad_top,
+                                              tile->x * d->stride_w - d->pad_left) +
+                  c;
+        direct_tiles(call, taps, tile, nb, (int)(stop - begin));
+        begin = stop;
+    }
+}
+
+static void direct_chunk(const vly_conv_call *call, int64_t begin, int64_t end)
+{
+    const vly_conv_desc *d = call->desc;
+    const vly_image *x = call->x;
+    const int vectors = direct_vectors(d), c_in = d->c_in / d->group, c_out = d->c_out / d->group;
+    const bool touch = x->pixel == c_in && d->dilation_w == 1;
+    _Alignas(64) float sums[DIRECT_ACC_MAX * VF];
+    direct_taps taps = {.w = call->packed,
+                        .sums = sums,
+                        .step = x->pixel * d->stride_w,
+                        .row_step = x->row * d->dilation_h,
+                        .column_step = x->pixel * d->dilation_w,
+                        .rows = d->kernel_h,
+                        .columns = touch ? 1 : d->kernel_w,
+                        .run = touch ? c_in * d->kernel_w : c_in};
+    conv_tile tile = {.sums = sums};
+
+    for (int g = 0; g < d->group; g++)
+        for (int v = 0; v < vectors;) {
+            int nb = direct_block(vectors, v);
+            tile.stride = nb * VF;
+            tile.o = g * c_out + v * VF;
+            tile.n_o = c_out - v * VF < nb * VF ? c_out - v * VF : nb * VF;
+            direct_block_run(call, &taps, &tile, nb, g * c_in, begin, end);
+            taps.w += direct_k(d) * (size_t)nb * VF;
+            v += nb;
+        }
+}
+
+static void direct_run(const vly_conv_call *call, int begin, int end, void *scratch)
+{
+    const vly_conv_desc *d = call->desc;
+    const int64_t total = (int64_t)d->n * d->h_out * d->w_out, unit = d->is_flat ? UNIT : d->w_out;
+    int64_t unit_bytes = unit * d->stride_h * d->stride_w * d->c_in * (int64_t)sizeof(float);
+    int64_t chunk = unit * (1 + CHUNK_BYTES / unit_bytes),
+            stop = end * unit < total ? end * unit : total;
+
+    (void)scratch;
+    for (int64_t p = begin * unit; p < stop; p += chunk)
+        direct_chunk(call, p, p + chunk < stop ? p + chunk : stop);
+}
+
+const vly_conv_kernel VEC_NAME(vly_conv_direct) = {
+    .name = VEC_TITLE("direct"),
+    .cpu_flags = VEC_CPU,
+    .fits = direct_fits,
+    .packed_bytes = direct_packed_bytes,
+    .pack = direct_pack,
+    .units = direct_units,
+    .run = direct_run,
+};
+
+#endif
