@@ -43,6 +43,8 @@ static unsigned detect(void)
         flags |= VLY_CPU_AVX512_VNNI;
     if ((flags & VLY_CPU_AVX512) != 0 && __builtin_cpu_supports("avx512bf16"))
         flags |= VLY_CPU_AVX512_BF16;
+    if ((flags & VLY_CPU_AVX512) != 0 && __builtin_cpu_supports("avx512vbmi"))
+        flags |= VLY_CPU_AVX512_VBMI;
     if ((flags & VLY_CPU_AVX2) != 0)
         flags |= detect_leaf7();
     if ((flags & VLY_CPU_AVX512_VNNI) == 0 || (flags & VLY_CPU_AVX512_BF16) == 0)

@@ -14,6 +14,7 @@ enum {
     VLY_CPU_NEON = 1u << 4,
     VLY_CPU_AVX_VNNI = 1u << 5, /* vpdpbusd on 256 bits, without AVX-512 */
     VLY_CPU_AMX = 1u << 6, /* tiles, with int8 and bf16 products; Linux lets the process use them */
+    VLY_CPU_AVX512_VBMI = 1u << 7, /* vpermi2b */
 };
 
 unsigned vly_cpu_flags(void);    /* detected, then masked by VOLLEY_CPU. Thread: any */

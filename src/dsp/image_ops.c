@@ -3,6 +3,9 @@
 #include "dsp/image_ops.h"
 
 #include "dsp/expf.h"
+#if defined(__x86_64__)
+#include "dsp/x86/image_ops_x86.h"
+#endif
 
 static void from_planes(const vly_image *y, const vly_planes *x, int n_channels, int begin, int end)
 {
@@ -183,7 +186,11 @@ static void expect(const vly_planes *y, const vly_image *x, int bins, int begin,
 
 void vly_image_dsp_init(vly_image_dsp *dsp, unsigned cpu_flags)
 {
-    (void)cpu_flags;
     *dsp = (vly_image_dsp){from_planes, to_planes,      map,   lookup, combine, pool,
                            global_mean, resize_nearest, expect};
+#if defined(__x86_64__)
+    vly_image_dsp_init_x86(dsp, cpu_flags);
+#else
+    (void)cpu_flags;
+#endif
 }

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bench_image_ops [NAME]
+ *
+ * Times the image operations of YOLOv8n at 640 on their real sizes (only those whose name contains
+ * NAME), at every level this CPU has. The levels take turns, round by round; the median of a call
+ * is printed, in microseconds.
+ */
+#include "dsp/image_ops.h"
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/cpu.h"
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ROUNDS = 31, MEDIAN = 15, LEVELS = 3 };
+
+static const unsigned level_flags[LEVELS] = {0, VLY_CPU_AVX2,
+                                             VLY_CPU_AVX2 | VLY_CPU_AVX512 | VLY_CPU_AVX512_VBMI};
+
+typedef struct sample {
+    const char *name;
+    void (*run)(const vly_image_dsp *dsp, const struct sample *s);
+    vly_elem elem;
+    int h, w, c;
+    vly_image x, y;
+    vly_planes planes;
+} sample;
+
+static void run_from_planes(const vly_image_dsp *dsp, const sample *s)
+{
+    dsp->from_planes(&s->x, &s->planes, s->c == 4 ? 3 : s->c, 0, s->h);
+}
+
+static void run_to_planes(const vly_image_dsp *dsp, const sample *s)
+{
+    dsp->to_planes(&s->planes, &s->x, 0, s->h);
+}
+
+static void run_expect(const vly_image_dsp *dsp, const sample *s)
+{
+    dsp->expect(&s->planes, &s->x, s->c / 4, 0, s->h);
+}
+
+static void run_silu(const vly_image_dsp *dsp, const sample *s)
+{
+    dsp->map(&s->y, &s->x, VLY_ACT_SILU, 0.0f, 0.0f, 0, s->h);
+}
+
+static void run_to_f32(const vly_image_dsp *dsp, const sample *s)
+{
+    vly_image y = s->y;
+    y.elem = VLY_ELEM_F32;
+    dsp->map(&y, &s->x, VLY_ACT_NONE, 0.0f, 0.0f, 0, s->h);
+}
+
+static void run_to_u8(const vly_image_dsp *dsp, const sample *s)
+{
+    vly_image y = s->y;
+    y.elem = VLY_ELEM_U8;
+    dsp->map(&y, &s->x, VLY_ACT_NONE, 0.0f, 0.0f, 0, s->h);
+}
+
+static void run_lookup(const vly_image_dsp *dsp, const sample *s)
+{
+    uint8_t table[256];
+    memset(table, 1, sizeof(table));
+    dsp->lookup(&s->y, &s->x, table, 0, s->h);
+}
+
+static void run_add(const vly_image_dsp *dsp, const sample *s)
+{
+    dsp->combine(&s->y, &s->x, &s->x, VLY_COMBINE_ADD, VLY_ACT_NONE, 0.0f, 0.0f, 0, s->h);
+}
+
+static void run_pool(const vly_image_dsp *dsp, const sample *s)
+{
+    const vly_pool_desc sppf = {5, 5, 1, 1, 1, 1, 2, 2, true, false};
+    dsp->pool(&s->y, &s->x, &sppf, 0, s->h);
+}
+
+static void run_global_mean(const vly_image_dsp *dsp, const sample *s)
+{
+    vly_image y = s->y;
+    y.h = y.w = 1;
+    dsp->global_mean(&y, &s->x, 0, 1);
+}
+
+static void run_resize(const vly_image_dsp *dsp, const sample *s)
+{
+    int at[128];
+    vly_image x = s->x;
+    x.h /= 2;
+    x.w /= 2;
+    for (int i = 0; i < s->w; i++)
+        at[i] = i / 2;
+    dsp->resize_nearest(&s->y, &x, at, at, 0, s->h);
+}
+
+static const sample samples[] = {
+    {"from_planes f32", run_from_planes, VLY_ELEM_F32, 640, 640, 4},
+    {"from_planes bf16", run_from_planes, VLY_ELEM_BF16, 640, 640, 4},
+    {"from_planes u8", run_from_planes, VLY_ELEM_U8, 640, 640, 4},
+    {"from_planes f32 c64", run_from_planes, VLY_ELEM_F32, 80, 80, 64},
+    {"to_planes f32 c80", run_to_planes, VLY_ELEM_F32, 80, 80, 80},
+    {"to_planes bf16 c80", run_to_planes, VLY_ELEM_BF16, 80, 80, 80},
+    {"expect f32", run_expect, VLY_ELEM_F32, 80, 80, 64},
+    {"expect bf16", run_expect, VLY_ELEM_BF16, 80, 80, 64},
+    {"map silu f32", run_silu, VLY_ELEM_F32, 160, 160, 32},
+    {"map silu bf16", run_silu, VLY_ELEM_BF16, 160, 160, 32},
+    {"map bf16 to f32", run_to_f32, VLY_ELEM_BF16, 80, 80, 64},
+    {"map f32 to u8", run_to_u8, VLY_ELEM_F32, 80, 80, 64},
+    {"map u8 to f32", run_to_f32, VLY_ELEM_U8, 80, 80, 64},
+    {"lookup", run_lookup, VLY_ELEM_U8, 160, 160, 32},
+    {"combine add f32", run_add, VLY_ELEM_F32, 160, 160, 16},
+    {"combine add u8", run_add, VLY_ELEM_U8, 160, 160, 16},
+    {"pool 5x5 f32", run_pool, VLY_ELEM_F32, 20, 20, 128},
+    {"pool 5x5 bf16", run_pool, VLY_ELEM_BF16, 20, 20, 128},
+    {"pool 5x5 u8", run_pool, VLY_ELEM_U8, 20, 20, 128},
+    {"global_mean f32", run_global_mean, VLY_ELEM_F32, 20, 20, 1280},
+    {"resize x2 f32", run_resize, VLY_ELEM_F32, 80, 80, 128},
+    {"resize x2 u8", run_resize, VLY_ELEM_U8, 80, 80, 128},
+};
+
+static void *take(size_t bytes)
+{
+    void *p = vly_alloc_aligned(VLY_MEM_BASE, bytes + VLY_IMAGE_SLACK);
+    VLY_ASSERT(p != NULL);
+    memset(p, 0x3c, bytes + VLY_IMAGE_SLACK); /* a small number in every element */
+    return p;
+}
+
+static vly_image image_of(const sample *s)
+{
+    vly_image im = {.elem = s->elem, .n = 1, .h = s->h, .w = s->w, .c = s->c, .pixel = s->c};
+
+    im.row = (int64_t)s->w * s->c;
+    im.picture = s->h * im.row;
+    im.scale = 0.02f;
+    im.zero = 100;
+    im.data = take((size_t)im.picture * sizeof(float)); /* whatever element it becomes */
+    return im;
+}
+
+static int compare(const void *a, const void *b)
+{
+    vly_nsec x = *(const vly_nsec *)a, y = *(const vly_nsec *)b;
+    return x < y ? -1 : x > y;
+}
+
+static void measure(const sample *from)
+{
+    static vly_nsec times[LEVELS][ROUNDS];
+    sample s = *from;
+    vly_image_dsp dsp[LEVELS];
+
+    s.x = image_of(&s);
+    s.y = image_of(&s);
+    s.planes.plane = (int64_t)s.h * s.w;
+    s.planes.picture = s.c * s.planes.plane;
+    s.planes.data = take((size_t)s.planes.picture * sizeof(float));
+    for (int level = 0; level < LEVELS; level++)
+        vly_image_dsp_init(&dsp[level], level_flags[level] & vly_cpu_flags());
+    for (int round = -1; round < ROUNDS; round++)
+        for (int level = 0; level < LEVELS; level++) {
+            vly_nsec start = vly_clock_now();
+            s.run(&dsp[level], &s);
+            if (round >= 0)
+                times[level][round] = vly_clock_now() - start;
+        }
+    printf("%-22s", s.name);
+    for (int level = 0; level < LEVELS; level++) {
+        qsort(times[level], ROUNDS, sizeof(times[level][0]), compare);
+        printf(" %9.1f", (double)times[level][MEDIAN] * 1e-3);
+    }
+    printf("\n");
+    vly_free(s.x.data);
+    vly_free(s.y.data);
+    vly_free(s.planes.data);
+}
+
+int main(int argc, char **argv)
+{
+    printf("%-22s %9s %9s %9s us\n", "", "c", "avx2", "avx512");
+    for (size_t i = 0; i < sizeof(samples) / sizeof(samples[0]); i++)
+        if (argc < 2 || strstr(samples[i].name, argv[1]) != NULL)
+            measure(&samples[i]);
+    return 0;
+}

@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Image operations on vectors (dsp/x86/vec.h), compiled once per instruction set.
+ *
+ * Lanes are channels, or pixels after a transposition. Elements become floats on the way in and
+ * elements again on the way out, in registers.
+ */
+#include "dsp/x86/image_ops_x86.h"
+#include "dsp/x86/vec_act.h"
+
+static inline vf to_real(const vly_image *im, vf q)
+{
+    return vf_mul(vf_sub(q, vf_set((float)im->zero)), vf_set(im->scale));
+}
+
+/* As vly_image_quantise, before the narrowing. */
+static inline vf to_u8(const vly_image *im, vf v)
+{
+    vf q = vf_add(vf_round(vf_div(v, vf_set(im->scale))), vf_set((float)im->zero));
+    return vf_min(vf_max(q, vf_set(0.0f)), vf_set(255.0f)); /* NaN: 0 */
+}
+
+/* VF_LANES elements from element i of `at` on. */
+static inline vf get(const vly_image *im, const void *at, ptrdiff_t i)
+{
+    if (im->elem == VLY_ELEM_F32)
+        return vf_load((const float *)at + i);
+    if (im->elem == VLY_ELEM_BF16)
+        return vf_load_bf16((const uint16_t *)at + i);
+    return to_real(im, vf_load_u8((const uint8_t *)at + i));
+}
+
+/* The first n of them, 1 <= n <= VF_LANES. */
+static inline vf get_n(const vly_image *im, const void *at, ptrdiff_t i, ptrdiff_t n)
+{
+    if (n == VF_LANES)
+        return get(im, at, i);
+    if (im->elem == VLY_ELEM_F32)
+        return vf_load_n((const float *)at + i, n);
+    if (im->elem == VLY_ELEM_BF16)
+        return vf_load_bf16_n((const uint16_t *)at + i, n);
+    return to_real(im, vf_load_u8_n((const uint8_t *)at + i, n));
+}
+
+static inline void put(const vly_image *im, void *at, ptrdiff_t i, vf v)
+{
+    if (im->elem == VLY_ELEM_F32)
+        vf_store((float *)at + i, v);
+    else if (im->elem == VLY_ELEM_BF16)
+        vf_store_bf16((uint16_t *)at + i, v);
+    else
+        vf_store_u8((uint8_t *)at + i, to_u8(im, v));
+}
+
+static inline void put_n(const vly_image *im, void *at, ptrdiff_t i, vf v, ptrdiff_t n)
+{
+    if (n == VF_LANES)
+        put(im, at, i, v);
+    else if (im->elem == VLY_ELEM_F32)
+        vf_store_n((float *)at + i, v, n);
+    else if (im->elem == VLY_ELEM_BF16)
+        vf_store_bf16_n((uint16_t *)at + i, v, n);
+    else
+        vf_store_u8_n((uint8_t *)at + i, to_u8(im, v), n);
+}
+
+static inline int at_most(int n, int max)
+{
+    return n < max ? n : max;
+}
+
+/* One row of y, cut into runs of elements that follow each other in every image: the row, or its
+ * pixels where some image is a slice. */
+typedef struct runs {
+    int n, count;
+} runs;
+
+static runs runs_of(const vly_image *y, bool is_dense)
+{
+    return is_dense ? (runs){y->w * y->c, 1} : (runs){y->c, y->w};
+}
+
+static bool is_dense(const vly_image *im)
+{
+    return im->pixel == im->c;
+}
+
+/* Blocks of VF_LANES channels by VF_LANES columns, from column `col` of one row on. */
+static void row_from_planes(const vly_image *y, const vly_planes *x, int n_channels, int n, int row,
+                            int col)
+{
+    const float *from = x->data + n * x->picture + (int64_t)row * y->w;
+
+    for (; col < y->w; col += VF_LANES) {
+        int cols = at_most(y->w - col, VF_LANES);
+        for (int c = 0; c < y->c; c += VF_LANES) {
+            vf t[VF_LANES];
+            for (int i = 0; i < VF_LANES; i++)
+                t[i] = c + i < n_channels ? vf_load_n(from + (c + i) * x->plane + col, cols)
+                                          : vf_set(0.0f);
+            vf_transpose(t);
+            for (int i = 0; i < cols; i++)
+                put_n(y, vly_image_at(y, n, row, col + i), c, t[i], at_most(y->c - c, VF_LANES));
+        }
+    }
+}
+
+/* Dense pixels of 4 channels, what a first layer takes; returns the first column not done. */
+static int row_of_fours(const vly_image *y, const vly_planes *x, int n_channels, int n, int row)
+{
+    const float *from = x->data + n * x->picture + (int64_t)row * y->w;
+    void *to = vly_image_at(y, n, row, 0);
+    int col = 0;
+
+    for (; col + VF_LANES <= y->w; col += VF_LANES) {
+        vf t[4];
+        for (int c = 0; c < 4; c++) {
+            t[c] = c < n_channels ? vf_load(from + c * x->plane + col) : vf_set(0.0f);
+            t[c] = y->elem == VLY_ELEM_U8 ? to_u8(y, t[c]) : t[c];
+        }
+        if (y->elem == VLY_ELEM_F32)
+            vf_store_pixels((float *)to + (ptrdiff_t)4 * col, t);
+        else if (y->elem == VLY_ELEM_BF16)
+            vf_store_pixels_bf16((uint16_t *)to + (ptrdiff_t)4 * col, t);
+        else
+            vf_store_pixels_u8((uint8_t *)to + (ptrdiff_t)4 * col, t);
+    }
+    return col;
+}
+
+static void from_planes(const vly_image *y, const vly_planes *x, int n_channels, int begin, int end)
+{
+    bool is_four = y->c == 4 && y->pixel == 4;
+
+    for (int i = begin; i < end; i++) {
+        int n = i / y->h, row = i % y->h;
+        int col = is_four ? row_of_fours(y, x, n_channels, n, row) : 0;
+        row_from_planes(y, x, n_channels, n, row, col);
+    }
+}
+
+static void to_planes(const vly_planes *y, const vly_image *x, int begin, int end)
+{
+    for (int i = begin; i < end; i++) {
+        int n = i / x->h, row = i % x->h;
+        float *to = y->data + n * y->picture + (int64_t)row * x->w;
+        for (int c = 0; c < x->c; c += VF_LANES) {
+            int channels = at_most(x->c - c, VF_LANES);
+            for (int col = 0; col < x->w; col += VF_LANES) {
+                int cols = at_most(x->w - col, VF_LANES);
+                vf t[VF_LANES];
+                for (int k = 0; k < VF_LANES; k++)
+                    t[k] = k < cols ? get_n(x, vly_image_at(x, n, row, col + k), c, channels)
+                                    : vf_set(0.0f);
+                vf_transpose(t);
+                for (int k = 0; k < channels; k++)
+                    vf_store_n(to + (c + k) * y->plane + col, t[k], cols);
+            }
+        }
+    }
+}
+
+static void map(const vly_image *y, const vly_image *x, vly_act act, float alpha, float beta,
+                int begin, int end)
+{
+    runs r = runs_of(y, is_dense(y) && is_dense(x));
+
+    for (int i = begin; i < end; i++)
+        for (int k = 0; k < r.count; k++) {
+            const void *from = vly_image_at(x, i / y->h, i % y->h, k);
+            void *to = vly_image_at(y, i / y->h, i % y->h, k);
+            int j = 0;
+            for (; j + VF_LANES <= r.n; j += VF_LANES)
+                put(y, to, j, vf_act(act, get(x, from, j), alpha, beta));
+            if (j < r.n)
+                put_n(y, to, j, vf_act(act, get_n(x, from, j, r.n - j), alpha, beta), r.n - j);
+        }
+}
+
+static inline vf combine_two(vly_combine op, vf a, vf b)
+{
+    return op == VLY_COMBINE_ADD   ? vf_add(a, b)
+           : op == VLY_COMBINE_MUL ? vf_mul(a, b)
+                                   : vf_sub(a, b);
+}
+
+static void combine(const vly_image *y, const vly_image *a, const vly_image *b, vly_combine op,
+                    vly_act act, float alpha, float beta, int begin, int end)
+{
+    int64_t step_y = b->h > 1, step_x = b->w > 1;
+    bool is_like_y = b->h == y->h && b->w == y->w && b->c == y->c, is_one = b->c == 1;
+    runs r = runs_of(y, is_dense(y) && is_dense(a) && is_dense(b) && is_like_y);
+
+    for (int i = begin; i < end; i++)
+        for (int k = 0; k < r.count; k++) {
+            int n = i / y->h, row = i % y->h;
+            const void *left = vly_image_at(a, n, row, k);
+            const void *right = vly_image_at(b, n, row * step_y, k * step_x);
+            void *to = vly_image_at(y, n, row, k);
+            vf one = vf_set(is_one ? vly_image_get(b, right, 0) : 0.0f);
+            for (int j = 0; j < r.n; j += VF_LANES) {
+                int m = at_most(r.n - j, VF_LANES);
+                vf u = is_one && y->c > 1 ? one : get_n(b, right, j, m);
+                vf v = combine_two(op, get_n(a, left, j, m), u);
+                put_n(y, to, j, vf_act(act, v, alpha, beta), m);
+            }
+        }
+}
+
+/* Taps begin..end-1 of a window along one axis lie within the picture. */
+typedef struct taps {
+    int begin, end;
+} taps;
+
+static taps clip_taps(int at, int kernel, int dilation, int size)
+{
+    int inside = (size - at + dilation - 1) / dilation;
+    return (taps){at < 0 ? (-at + dilation - 1) / dilation : 0, at_most(inside, kernel)};
+}
+
+static inline vf pool_two(const vly_pool_desc *d, vf acc, vf v)
+{
+    return d->is_max ? vf_max(v, acc) : vf_add(acc, v); /* NaN never wins */
+}
+
+static inline vf pool_start(const vly_pool_desc *d)
+{
+    return vf_set(d->is_max ? -INFINITY : 0.0f);
+}
+
+/* m channels from c on of one output row. A window is reduced along its columns first, and what a
+ * column gave is kept for the windows to come: RING columns, more than a window spans. */
+enum { RING = 16 };
+
+typedef struct pool_line {
+    const vly_image *x;
+    const vly_pool_desc *d;
+    int n, top, c, m;
+    taps rows;
+} pool_line;
+
+static inline vf pool_column(const pool_line *p, int col)
+{
+    vf acc = pool_start(p->d);
+
+    for (int i = p->rows.begin; i < p->rows.end; i++) {
+        const void *at = vly_image_at(p->x, p->n, p->top + i * p->d->dilation_h, col);
+        acc = pool_two(p->d, acc, get_n(p->x, at, p->c, p->m));
+    }
+    return acc;
+}
+
+static void pool_row(const pool_line *p, const vly_image *y, int row)
+{
+    const vly_pool_desc *d = p->d;
+    bool is_kept = (d->kernel_w - 1) * d->dilation_w < RING;
+    vf ring[RING];
+    int next = 0; /* the first column not in the ring yet */
+
+    for (int col = 0; col < y->w; col++) {
+        int left = col * d->stride_w - d->pad_left;
+        taps q = clip_taps(left, d->kernel_w, d->dilation_w, p->x->w);
+        int last = left + (q.end - 1) * d->dilation_w;
+        vf acc = pool_start(d);
+        for (; is_kept && next <= last; next++)
+            ring[next % RING] = pool_column(p, next);
+        for (int j = q.begin; j < q.end; j++) {
+            int at = left + j * d->dilation_w;
+            acc = pool_two(d, acc, is_kept ? ring[at % RING] : pool_column(p, at));
+        }
+        if (!d->is_max) {
+            int count = (p->rows.end - p->rows.begin) * (q.end - q.begin);
+            count = d->counts_border ? d->kernel_h * d->kernel_w : count;
+            acc = vf_div(acc, vf_set((float)count));
+        }
+        put_n(y, vly_image_at(y, p->n, row, col), p->c, acc, p->m);
+    }
+}
+
+static void pool(const vly_image *y, const vly_image *x, const vly_pool_desc *d, int begin, int end)
+{
+    for (int i = begin; i < end; i++) {
+        int row = i % y->h, top = row * d->stride_h - d->pad_top;
+        pool_line p = {.x = x, .d = d, .n = i / y->h, .top = top};
+        p.rows = clip_taps(top, d->kernel_h, d->dilation_h, x->h);
+        for (p.c = 0; p.c < y->c; p.c += VF_LANES) {
+            p.m = at_most(y->c - p.c, VF_LANES);
+            pool_row(&p, y, row);
+        }
+    }
+}
+
+/* Sums of rows are added up, so that the error grows with h + w. */
+static void global_mean(const vly_image *y, const vly_image *x, int begin, int end)
+{
+    float count = (float)x->h * (float)x->w;
+
+    for (int n = begin; n < end; n++)
+        for (int c = 0; c < y->c; c += VF_LANES) {
+            int m = at_most(y->c - c, VF_LANES);
+            vf sum = vf_set(0.0f);
+            for (int row = 0; row < x->h; row++) {
+                vf of_row = vf_set(0.0f);
+                for (int col = 0; col < x->w; col++)
+                    of_row = vf_add(of_row, get_n(x, vly_image_at(x, n, row, col), c, m));
+                sum = vf_add(sum, of_row);
+            }
+            put_n(y, vly_image_at(y, n, 0, 0), c, vf_div(sum, vf_set(count)), m);
+        }
+}
+
+static void convert_pixel(const vly_image *y, void *to, const vly_image *x, const void *from)
+{
+    for (int c = 0; c < y->c; c += VF_LANES) {
+        int m = at_most(y->c - c, VF_LANES);
+        put_n(y, to, c, get_n(x, from, c, m), m);
+    }
+}
+
+static void resize_nearest(const vly_image *y, const vly_image *x, const int *rows, const int *cols,
+                           int begin, int end)
+{
+    size_t bytes = (size_t)y->c * vly_elem_size(y->elem);
+    bool is_copy = y->elem == x->elem &&
+                   (y->elem != VLY_ELEM_U8 || (y->scale == x->scale && y->zero == x->zero));
+
+    for (int i = begin; i < end; i++)
+        for (int col = 0; col < y->w; col++) {
+            const void *from = vly_image_at(x, i / y->h, rows[i % y->h], cols[col]);
+            void *to = vly_image_at(y, i / y->h, i % y->h, col);
+            if (is_copy)
+                vf_copy(to, from, bytes);
+            else
+                convert_pixel(y, to, x, from);
+        }
+}
+
+/* Softmax sums of VF_LANES pixels at once, bins coming in blocks: what was summed so far is
+ * rescaled when a block brings a greater maximum. */
+typedef struct bin_sums {
+    vf max, sum, weighted;
+} bin_sums;
+
+static inline void add_bins(bin_sums *s, const vf *t, int first, int m)
+{
+    vf max = t[0], sum = vf_set(0.0f), weighted = vf_set(0.0f);
+
+    for (int k = 1; k < m; k++)
+        max = vf_max(max, t[k]);
+    if (first > 0) {
+        max = vf_max(max, s->max);
+        vf shrink = vf_exp(vf_sub(s->max, max));
+        sum = vf_mul(s->sum, shrink);
+        weighted = vf_mul(s->weighted, shrink);
+    }
+    for (int k = 0; k < m; k++) {
+        vf e = vf_exp(vf_sub(t[k], max));
+        sum = vf_add(sum, e);
+        weighted = vf_fma(e, vf_set((float)(first + k)), weighted);
+    }
+    *s = (bin_sums){max, sum, weighted};
+}
+
+static void expect(const vly_planes *y, const vly_image *x, int bins, int begin, int end)
+{
+    for (int i = begin; i < end; i++) {
+        int n = i / x->h, row = i % x->h;
+        float *to = y->data + n * y->picture + (int64_t)row * x->w;
+        for (int col = 0; col < x->w; col += VF_LANES) {
+            int cols = at_most(x->w - col, VF_LANES);
+            for (int side = 0; side < 4; side++) {
+                bin_sums s = {.max = vf_set(0.0f)};
+                for (int first = 0; first < bins; first += VF_LANES) {
+                    int m = at_most(bins - first, VF_LANES), c = side * bins + first;
+                    vf t[VF_LANES];
+                    for (int k = 0; k < VF_LANES; k++)
+                        t[k] = k < cols ? get_n(x, vly_image_at(x, n, row, col + k), c, m)
+                                        : vf_set(0.0f);
+                    vf_transpose(t);
+                    add_bins(&s, t, first, m);
+                }
+                vf_store_n(to + side * y->plane + col, vf_div(s.weighted, s.sum), cols);
+            }
+        }
+    }
+}
+
+void VF_NAME(vly_image_dsp_init)(vly_image_dsp *dsp)
+{
+    dsp->from_planes = from_planes;
+    dsp->to_planes = to_planes;
+    dsp->map = map;
+    dsp->combine = combine;
+    dsp->pool = pool;
+    dsp->global_mean = global_mean;
+    dsp->resize_nearest = resize_nearest;
+    dsp->expect = expect;
+}

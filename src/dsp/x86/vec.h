@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Vectors of floats, vf, as wide as the file's flags allow: *_vec.c files are written once and
+ * compiled once per instruction set, and name what they export VF_NAME(x): x_avx2, x_avx512.
+ * Empty without AVX2.
+ */
+#ifndef VLY_DSP_X86_VEC_H
+#define VLY_DSP_X86_VEC_H
+
+#if defined(__AVX512BW__)
+#include "dsp/x86/vec_avx512.h"
+#define VF_NAME(name) name##_avx512
+#elif defined(__AVX2__)
+#include "dsp/x86/vec_avx2.h"
+#define VF_NAME(name) name##_avx2
+#endif
+
+#endif
