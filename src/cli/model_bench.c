@@ -102,7 +102,7 @@ static void set_random(vly_tensor *t, uint64_t i, uint32_t *seed)
         ((uint16_t *)t->data)[i] = vly_f32_to_f16(v);
         break;
     case VLY_DTYPE_BF16:
-        ((uint16_t *)t->data)[i] = vly_f32_to_bf16(v);
+        ((uint16_t *)t->data)[i] = vly_bf16_from_f32(v);
         break;
     case VLY_DTYPE_U8:
         ((uint8_t *)t->data)[i] = (uint8_t)(v * 256);

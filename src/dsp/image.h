@@ -20,6 +20,8 @@
 #define VLY_DSP_IMAGE_H
 
 #include <math.h>
+#include "base/bf16.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -64,27 +66,6 @@ static inline bool vly_image_is_flat(const vly_image *im)
 /* Writes the border of the rows y0..y1-1 of picture n (and with y0 == 0 or y1 == h the rows above
  * or below): zeros, or the zero point. */
 void vly_image_fill_border(const vly_image *im, int n, int y0, int y1);
-
-static inline float vly_bf16_to_f32(uint16_t v)
-{
-    union {
-        uint32_t u;
-        float f;
-    } x = {.u = (uint32_t)v << 16};
-    return x.f;
-}
-
-/* Rounds to nearest even; NaN stays NaN. */
-static inline uint16_t vly_bf16_from_f32(float f)
-{
-    union {
-        float f;
-        uint32_t u;
-    } x = {.f = f};
-    if ((x.u & 0x7fffffffu) > 0x7f800000u)
-        return (uint16_t)(x.u >> 16 | 0x40);
-    return (uint16_t)((x.u + 0x7fffu + (x.u >> 16 & 1)) >> 16);
-}
 
 /* The real value of element c of the pixel at `at`. */
 static inline float vly_image_get(const vly_image *im, const void *at, int c)

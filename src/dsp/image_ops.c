@@ -158,7 +158,8 @@ static void resize_nearest(const vly_image *y, const vly_image *x, const int *ro
         }
 }
 
-static float expected_bin(const vly_image *x, const void *at, int first, int bins)
+static float expected_bin(const vly_image *x, const void *at, int first, const float *weights,
+                          int bins)
 {
     float max = -INFINITY, sum = 0.0f, weighted = 0.0f;
 
@@ -167,12 +168,13 @@ static float expected_bin(const vly_image *x, const void *at, int first, int bin
     for (int i = 0; i < bins; i++) {
         float e = vly_expf(vly_image_get(x, at, first + i) - max);
         sum += e;
-        weighted += e * (float)i;
+        weighted += e * weights[i];
     }
     return weighted / sum;
 }
 
-static void expect(const vly_planes *y, const vly_image *x, int bins, int begin, int end)
+static void expect(const vly_planes *y, const vly_image *x, const float *weights, int bins,
+                   int begin, int end)
 {
     for (int i = begin; i < end; i++) {
         int n = i / x->h, row = i % x->h;
@@ -180,7 +182,7 @@ static void expect(const vly_planes *y, const vly_image *x, int bins, int begin,
         for (int col = 0; col < x->w; col++)
             for (int side = 0; side < 4; side++)
                 to[side * y->plane + col] =
-                    expected_bin(x, vly_image_at(x, n, row, col), side * bins, bins);
+                    expected_bin(x, vly_image_at(x, n, row, col), side * bins, weights, bins);
     }
 }
 

@@ -61,8 +61,10 @@ typedef struct vly_image_dsp {
     void (*resize_nearest)(const vly_image *y, const vly_image *x, const int *rows, const int *cols,
                            int begin, int end);
     /* y[p][a] = expected value of a softmax over bins: for each anchor p and side a = 0..3,
-     * sum_i i * softmax(x[p][a * bins + i])_i: the distribution focal loss decoding of YOLOv8 */
-    void (*expect)(const vly_planes *y, const vly_image *x, int bins, int begin, int end);
+     * sum_i weights[i] * softmax(x[p][a * bins + i])_i: the distribution focal loss decoding of
+     * YOLOv8, whose weights are 0, 1 .. bins - 1, or near those in a model that was quantised */
+    void (*expect)(const vly_planes *y, const vly_image *x, const float *weights, int bins,
+                   int begin, int end);
 } vly_image_dsp;
 
 void vly_image_dsp_init(vly_image_dsp *dsp, unsigned cpu_flags);

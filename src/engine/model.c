@@ -295,7 +295,7 @@ static vly_status get_plan(vly_model *m, const vly_shape *shapes, vly_plan **ret
         at++;
     if (at == PLANS_MAX || m->plans[at] == NULL) {
         vly_plan *fresh = NULL;
-        st = vly_plan_compile(&m->graph, shapes, m->options.max_memory_bytes, &fresh, err);
+        st = vly_plan_compile(&m->graph, shapes, &m->options, &fresh, err);
         if (st == VLY_OK) {
             at = at == PLANS_MAX ? PLANS_MAX - 1 : at;
             vly_plan_unref(m->plans[at]);

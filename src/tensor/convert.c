@@ -257,7 +257,7 @@ static void small_set(vly_dtype t, void *dst, size_t i, double v, bool saturate)
         ((uint16_t *)dst)[i] = vly_f32_to_f16(f64_to_f32_odd(v));
         break;
     case VLY_DTYPE_BF16:
-        ((uint16_t *)dst)[i] = vly_f32_to_bf16(f64_to_f32_odd(v));
+        ((uint16_t *)dst)[i] = vly_bf16_from_f32(f64_to_f32_odd(v));
         break;
     case VLY_DTYPE_U4:
     case VLY_DTYPE_I4:
@@ -325,7 +325,7 @@ static bool convert_half(vly_dtype from, const void *src, vly_dtype to, void *ds
             ((uint16_t *)dst)[i] = vly_f32_to_f16(f[i]);
     else if (from == VLY_DTYPE_F32 && to == VLY_DTYPE_BF16)
         for (size_t i = 0; i < n; i++)
-            ((uint16_t *)dst)[i] = vly_f32_to_bf16(f[i]);
+            ((uint16_t *)dst)[i] = vly_bf16_from_f32(f[i]);
     else
         return false;
     return true;

@@ -119,11 +119,3 @@ uint16_t vly_f32_to_f16(float f)
     u += 0xfff + (u >> 13 & 1);
     return (uint16_t)(sign | ((u - 0x38000000) >> 13));
 }
-
-uint16_t vly_f32_to_bf16(float f)
-{
-    uint32_t u = float_bits(f);
-    if ((u & 0x7fffffff) > 0x7f800000)
-        return (uint16_t)(u >> 16 | 0x40);
-    return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
-}

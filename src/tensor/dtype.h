@@ -6,6 +6,7 @@
 #ifndef VLY_TENSOR_DTYPE_H
 #define VLY_TENSOR_DTYPE_H
 
+#include "base/bf16.h"
 #include "base/str.h"
 
 #include <stdbool.h>
@@ -61,16 +62,8 @@ bool vly_dtype_is_signed(vly_dtype t);
 /* Bytes of n elements; false on overflow. 4-bit types round up to whole bytes. */
 bool vly_dtype_size(vly_dtype t, uint64_t n, size_t *ret);
 
-/* IEEE half and bfloat16 conversions, round to nearest even. */
+/* IEEE half conversions, round to nearest even; bfloat16: base/bf16.h. */
 float vly_f16_to_f32(uint16_t h);
 uint16_t vly_f32_to_f16(float f);
-static inline float vly_bf16_to_f32(uint16_t b)
-{
-    uint32_t u = (uint32_t)b << 16;
-    float f;
-    memcpy(&f, &u, sizeof(f));
-    return f;
-}
-uint16_t vly_f32_to_bf16(float f);
 
 #endif

@@ -66,22 +66,24 @@ static bool bind_step(vly_exec *x, int s)
 
 static vly_status bind_all(vly_exec *x, struct vly_worker_pool *pool, vly_err *err)
 {
-    size_t n_values = (size_t)x->graph->n_values;
+    size_t n_values = (size_t)x->plan->n_values, n_patches = n_values;
 
+    for (int s = 0; s < x->plan->n_steps; s++)
+        n_patches += (size_t)x->plan->steps[s].node->n_out;
     x->given = vly_arena_calloc(&x->arena, n_values, sizeof(*x->given));
     x->values = vly_arena_calloc(&x->arena, n_values, sizeof(vly_tensor *));
     x->ctx = vly_arena_calloc(&x->arena, (size_t)x->plan->n_steps, sizeof(vly_op_ctx *));
-    x->patches = vly_arena_calloc(&x->arena, n_values, sizeof(*x->patches));
+    x->patches = vly_arena_calloc(&x->arena, n_patches, sizeof(*x->patches));
     x->storage = vly_arena_calloc(&x->arena, (size_t)x->graph->n_outputs, sizeof(*x->storage));
     x->block = vly_alloc_aligned(VLY_MEM_TENSOR, x->plan->arena_bytes);
     if (x->given == NULL || x->values == NULL || x->ctx == NULL || x->patches == NULL ||
         x->storage == NULL || x->block == NULL)
         return out_of_memory(err);
-    for (int v = 0; v < x->graph->n_values; v++) {
+    for (int v = 0; v < x->plan->n_values; v++) {
         vly_place place = x->plan->slots[v].place;
         x->values[v] = &x->given[v];
         /* inputs only: a view of one is bound by its step, and owned by it */
-        if (place == VLY_PLACE_CONSTANT || x->graph->values[v].is_input)
+        if (place == VLY_PLACE_CONSTANT || (v < x->graph->n_values && x->graph->values[v].is_input))
             bind_value(x, v, &x->given[v]);
     }
     for (int s = 0; s < x->plan->n_steps; s++) {

@@ -3,7 +3,11 @@
 
 #include "base/assert.h"
 #include "base/bits.h"
+#include "base/cpu.h"
+#include "base/mem.h"
+#include "dsp/image.h"
 #include "engine/native/eval.h"
+#include "engine/native/fuse/fuse.h"
 #include "engine/native/offsets.h"
 
 #include <inttypes.h>
@@ -16,6 +20,7 @@ typedef struct compiler {
     bool *is_unknown;    /* [n_values]: shape only known during a run */
     int *root;           /* [n_values]: the value whose buffer this one shares */
     int *last_use;       /* [n_values], of roots: step index; n_steps: an output */
+    vly_precision precision;
     size_t max_memory_bytes;
 } compiler;
 
@@ -112,7 +117,73 @@ static vly_status infer_all(compiler *c, vly_err *err)
     return st;
 }
 
-/* ---- 2: liveness -------------------------------------------------------------------------- */
+/* ---- 2: fusion ---------------------------------------------------------------------------- */
+
+/* Makes room for n more values; the types of the others stay where they are. */
+static bool grow_values(compiler *c, const vly_tensor *types, int n)
+{
+    vly_plan *p = c->plan;
+    size_t old = (size_t)p->n_values, all = old + (size_t)n;
+    vly_slot *slots = vly_arena_calloc(&p->arena, all, sizeof(*slots));
+    vly_tensor **values = vly_arena_calloc(&c->scratch, all, sizeof(vly_tensor *));
+    bool *is_unknown = vly_arena_calloc(&c->scratch, all, sizeof(*is_unknown));
+
+    if (slots == NULL || values == NULL || is_unknown == NULL)
+        return false;
+    memcpy(slots, p->slots, old * sizeof(*slots));
+    memcpy(is_unknown, c->is_unknown, old * sizeof(*is_unknown));
+    for (size_t v = 0; v < all; v++) {
+        bool is_slot = v < old && c->values[v] == &p->slots[v].tensor;
+        values[v] = v < old && !is_slot ? c->values[v] : &slots[v].tensor;
+    }
+    for (size_t v = old; v < all; v++)
+        slots[v].tensor = types[v - old];
+    p->slots = slots;
+    p->n_values = (int)all;
+    c->values = values;
+    c->is_unknown = is_unknown;
+    return true;
+}
+
+/* On a CPU with fast BF16 products a model gains from them once its convolutions, not the calls,
+ * take the time. */
+#define BF16_FROM_FLOPS 50000000
+
+static vly_precision precision_of(const compiler *c)
+{
+    uint64_t flops = 0;
+
+    for (int s = 0; s < c->plan->n_steps; s++)
+        flops += c->plan->steps[s].flops;
+    if (c->precision != VLY_PRECISION_AUTO)
+        return c->precision;
+    return (vly_cpu_flags() & VLY_CPU_AMX) != 0 && flops >= BF16_FROM_FLOPS ? VLY_PRECISION_BF16
+                                                                            : VLY_PRECISION_FP32;
+}
+
+static vly_status fuse_steps(compiler *c, vly_err *err)
+{
+    vly_plan *p = c->plan;
+    vly_fusion f = {.plan = p,
+                    .scratch = &c->scratch,
+                    .values = c->values,
+                    .is_unknown = c->is_unknown,
+                    .precision = precision_of(c),
+                    .cpu_flags = vly_cpu_flags()};
+    vly_status st = vly_fuse(&f, err);
+
+    if (st != VLY_OK)
+        return st;
+    p->steps = vly_arena_calloc(&p->arena, (size_t)f.n_steps, sizeof(*p->steps));
+    if (p->steps == NULL || !grow_values(c, f.new_values, f.n_new_values))
+        return out_of_memory(err);
+    if (f.n_steps > 0)
+        memcpy(p->steps, f.steps, (size_t)f.n_steps * sizeof(*p->steps));
+    p->n_steps = f.n_steps;
+    return VLY_OK;
+}
+
+/* ---- 3: liveness -------------------------------------------------------------------------- */
 
 /* Drops steps that no output needs any more, now that folding took some of their readers away. */
 static vly_status drop_dead_steps(compiler *c, vly_err *err)
@@ -155,10 +226,21 @@ static bool is_view(const vly_step *step)
     return !step->is_dynamic && (step->node->op->flags & VLY_OP_VIEW) != 0;
 }
 
-static void find_last_uses(compiler *c)
+static vly_status find_last_uses(compiler *c, vly_err *err)
 {
+    c->root = vly_arena_calloc(&c->scratch, (size_t)c->plan->n_values, sizeof(c->root[0]));
+    c->last_use = vly_arena_calloc(&c->scratch, (size_t)c->plan->n_values, sizeof(c->last_use[0]));
+    if (c->root == NULL || c->last_use == NULL)
+        return out_of_memory(err);
+    for (int v = 0; v < c->plan->n_values; v++) {
+        c->root[v] = v;
+        c->last_use[v] = -1;
+    }
     for (int s = 0; s < c->plan->n_steps; s++) {
         const vly_step *step = &c->plan->steps[s];
+        for (int i = 0; i < step->node->n_out; i++) /* a fused image may be written in parts */
+            if (step->node->out[i] >= c->g->n_values)
+                c->last_use[step->node->out[i]] = s;
         bool may_alias = step->is_dynamic && (step->node->op->flags & VLY_OP_VIEW) != 0;
         if (is_view(step))
             c->root[step->node->out[0]] = root_of(c, step->node->in[0]);
@@ -168,9 +250,10 @@ static void find_last_uses(compiler *c)
     }
     for (int i = 0; i < c->g->n_outputs; i++)
         c->last_use[root_of(c, c->g->outputs[i])] = c->plan->n_steps;
+    return VLY_OK;
 }
 
-/* ---- 3: places ---------------------------------------------------------------------------- */
+/* ---- 4: places ---------------------------------------------------------------------------- */
 
 /* Constants and inputs lie outside of the plan's memory. */
 static void place_given_values(compiler *c)
@@ -224,11 +307,13 @@ static bool can_run_in_place(const compiler *c, int s)
            vly_shape_eq(&c->values[in]->shape, &c->values[out]->shape);
 }
 
+/* Kernels may read on a little behind an image. */
 static size_t bytes_of(const compiler *c, int v)
 {
     size_t bytes = 0;
     bool ok = vly_shape_bytes(&c->values[v]->shape, c->values[v]->dtype, &bytes);
-    return ok ? bytes : SIZE_MAX;
+    return ok && vly_size_add(bytes, v >= c->g->n_values ? VLY_IMAGE_SLACK : 0, &bytes) ? bytes
+                                                                                        : SIZE_MAX;
 }
 
 static bool take_outputs(compiler *c, int s, vly_offsets *heap)
@@ -367,16 +452,11 @@ static vly_status allocate(compiler *c, const vly_shape *input_shapes, vly_err *
     p->steps = vly_arena_calloc(&p->arena, (size_t)c->g->n_nodes, sizeof(p->steps[0]));
     c->values = vly_arena_calloc(&c->scratch, n, sizeof(c->values[0]));
     c->is_unknown = vly_arena_calloc(&c->scratch, n, sizeof(c->is_unknown[0]));
-    c->root = vly_arena_calloc(&c->scratch, n, sizeof(c->root[0]));
-    c->last_use = vly_arena_calloc(&c->scratch, n, sizeof(c->last_use[0]));
     if (p->input_shapes == NULL || p->slots == NULL || p->steps == NULL || c->values == NULL ||
-        c->is_unknown == NULL || c->root == NULL || c->last_use == NULL)
+        c->is_unknown == NULL)
         return out_of_memory(err);
-    for (int v = 0; v < c->g->n_values; v++) {
-        c->root[v] = v;
-        c->last_use[v] = -1;
+    for (int v = 0; v < c->g->n_values; v++)
         c->values[v] = &p->slots[v].tensor;
-    }
     place_given_values(c);
     for (int i = 0; i < c->g->n_inputs; i++) {
         vly_slot *slot = &p->slots[c->g->inputs[i]];
@@ -391,16 +471,20 @@ static vly_status allocate(compiler *c, const vly_shape *input_shapes, vly_err *
 }
 
 vly_status vly_plan_compile(const vly_graph *graph, const vly_shape *input_shapes,
-                            size_t max_memory_bytes, vly_plan **ret, vly_err *err)
+                            const vly_model_options *options, vly_plan **ret, vly_err *err)
 {
     vly_plan *p = vly_calloc(VLY_MEM_MODEL, 1, sizeof(*p));
-    compiler c = {.plan = p, .g = graph, .max_memory_bytes = max_memory_bytes};
+    compiler c = {.plan = p,
+                  .g = graph,
+                  .precision = options->precision,
+                  .max_memory_bytes = options->max_memory_bytes};
     vly_status st;
 
     if (p == NULL)
         return out_of_memory(err);
     atomic_init(&p->n_refs, 1);
     p->graph = graph;
+    p->n_values = graph->n_values;
     vly_arena_init(&p->arena, VLY_MEM_MODEL, 1 << 16, SIZE_MAX / 2);
     vly_arena_init(&c.scratch, VLY_MEM_MODEL, 1 << 16, SIZE_MAX / 2);
     st = allocate(&c, input_shapes, err);
@@ -408,10 +492,12 @@ vly_status vly_plan_compile(const vly_graph *graph, const vly_shape *input_shape
         st = infer_all(&c, err);
     if (st == VLY_OK)
         st = drop_dead_steps(&c, err);
-    if (st == VLY_OK) {
-        find_last_uses(&c);
+    if (st == VLY_OK)
+        st = fuse_steps(&c, err);
+    if (st == VLY_OK)
+        st = find_last_uses(&c, err);
+    if (st == VLY_OK)
         st = place_all(&c, err);
-    }
     vly_arena_release(&c.scratch);
     if (st != VLY_OK) {
         vly_plan_unref(p);
@@ -419,6 +505,19 @@ vly_status vly_plan_compile(const vly_graph *graph, const vly_shape *input_shape
     }
     *ret = p;
     return VLY_OK;
+}
+
+void *vly_plan_blob(vly_plan *p, size_t bytes)
+{
+    vly_plan_blob_list *b = vly_arena_calloc(&p->arena, 1, sizeof(*b));
+    void *memory = b != NULL ? vly_alloc_aligned(VLY_MEM_MODEL, bytes) : NULL;
+
+    if (memory == NULL)
+        return NULL;
+    *b = (vly_plan_blob_list){p->blobs, memory};
+    p->blobs = b;
+    p->constant_bytes += bytes;
+    return memory;
 }
 
 vly_plan *vly_plan_ref(vly_plan *p)
@@ -432,8 +531,10 @@ void vly_plan_unref(vly_plan *p)
     /* acq_rel: as vly_tensor_release */
     if (p == NULL || atomic_fetch_sub_explicit(&p->n_refs, 1, memory_order_acq_rel) != 1)
         return;
-    for (int v = 0; p->slots != NULL && v < p->graph->n_values; v++)
+    for (int v = 0; p->slots != NULL && v < p->n_values; v++)
         vly_tensor_release(&p->slots[v].tensor);
+    for (vly_plan_blob_list *b = p->blobs; b != NULL; b = b->next)
+        vly_free(b->bytes);
     vly_arena_release(&p->arena);
     vly_free(p);
 }
@@ -461,7 +562,8 @@ void vly_plan_print(const vly_plan *p, vly_buf *out)
                    "dtype", "place", "offset", "GFLOP", "node");
     for (int s = 0; s < p->n_steps; s++) {
         const vly_step *step = &p->steps[s];
-        vly_buf_printf(out, "%4d  %-22s ", s, step->node->op->name);
+        vly_buf_printf(out, "%4d  %-22s ", s,
+                       step->kernel != NULL ? step->kernel : step->node->op->name);
         int v = VLY_VALUE_NONE;
         for (int i = 0; i < step->node->n_out && v == VLY_VALUE_NONE; i++)
             v = step->node->out[i];

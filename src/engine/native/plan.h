@@ -3,9 +3,10 @@
  * Plan: a graph compiled for concrete input shapes. Immutable and shared by instances; refcounted.
  *
  *   1 shapes   infer runs over the nodes in order; what depends only on shapes is folded away
- *   2 liveness dead steps go; each value's last reader is found; views and in-place steps share the
+ *   2 fusion   convolutions and what surrounds them become steps on images (fuse/fuse.h)
+ *   3 liveness dead steps go; each value's last reader is found; views and in-place steps share the
  *              buffer ("root") of their input
- *   3 places   every root gets a place: a constant, the caller's input, an output tensor, or an
+ *   4 places   every root gets a place: a constant, the caller's input, an output tensor, or an
  *              offset in the instance's arena that is reused after the last reader
  *
  * Steps whose shapes depend on data (behind NonZero, NonMaxSuppression ...) are `is_dynamic`: the
@@ -16,6 +17,7 @@
 
 #include "base/buf.h"
 #include "engine/graph/graph.h"
+#include "engine/model.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -44,26 +46,39 @@ typedef struct vly_step {
     bool is_dynamic;
     size_t scratch_offset, scratch_bytes;
     uint64_t flops;
+    const char *kernel; /* of a fused convolution; NULL: the operator's own */
 } vly_step;
+
+/* Memory that lives as long as the plan: packed weights. */
+typedef struct vly_plan_blob_list {
+    struct vly_plan_blob_list *next;
+    void *bytes; /* 64-byte aligned */
+} vly_plan_blob_list;
 
 typedef struct vly_plan {
     _Atomic uint32_t n_refs;
     vly_arena arena;
     const vly_graph *graph;
     vly_shape *input_shapes; /* [graph->n_inputs] */
-    vly_slot *slots;         /* [graph->n_values] */
+    vly_slot *slots;         /* [n_values] */
+    int n_values;            /* the graph's, then those of fused steps */
     vly_step *steps;
     int n_steps;
+    vly_plan_blob_list *blobs;
     size_t arena_bytes;
-    size_t constant_bytes; /* of the plan's own constants */
+    size_t constant_bytes; /* of the plan's own constants and blobs */
     uint64_t flops;
 } vly_plan;
 
 /* input_shapes: [graph->n_inputs], fully known. The graph outlives the plan. */
 vly_status vly_plan_compile(const vly_graph *graph, const vly_shape *input_shapes,
-                            size_t max_memory_bytes, vly_plan **ret, vly_err *err) VLY_MUST_CHECK;
+                            const vly_model_options *options, vly_plan **ret,
+                            vly_err *err) VLY_MUST_CHECK;
 vly_plan *vly_plan_ref(vly_plan *p);
 void vly_plan_unref(vly_plan *p); /* accepts NULL */
+
+/* Memory for the plan's compilation to fill; NULL: out of memory. */
+void *vly_plan_blob(vly_plan *p, size_t bytes);
 
 /* A readable table, one line per step. */
 void vly_plan_print(const vly_plan *p, vly_buf *out);

@@ -274,8 +274,8 @@ static void half_products(void **state)
         op_case c;
         for (int i = 0; i < 6; i++) {
             float v = (float)(i - 2);
-            a[i] = t == 0 ? vly_f32_to_f16(v) : vly_f32_to_bf16(v);
-            b[i] = t == 0 ? vly_f32_to_f16(2 * v) : vly_f32_to_bf16(2 * v);
+            a[i] = t == 0 ? vly_f32_to_f16(v) : vly_bf16_from_f32(v);
+            b[i] = t == 0 ? vly_f32_to_f16(2 * v) : vly_bf16_from_f32(2 * v);
         }
         oc_init(&c, "MatMul", 13);
         oc_in(&c, types[t], VLY_SHAPE(2, 3), a); /* -2 -1 0; 1 2 3 */

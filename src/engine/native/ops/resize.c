@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Resize and its predecessor Upsample. */
+#include "engine/native/ops/resize.h"
 #include "base/bits.h"
 #include "dsp/resample.h"
 #include "engine/native/op_list.h"
@@ -297,6 +298,40 @@ static vly_status resize_infer(vly_op_ctx *ctx, vly_err *err)
     if (st != VLY_OK || p->rule.mode == VLY_RESAMPLE_NEAREST)
         return st;
     return vly_half_infer(ctx, err);
+}
+
+/* map[o]: where position o of an axis comes from. */
+static bool nearest_map(const vly_resample_rule *rule, const axis_plan *a, int32_t *map,
+                        float *weights)
+{
+    vly_resample_axis axis = a->axis;
+
+    for (int32_t o = 0; o < axis.n_out; o++)
+        map[o] = o;
+    if (a->is_identity)
+        return true;
+    axis.taps = 1;
+    axis.index = map;
+    axis.weight = weights;
+    vly_resample_table(rule, &axis);
+    for (int64_t o = 0; o < axis.n_out; o++)
+        if (map[o] < 0)
+            return false;
+    return true;
+}
+
+bool vly_resize_nearest_maps(const vly_op_ctx *ctx, int32_t *rows, int32_t *cols, float *weights)
+{
+    const resize_params *p = ctx->params;
+    resize_plan plan;
+    vly_err ignored;
+
+    if (p->rule.mode != VLY_RESAMPLE_NEAREST || resolve(ctx, &plan, &ignored) != VLY_OK ||
+        !plan.is_known || plan.out.rank != 4 || !plan.axes[0].is_identity ||
+        !plan.axes[1].is_identity)
+        return false;
+    return nearest_map(&p->rule, &plan.axes[2], rows, weights) &&
+           nearest_map(&p->rule, &plan.axes[3], cols, weights);
 }
 
 typedef struct pass {

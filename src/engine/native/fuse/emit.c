@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/bits.h"
+#include "base/mem.h"
+#include "engine/native/fuse/ir.h"
+#include "engine/native/fuse/run.h"
+
+#include <string.h>
+
+/* A step is worth a piece for another thread from about so much work on. */
+#define FLOPS_PER_PIECE 2000000
+#define BYTES_PER_PIECE 200000
+
+typedef struct emitter {
+    vly_fuser *z;
+    vly_fusion *f;
+    vly_image_dsp *dsp; /* in the plan's arena */
+    bool *has_image;    /* [n_values] the image was written (or is the tensor itself) */
+    bool *has_tensor;   /* [n_values] the tensor was written */
+    int max_steps, max_values;
+} emitter;
+
+static vly_status out_of_memory(vly_err *err)
+{
+    return vly_fail(err, VLY_ENOMEM, "out of memory while fusing steps");
+}
+
+/* ---- where images lie --------------------------------------------------------------------- */
+
+/* Does the tensor of v, as ONNX sees it, look the same in memory as a dense float image? */
+static bool looks_like_image(const vly_view *w)
+{
+    return w->is_last || (int64_t)w->h * w->w == 1;
+}
+
+static bool is_tensor(const vly_view *root)
+{
+    return root->elem == VLY_ELEM_F32 && root->border == 0 && looks_like_image(root);
+}
+
+/* Channels from one pixel to the next. Images made from planes get whole groups of four, which
+ * kernels of narrow elements want. */
+static int pitch_of(const vly_view *root)
+{
+    bool is_padded = root->maker == VLY_NO_ITEM && root->elem != VLY_ELEM_F32;
+    return is_padded ? (root->c + 3) / 4 * 4 : root->c;
+}
+
+static vly_image dense_image(const vly_view *w, int pitch, int border, vly_elem elem)
+{
+    vly_image im = {.elem = elem,
+                    .n = w->n,
+                    .h = w->h,
+                    .w = w->w,
+                    .c = w->c,
+                    .border = border,
+                    .pixel = pitch,
+                    .scale = w->scale,
+                    .zero = w->zero};
+
+    im.row = (int64_t)(w->w + 2 * border) * pitch;
+    im.picture = (int64_t)(w->h + 2 * border) * im.row;
+    return im;
+}
+
+/* The image of v, wherever it was placed. */
+static vly_operand image_of(const vly_fuser *z, int v)
+{
+    int channel, pixel;
+    const vly_view *root = &z->views[vly_fuse_root(z, v, &channel, &pixel)];
+    int border = root->border, pitch = pitch_of(root);
+    vly_operand o = {.image = dense_image(&z->views[v], pitch, border, root->elem)};
+    int64_t first = (int64_t)border * o.image.row + (int64_t)border * pitch;
+
+    o.at = (first + (int64_t)pixel * pitch + channel) * (int64_t)vly_elem_size(root->elem);
+    return o;
+}
+
+/* The tensor of v as an image. */
+static vly_operand tensor_image_of(const vly_fuser *z, int v)
+{
+    return (vly_operand){.image = dense_image(&z->views[v], z->views[v].c, 0, VLY_ELEM_F32)};
+}
+
+static int buffer_of(const vly_fuser *z, int v)
+{
+    int channel, pixel;
+    return z->views[vly_fuse_root(z, v, &channel, &pixel)].value;
+}
+
+/* Gives every root a value: its own when the tensor will do, or a new one. */
+static vly_status make_buffers(emitter *e, vly_err *err)
+{
+    static const vly_dtype dtypes[] = {[VLY_ELEM_F32] = VLY_DTYPE_F32,
+                                       [VLY_ELEM_BF16] = VLY_DTYPE_BF16,
+                                       [VLY_ELEM_U8] = VLY_DTYPE_U8};
+    vly_fuser *z = e->z;
+    int n = e->f->plan->n_values;
+
+    for (int v = 0; v < n; v++) {
+        vly_view *w = &z->views[v];
+        w->value = v;
+        if (!w->is_image || w->parent != VLY_VALUE_NONE || is_tensor(w))
+            continue;
+        vly_tensor *t = &e->f->new_values[e->f->n_new_values];
+        w->value = n + e->f->n_new_values++;
+        *t = (vly_tensor){
+            .dtype = dtypes[w->elem],
+            .shape = VLY_SHAPE(w->n, w->h + 2 * w->border, w->w + 2 * w->border, pitch_of(w))};
+        if (!vly_shape_bytes(&t->shape, t->dtype, &t->bytes))
+            return vly_fail(err, VLY_ELIMIT, "an image of the plan is too large");
+    }
+    return VLY_OK;
+}
+
+/* ---- steps -------------------------------------------------------------------------------- */
+
+/* A new step under the label of an ONNX node. in: values; copied. */
+static vly_fused *add_step(emitter *e, const vly_op *op, const vly_step *from, const int *in,
+                           int n_in, int out)
+{
+    vly_arena *arena = &e->f->plan->arena;
+    vly_node *node = vly_arena_calloc(arena, 1, sizeof(*node));
+    int *values = vly_arena_calloc(arena, (size_t)n_in + 1, sizeof(*values));
+    vly_fused *p = vly_arena_calloc(arena, 1, sizeof(*p));
+
+    if (node == NULL || values == NULL || p == NULL)
+        return NULL;
+    memcpy(values, in, (size_t)n_in * sizeof(*values));
+    values[n_in] = out;
+    *node = (vly_node){.op = op,
+                       .proto = from->node->proto,
+                       .label = from->node->label,
+                       .params = p,
+                       .opset = from->node->opset,
+                       .n_in = n_in,
+                       .n_out = 1,
+                       .in = values,
+                       .out = values + n_in};
+    p->dsp = e->dsp;
+    p->n_pieces = 1;
+    e->f->steps[e->f->n_steps++] = (vly_step){.node = node};
+    return p;
+}
+
+static int pieces(int64_t work, int64_t per_piece, int units)
+{
+    int64_t n = work / per_piece;
+
+    n = n < VLY_FUSED_PIECES_MAX ? n : VLY_FUSED_PIECES_MAX;
+    n = n < units ? n : units;
+    return n > 1 ? (int)n : 1;
+}
+
+/* Splits a step that moves or maps the rows of im. */
+static void split_rows(vly_fused *p, const vly_image *im)
+{
+    int64_t bytes = (int64_t)im->n * im->h * im->w * im->c * 4;
+    p->n_pieces = pieces(bytes, BYTES_PER_PIECE, im->n * im->h);
+}
+
+static vly_status add_map(emitter *e, const vly_step *from, vly_operand x, int x_value,
+                          vly_operand y, int y_value, vly_fused **ret, vly_err *err)
+{
+    vly_fused *p = add_step(e, &vly_fused_map, from, &x_value, 1, y_value);
+
+    if (p == NULL)
+        return out_of_memory(err);
+    p->x = x;
+    p->y = y;
+    split_rows(p, &y.image);
+    if (ret != NULL)
+        *ret = p;
+    return VLY_OK;
+}
+
+/* ---- between tensors and images ----------------------------------------------------------- */
+
+static vly_planes planes_of(const vly_view *w)
+{
+    int64_t plane = (int64_t)w->h * w->w;
+    return (vly_planes){.plane = plane, .picture = plane * w->c};
+}
+
+/* Makes sure that the image of v is there, for a reader in step `from`. */
+static vly_status need_image(emitter *e, const vly_step *from, int v, vly_err *err)
+{
+    vly_fuser *z = e->z;
+    const vly_view *w = &z->views[v];
+
+    if (e->has_image[v] || w->maker != VLY_NO_ITEM)
+        return VLY_OK;
+    e->has_image[v] = true;
+    if (buffer_of(z, v) == v)
+        return VLY_OK;
+    vly_operand y = image_of(z, v);
+    if (looks_like_image(w))
+        return add_map(e, from, tensor_image_of(z, v), v, y, buffer_of(z, v), NULL, err);
+    vly_fused *p = add_step(e, &vly_fused_from_planes, from, &v, 1, buffer_of(z, v));
+    if (p == NULL)
+        return out_of_memory(err);
+    p->y = y;
+    p->y.image.c = w->parent == VLY_VALUE_NONE ? (int)y.image.pixel : w->c;
+    p->planes = planes_of(w);
+    p->n_channels = w->c;
+    split_rows(p, &y.image);
+    return VLY_OK;
+}
+
+/* Makes sure that the tensor of v is there. */
+static vly_status need_tensor(emitter *e, const vly_step *from, int v, vly_err *err)
+{
+    vly_fuser *z = e->z;
+    const vly_view *w = &z->views[v];
+    int buffer;
+
+    if (e->has_tensor[v] || !w->is_image || w->maker == VLY_NO_ITEM)
+        return VLY_OK;
+    e->has_tensor[v] = true;
+    buffer = buffer_of(z, v);
+    if (buffer == v)
+        return VLY_OK;
+    vly_operand x = image_of(z, v);
+    if (looks_like_image(w))
+        return add_map(e, from, x, buffer, tensor_image_of(z, v), v, NULL, err);
+    vly_fused *p = add_step(e, &vly_fused_to_planes, from, &buffer, 1, v);
+    if (p == NULL)
+        return out_of_memory(err);
+    p->x = x;
+    p->planes = planes_of(w);
+    split_rows(p, &x.image);
+    return VLY_OK;
+}
+
+/* ---- items -------------------------------------------------------------------------------- */
+
+/* Weights as kernels take them: [c_out][c_in / group][h][w], with zeros for channels that the image
+ * has and the model does not, and with the scale in them where sums have none. */
+static float *weights_of(emitter *e, const vly_item *item, int c_in)
+{
+    const vly_conv_desc *d = &item->desc;
+    int64_t taps = (int64_t)d->kernel_h * d->kernel_w, from = d->c_in / d->group;
+    int64_t to = c_in / d->group, n = d->c_out * to * taps;
+    float *w = vly_arena_calloc(e->f->scratch, (size_t)n, sizeof(*w));
+    const float *src = item->weights->data;
+
+    for (int64_t o = 0; w != NULL && o < d->c_out; o++) {
+        float scale = item->scale != NULL ? item->scale[o] : 1.0f;
+        for (int64_t i = 0; i < from; i++)
+            for (int64_t t = 0; t < taps; t++) {
+                int64_t at = item->is_transposed ? i * d->c_out + o : (o * from + i) * taps + t;
+                w[(o * to + i) * taps + t] = src[at] * scale;
+            }
+    }
+    return w;
+}
+
+static bool is_plain(const vly_item *item, int c_in)
+{
+    return !item->is_transposed && item->scale == NULL && c_in == item->desc.c_in;
+}
+
+static vly_status pack(emitter *e, const vly_item *item, vly_fused *p, vly_err *err)
+{
+    const void *weights = item->weights->data;
+    size_t bytes = p->kernel->packed_bytes(&p->desc);
+    void *packed = vly_plan_blob(e->f->plan, bytes);
+
+    if (!is_plain(item, p->desc.c_in))
+        weights = weights_of(e, item, p->desc.c_in);
+    if (packed == NULL || weights == NULL)
+        return out_of_memory(err);
+    p->kernel->pack(&p->desc, weights, packed);
+    p->packed = packed;
+    return VLY_OK;
+}
+
+static const float *keep_floats(emitter *e, const float *from, int n)
+{
+    float *p = vly_arena_calloc(&e->f->plan->arena, (size_t)n, sizeof(*p));
+
+    if (p != NULL)
+        memcpy(p, from, (size_t)n * sizeof(*p));
+    return p;
+}
+
+static uint64_t flops_of(const vly_conv_desc *d, int c_in)
+{
+    return 2 * (uint64_t)d->n * (uint64_t)d->h_out * (uint64_t)d->w_out * (uint64_t)d->c_out *
+           (uint64_t)(c_in / d->group) * (uint64_t)d->kernel_h * (uint64_t)d->kernel_w;
+}
+
+static bool is_pointwise(const vly_conv_desc *d)
+{
+    return d->kernel_h * d->kernel_w * d->stride_h * d->stride_w == 1 && d->pad_top == 0 &&
+           d->pad_left == 0;
+}
+
+static vly_status emit_conv(emitter *e, const vly_item *item, vly_err *err)
+{
+    vly_fuser *z = e->z;
+    int in[2] = {buffer_of(z, item->in[0]), item->n_in > 1 ? buffer_of(z, item->in[1]) : 0};
+    vly_fused *p =
+        add_step(e, &vly_fused_conv, item->step, in, item->n_in, buffer_of(z, item->out));
+
+    if (p == NULL)
+        return out_of_memory(err);
+    vly_step *step = &e->f->steps[e->f->n_steps - 1];
+    p->x = image_of(z, item->in[0]);
+    p->y = image_of(z, item->out);
+    if (item->n_in > 1)
+        p->second = image_of(z, item->in[1]);
+    p->act = item->act;
+    p->alpha = item->alpha;
+    p->beta = item->beta;
+    p->desc = item->desc;
+    p->desc.act = item->act;
+    p->desc.in = p->x.image.elem;
+    p->desc.out = p->y.image.elem;
+    if (item->desc.group == 1 && z->views[item->in[0]].parent == VLY_VALUE_NONE)
+        p->desc.c_in = p->x.image.c = (int)p->x.image.pixel;
+    p->desc.is_flat = is_pointwise(&p->desc) && vly_image_is_flat(&p->x.image) &&
+                      vly_image_is_flat(&p->y.image) &&
+                      (item->n_in < 2 || vly_image_is_flat(&p->second.image));
+    p->kernel = vly_conv_choose(&p->desc, e->f->cpu_flags);
+    p->units = p->kernel->units(&p->desc);
+    step->flops = flops_of(&item->desc, item->desc.c_in);
+    p->n_pieces = pieces((int64_t)step->flops, FLOPS_PER_PIECE, p->units);
+    if (p->kernel->scratch_bytes != NULL)
+        p->scratch_bytes = vly_align_up(p->kernel->scratch_bytes(&p->desc), 64);
+    step->scratch_bytes = p->scratch_bytes * (size_t)p->n_pieces;
+    step->kernel = p->kernel->name;
+    if (item->bias != NULL) {
+        p->bias = keep_floats(e, item->bias, p->desc.c_out);
+        if (p->bias == NULL)
+            return out_of_memory(err);
+    }
+    return pack(e, item, p, err);
+}
+
+static const vly_op *op_of(vly_item_kind kind)
+{
+    static const vly_op *const ops[] = {
+        [VLY_ITEM_POOL] = &vly_fused_pool,     [VLY_ITEM_MEAN] = &vly_fused_mean,
+        [VLY_ITEM_RESIZE] = &vly_fused_resize, [VLY_ITEM_COMBINE] = &vly_fused_combine,
+        [VLY_ITEM_MAP] = &vly_fused_map,       [VLY_ITEM_EXPECT] = &vly_fused_expect,
+    };
+    return ops[kind];
+}
+
+static vly_status emit_rows(emitter *e, const vly_item *item, vly_err *err)
+{
+    vly_fuser *z = e->z;
+    int in[2] = {buffer_of(z, item->in[0]), item->n_in > 1 ? buffer_of(z, item->in[1]) : 0};
+    bool is_expect = item->kind == VLY_ITEM_EXPECT;
+    int out = is_expect ? item->out : buffer_of(z, item->out);
+    vly_fused *p = add_step(e, op_of(item->kind), item->step, in, item->n_in, out);
+
+    if (p == NULL)
+        return out_of_memory(err);
+    p->x = image_of(z, item->in[0]);
+    if (item->n_in > 1)
+        p->second = image_of(z, item->in[1]);
+    p->act = item->act;
+    p->alpha = item->alpha;
+    p->beta = item->beta;
+    p->pool = item->pool;
+    p->combine = item->combine;
+    p->bins = item->bins;
+    if (is_expect) {
+        p->bin_weights = item->weights->data;
+        p->planes = (vly_planes){.plane = p->x.image.w, .picture = (int64_t)4 * p->x.image.w};
+        split_rows(p, &p->x.image);
+        return VLY_OK;
+    }
+    p->y = image_of(z, item->out);
+    split_rows(p, &p->y.image);
+    if (item->kind != VLY_ITEM_RESIZE)
+        return VLY_OK;
+    size_t n = (size_t)p->y.image.h + (size_t)p->y.image.w;
+    int *maps = vly_arena_calloc(&e->f->plan->arena, n, sizeof(*maps));
+    if (maps == NULL)
+        return out_of_memory(err);
+    memcpy(maps, item->rows, n * sizeof(*maps));
+    p->rows = maps;
+    p->cols = maps + p->y.image.h;
+    return VLY_OK;
+}
+
+/* Copies the part of item->in[i] that place could not lay where it belongs: `count` channels from
+ * `skip` on, to channel and pixel of the output. */
+static vly_status emit_part(emitter *e, const vly_item *item, int i, int skip, int channel,
+                            int pixel, vly_err *err)
+{
+    vly_fuser *z = e->z;
+    int v = item->in[i], a, b, c, d;
+
+    if (vly_fuse_root(z, v, &a, &b) == vly_fuse_root(z, item->out, &c, &d) &&
+        a + skip == c + channel && b == d + pixel)
+        return VLY_OK;
+    vly_operand x = image_of(z, v), y = image_of(z, item->out);
+    int64_t elem_x = (int64_t)vly_elem_size(x.image.elem),
+            elem_y = (int64_t)vly_elem_size(y.image.elem);
+    int count = x.image.c < y.image.c ? x.image.c : y.image.c;
+    x.at += skip * elem_x;
+    y.at += (channel + pixel * y.image.pixel) * elem_y;
+    x.image.c = y.image.c = count;
+    y.image.w = x.image.w;
+    return add_map(e, item->step, x, buffer_of(z, v), y, buffer_of(z, item->out), NULL, err);
+}
+
+static vly_status emit_parts(emitter *e, const vly_item *item, vly_err *err)
+{
+    vly_status st = VLY_OK;
+    int channel = 0, pixel = 0;
+
+    if (item->kind == VLY_ITEM_SLICE)
+        return emit_part(e, item, 0, item->offset, 0, 0, err);
+    for (int i = 0; i < item->n_in && st == VLY_OK; i++) {
+        st = emit_part(e, item, i, 0, channel, pixel, err);
+        channel += item->kind == VLY_ITEM_CONCAT ? e->z->views[item->in[i]].c : 0;
+        pixel += item->kind == VLY_ITEM_JOIN ? e->z->views[item->in[i]].w : 0;
+    }
+    return st;
+}
+
+static vly_status emit_node(emitter *e, const vly_item *item, vly_err *err)
+{
+    const vly_node *node = item->step->node;
+
+    for (int i = 0; i < node->n_in; i++) {
+        if (node->in[i] == VLY_VALUE_NONE)
+            continue;
+        vly_status st = need_tensor(e, item->step, node->in[i], err);
+        if (st != VLY_OK)
+            return st;
+    }
+    e->f->steps[e->f->n_steps++] = *item->step;
+    return VLY_OK;
+}
+
+static vly_status emit_item(emitter *e, const vly_item *item, vly_err *err)
+{
+    vly_status st = VLY_OK;
+
+    if (item->kind == VLY_ITEM_DEAD)
+        return VLY_OK;
+    if (item->kind == VLY_ITEM_NODE)
+        return emit_node(e, item, err);
+    for (int i = 0; i < item->n_in && st == VLY_OK; i++)
+        st = need_image(e, item->step, item->in[i], err);
+    if (st != VLY_OK)
+        return st;
+    if (item->kind == VLY_ITEM_CONV)
+        return emit_conv(e, item, err);
+    if (item->kind == VLY_ITEM_CONCAT || item->kind == VLY_ITEM_JOIN ||
+        item->kind == VLY_ITEM_SLICE || item->kind == VLY_ITEM_ALIAS)
+        return item->kind == VLY_ITEM_ALIAS ? VLY_OK : emit_parts(e, item, err);
+    return emit_rows(e, item, err);
+}
+
+vly_status vly_fuse_emit(vly_fuser *z, vly_err *err)
+{
+    const vly_plan *p = z->f->plan;
+    emitter e = {.z = z, .f = z->f};
+    size_t n = (size_t)p->n_values, max_steps = (size_t)z->n_items + n;
+    vly_status st = VLY_OK;
+
+    for (int i = 0; i < z->n_items; i++)
+        max_steps += (size_t)z->items[i].n_in;
+    e.dsp = vly_arena_calloc(&z->f->plan->arena, 1, sizeof(*e.dsp));
+    e.has_image = vly_arena_calloc(z->f->scratch, n, sizeof(*e.has_image));
+    e.has_tensor = vly_arena_calloc(z->f->scratch, n, sizeof(*e.has_tensor));
+    z->f->steps = vly_arena_calloc(z->f->scratch, max_steps, sizeof(*z->f->steps));
+    z->f->new_values = vly_arena_calloc(z->f->scratch, n, sizeof(*z->f->new_values));
+    if (e.dsp == NULL || e.has_image == NULL || e.has_tensor == NULL || z->f->steps == NULL ||
+        z->f->new_values == NULL)
+        return out_of_memory(err);
+    vly_image_dsp_init(e.dsp, z->f->cpu_flags);
+    st = make_buffers(&e, err);
+    for (int i = 0; i < z->n_items && st == VLY_OK; i++)
+        st = emit_item(&e, &z->items[i], err);
+    for (int i = 0; i < p->graph->n_outputs && st == VLY_OK; i++)
+        if (z->views[p->graph->outputs[i]].is_image)
+            st = need_tensor(&e, z->items[z->n_items - 1].step, p->graph->outputs[i], err);
+    return st;
+}

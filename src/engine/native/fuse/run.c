@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine/native/fuse/run.h"
+
+#include "sys/worker_pool.h"
+
+static vly_image image_in(const vly_operand *o, const vly_tensor *t)
+{
+    vly_image im = o->image;
+    im.data = (unsigned char *)t->data + o->at;
+    return im;
+}
+
+/* Calls fn over [0, n) in the step's pieces. */
+static void split(const vly_op_ctx *ctx, int n, vly_parallel_fn fn, void *arg)
+{
+    const vly_fused *p = ctx->params;
+    size_t grain = ((size_t)n + (size_t)p->n_pieces - 1) / (size_t)p->n_pieces;
+
+    vly_parallel_for(p->n_pieces > 1 ? ctx->pool : NULL, (size_t)n, grain > 0 ? grain : 1, fn, arg);
+}
+
+/* ---- convolution -------------------------------------------------------------------------- */
+
+typedef struct conv_job {
+    const vly_fused *p;
+    vly_conv_call call;
+    unsigned char *scratch;
+    size_t grain;
+} conv_job;
+
+static void conv_piece(void *arg, size_t begin, size_t end)
+{
+    const conv_job *j = arg;
+
+    j->p->kernel->run(&j->call, (int)begin, (int)end,
+                      j->scratch + begin / j->grain * j->p->scratch_bytes);
+}
+
+static void fill_borders(const vly_image *y)
+{
+    for (int n = 0; y->border > 0 && n < y->n; n++)
+        vly_image_fill_border(y, n, 0, y->h);
+}
+
+static vly_status conv_run(vly_op_ctx *ctx, vly_err *err)
+{
+    const vly_fused *p = ctx->params;
+    vly_image x = image_in(&p->x, ctx->in[0]), y = image_in(&p->y, &ctx->out[0]), second;
+    conv_job j = {.p = p,
+                  .call = {.desc = &p->desc,
+                           .packed = p->packed,
+                           .x = &x,
+                           .y = &y,
+                           .scale = p->scale,
+                           .bias = p->bias,
+                           .alpha = p->alpha,
+                           .beta = p->beta,
+                           .table = p->table},
+                  .scratch = ctx->scratch,
+                  .grain = ((size_t)p->units + (size_t)p->n_pieces - 1) / (size_t)p->n_pieces};
+
+    (void)err;
+    if (p->desc.residual != VLY_RESIDUAL_NONE) {
+        second = image_in(&p->second, ctx->in[1]);
+        j.call.residual = &second;
+    }
+    if (ctx->pool == NULL || p->n_pieces == 1)
+        p->kernel->run(&j.call, 0, p->units, ctx->scratch);
+    else
+        vly_parallel_for(ctx->pool, (size_t)p->units, j.grain, conv_piece, &j);
+    fill_borders(&y);
+    return VLY_OK;
+}
+
+/* ---- everything else ---------------------------------------------------------------------- */
+
+typedef struct rows_job {
+    const vly_fused *p;
+    vly_image x, second, y;
+    vly_planes planes;
+} rows_job;
+
+static rows_job job_of(const vly_op_ctx *ctx)
+{
+    const vly_fused *p = ctx->params;
+    rows_job j = {.p = p, .planes = p->planes};
+
+    j.x = image_in(&p->x, ctx->in[0]);
+    j.second = image_in(&p->second, ctx->in[ctx->n_in - 1]);
+    j.y = image_in(&p->y, &ctx->out[0]);
+    return j;
+}
+
+#define ROWS_RUN(name, n_rows, CALL)                                                               \
+    static void name##_rows(void *arg, size_t first, size_t last)                                  \
+    {                                                                                              \
+        const rows_job *j = arg;                                                                   \
+        const vly_fused *p = j->p;                                                                 \
+        int begin = (int)first, end = (int)last;                                                   \
+        CALL;                                                                                      \
+    }                                                                                              \
+                                                                                                   \
+    static vly_status name##_run(vly_op_ctx *ctx, vly_err *err)                                    \
+    {                                                                                              \
+        rows_job j = job_of(ctx);                                                                  \
+                                                                                                   \
+        (void)err;                                                                                 \
+        j.planes.data = name##_planes(ctx);                                                        \
+        split(ctx, n_rows, name##_rows, &j);                                                       \
+        fill_borders(&j.y);                                                                        \
+        return VLY_OK;                                                                             \
+    }
+
+static float *no_planes(const vly_op_ctx *ctx)
+{
+    (void)ctx;
+    return NULL;
+}
+
+static float *input_planes(const vly_op_ctx *ctx)
+{
+    return ctx->in[0]->data;
+}
+
+static float *output_planes(const vly_op_ctx *ctx)
+{
+    return ctx->out[0].data;
+}
+
+#define pool_planes        no_planes
+#define mean_planes        no_planes
+#define resize_planes      no_planes
+#define combine_planes     no_planes
+#define map_planes         no_planes
+#define lookup_planes      no_planes
+#define from_planes_planes input_planes
+#define to_planes_planes   output_planes
+#define expect_planes      output_planes
+
+ROWS_RUN(pool, j.y.n *j.y.h, p->dsp->pool(&j->y, &j->x, &p->pool, begin, end))
+ROWS_RUN(mean, j.y.n, p->dsp->global_mean(&j->y, &j->x, begin, end))
+ROWS_RUN(resize, j.y.n *j.y.h, p->dsp->resize_nearest(&j->y, &j->x, p->rows, p->cols, begin, end))
+ROWS_RUN(combine, j.y.n *j.y.h,
+         p->dsp->combine(&j->y, &j->x, &j->second, p->combine, p->act, p->alpha, p->beta, begin,
+                         end))
+ROWS_RUN(map, j.y.n *j.y.h, p->dsp->map(&j->y, &j->x, p->act, p->alpha, p->beta, begin, end))
+ROWS_RUN(lookup, j.y.n *j.y.h, p->dsp->lookup(&j->y, &j->x, p->table, begin, end))
+ROWS_RUN(from_planes, j.y.n *j.y.h,
+         p->dsp->from_planes(&j->y, &j->planes, p->n_channels, begin, end))
+ROWS_RUN(to_planes, j.x.n *j.x.h, p->dsp->to_planes(&j->planes, &j->x, begin, end))
+ROWS_RUN(expect, j.x.n *j.x.h,
+         p->dsp->expect(&j->planes, &j->x, p->bin_weights, p->bins, begin, end))
+
+#define FUSED_OP(id, text)                                                                         \
+    const vly_op vly_fused_##id = {                                                                \
+        .name = text, .domain = "volley", .params_bytes = sizeof(vly_fused), .run = id##_run}
+
+FUSED_OP(conv, "Conv");
+FUSED_OP(pool, "Pool");
+FUSED_OP(mean, "GlobalMean");
+FUSED_OP(resize, "Resize");
+FUSED_OP(combine, "Combine");
+FUSED_OP(map, "Map");
+FUSED_OP(lookup, "Lookup");
+FUSED_OP(expect, "Expect");
+FUSED_OP(from_planes, "FromPlanes");
+FUSED_OP(to_planes, "ToPlanes");
