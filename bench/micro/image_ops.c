@@ -40,6 +40,8 @@ static void run_to_planes(const vly_image_dsp *dsp, const sample *s)
     dsp->to_planes(&s->planes, &s->x, 0, s->h);
 }
 
+static const float bin_weights[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+
 static void run_expect(const vly_image_dsp *dsp, const sample *s)
 {
     dsp->expect(&s->planes, &s->x, s->c / 4, 0, s->h);

@@ -341,13 +341,14 @@ typedef struct bin_sums {
     vf max, sum, weighted;
 } bin_sums;
 
-static inline void add_bins(bin_sums *s, const vf *t, int first, int m)
+/* weights: of bin `first` and on */
+static inline void add_bins(bin_sums *s, const vf *t, const float *weights, bool is_first, int m)
 {
     vf max = t[0], sum = vf_set(0.0f), weighted = vf_set(0.0f);
 
     for (int k = 1; k < m; k++)
         max = vf_max(max, t[k]);
-    if (first > 0) {
+    if (!is_first) {
         max = vf_max(max, s->max);
         vf shrink = vf_exp(vf_sub(s->max, max));
         sum = vf_mul(s->sum, shrink);
@@ -356,12 +357,13 @@ static inline void add_bins(bin_sums *s, const vf *t, int first, int m)
     for (int k = 0; k < m; k++) {
         vf e = vf_exp(vf_sub(t[k], max));
         sum = vf_add(sum, e);
-        weighted = vf_fma(e, vf_set((float)(first + k)), weighted);
+        weighted = vf_fma(e, vf_set(weights[k]), weighted);
     }
     *s = (bin_sums){max, sum, weighted};
 }
 
-static void expect(const vly_planes *y, const vly_image *x, int bins, int begin, int end)
+static void expect(const vly_planes *y, const vly_image *x, const float *weights, int bins,
+                   int begin, int end)
 {
     for (int i = begin; i < end; i++) {
         int n = i / x->h, row = i % x->h;
@@ -377,7 +379,7 @@ static void expect(const vly_planes *y, const vly_image *x, int bins, int begin,
                         t[k] = k < cols ? get_n(x, vly_image_at(x, n, row, col + k), c, m)
                                         : vf_set(0.0f);
                     vf_transpose(t);
-                    add_bins(&s, t, first, m);
+                    add_bins(&s, t, weights + first, first == 0, m);
                 }
                 vf_store_n(to + side * y->plane + col, vf_div(s.weighted, s.sum), cols);
             }

@@ -145,22 +145,6 @@ static bool grow_values(compiler *c, const vly_tensor *types, int n)
     return true;
 }
 
-/* On a CPU with fast BF16 products a model gains from them once its convolutions, not the calls,
- * take the time. */
-#define BF16_FROM_FLOPS 50000000
-
-static vly_precision precision_of(const compiler *c)
-{
-    uint64_t flops = 0;
-
-    for (int s = 0; s < c->plan->n_steps; s++)
-        flops += c->plan->steps[s].flops;
-    if (c->precision != VLY_PRECISION_AUTO)
-        return c->precision;
-    return (vly_cpu_flags() & VLY_CPU_AMX) != 0 && flops >= BF16_FROM_FLOPS ? VLY_PRECISION_BF16
-                                                                            : VLY_PRECISION_FP32;
-}
-
 static vly_status fuse_steps(compiler *c, vly_err *err)
 {
     vly_plan *p = c->plan;
@@ -168,7 +152,7 @@ static vly_status fuse_steps(compiler *c, vly_err *err)
                     .scratch = &c->scratch,
                     .values = c->values,
                     .is_unknown = c->is_unknown,
-                    .precision = precision_of(c),
+                    .precision = c->precision,
                     .cpu_flags = vly_cpu_flags()};
     vly_status st = vly_fuse(&f, err);
 
