@@ -44,7 +44,7 @@ static const float bin_weights[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 
 
 static void run_expect(const vly_image_dsp *dsp, const sample *s)
 {
-    dsp->expect(&s->planes, &s->x, s->c / 4, 0, s->h);
+    dsp->expect(&s->planes, &s->x, bin_weights, s->c / 4, 0, s->h);
 }
 
 static void run_silu(const vly_image_dsp *dsp, const sample *s)
