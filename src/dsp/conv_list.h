@@ -10,7 +10,7 @@
 #include "dsp/conv.h"
 
 #if defined(__x86_64__)
-#define VLY_CONV_KERNELS_ISA(X) X(direct_avx512) X(direct_avx2)
+#define VLY_CONV_KERNELS_ISA(X) X(winograd_avx512) X(direct_avx512) X(winograd_avx2) X(direct_avx2)
 #else
 #define VLY_CONV_KERNELS_ISA(X)
 #endif

@@ -6,8 +6,7 @@
  * tap and input channel NB vectors of weights are loaded, and each pixel's input is broadcast and
  * multiplied with them. Weights are packed so that this reads them in one stream:
  *
- *   [group][block of up to NB vectors][tap row][tap column][c_in / group][vectors of the block *
- * VF]
+ *   [group][block][tap row][tap column][c_in / group][vectors of the block * VF]
  *
  * with zeros in the channels past the last. Where neighbouring pixels touch in memory the taps of a
  * row are one long run.
@@ -16,9 +15,6 @@
  * channels, so that the weights of a block are used for the whole chunk; tiles. A unit is a row of
  * pixels, in flat images UNIT pixels. Sums run over taps and channels in the order of the weights,
  * whatever the tile.
- *
- * The including file defines the tiles, DIRECT_TILES(X): X(T, NB) for every NB from 1 to
- * DIRECT_NB_MAX and every T from 1 on; the largest T is DIRECT_T_MAX, T * NB DIRECT_ACC_MAX.
  */
 #ifndef VLY_DSP_X86_CONV_DIRECT_H
 #define VLY_DSP_X86_CONV_DIRECT_H
@@ -26,6 +22,7 @@
 #include "base/cpu.h"
 #include "dsp/conv_list.h"
 #include "dsp/x86/conv_finish.h"
+#include "dsp/x86/conv_tiles.h"
 
 #include <string.h>
 
@@ -34,28 +31,10 @@ enum {
     CHUNK_BYTES = 128 * 1024, /* of input that one pass over the channel blocks reads */
 };
 
-/* X(T, NB) for T = 1..the number in the name */
-#define TILES_4(X, NB)  X(1, NB) X(2, NB) X(3, NB) X(4, NB)
-#define TILES_5(X, NB)  TILES_4(X, NB) X(5, NB)
-#define TILES_6(X, NB)  TILES_5(X, NB) X(6, NB)
-#define TILES_8(X, NB)  TILES_6(X, NB) X(7, NB) X(8, NB)
-#define TILES_12(X, NB) TILES_8(X, NB) X(9, NB) X(10, NB) X(11, NB) X(12, NB)
-#define TILES_16(X, NB) TILES_12(X, NB) X(13, NB) X(14, NB) X(15, NB) X(16, NB)
-
-/* What a tile reads. */
-typedef struct direct_taps {
-    const float *x; /* tap (0, 0) of the first pixel */
-    const float *w;
-    float *sums;                   /* [T][NB * VF] */
-    int64_t step;                  /* from pixel to pixel, elements */
-    int64_t row_step, column_step; /* from tap to tap */
-    int rows, columns, run;        /* taps; run: elements under one tap that are contiguous */
-} direct_taps;
-
 /* T, nb: constants */
-VEC_INLINE void direct_tile(const direct_taps *t, const int T, const int nb)
+VEC_INLINE void direct_tile(const conv_taps *t, const int T, const int nb)
 {
-    vf acc[DIRECT_ACC_MAX];
+    vf acc[TILE_ACC_MAX];
     const float *w = t->w;
     const int64_t step = t->step;
 
@@ -66,7 +45,7 @@ VEC_INLINE void direct_tile(const direct_taps *t, const int T, const int nb)
         for (int q = 0; q < t->columns; q++) {
             const float *x = t->x + r * t->row_step + q * t->column_step;
             for (int k = 0; k < t->run; k++, w += nb * VF) {
-                vf wv[DIRECT_NB_MAX];
+                vf wv[TILE_NB_MAX];
                 VEC_UNROLL
                 for (int j = 0; j < nb; j++)
                     wv[j] = vf_load(w + j * VF);
@@ -85,35 +64,18 @@ VEC_INLINE void direct_tile(const direct_taps *t, const int T, const int nb)
 }
 
 #define DIRECT_DEFINE(T, NB)                                                                       \
-    static __attribute__((noinline)) void direct_##T##x##NB(const direct_taps *t)                  \
+    static __attribute__((noinline)) void direct_##T##x##NB(const conv_taps *t)                    \
     {                                                                                              \
         direct_tile(t, T, NB);                                                                     \
     }
-DIRECT_TILES(DIRECT_DEFINE)
+CONV_TILES(DIRECT_DEFINE)
 #undef DIRECT_DEFINE
 
-typedef void (*direct_fn)(const direct_taps *t);
-
-/* [vectors][pixels], NULL where there is no such tile */
-static const direct_fn direct_fns[DIRECT_NB_MAX + 1][DIRECT_T_MAX + 1] = {
+const conv_tile_fn VEC_NAME(vly_conv__tiles)[TILE_NB_MAX + 1][TILE_T_MAX + 1] = {
 #define DIRECT_ENTRY(T, NB) [NB][T] = direct_##T##x##NB,
-    DIRECT_TILES(DIRECT_ENTRY)
+    CONV_TILES(DIRECT_ENTRY)
 #undef DIRECT_ENTRY
 };
-
-static int direct_t_max(int nb)
-{
-    int t = DIRECT_T_MAX;
-
-    while (direct_fns[nb][t] == NULL)
-        t--;
-    return t;
-}
-
-static int div_up(int a, int b)
-{
-    return (a + b - 1) / b;
-}
 
 static bool direct_fits(const vly_conv_desc *d)
 {
@@ -124,12 +86,6 @@ static bool direct_fits(const vly_conv_desc *d)
 static int direct_vectors(const vly_conv_desc *d)
 {
     return div_up(d->c_out / d->group, VF);
-}
-
-/* Vectors of the block that starts with vector v: as few blocks as need be, of about one size. */
-static int direct_block(int vectors, int v)
-{
-    return div_up(vectors - v, div_up(vectors - v, DIRECT_NB_MAX));
 }
 
 static size_t direct_k(const vly_conv_desc *d)
@@ -164,7 +120,7 @@ static void direct_pack(const vly_conv_desc *d, const void *weights, void *packe
 
     for (int g = 0; g < d->group; g++)
         for (int v = 0; v < vectors;) {
-            int nb = direct_block(vectors, v), o = v * VF;
+            int nb = tile_block(vectors, v), o = v * VF;
             int width = per_group - o < nb * VF ? per_group - o : nb * VF;
             const float *w = (const float *)weights + ((size_t)(g * per_group) + (size_t)o) * k;
             direct_pack_block(d, w, to, width, nb * VF);
@@ -179,14 +135,14 @@ static int direct_units(const vly_conv_desc *d)
 }
 
 /* Tiles over `count` pixels from (n, y, x) on: as many as need be, of about the same size. */
-static void direct_tiles(const vly_conv_call *call, direct_taps *taps, conv_tile *tile, int nb,
+static void direct_tiles(const vly_conv_call *call, conv_taps *taps, conv_tile *tile, int nb,
                          int count)
 {
-    const int n_tiles = div_up(count, direct_t_max(nb));
+    const int n_tiles = div_up(count, tile_t_max(nb));
 
     for (int i = 0; i < n_tiles; i++) {
         int t = count * (i + 1) / n_tiles - count * i / n_tiles;
-        direct_fns[nb][t](taps);
+        VEC_NAME(vly_conv__tiles)[nb][t](taps);
         tile->count = t;
         conv_finish(call, tile);
         taps->x += t * taps->step;
@@ -195,7 +151,7 @@ static void direct_tiles(const vly_conv_call *call, direct_taps *taps, conv_tile
 }
 
 /* The channels of one block, for the pixels begin..end-1. */
-static void direct_block_run(const vly_conv_call *call, direct_taps *taps, conv_tile *tile, int nb,
+static void direct_block_run(const vly_conv_call *call, conv_taps *taps, conv_tile *tile, int nb,
                              int c, int64_t begin, int64_t end)
 {
     const vly_conv_desc *d = call->desc;
@@ -222,20 +178,20 @@ static void direct_chunk(const vly_conv_call *call, int64_t begin, int64_t end)
     const vly_image *x = call->x;
     const int vectors = direct_vectors(d), c_in = d->c_in / d->group, c_out = d->c_out / d->group;
     const bool touch = x->pixel == c_in && d->dilation_w == 1;
-    _Alignas(64) float sums[DIRECT_ACC_MAX * VF];
-    direct_taps taps = {.w = call->packed,
-                        .sums = sums,
-                        .step = x->pixel * d->stride_w,
-                        .row_step = x->row * d->dilation_h,
-                        .column_step = x->pixel * d->dilation_w,
-                        .rows = d->kernel_h,
-                        .columns = touch ? 1 : d->kernel_w,
-                        .run = touch ? c_in * d->kernel_w : c_in};
+    _Alignas(64) float sums[TILE_ACC_MAX * VF];
+    conv_taps taps = {.w = call->packed,
+                      .sums = sums,
+                      .step = x->pixel * d->stride_w,
+                      .row_step = x->row * d->dilation_h,
+                      .column_step = x->pixel * d->dilation_w,
+                      .rows = d->kernel_h,
+                      .columns = touch ? 1 : d->kernel_w,
+                      .run = touch ? c_in * d->kernel_w : c_in};
     conv_tile tile = {.sums = sums};
 
     for (int g = 0; g < d->group; g++)
         for (int v = 0; v < vectors;) {
-            int nb = direct_block(vectors, v);
+            int nb = tile_block(vectors, v);
             tile.stride = nb * VF;
             tile.o = g * c_out + v * VF;
             tile.n_o = c_out - v * VF < nb * VF ? c_out - v * VF : nb * VF;
