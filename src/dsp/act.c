@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "dsp/act.h"
 
+#include "base/cpu.h"
 #include "base/ivdep.h"
 #include "dsp/expf.h"
+#if defined(__x86_64__)
+#include "dsp/x86/act_x86.h"
+#endif
 
 #include <math.h>
 
@@ -54,49 +58,49 @@ static inline float erf1(float x)
     return a < 1.0F ? x * p : large;
 }
 
-void vly_act_exp(const float *x, float *y, size_t n)
+static void act_exp(const float *x, float *y, size_t n)
 {
     VLY_IVDEP
     for (size_t i = 0; i < n; i++)
         y[i] = vly_expf(x[i]);
 }
 
-void vly_act_sigmoid(const float *x, float *y, size_t n)
+static void act_sigmoid(const float *x, float *y, size_t n)
 {
     VLY_IVDEP
     for (size_t i = 0; i < n; i++)
         y[i] = sigmoid(x[i]);
 }
 
-void vly_act_silu(const float *x, float *y, size_t n)
+static void act_silu(const float *x, float *y, size_t n)
 {
     VLY_IVDEP
     for (size_t i = 0; i < n; i++)
         y[i] = x[i] * sigmoid(x[i]);
 }
 
-void vly_act_tanh(const float *x, float *y, size_t n)
+static void act_tanh(const float *x, float *y, size_t n)
 {
     VLY_IVDEP
     for (size_t i = 0; i < n; i++)
         y[i] = tanh1(x[i]);
 }
 
-void vly_act_erf(const float *x, float *y, size_t n)
+static void act_erf(const float *x, float *y, size_t n)
 {
     VLY_IVDEP
     for (size_t i = 0; i < n; i++)
         y[i] = erf1(x[i]);
 }
 
-void vly_act_gelu(const float *x, float *y, size_t n)
+static void act_gelu(const float *x, float *y, size_t n)
 {
     VLY_IVDEP
     for (size_t i = 0; i < n; i++)
         y[i] = 0.5F * x[i] * (1.0F + erf1(x[i] * 0.707106781F));
 }
 
-void vly_act_gelu_tanh(const float *x, float *y, size_t n)
+static void act_gelu_tanh(const float *x, float *y, size_t n)
 {
     VLY_IVDEP
     for (size_t i = 0; i < n; i++) {
@@ -104,3 +108,30 @@ void vly_act_gelu_tanh(const float *x, float *y, size_t n)
         y[i] = 0.5F * x[i] * (1.0F + t);
     }
 }
+
+void vly_act_dsp_init(vly_act_dsp *dsp, unsigned cpu_flags)
+{
+    *dsp =
+        (vly_act_dsp){act_exp, act_sigmoid, act_silu, act_tanh, act_erf, act_gelu, act_gelu_tanh};
+#if defined(__x86_64__)
+    vly_act_dsp_init_x86(dsp, cpu_flags);
+#else
+    (void)cpu_flags;
+#endif
+}
+
+#define PUBLIC(name)                                                                               \
+    void vly_act_##name(const float *x, float *y, size_t n)                                        \
+    {                                                                                              \
+        vly_act_dsp dsp;                                                                           \
+        vly_act_dsp_init(&dsp, vly_cpu_flags());                                                   \
+        dsp.name(x, y, n);                                                                         \
+    }
+
+PUBLIC(exp)
+PUBLIC(sigmoid)
+PUBLIC(silu)
+PUBLIC(tanh)
+PUBLIC(erf)
+PUBLIC(gelu)
+PUBLIC(gelu_tanh)

@@ -23,8 +23,8 @@ static inline vf vf_exp(vf x)
     q = vf_fma(q, r, vf_set(4.16662049e-2f));
     q = vf_fma(q, r, vf_set(1.66665188e-1f));
     q = vf_fma(q, r, vf_set(5.00000010e-1f));
-    vf e = vf_add(vf_set(1.0f), vf_fma(vf_mul(r, r), q, r));
-    return vf_ldexp(e, k);
+    q = vf_fma(q, r, vf_set(1.0f));
+    return vf_ldexp(vf_fma(q, r, vf_set(1.0f)), k);
 }
 
 static inline vf vf_sigmoid(vf x)
