@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_conv [--elem f32|bf16|u8] [--act none|silu] [--kernel NAME] [--rounds N] [SHAPE...]
+ * bench_conv [--elem f32|bf16|u8] [--act none|silu|table] [--kernel NAME] [--rounds N] [SHAPE...]
  *
  * Times every convolution kernel that fits, on the shapes of YOLOv8n at 640 or on those given as
  * c_in,c_out,h_out,w_out,kernel,stride[,group[,kernel_h]]. The kernels of a shape take turns, round
@@ -70,9 +70,11 @@ static void *take(size_t bytes)
 static vly_conv_desc describe(const shape *s, const options *o)
 {
     int kernel_h = s->kernel_h != 0 ? s->kernel_h : s->kernel;
+    /* as plans pad the channels of pictures */
+    bool is_padded = o->elem != VLY_ELEM_F32 && s->c_in == 3;
     return (vly_conv_desc){.in = o->elem,
                            .out = o->elem,
-                           .c_in = s->c_in,
+                           .c_in = is_padded ? 4 : s->c_in,
                            .c_out = s->c_out,
                            .group = s->group != 0 ? s->group : 1,
                            .kernel_h = kernel_h,
@@ -187,6 +189,7 @@ static void report(const shape *s, runner *r, int rounds, double gflop)
 static void bench_shape(const shape *s, const options *o, total *sum)
 {
     static runner runners[KERNELS_MAX];
+    static const uint8_t table[256] = {1};
     vly_conv_desc d = describe(s, o);
     int h = (d.h_out - 1) * d.stride_h + d.kernel_h - 2 * d.pad_top;
     int w = (d.w_out - 1) * d.stride_w + d.kernel_w - 2 * d.pad_left;
@@ -196,8 +199,9 @@ static void bench_shape(const shape *s, const options *o, total *sum)
     void *y_bytes = image_init(&y, o->elem, d.h_out, d.w_out, d.c_out, d.is_flat ? 0 : 1);
     float *scale = take((size_t)d.c_out * sizeof(float));
     void *weights = weights_new(&d);
-    vly_conv_call call = {.desc = &d, .x = &x, .y = &y, .scale = scale, .bias = scale};
-    double gflop = 2e-9 * d.c_in / d.group * d.c_out * d.kernel_h * d.kernel_w * d.h_out * d.w_out;
+    vly_conv_call call = {
+        .desc = &d, .x = &x, .y = &y, .scale = scale, .bias = scale, .table = table};
+    double gflop = 2e-9 * s->c_in / d.group * d.c_out * d.kernel_h * d.kernel_w * d.h_out * d.w_out;
     int n = runners_init(runners, &d, weights, o->kernel);
 
     for (int i = 0; i < d.c_out; i++)
@@ -241,7 +245,9 @@ static bool parse_option(const char *name, const char *value, options *o)
     else if (strcmp(name, "--rounds") == 0)
         (void)vly_str_to_i64(vly_str_from(value), &rounds);
     else if (strcmp(name, "--act") == 0)
-        o->act = strcmp(value, "none") == 0 ? VLY_ACT_NONE : VLY_ACT_SILU;
+        o->act = strcmp(value, "none") == 0    ? VLY_ACT_NONE
+                 : strcmp(value, "table") == 0 ? VLY_ACT_TABLE
+                                               : VLY_ACT_SILU;
     else if (strcmp(name, "--elem") == 0)
         o->elem = strcmp(value, "u8") == 0     ? VLY_ELEM_U8
                   : strcmp(value, "bf16") == 0 ? VLY_ELEM_BF16
@@ -254,7 +260,7 @@ static bool parse_option(const char *name, const char *value, options *o)
 
 static int usage(void)
 {
-    fprintf(stderr, "bench_conv [--elem f32|bf16|u8] [--act none|silu] [--kernel NAME] "
+    fprintf(stderr, "bench_conv [--elem f32|bf16|u8] [--act none|silu|table] [--kernel NAME] "
                     "[--rounds N] [c_in,c_out,h_out,w_out,kernel,stride[,group[,kernel_h]]...]\n");
     return 2;
 }

@@ -16,7 +16,9 @@
  * 255)
  *
  * With U8 input the sum is of (x - zero) * w in exact int32. Kernels may sum floats in any order,
- * but each output is summed the same way whatever the split into units.
+ * but each output is summed the same way whatever the split into units. With BF16 or U8 output,
+ * sigmoid, SiLU, tanh and GELU may be off by 2^-12 of their value, an eighth of what rounding to
+ * BF16 may change.
  *
  * A kernel is one row of constants and functions. To add one: a file
  * dsp/<isa>/conv_<family>_<isa>.c and a line in conv.c's list, best first; the first that fits a

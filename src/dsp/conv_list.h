@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The convolution kernels, best first, one line each: dsp/<isa>/conv_<family>_<isa>.c defines
+ * The convolution kernels, by input element and best first: dsp/<isa>/conv_<family>_<isa>.c defines
  *     const vly_conv_kernel vly_conv_<name>;
  * The C reference is last and fits everything.
  */
@@ -10,11 +10,16 @@
 #include "dsp/conv.h"
 
 #if defined(__x86_64__)
-#define VLY_CONV_KERNELS_ISA(X) X(winograd_avx512) X(direct_avx512) X(winograd_avx2) X(direct_avx2)
+#define VLY_CONV_KERNELS_F32(X)  X(winograd_avx512) X(direct_avx512) X(winograd_avx2) X(direct_avx2)
+#define VLY_CONV_KERNELS_BF16(X) X(bf16_amx)
+#define VLY_CONV_KERNELS_U8(X)   X(u8_amx)
 #else
-#define VLY_CONV_KERNELS_ISA(X)
+#define VLY_CONV_KERNELS_F32(X)
+#define VLY_CONV_KERNELS_BF16(X)
+#define VLY_CONV_KERNELS_U8(X)
 #endif
-#define VLY_CONV_KERNELS(X) VLY_CONV_KERNELS_ISA(X) X(plain_c)
+#define VLY_CONV_KERNELS(X)                                                                        \
+    VLY_CONV_KERNELS_F32(X) VLY_CONV_KERNELS_BF16(X) VLY_CONV_KERNELS_U8(X) X(plain_c)
 
 #define VLY_CONV_DECLARE(name) extern const vly_conv_kernel vly_conv_##name;
 VLY_CONV_KERNELS(VLY_CONV_DECLARE)
