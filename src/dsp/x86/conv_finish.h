@@ -149,6 +149,7 @@ static inline void finish_store(const vly_conv_call *call, void *at, vf v, vf_ma
     }
 }
 
+/* act: a constant */
 VEC_INLINE void finish(const vly_conv_call *call, const conv_tile *t, vly_act act)
 {
     const vly_image *y = call->y, *r = call->residual;
@@ -158,6 +159,8 @@ VEC_INLINE void finish(const vly_conv_call *call, const conv_tile *t, vly_act ac
     const size_t y_elem = vly_elem_size(y->elem), y_pixel = (size_t)y->pixel * y_elem;
     unsigned char *to = (unsigned char *)vly_image_at(y, t->n, t->y, t->x) + (size_t)t->o * y_elem;
     const unsigned char *from = NULL;
+    const bool is_plain = y->elem == VLY_ELEM_F32 && residual == VLY_RESIDUAL_NONE;
+    const int count = t->count, stride = t->stride, n_o = t->n_o;
     size_t r_elem = 0, r_pixel = 0;
 
     if (residual != VLY_RESIDUAL_NONE) {
@@ -165,18 +168,26 @@ VEC_INLINE void finish(const vly_conv_call *call, const conv_tile *t, vly_act ac
         r_pixel = (size_t)r->pixel * r_elem;
         from = (const unsigned char *)vly_image_at(r, t->n, t->y, t->x) + (size_t)t->o * r_elem;
     }
-    for (int j = 0; j < t->n_o; j += VF, to += VF * y_elem, from += VF * r_elem) {
-        const vf_mask m = vf_first(t->n_o - j);
+    for (int j = 0; j < n_o; j += VF, to += VF * y_elem, from += VF * r_elem) {
+        const vf_mask m = vf_first(n_o - j);
         const vf scale = call->scale != NULL ? vf_load_part(call->scale + t->o + j, m) : vf_set(1);
         const vf bias = call->bias != NULL ? vf_load_part(call->bias + t->o + j, m) : vf_zero();
-        for (int i = 0; i < t->count; i++) {
-            vf v = vf_fma(vf_load(t->sums + i * t->stride + j), scale, bias);
+        const float *sums = t->sums + j;
+        if (is_plain && n_o - j >= VF) {
+            for (int i = 0; i < count; i++) {
+                vf v = vf_fma(vf_load(sums + (size_t)i * (size_t)stride), scale, bias);
+                vf_store((float *)(void *)(to + (size_t)i * y_pixel), vf_act(act, v, alpha, beta));
+            }
+            continue;
+        }
+        for (int i = 0; i < count; i++) {
+            vf v = vf_fma(vf_load(sums + (size_t)i * (size_t)stride), scale, bias);
             if (residual == VLY_RESIDUAL_BEFORE)
                 v = vf_add(v, finish_load(r, from + (size_t)i * r_pixel, m));
             v = vf_act(act, v, alpha, beta);
             if (residual == VLY_RESIDUAL_AFTER)
                 v = vf_add(v, finish_load(r, from + (size_t)i * r_pixel, m));
-            finish_store(call, to + (size_t)i * y_pixel, v, m, t->n_o - j < VF ? t->n_o - j : VF,
+            finish_store(call, to + (size_t)i * y_pixel, v, m, n_o - j < VF ? n_o - j : VF,
                          per_scale);
         }
     }
