@@ -40,7 +40,8 @@ enum {
     OUT = 4,          /* outputs */
     POINTS = IN * IN, /* products */
     ROW_TILES = 4,    /* tiles that are transformed back together */
-    BLOCK_KB = 768,   /* of transformed inputs and sums */
+    BLOCK_KB = 512,   /* of transformed inputs and sums, */
+    BLOCK_TILES = 32, /* but at least so many tiles: the weights are read once a block */
 };
 
 /* Below 16 channels the transforms cost what the products save. */
@@ -73,7 +74,7 @@ static int block_tiles(const vly_conv_desc *d)
     int most = BLOCK_KB * 1024 / (POINTS * vectors * VF * (int)sizeof(float));
     int total = winograd_units(d) * tiles_of_row(d);
 
-    most = most < ROW_TILES ? ROW_TILES : most;
+    most = most < BLOCK_TILES ? BLOCK_TILES : most;
     return div_up(total, div_up(total, most));
 }
 
