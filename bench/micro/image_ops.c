@@ -11,6 +11,8 @@
 #include "base/clock.h"
 #include "base/cpu.h"
 #include "base/mem.h"
+#include "dsp/act.h"
+#include "dsp/rowmax.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,77 +23,84 @@ enum { ROUNDS = 31, MEDIAN = 15, LEVELS = 3 };
 static const unsigned level_flags[LEVELS] = {0, VLY_CPU_AVX2,
                                              VLY_CPU_AVX2 | VLY_CPU_AVX512 | VLY_CPU_AVX512_VBMI};
 
+/* The kernels of one level. */
+typedef struct level_dsp {
+    vly_image_dsp image;
+    vly_act_dsp act;
+    vly_rowmax_dsp rowmax;
+} level_dsp;
+
 typedef struct sample {
     const char *name;
-    void (*run)(const vly_image_dsp *dsp, const struct sample *s);
+    void (*run)(const level_dsp *dsp, const struct sample *s);
     vly_elem elem;
     int h, w, c;
     vly_image x, y;
     vly_planes planes;
 } sample;
 
-static void run_from_planes(const vly_image_dsp *dsp, const sample *s)
+static void run_from_planes(const level_dsp *dsp, const sample *s)
 {
-    dsp->from_planes(&s->x, &s->planes, s->c == 4 ? 3 : s->c, 0, s->h);
+    dsp->image.from_planes(&s->x, &s->planes, s->c == 4 ? 3 : s->c, 0, s->h);
 }
 
-static void run_to_planes(const vly_image_dsp *dsp, const sample *s)
+static void run_to_planes(const level_dsp *dsp, const sample *s)
 {
-    dsp->to_planes(&s->planes, &s->x, 0, s->h);
+    dsp->image.to_planes(&s->planes, &s->x, 0, s->h);
 }
 
 static const float bin_weights[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
-static void run_expect(const vly_image_dsp *dsp, const sample *s)
+static void run_expect(const level_dsp *dsp, const sample *s)
 {
-    dsp->expect(&s->planes, &s->x, bin_weights, s->c / 4, 0, s->h);
+    dsp->image.expect(&s->planes, &s->x, bin_weights, s->c / 4, 0, s->h);
 }
 
-static void run_silu(const vly_image_dsp *dsp, const sample *s)
+static void run_silu(const level_dsp *dsp, const sample *s)
 {
-    dsp->map(&s->y, &s->x, VLY_ACT_SILU, 0.0f, 0.0f, 0, s->h);
+    dsp->image.map(&s->y, &s->x, VLY_ACT_SILU, 0.0f, 0.0f, 0, s->h);
 }
 
-static void run_to_f32(const vly_image_dsp *dsp, const sample *s)
+static void run_to_f32(const level_dsp *dsp, const sample *s)
 {
     vly_image y = s->y;
     y.elem = VLY_ELEM_F32;
-    dsp->map(&y, &s->x, VLY_ACT_NONE, 0.0f, 0.0f, 0, s->h);
+    dsp->image.map(&y, &s->x, VLY_ACT_NONE, 0.0f, 0.0f, 0, s->h);
 }
 
-static void run_to_u8(const vly_image_dsp *dsp, const sample *s)
+static void run_to_u8(const level_dsp *dsp, const sample *s)
 {
     vly_image y = s->y;
     y.elem = VLY_ELEM_U8;
-    dsp->map(&y, &s->x, VLY_ACT_NONE, 0.0f, 0.0f, 0, s->h);
+    dsp->image.map(&y, &s->x, VLY_ACT_NONE, 0.0f, 0.0f, 0, s->h);
 }
 
-static void run_lookup(const vly_image_dsp *dsp, const sample *s)
+static void run_lookup(const level_dsp *dsp, const sample *s)
 {
     uint8_t table[256];
     memset(table, 1, sizeof(table));
-    dsp->lookup(&s->y, &s->x, table, 0, s->h);
+    dsp->image.lookup(&s->y, &s->x, table, 0, s->h);
 }
 
-static void run_add(const vly_image_dsp *dsp, const sample *s)
+static void run_add(const level_dsp *dsp, const sample *s)
 {
-    dsp->combine(&s->y, &s->x, &s->x, VLY_COMBINE_ADD, VLY_ACT_NONE, 0.0f, 0.0f, 0, s->h);
+    dsp->image.combine(&s->y, &s->x, &s->x, VLY_COMBINE_ADD, VLY_ACT_NONE, 0.0f, 0.0f, 0, s->h);
 }
 
-static void run_pool(const vly_image_dsp *dsp, const sample *s)
+static void run_pool(const level_dsp *dsp, const sample *s)
 {
     const vly_pool_desc sppf = {5, 5, 1, 1, 1, 1, 2, 2, true, false};
-    dsp->pool(&s->y, &s->x, &sppf, 0, s->h);
+    dsp->image.pool(&s->y, &s->x, &sppf, 0, s->h);
 }
 
-static void run_global_mean(const vly_image_dsp *dsp, const sample *s)
+static void run_global_mean(const level_dsp *dsp, const sample *s)
 {
     vly_image y = s->y;
     y.h = y.w = 1;
-    dsp->global_mean(&y, &s->x, 0, 1);
+    dsp->image.global_mean(&y, &s->x, 0, 1);
 }
 
-static void run_resize(const vly_image_dsp *dsp, const sample *s)
+static void run_resize(const level_dsp *dsp, const sample *s)
 {
     int at[128];
     vly_image x = s->x;
@@ -99,7 +108,18 @@ static void run_resize(const vly_image_dsp *dsp, const sample *s)
     x.w /= 2;
     for (int i = 0; i < s->w; i++)
         at[i] = i / 2;
-    dsp->resize_nearest(&s->y, &x, at, at, 0, s->h);
+    dsp->image.resize_nearest(&s->y, &x, at, at, 0, s->h);
+}
+
+static void run_sigmoid(const level_dsp *dsp, const sample *s)
+{
+    dsp->act.sigmoid(s->planes.data, s->y.data, (size_t)s->planes.picture);
+}
+
+static void run_rowmax(const level_dsp *dsp, const sample *s)
+{
+    size_t n = (size_t)s->planes.plane;
+    dsp->rowmax.rowmax(s->planes.data, (size_t)s->c, n, n, s->y.data, s->x.data);
 }
 
 static const sample samples[] = {
@@ -124,6 +144,8 @@ static const sample samples[] = {
     {"pool 5x5 u8", run_pool, VLY_ELEM_U8, 20, 20, 128},
     {"global_mean f32", run_global_mean, VLY_ELEM_F32, 20, 20, 1280},
     {"resize x2 f32", run_resize, VLY_ELEM_F32, 80, 80, 128},
+    {"sigmoid 80 x 8400", run_sigmoid, VLY_ELEM_F32, 84, 100, 80},
+    {"rowmax 80 x 8400", run_rowmax, VLY_ELEM_F32, 84, 100, 80},
     {"resize x2 u8", run_resize, VLY_ELEM_U8, 80, 80, 128},
 };
 
@@ -157,15 +179,19 @@ static void measure(const sample *from)
 {
     static vly_nsec times[LEVELS][ROUNDS];
     sample s = *from;
-    vly_image_dsp dsp[LEVELS];
+    level_dsp dsp[LEVELS];
 
     s.x = image_of(&s);
     s.y = image_of(&s);
     s.planes.plane = (int64_t)s.h * s.w;
     s.planes.picture = s.c * s.planes.plane;
     s.planes.data = take((size_t)s.planes.picture * sizeof(float));
-    for (int level = 0; level < LEVELS; level++)
-        vly_image_dsp_init(&dsp[level], level_flags[level] & vly_cpu_flags());
+    for (int level = 0; level < LEVELS; level++) {
+        unsigned flags = level_flags[level] & vly_cpu_flags();
+        vly_image_dsp_init(&dsp[level].image, flags);
+        vly_act_dsp_init(&dsp[level].act, flags);
+        vly_rowmax_dsp_init(&dsp[level].rowmax, flags);
+    }
     for (int round = -1; round < ROUNDS; round++)
         for (int level = 0; level < LEVELS; level++) {
             vly_nsec start = vly_clock_now();

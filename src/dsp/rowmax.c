@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "dsp/rowmax.h"
 
+#if defined(__x86_64__)
+#include "dsp/x86/rowmax_x86.h"
+#endif
+
 #include <math.h>
 
 /* One row against the running maxima. The row number is chosen by a mask, which both compilers turn
@@ -30,6 +34,10 @@ static void rowmax_c(const float *x, size_t n_rows, size_t n_cols, size_t stride
 
 void vly_rowmax_dsp_init(vly_rowmax_dsp *dsp, unsigned cpu_flags)
 {
-    (void)cpu_flags; /* the C reference serves every level */
     dsp->rowmax = rowmax_c;
+#if defined(__x86_64__)
+    vly_rowmax_dsp_init_x86(dsp, cpu_flags);
+#else
+    (void)cpu_flags;
+#endif
 }

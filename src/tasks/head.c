@@ -97,6 +97,20 @@ static size_t add_row(const vly_head *h, const vly_rows *rows, const vly_decode_
     return 1;
 }
 
+/* Rows that can give a candidate, into ret[n_rows]: all of them when the score is more than the
+ * class's. Written without a branch: most rows of a picture fail. */
+static size_t list_rows(const vly_head *h, const best_class *b, size_t n_rows, float threshold,
+                        uint32_t *ret)
+{
+    size_t n = 0;
+
+    for (size_t row = 0; row < n_rows; row++) {
+        ret[n] = (uint32_t)row;
+        n += h->has_objectness || b->score[row] > threshold;
+    }
+    return n;
+}
+
 static vly_status collect(const vly_head *h, const vly_rows *rows, const vly_decode_args *a,
                           vly_candidates *ret, vly_err *err)
 {
@@ -104,20 +118,22 @@ static vly_status collect(const vly_head *h, const vly_rows *rows, const vly_dec
         .score = vly_arena_calloc(a->arena, rows->n_rows, sizeof(*b.score)),
         .class_id = vly_arena_calloc(a->arena, rows->n_rows, sizeof(*b.class_id)),
     };
+    uint32_t *list = vly_arena_calloc(a->arena, rows->n_rows, sizeof(*list));
     size_t n = 0;
 
     VLY_ASSERT(h->n_classes >= 1 && h->class_at + h->n_classes <= rows->n_values);
-    if (b.score == NULL || b.class_id == NULL)
+    if (b.score == NULL || b.class_id == NULL || list == NULL)
         return vly_fail(err, VLY_ELIMIT, "%zu rows do not fit the memory of a request",
                         rows->n_rows);
     scan(h, rows, &b);
-    for (size_t row = 0; row < rows->n_rows; row++)
-        n += add_row(h, rows, a, &b, row, NULL);
+    size_t n_listed = list_rows(h, &b, rows->n_rows, a->opts->conf_threshold, list);
+    for (size_t i = 0; i < n_listed; i++)
+        n += add_row(h, rows, a, &b, list[i], NULL);
     vly_status st = vly_candidates__init(ret, a, n, err);
     if (st != VLY_OK)
         return st;
-    for (size_t row = 0; row < rows->n_rows; row++)
-        (void)add_row(h, rows, a, &b, row, ret);
+    for (size_t i = 0; i < n_listed; i++)
+        (void)add_row(h, rows, a, &b, list[i], ret);
     return VLY_OK;
 }
 

@@ -155,6 +155,17 @@ static inline float vf_sum(vf v)
     return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
 }
 
+/* v: whole numbers */
+static inline void vf_store_i32(int32_t *p, vf v)
+{
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm256_cvtps_epi32(v));
+}
+
+static inline void vf_store_i32_n(int32_t *p, vf v, ptrdiff_t n)
+{
+    _mm256_maskstore_epi32(p, vf_mask(n), _mm256_cvtps_epi32(v));
+}
+
 static inline vf vf_of_bf16(__m128i v)
 {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(v), 16));

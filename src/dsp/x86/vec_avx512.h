@@ -120,6 +120,17 @@ static inline float vf_sum(vf v)
     return _mm512_reduce_add_ps(v);
 }
 
+/* v: whole numbers */
+static inline void vf_store_i32(int32_t *p, vf v)
+{
+    _mm512_storeu_si512(p, _mm512_cvtps_epi32(v));
+}
+
+static inline void vf_store_i32_n(int32_t *p, vf v, ptrdiff_t n)
+{
+    _mm512_mask_storeu_epi32(p, vf_mask(n), _mm512_cvtps_epi32(v));
+}
+
 static inline vf vf_of_bf16(__m256i v)
 {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(v), 16));
