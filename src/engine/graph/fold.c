@@ -4,9 +4,19 @@
 
 #include "base/bits.h"
 
+#include <string.h>
+
+bool vly_node_is_lazy(const vly_graph *g, const vly_node *node)
+{
+    if (node->op->domain != NULL || strcmp(node->op->name, "DequantizeLinear") != 0)
+        return false;
+    const vly_value *x = &g->values[node->in[0]];
+    return vly_value_is_constant(x) && x->constant.shape.rank > 1;
+}
+
 static bool can_fold(const vly_graph *g, const vly_node *node)
 {
-    if ((node->op->flags & VLY_OP_IMPURE) != 0)
+    if ((node->op->flags & VLY_OP_IMPURE) != 0 || vly_node_is_lazy(g, node))
         return false;
     for (int i = 0; i < node->n_in; i++)
         if (node->in[i] != VLY_VALUE_NONE && !vly_value_is_constant(&g->values[node->in[i]]))

@@ -71,6 +71,10 @@ static inline bool vly_value_is_constant(const vly_value *v)
 vly_status vly_graph_fold(vly_graph *g, size_t max_memory_bytes, vly_arena *scratch,
                           vly_err *err) VLY_MUST_CHECK;
 
+/* Weights that the file holds quantised (DequantizeLinear of a constant matrix or more): not
+ * folded, because a plan may use them as they are, and takes their floats only where it must. */
+bool vly_node_is_lazy(const vly_graph *g, const vly_node *node);
+
 void vly_graph_release(vly_graph *g);
 
 #endif

@@ -41,7 +41,7 @@ static bool has_unknown_input(const compiler *c, const vly_node *node)
 
 static bool can_fold(const compiler *c, const vly_node *node)
 {
-    if ((node->op->flags & VLY_OP_IMPURE) != 0)
+    if ((node->op->flags & VLY_OP_IMPURE) != 0 || vly_node_is_lazy(c->g, node))
         return false;
     if ((node->op->flags & VLY_OP_SHAPE_ONLY) != 0)
         return true;
@@ -145,6 +145,30 @@ static bool grow_values(compiler *c, const vly_tensor *types, int n)
     return true;
 }
 
+/* Constant weights that are quantised stay so until somebody wants floats. */
+static vly_status fold_now(void *arg, const vly_node *node, vly_err *err)
+{
+    compiler *c = arg;
+    vly_op_ctx *ctx = vly_eval_ctx(node, c->values, &c->scratch);
+
+    return ctx != NULL ? fold_node(c, node, ctx, err) : out_of_memory(err);
+}
+
+static bool has_op(const compiler *c, const char *name)
+{
+    for (int s = 0; s < c->plan->n_steps; s++)
+        if (strcmp(c->plan->steps[s].node->op->name, name) == 0)
+            return true;
+    return false;
+}
+
+static vly_precision precision_of(const compiler *c)
+{
+    if (c->precision != VLY_PRECISION_AUTO)
+        return c->precision;
+    return has_op(c, "QuantizeLinear") ? VLY_PRECISION_INT8 : VLY_PRECISION_FP32;
+}
+
 static vly_status fuse_steps(compiler *c, vly_err *err)
 {
     vly_plan *p = c->plan;
@@ -152,8 +176,10 @@ static vly_status fuse_steps(compiler *c, vly_err *err)
                     .scratch = &c->scratch,
                     .values = c->values,
                     .is_unknown = c->is_unknown,
-                    .precision = c->precision,
-                    .cpu_flags = vly_cpu_flags()};
+                    .precision = precision_of(c),
+                    .cpu_flags = vly_cpu_flags(),
+                    .fold = fold_now,
+                    .fold_arg = c};
     vly_status st = vly_fuse(&f, err);
 
     if (st != VLY_OK)

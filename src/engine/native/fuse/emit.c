@@ -194,8 +194,8 @@ static vly_status need_image(emitter *e, const vly_step *from, int v, vly_err *e
         return VLY_OK;
     vly_operand y = image_of(z, v);
     if (looks_like_image(w))
-        return add_map(e, from, tensor_image_of(z, v), v, y, buffer_of(z, v), NULL, err);
-    vly_fused *p = add_step(e, &vly_fused_from_planes, from, &v, 1, buffer_of(z, v));
+        return add_map(e, from, tensor_image_of(z, v), w->source, y, buffer_of(z, v), NULL, err);
+    vly_fused *p = add_step(e, &vly_fused_from_planes, from, &w->source, 1, buffer_of(z, v));
     if (p == NULL)
         return out_of_memory(err);
     p->y = y;
@@ -213,6 +213,8 @@ static vly_status need_tensor(emitter *e, const vly_step *from, int v, vly_err *
     const vly_view *w = &z->views[v];
     int buffer;
 
+    if (w->lazy != NULL && e->f->values[v]->data == NULL)
+        return e->f->fold(e->f->fold_arg, w->lazy, err);
     if (e->has_tensor[v] || !w->is_image || w->maker == VLY_NO_ITEM)
         return VLY_OK;
     e->has_tensor[v] = true;
@@ -254,9 +256,24 @@ static float *weights_of(emitter *e, const vly_item *item, int c_in)
     return w;
 }
 
+/* The same for int8 weights, whose scale stays apart. */
+static int8_t *weights8_of(emitter *e, const vly_item *item, int c_in)
+{
+    const vly_conv_desc *d = &item->desc;
+    size_t taps = (size_t)d->kernel_h * (size_t)d->kernel_w, from = (size_t)(d->c_in / d->group);
+    size_t to = (size_t)(c_in / d->group), n = (size_t)d->c_out * to * taps;
+    int8_t *w = vly_arena_calloc(e->f->scratch, n, sizeof(*w));
+
+    for (size_t o = 0; w != NULL && o < (size_t)d->c_out; o++)
+        memcpy(w + o * to * taps, (const int8_t *)item->weights->data + o * from * taps,
+               from * taps);
+    return w;
+}
+
 static bool is_plain(const vly_item *item, int c_in)
 {
-    return !item->is_transposed && item->scale == NULL && c_in == item->desc.c_in;
+    bool is_int8 = item->weights->dtype == VLY_DTYPE_I8;
+    return !item->is_transposed && (item->scale == NULL || is_int8) && c_in == item->desc.c_in;
 }
 
 static vly_status pack(emitter *e, const vly_item *item, vly_fused *p, vly_err *err)
@@ -265,8 +282,12 @@ static vly_status pack(emitter *e, const vly_item *item, vly_fused *p, vly_err *
     size_t bytes = p->kernel->packed_bytes(&p->desc);
     void *packed = vly_plan_blob(e->f->plan, bytes);
 
-    if (!is_plain(item, p->desc.c_in))
-        weights = weights_of(e, item, p->desc.c_in);
+    if (!is_plain(item, p->desc.c_in)) {
+        if (item->weights->dtype == VLY_DTYPE_I8)
+            weights = weights8_of(e, item, p->desc.c_in);
+        else
+            weights = weights_of(e, item, p->desc.c_in);
+    }
     if (packed == NULL || weights == NULL)
         return out_of_memory(err);
     p->kernel->pack(&p->desc, weights, packed);
@@ -281,6 +302,22 @@ static const float *keep_floats(emitter *e, const float *from, int n)
     if (p != NULL)
         memcpy(p, from, (size_t)n * sizeof(*p));
     return p;
+}
+
+/* Codes to codes. */
+static const uint8_t *table_of(emitter *e, const float *codes, const vly_image *y)
+{
+    uint8_t *table = vly_arena_calloc(&e->f->plan->arena, 256, sizeof(*table));
+
+    for (int q = 0; table != NULL && q < 256; q++)
+        table[q] = vly_image_quantise(y, codes[q]);
+    return table;
+}
+
+static bool covers_root(const vly_fuser *z, int v)
+{
+    int channel, pixel;
+    return z->views[vly_fuse_root(z, v, &channel, &pixel)].c == z->views[v].c;
 }
 
 static uint64_t flops_of(const vly_conv_desc *d, int c_in)
@@ -316,7 +353,7 @@ static vly_status emit_conv(emitter *e, const vly_item *item, vly_err *err)
     p->desc.act = item->act;
     p->desc.in = p->x.image.elem;
     p->desc.out = p->y.image.elem;
-    if (item->desc.group == 1 && z->views[item->in[0]].parent == VLY_VALUE_NONE)
+    if (item->desc.group == 1 && covers_root(z, item->in[0]))
         p->desc.c_in = p->x.image.c = (int)p->x.image.pixel;
     p->desc.is_flat = is_pointwise(&p->desc) && vly_image_is_flat(&p->x.image) &&
                       vly_image_is_flat(&p->y.image) &&
@@ -329,9 +366,16 @@ static vly_status emit_conv(emitter *e, const vly_item *item, vly_err *err)
         p->scratch_bytes = vly_align_up(p->kernel->scratch_bytes(&p->desc), 64);
     step->scratch_bytes = p->scratch_bytes * (size_t)p->n_pieces;
     step->kernel = p->kernel->name;
-    if (item->bias != NULL) {
-        p->bias = keep_floats(e, item->bias, p->desc.c_out);
-        if (p->bias == NULL)
+    bool is_int8 = p->desc.in == VLY_ELEM_U8;
+    p->bias = item->bias != NULL ? keep_floats(e, item->bias, p->desc.c_out) : NULL;
+    p->scale = is_int8 ? keep_floats(e, item->scale, p->desc.c_out) : NULL;
+    if ((p->bias == NULL && item->bias != NULL) || (p->scale == NULL && is_int8))
+        return out_of_memory(err);
+    if (item->act == VLY_ACT_TABLE) {
+        p->code_scale = item->code_scale;
+        p->code_zero = item->code_zero;
+        p->table = table_of(e, item->codes, &p->y.image);
+        if (p->table == NULL)
             return out_of_memory(err);
     }
     return pack(e, item, p, err);
@@ -353,7 +397,8 @@ static vly_status emit_rows(emitter *e, const vly_item *item, vly_err *err)
     int in[2] = {buffer_of(z, item->in[0]), item->n_in > 1 ? buffer_of(z, item->in[1]) : 0};
     bool is_expect = item->kind == VLY_ITEM_EXPECT;
     int out = is_expect ? item->out : buffer_of(z, item->out);
-    vly_fused *p = add_step(e, op_of(item->kind), item->step, in, item->n_in, out);
+    const vly_op *op = item->codes != NULL ? &vly_fused_lookup : op_of(item->kind);
+    vly_fused *p = add_step(e, op, item->step, in, item->n_in, out);
 
     if (p == NULL)
         return out_of_memory(err);
@@ -374,6 +419,10 @@ static vly_status emit_rows(emitter *e, const vly_item *item, vly_err *err)
     }
     p->y = image_of(z, item->out);
     split_rows(p, &p->y.image);
+    if (item->codes != NULL) {
+        p->table = table_of(e, item->codes, &p->y.image);
+        return p->table != NULL ? VLY_OK : out_of_memory(err);
+    }
     if (item->kind != VLY_ITEM_RESIZE)
         return VLY_OK;
     size_t n = (size_t)p->y.image.h + (size_t)p->y.image.w;

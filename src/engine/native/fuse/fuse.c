@@ -35,7 +35,7 @@ static void count_readers(vly_fuser *z)
     const vly_plan *p = z->f->plan;
 
     for (int v = 0; v < p->n_values; v++)
-        z->views[v] = (vly_view){.maker = VLY_NO_ITEM, .parent = VLY_VALUE_NONE};
+        z->views[v] = (vly_view){.maker = VLY_NO_ITEM, .parent = VLY_VALUE_NONE, .source = v};
     for (int s = 0; s < p->n_steps; s++) {
         const vly_node *node = p->steps[s].node;
         for (int i = 0; i < node->n_in; i++)

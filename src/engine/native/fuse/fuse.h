@@ -29,6 +29,9 @@ typedef struct vly_fusion {
     const bool *is_unknown;
     vly_precision precision; /* not AUTO */
     unsigned cpu_flags;
+    vly_status (*fold)(void *arg, const vly_node *node,
+                       vly_err *err); /* makes its output constant */
+    void *fold_arg;
     /* made; both in scratch */
     vly_step *steps;
     int n_steps;

@@ -39,11 +39,16 @@ typedef struct vly_item {
     vly_act act;
     float alpha, beta;
     /* CONV */
-    vly_conv_desc desc;         /* elements are filled in by place */
-    const vly_tensor *weights;  /* float [c_out][c_in / group][h][w], or int8; EXPECT: [bins] */
-    bool is_transposed;         /* weights: [c_in][c_out], as MatMul has them */
-    float *scale, *bias;        /* [c_out] or NULL; scale: of the sums */
-    const float *weight_scales; /* int8 weights: [c_out] */
+    vly_conv_desc desc;        /* elements are filled in by place */
+    const vly_tensor *weights; /* float [c_out][c_in / group][h][w], or int8; EXPECT: [bins] */
+    bool is_transposed;        /* weights: [c_in][c_out], as MatMul has them */
+    float *scale, *bias;       /* [c_out] or NULL; scale: of the sums */
+    /* MAP of a quantised image, CONV with VLY_ACT_TABLE: the real value for each code [256] */
+    const float *codes;
+    int n_reads; /* MAP with codes: how often the steps it stands for read the input */
+    /* CONV with VLY_ACT_TABLE: how sums become codes */
+    float code_scale;
+    int32_t code_zero;
     /* others */
     vly_pool_desc pool;
     vly_combine combine;
@@ -56,10 +61,12 @@ typedef struct vly_view {
     bool is_image; /* an image of this value exists: some item reads or writes it */
     bool is_last;  /* ONNX has the channels last as well: matrices */
     int n, h, w, c;
-    int border;    /* that its readers need */
-    int n_readers; /* of the value: steps, and once for a graph output */
-    int maker;     /* item, or VLY_NO_ITEM */
-    bool is_quantised;
+    int border;           /* that its readers need */
+    int n_readers;        /* of the value: steps, and once for a graph output */
+    int maker;            /* item, or VLY_NO_ITEM */
+    int source;           /* of an image made from a tensor: that tensor's value, mostly v itself */
+    const vly_node *lazy; /* dequantises constants: folded when somebody wants floats */
+    bool is_quantised;    /* VLY_ELEM_U8 with these */
     float scale;
     int32_t zero;
     bool wants_narrow; /* some reader gains from BF16 */

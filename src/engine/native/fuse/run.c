@@ -46,6 +46,7 @@ static vly_status conv_run(vly_op_ctx *ctx, vly_err *err)
 {
     const vly_fused *p = ctx->params;
     vly_image x = image_in(&p->x, ctx->in[0]), y = image_in(&p->y, &ctx->out[0]), second;
+    vly_image codes = y;
     conv_job j = {.p = p,
                   .call = {.desc = &p->desc,
                            .packed = p->packed,
@@ -60,6 +61,11 @@ static vly_status conv_run(vly_op_ctx *ctx, vly_err *err)
                   .grain = ((size_t)p->units + (size_t)p->n_pieces - 1) / (size_t)p->n_pieces};
 
     (void)err;
+    if (p->table != NULL) {
+        codes.scale = p->code_scale;
+        codes.zero = p->code_zero;
+        j.call.y = &codes;
+    }
     if (p->desc.residual != VLY_RESIDUAL_NONE) {
         second = image_in(&p->second, ctx->in[1]);
         j.call.residual = &second;

@@ -30,6 +30,8 @@ typedef struct vly_fused {
     const void *packed;
     const float *scale, *bias;
     const uint8_t *table; /* also Lookup */
+    float code_scale;     /* with a table: of the codes it takes; y has those it gives */
+    int32_t code_zero;
     int units;
     size_t scratch_bytes; /* of one piece */
     /* FromPlanes, ToPlanes */

@@ -14,7 +14,12 @@
 
 const vly_tensor *vly_fuse_constant(const vly_fuser *z, int v)
 {
-    if (v == VLY_VALUE_NONE || v >= z->f->plan->n_values || z->f->is_unknown[v])
+    vly_err ignored;
+
+    if (v == VLY_VALUE_NONE || z->f->is_unknown[v])
+        return NULL;
+    if (z->views[v].lazy != NULL && z->f->values[v]->data == NULL &&
+        z->f->fold(z->f->fold_arg, z->views[v].lazy, &ignored) != VLY_OK)
         return NULL;
     return z->f->values[v]->data != NULL ? z->f->values[v] : NULL;
 }
@@ -34,8 +39,7 @@ static bool is_omitted(const vly_node *node, int i)
     return i >= node->n_in || node->in[i] == VLY_VALUE_NONE;
 }
 
-/* Fills in the geometry of value v; false: no image. */
-static bool set_geometry(const vly_fuser *z, int v, bool is_last)
+bool vly_fuse_geometry(const vly_fuser *z, int v, bool is_last)
 {
     vly_view *w = &z->views[v];
     const vly_shape *s = &z->f->values[v]->shape;
@@ -68,7 +72,7 @@ static bool can_read(const vly_fuser *z, int v, bool is_last)
 
     if (w->is_image)
         return w->is_last == is_last;
-    return vly_fuse_constant(z, v) == NULL && set_geometry(z, v, is_last);
+    return vly_fuse_constant(z, v) == NULL && vly_fuse_geometry(z, v, is_last);
 }
 
 /* The same, for items that are worth it only on what is an image already. */
@@ -106,18 +110,25 @@ vly_item *vly_fuse_item(vly_fuser *z, vly_item_kind kind, const vly_step *step, 
     return item;
 }
 
+/* Images that are parts or other shapes of one hold the same codes. */
+static void same_codes(vly_view *to, const vly_view *from)
+{
+    to->is_quantised = from->is_quantised;
+    to->scale = from->scale;
+    to->zero = from->zero;
+}
+
 /* An item for the step's output 0, whose image has the layout of input x. */
 static vly_item *item_like(vly_fuser *z, vly_item_kind kind, const vly_step *step, int x)
 {
     int out = step->node->out[0];
 
-    if (out == VLY_VALUE_NONE || !set_geometry(z, out, z->views[x].is_last))
+    if (out == VLY_VALUE_NONE || !vly_fuse_geometry(z, out, z->views[x].is_last))
         return NULL;
     return vly_fuse_item(z, kind, step, &x, 1, out);
 }
 
-/* The output of item i is from now on what the step makes. */
-static void take_over(vly_fuser *z, int i, int out)
+void vly_fuse_take_over(vly_fuser *z, int i, int out)
 {
     vly_item *item = &z->items[i];
     vly_view *from = &z->views[item->out], *to = &z->views[out];
@@ -194,27 +205,53 @@ static vly_conv_desc conv_desc(const vly_conv *c)
     };
 }
 
+/* The operands of a convolution from x: int8 weights when x is quantised and they are too, with the
+ * scales of the products; else floats. */
+static bool choose_weights(vly_fuser *z, vly_item *item, int x, int i_weights)
+{
+    const vly_view *view = &z->views[x];
+    int c_out = item->desc.c_out;
+
+    if (!view->is_quantised) {
+        item->weights = vly_fuse_constant(z, i_weights);
+        return item->weights != NULL && item->weights->dtype == VLY_DTYPE_F32;
+    }
+    item->scale = new_floats(z, c_out, 1.0f);
+    if (item->scale == NULL)
+        return false;
+    item->weights = vly_fuse_int8_weights(z, i_weights, c_out, item->scale);
+    for (int o = 0; o < c_out; o++)
+        item->scale[o] *= view->scale;
+    return item->weights != NULL;
+}
+
 static bool select_conv(vly_fuser *z, const vly_step *step)
 {
     const vly_node *node = step->node;
     const vly_op_ctx *ctx = vly_fuse_ctx(z, node);
-    const vly_tensor *w = constant_f32(z, node, 1, -1), *bias = constant_f32(z, node, 2, -1);
-    int x = node->in[0];
+    const vly_tensor *bias = constant_f32(z, node, 2, -1);
+    int x = node->in[0], n_items = z->n_items;
     vly_err ignored;
     vly_conv c;
 
-    if (ctx == NULL || w == NULL || (bias == NULL && !is_omitted(node, 2)) ||
-        !can_read(z, x, false) || vly_conv_resolve(ctx, node->params, 0, 1, &c, &ignored) != VLY_OK)
+    if (ctx == NULL || (bias == NULL && !is_omitted(node, 2)) || !can_read(z, x, false) ||
+        vly_conv_resolve(ctx, node->params, 0, 1, &c, &ignored) != VLY_OK)
         return false;
     bool is_depthwise = c.in_channels == 1 && c.m == 1;
     if (!c.is_known || (c.group > 1 && !is_depthwise) || !fits_border(&c.win.w) ||
         c.out_size == 0 || c.batch == 0)
         return false;
-    vly_item *item = item_like(z, VLY_ITEM_CONV, step, x);
-    if (item == NULL)
+    vly_item plan = {.desc = conv_desc(&c)};
+    if (!choose_weights(z, &plan, x, node->in[1]))
         return false;
-    item->desc = conv_desc(&c);
-    item->weights = w;
+    vly_item *item = item_like(z, VLY_ITEM_CONV, step, x);
+    if (item == NULL) {
+        z->n_items = n_items;
+        return false;
+    }
+    item->desc = plan.desc;
+    item->weights = plan.weights;
+    item->scale = plan.scale;
     item->bias = bias != NULL ? bias->data : NULL;
     need_border(&z->views[x], &c.win.w);
     z->views[x].wants_narrow = true;
@@ -226,7 +263,7 @@ static bool add_dense(vly_fuser *z, const vly_step *step, const vly_tensor *w, b
                       const vly_tensor *bias)
 {
     int x = step->node->in[0];
-    vly_item *item = item_like(z, VLY_ITEM_CONV, step, x);
+    vly_item *item = z->views[x].is_quantised ? NULL : item_like(z, VLY_ITEM_CONV, step, x);
 
     if (item == NULL)
         return false;
@@ -303,7 +340,7 @@ static bool select_batch_norm(vly_fuser *z, const vly_step *step)
     }
     item->scale = scale;
     item->bias = bias;
-    take_over(z, i, node->out[0]);
+    vly_fuse_take_over(z, i, node->out[0]);
     return true;
 }
 
@@ -326,7 +363,7 @@ static bool add_bias(vly_fuser *z, const vly_step *step, int i, int i_constant)
     for (int k = 0; k < c; k++)
         bias[k] = ((const float *)t->data)[k] + (item->bias != NULL ? item->bias[k] : 0.0f);
     item->bias = bias;
-    take_over(z, i, step->node->out[0]);
+    vly_fuse_take_over(z, i, step->node->out[0]);
     return true;
 }
 
@@ -350,7 +387,7 @@ static bool apply_act(vly_fuser *z, const vly_step *step, vly_act act, float alp
     item->alpha = alpha;
     item->beta = beta;
     if (is_free)
-        take_over(z, i, out);
+        vly_fuse_take_over(z, i, out);
     return true;
 }
 
@@ -421,6 +458,8 @@ static bool merge_swish(vly_fuser *z, const vly_step *step, int x, int gate)
 {
     int g = sole_maker(z, gate, VLY_ITEM_MAP);
 
+    if (vly_fuse_quantised_swish(z, step, x, gate))
+        return true;
     if (g == VLY_NO_ITEM || z->items[g].in[0] != x)
         return false;
     vly_item *map = &z->items[g];
@@ -433,14 +472,14 @@ static bool merge_swish(vly_fuser *z, const vly_step *step, int x, int gate)
     vly_act act = is_silu ? VLY_ACT_SILU : VLY_ACT_HARD_SWISH;
     if (i == VLY_NO_ITEM || z->items[i].act != VLY_ACT_NONE || z->views[x].is_quantised) {
         map->act = act;
-        take_over(z, g, step->node->out[0]);
+        vly_fuse_take_over(z, g, step->node->out[0]);
         return true;
     }
     z->views[gate].is_image = false;
     z->views[gate].maker = VLY_NO_ITEM;
     map->kind = VLY_ITEM_DEAD;
     z->items[i].act = act;
-    take_over(z, i, step->node->out[0]);
+    vly_fuse_take_over(z, i, step->node->out[0]);
     return true;
 }
 
@@ -456,11 +495,12 @@ static bool merge_residual(vly_fuser *z, const vly_step *step, int a, int b)
     vly_item *item = &z->items[host];
     /* the other must be there before */
     if (!is_image(z, other) || z->views[other].maker >= host ||
-        z->views[other].maker == VLY_NO_ITEM || z->views[item->out].is_quantised)
+        z->views[other].maker == VLY_NO_ITEM || z->views[item->out].is_quantised ||
+        (z->views[other].is_quantised && !vly_fuse_is_quantised_next(z, step->node->out[0])))
         return false;
     item->in[item->n_in++] = other;
     item->desc.residual = item->act == VLY_ACT_NONE ? VLY_RESIDUAL_BEFORE : VLY_RESIDUAL_AFTER;
-    take_over(z, host, step->node->out[0]);
+    vly_fuse_take_over(z, host, step->node->out[0]);
     return true;
 }
 
@@ -489,7 +529,7 @@ static bool add_combine(vly_fuser *z, const vly_step *step, vly_combine op)
         in[1] = swap;
     }
     const vly_view *a = &z->views[in[0]], *b = &z->views[in[1]];
-    if ((!same_size(a, b) && !broadcasts(a, b)) || !set_geometry(z, out, a->is_last) ||
+    if ((!same_size(a, b) && !broadcasts(a, b)) || !vly_fuse_geometry(z, out, a->is_last) ||
         !same_size(&z->views[out], a))
         return false;
     vly_item *item = vly_fuse_item(z, VLY_ITEM_COMBINE, step, in, 2, out);
@@ -588,7 +628,7 @@ static bool select_resize(vly_fuser *z, const vly_step *step)
     const vly_op_ctx *ctx = vly_fuse_ctx(z, node);
     int x = node->in[0], out = node->out[0];
 
-    if (ctx == NULL || !is_image(z, x) || z->views[x].is_last || !set_geometry(z, out, false))
+    if (ctx == NULL || !is_image(z, x) || z->views[x].is_last || !vly_fuse_geometry(z, out, false))
         return false;
     const vly_view *y = &z->views[out];
     size_t n = (size_t)y->h + (size_t)y->w;
@@ -631,7 +671,7 @@ static bool select_concat(vly_fuser *z, const vly_step *step)
     for (int i = 0; i < node->n_in; i++)
         if (!can_read(z, node->in[i], false))
             return false;
-    if (!set_geometry(z, out, false))
+    if (!vly_fuse_geometry(z, out, false))
         return false;
     return vly_fuse_item(z, is_join ? VLY_ITEM_JOIN : VLY_ITEM_CONCAT, step, node->in, node->n_in,
                          out) != NULL;
@@ -641,12 +681,13 @@ static bool add_slice(vly_fuser *z, const vly_step *step, int out, int64_t offse
 {
     int x = step->node->in[0];
 
-    if (!set_geometry(z, out, false))
+    if (!vly_fuse_geometry(z, out, false))
         return false;
     vly_item *item = vly_fuse_item(z, VLY_ITEM_SLICE, step, &x, 1, out);
     if (item == NULL)
         return false;
     item->offset = (int)offset;
+    same_codes(&z->views[out], &z->views[x]);
     return true;
 }
 
@@ -682,13 +723,14 @@ static bool select_reshape(vly_fuser *z, const vly_step *step)
         return false;
     const vly_view *from = &z->views[x];
     bool is_pixel = from->h == 1 && from->w == 1 && !from->is_last;
-    if (from->is_last || !set_geometry(z, out, is_pixel && z->f->values[out]->shape.rank == 2))
+    if (from->is_last || !vly_fuse_geometry(z, out, is_pixel && z->f->values[out]->shape.rank == 2))
         return false;
     const vly_view *to = &z->views[out];
     if (to->c != from->c ||
         (int64_t)to->n * to->h * to->w != (int64_t)from->n * from->h * from->w ||
         (!to->is_last && to->n != from->n))
         return false;
+    same_codes(&z->views[out], from);
     return vly_fuse_item(z, VLY_ITEM_ALIAS, step, &x, 1, out) != NULL;
 }
 
@@ -704,6 +746,7 @@ static const struct selector {
     {"Clip", select_clip},
     {"Concat", select_concat},
     {"Conv", select_conv},
+    {"DequantizeLinear", vly_fuse_dequantize},
     {"Flatten", select_reshape},
     {"Gelu", select_gelu},
     {"Gemm", select_gemm},
@@ -714,6 +757,7 @@ static const struct selector {
     {"MatMul", select_matmul},
     {"MaxPool", select_max_pool},
     {"Mul", select_mul},
+    {"QuantizeLinear", vly_fuse_quantize},
     {"Relu", select_relu},
     {"Reshape", select_reshape},
     {"Resize", select_resize},

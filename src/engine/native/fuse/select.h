@@ -5,12 +5,29 @@
 
 #include "engine/native/fuse/ir.h"
 
-/* The value as a constant, or NULL. */
+/* The value as a constant, or NULL; one that is still quantised in the file is folded now. */
 const vly_tensor *vly_fuse_constant(const vly_fuser *z, int v);
 /* The item of this kind that made v, or VLY_NO_ITEM. */
 int vly_fuse_maker(const vly_fuser *z, int v, vly_item_kind kind);
 /* A context to ask an operator's own functions about the node; NULL: out of memory. */
 const vly_op_ctx *vly_fuse_ctx(vly_fuser *z, const vly_node *node);
+
+/* Fills in the geometry of a float value as an image, with its channels last already or in axis 1;
+ * false: it has none. */
+bool vly_fuse_geometry(const vly_fuser *z, int v, bool is_last);
+/* The output of item i is from now on v. */
+void vly_fuse_take_over(vly_fuser *z, int i, int v);
+
+/* ---- quantised models (quantise.c) ---- */
+
+bool vly_fuse_quantize(vly_fuser *z, const vly_step *step);
+bool vly_fuse_dequantize(vly_fuser *z, const vly_step *step);
+/* Is the only reader of v a QuantizeLinear that fusion understands? */
+bool vly_fuse_is_quantised_next(const vly_fuser *z, int v);
+/* The int8 weights behind v, symmetric, for c_out outputs along axis 0; scales: [c_out]. */
+const vly_tensor *vly_fuse_int8_weights(const vly_fuser *z, int v, int c_out, float *scales);
+/* x * act(x), with both factors and the product quantised on the way: a table. */
+bool vly_fuse_quantised_swish(vly_fuser *z, const vly_step *step, int x, int gate);
 
 /* Reshape, Transpose, Softmax, (Transpose,) Conv with the weights 0, 1, 2 ..., Reshape: the
  * expected value of a distribution over bins, as heads of YOLOv8 write it. s: the first step's
