@@ -15,7 +15,7 @@
 
 typedef struct detect_opts {
     const char *model;
-    const char *task;
+    const char *task, *precision;
     const char *draw;
     const char *classes;
     double confidence, iou;
@@ -39,6 +39,8 @@ static const vly_opt options[] = {
             "only these classes: names or numbers with commas between"),
     VLY_OPT(detect_opts, task, 0, TEXT, "task", "NAME",
             "how to read the outputs, when the model does not tell (see details)"),
+    VLY_OPT(detect_opts, precision, 0, TEXT, "precision", "P",
+            "fp32, bf16, int8 or auto (default auto)"),
     VLY_OPT(detect_opts, threads, 't', INT, "threads", "N", "cores to use (default: all)"),
     VLY_OPT_END,
 };
@@ -186,7 +188,9 @@ static int run(const void *opts_, int n_args, char *const *args)
     detector.classes = classes;
     vly_status st = vly_detector_options_check(&detector, &err);
     if (st == VLY_OK)
-        st = vly_session_open(&session, opts->model, opts->task, opts->threads, &err);
+        st = vly_session_open(
+            &session,
+            &(vly_session_options){opts->model, opts->task, opts->precision, opts->threads}, &err);
     if (st == VLY_OK && opts->classes != NULL) {
         st = vly_label_list(&session.servable->decoder.labels, vly_str_from(opts->classes), classes,
                             CLASSES_MAX, &detector.n_classes, &err);

@@ -13,7 +13,7 @@
 #define TRUTH_BYTES_MAX ((size_t)4 << 30)
 
 typedef struct eval_opts {
-    const char *model, *data, *task;
+    const char *model, *data, *task, *precision;
     double confidence, iou;
     int64_t limit, threads;
     bool json;
@@ -32,6 +32,8 @@ static const vly_opt options[] = {
     VLY_OPT(eval_opts, iou, 0, FLOAT, "iou", "X", "overlap limit of suppression (default 0.7)"),
     VLY_OPT(eval_opts, limit, 0, INT, "limit", "N", "only the first N pictures (default: all)"),
     VLY_OPT(eval_opts, task, 0, TEXT, "task", "NAME", "how to read the model's outputs"),
+    VLY_OPT(eval_opts, precision, 0, TEXT, "precision", "P",
+            "fp32, bf16, int8 or auto (default auto)"),
     VLY_OPT(eval_opts, threads, 't', INT, "threads", "N", "cores to use (default: all)"),
     VLY_OPT_END,
 };
@@ -87,7 +89,8 @@ static vly_status open_all(evaluation *e, vly_err *err)
     if (st == VLY_OK)
         st = vly_coco_eval_new(&(vly_coco_options){0}, &e->coco, err);
     if (st == VLY_OK)
-        st = vly_session_open(&e->session, o->model, o->task, o->threads, err);
+        st = vly_session_open(
+            &e->session, &(vly_session_options){o->model, o->task, o->precision, o->threads}, err);
     if (st == VLY_OK && e->session.servable->decoder.kind == VLY_TASK_CLASSIFY)
         st = vly_fail(err, VLY_EINVAL, "model '%s' classifies: it has no boxes to evaluate",
                       o->model);

@@ -13,6 +13,7 @@
 
 typedef struct inspect_opts {
     vly_opt_list shapes;
+    const char *precision;
     bool json, plan;
 } inspect_opts;
 
@@ -22,6 +23,8 @@ static const vly_opt options[] = {
             "print the plan: each step with shape, place in memory and cost"),
     VLY_OPT(inspect_opts, shapes, 0, LIST, "shape", "NAME=1x3x640x640",
             "shape of an input that the model leaves open (default: 1 for each)"),
+    VLY_OPT(inspect_opts, precision, 0, TEXT, "precision", "P",
+            "plan for fp32, bf16, int8 or auto (default auto)"),
     VLY_OPT_END,
 };
 
@@ -40,8 +43,12 @@ typedef struct inspection {
 
 static vly_status inspect(inspection *x, const char *path, const inspect_opts *opts, vly_err *err)
 {
-    vly_status st = vly_model_load(path, NULL, &x->model, err);
+    vly_model_options model = VLY_MODEL_OPTIONS_DEFAULT;
+    const char *precision = opts->precision != NULL ? opts->precision : "auto";
+    vly_status st = vly_precision_parse(vly_str_from(precision), &model.precision, err);
 
+    if (st == VLY_OK)
+        st = vly_model_load(path, &model, &x->model, err);
     if (st != VLY_OK)
         return st;
     x->info = vly_model_describe(x->model);

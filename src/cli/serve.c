@@ -99,16 +99,20 @@ static vly_status add_model(server *s, const vly_repository_entry *e, vly_err *e
 {
     const vly_config *c = &s->config;
     const vly_served *m;
-    const vly_servable_spec spec = {.path = e->path,
-                                    .name = e->name,
-                                    .version = e->version,
-                                    .config_path = e->config_path,
-                                    .options = {.max_file_bytes = c->model_max_file_bytes,
-                                                .max_memory_bytes = c->model_arena_max_bytes}};
-    vly_status st = e->error != NULL ? vly_scheduler_add_unavailable(s->scheduler, e->name,
-                                                                     e->version, e->error, &m, err)
-                                     : vly_scheduler_add(s->scheduler, &spec, &m, err);
+    vly_servable_spec spec = {.path = e->path,
+                              .name = e->name,
+                              .version = e->version,
+                              .config_path = e->config_path,
+                              .options = {.max_file_bytes = c->model_max_file_bytes,
+                                          .max_memory_bytes = c->model_arena_max_bytes}};
+    vly_status st =
+        vly_precision_parse(vly_str_from(c->model_precision), &spec.options.precision, err);
 
+    if (st != VLY_OK)
+        return vly_fail_in(err, st, "setting 'model.precision'");
+    st = e->error != NULL
+             ? vly_scheduler_add_unavailable(s->scheduler, e->name, e->version, e->error, &m, err)
+             : vly_scheduler_add(s->scheduler, &spec, &m, err);
     if (st == VLY_OK)
         print_model(m);
     return st;

@@ -8,18 +8,22 @@
 
 static const vly_picture_limits limits = VLY_PICTURE_LIMITS_INIT;
 
-vly_status vly_session_open(vly_session *s, const char *model, const char *task, int64_t threads,
-                            vly_err *err)
+vly_status vly_session_open(vly_session *s, const vly_session_options *opts, vly_err *err)
 {
-    vly_servable_spec spec = {.path = model, .task = task, .options = VLY_MODEL_OPTIONS_DEFAULT};
-    unsigned n = threads > 0 ? (unsigned)threads : vly_core_count();
+    vly_servable_spec spec = {
+        .path = opts->model, .task = opts->task, .options = VLY_MODEL_OPTIONS_DEFAULT};
+    unsigned n = opts->threads > 0 ? (unsigned)opts->threads : vly_core_count();
     vly_status st = VLY_OK;
 
     *s = (vly_session){0};
     vly_arena_init(&s->arena, VLY_MEM_CLI, 1 << 20, ARENA_BUDGET);
     vly_buf_init(&s->file, VLY_MEM_CLI, limits.max_bytes);
-    if (threads < 0 || n > 1024)
+    if (opts->threads < 0 || n > 1024)
         return vly_fail(err, VLY_EINVAL, "option --threads: expected 0 to 1024");
+    st = vly_precision_parse(vly_str_from(opts->precision != NULL ? opts->precision : "auto"),
+                             &spec.options.precision, err);
+    if (st != VLY_OK)
+        return vly_fail_in(err, st, "option --precision");
     st = vly_servable_open(&spec, &s->servable, err);
     if (st == VLY_OK && n > 1)
         st = vly_worker_pool_new(n - 1, 1, &s->pool, err); /* the calling thread takes part */

@@ -16,8 +16,14 @@ typedef struct vly_session {
     vly_buf file;    /* its bytes */
 } vly_session;
 
-/* model: path of an .onnx file; task NULL: find out; threads 0: one for each core. */
-vly_status vly_session_open(vly_session *s, const char *model, const char *task, int64_t threads,
+typedef struct vly_session_options {
+    const char *model;     /* path of an .onnx file */
+    const char *task;      /* NULL: find out */
+    const char *precision; /* as vly_precision_parse; NULL: auto */
+    int64_t threads;       /* 0: one for each core */
+} vly_session_options;
+
+vly_status vly_session_open(vly_session *s, const vly_session_options *opts,
                             vly_err *err) VLY_MUST_CHECK;
 void vly_session_close(vly_session *s); /* accepts a zeroed or half-opened one */
 

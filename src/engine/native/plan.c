@@ -162,11 +162,21 @@ static bool has_op(const compiler *c, const char *name)
     return false;
 }
 
+/* From so many operations on, convolutions and not the calls take the time. */
+#define BF16_FROM_FLOPS 50000000
+
 static vly_precision precision_of(const compiler *c)
 {
+    uint64_t flops = 0;
+
+    for (int s = 0; s < c->plan->n_steps; s++)
+        flops += c->plan->steps[s].flops;
     if (c->precision != VLY_PRECISION_AUTO)
         return c->precision;
-    return has_op(c, "QuantizeLinear") ? VLY_PRECISION_INT8 : VLY_PRECISION_FP32;
+    if (has_op(c, "QuantizeLinear"))
+        return VLY_PRECISION_INT8;
+    return (vly_cpu_flags() & VLY_CPU_AMX) != 0 && flops >= BF16_FROM_FLOPS ? VLY_PRECISION_BF16
+                                                                            : VLY_PRECISION_FP32;
 }
 
 static vly_status fuse_steps(compiler *c, vly_err *err)

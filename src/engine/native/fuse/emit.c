@@ -158,18 +158,41 @@ static void split_rows(vly_fused *p, const vly_image *im)
     p->n_pieces = pieces(bytes, BYTES_PER_PIECE, im->n * im->h);
 }
 
-static vly_status add_map(emitter *e, const vly_step *from, vly_operand x, int x_value,
-                          vly_operand y, int y_value, vly_fused **ret, vly_err *err)
+/* Codes to codes. */
+static const uint8_t *table_of(emitter *e, const float *codes, const vly_image *y)
 {
-    vly_fused *p = add_step(e, &vly_fused_map, from, &x_value, 1, y_value);
+    uint8_t *table = vly_arena_calloc(&e->f->plan->arena, 256, sizeof(*table));
+
+    for (int q = 0; table != NULL && q < 256; q++)
+        table[q] = vly_image_quantise(y, codes[q]);
+    return table;
+}
+
+/* The same real values under another scale. */
+static const uint8_t *recode_table(emitter *e, const vly_image *x, const vly_image *y)
+{
+    float codes[256];
+
+    for (int q = 0; q < 256; q++)
+        codes[q] = (float)(q - x->zero) * x->scale;
+    return table_of(e, codes, y);
+}
+
+static vly_status add_map(emitter *e, const vly_step *from, vly_operand x, int x_value,
+                          vly_operand y, int y_value, vly_err *err)
+{
+    bool is_coded = x.image.elem == VLY_ELEM_U8 && y.image.elem == VLY_ELEM_U8;
+    const vly_op *op = is_coded ? &vly_fused_lookup : &vly_fused_map;
+    vly_fused *p = add_step(e, op, from, &x_value, 1, y_value);
 
     if (p == NULL)
         return out_of_memory(err);
     p->x = x;
     p->y = y;
+    p->table = is_coded ? recode_table(e, &x.image, &y.image) : NULL;
+    if (is_coded && p->table == NULL)
+        return out_of_memory(err);
     split_rows(p, &y.image);
-    if (ret != NULL)
-        *ret = p;
     return VLY_OK;
 }
 
@@ -194,7 +217,7 @@ static vly_status need_image(emitter *e, const vly_step *from, int v, vly_err *e
         return VLY_OK;
     vly_operand y = image_of(z, v);
     if (looks_like_image(w))
-        return add_map(e, from, tensor_image_of(z, v), w->source, y, buffer_of(z, v), NULL, err);
+        return add_map(e, from, tensor_image_of(z, v), w->source, y, buffer_of(z, v), err);
     vly_fused *p = add_step(e, &vly_fused_from_planes, from, &w->source, 1, buffer_of(z, v));
     if (p == NULL)
         return out_of_memory(err);
@@ -223,7 +246,7 @@ static vly_status need_tensor(emitter *e, const vly_step *from, int v, vly_err *
         return VLY_OK;
     vly_operand x = image_of(z, v);
     if (looks_like_image(w))
-        return add_map(e, from, x, buffer, tensor_image_of(z, v), v, NULL, err);
+        return add_map(e, from, x, buffer, tensor_image_of(z, v), v, err);
     vly_fused *p = add_step(e, &vly_fused_to_planes, from, &buffer, 1, v);
     if (p == NULL)
         return out_of_memory(err);
@@ -302,16 +325,6 @@ static const float *keep_floats(emitter *e, const float *from, int n)
     if (p != NULL)
         memcpy(p, from, (size_t)n * sizeof(*p));
     return p;
-}
-
-/* Codes to codes. */
-static const uint8_t *table_of(emitter *e, const float *codes, const vly_image *y)
-{
-    uint8_t *table = vly_arena_calloc(&e->f->plan->arena, 256, sizeof(*table));
-
-    for (int q = 0; table != NULL && q < 256; q++)
-        table[q] = vly_image_quantise(y, codes[q]);
-    return table;
 }
 
 static bool covers_root(const vly_fuser *z, int v)
@@ -454,7 +467,7 @@ static vly_status emit_part(emitter *e, const vly_item *item, int i, int skip, i
     y.at += (channel + pixel * y.image.pixel) * elem_y;
     x.image.c = y.image.c = count;
     y.image.w = x.image.w;
-    return add_map(e, item->step, x, buffer_of(z, v), y, buffer_of(z, item->out), NULL, err);
+    return add_map(e, item->step, x, buffer_of(z, v), y, buffer_of(z, item->out), err);
 }
 
 static vly_status emit_parts(emitter *e, const vly_item *item, vly_err *err)
