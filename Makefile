@@ -14,8 +14,8 @@ test:
 asan tsan:
 	tools/sanitize.sh $@
 
-bench: all
-	meson test -C build-release --benchmark --verbose
+bench:
+	bench/run.sh
 
 fuzz:
 	tools/fuzz.sh $(S) $(T)

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: MIT
+"""Volley beside its rivals: same model, same picture, same threads, taking turns.
+
+    compare.py [--model FILE] [--int8 FILE]... [--picture FILE] [--tiny] --out DIR/NAME
+
+writes NAME.txt (the table), NAME.json and NAME.svg. See bench/README.md.
+"""
+import argparse
+import array
+import json
+import os
+import subprocess
+import sys
+
+import machine
+import report
+import tiny_nets
+from peers import HERE, Context, Peer, best, contest
+
+# Volley at this precision, against, at least so many times as fast (issue: engine speed)
+TARGETS = [("fp32", "ONNX Runtime", "fp32", 1.15), ("bf16", "ONNX Runtime", "fp32", 2.0),
+           ("int8", "ONNX Runtime", "int8", 1.8), ("int8", "ONNX Runtime", "fp32", 3.3),
+           ("fp32", "OpenVINO", "fp32", 1.0), ("bf16", "OpenVINO", "bf16", 1.0),
+           ("int8", "OpenVINO", "int8", 1.0)]
+TINY_TARGETS = {1: 8.0, 1024: 4.0}
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def candidates(context, args, threads):
+    """Lists of forms; the fastest of each list takes part."""
+    spins = [False, True] if threads > 1 else [False]
+    int8 = args.int8 + context.ort_int8
+    yield [Peer(context, "volley", "fp32", args.model, threads)]
+    yield [Peer(context, "ort", "fp32", args.model, threads, spin) for spin in spins]
+    yield [Peer(context, "openvino", "fp32", args.model, threads)]
+    yield [Peer(context, "volley", "bf16", args.model, threads)]
+    yield [Peer(context, "openvino", "bf16", args.model, threads)]
+    yield [Peer(context, "volley", "int8", f, threads) for f in int8]
+    yield [Peer(context, "ort", "int8", f, threads, spin) for f in int8 for spin in spins]
+    yield [Peer(context, "openvino", "int8", f, threads) for f in int8]
+
+
+def worst_error(got, want):
+    """Largest difference of two float32 buffers, as a share of the largest value."""
+    a, b = array.array("f", got), array.array("f", want)
+    if len(a) != len(b):
+        return None
+    return max(abs(x - y) for x, y in zip(a, b)) / max(max(map(abs, b)), 1e-30)
+
+
+def floor(args, model, threads, precision):
+    """Milliseconds that the model's operations take at this machine's peak, as Volley measures."""
+    got = subprocess.run([args.volley, "model", "bench", model, "--json", "--runs", "1",
+                          "--threads", str(threads), "--precision", precision],
+                         capture_output=True, text=True)
+    if got.returncode != 0:
+        return None
+    figures = json.loads(got.stdout)
+    return {"gflop": figures["gflop"], "peak_gflops": figures["peak_gflops"],
+            "ms": figures["floor_ms"]}
+
+
+def compare_model(context, args, threads):
+    peers = [p for forms in candidates(context, args, threads) for p in best(forms, say)]
+    contest(peers, args.rounds, args.seconds)
+    find = {(p.label, p.precision): p for p in peers}
+    reference = find["ONNX Runtime", "fp32"].output(context)
+    errors = [worst_error(p.output(context), reference) for p in peers]
+    rows = []
+    for peer, error in zip(peers, errors):
+        peer.end()
+        rows.append(peer.row() | {"error": error})
+        own = find.get(("Volley", peer.precision))
+        if own:
+            rows[-1]["volley_is"] = own.over(peer)
+    targets = []
+    for precision, rival, its, want in TARGETS:
+        a, b = find.get(("Volley", precision)), find.get((rival, its))
+        if a and b:
+            targets.append({"volley": precision, "rival": f"{rival} {its}", "want": want,
+                            "got": a.over(b)})
+    return {"threads": threads, "rows": rows, "targets": targets,
+            "floor": floor(args, args.model, threads, "fp32")}
+
+
+def compare_tiny(context, args):
+    tables = []
+    for net in tiny_nets.NETS:
+        for batch in tiny_nets.BATCHES:
+            model = tiny_nets.make(net, batch, context.models)
+            peers = [Peer(context, e, "fp32", model, 1) for e in ("volley", "ort", "openvino")]
+            contest(peers, args.rounds, args.seconds / 4)
+            reference = peers[1].output(context)
+            rows = []
+            for peer in peers:
+                error = worst_error(peer.output(context), reference)
+                peer.end()
+                rows.append(peer.row() | {"error": error, "volley_is": peers[0].over(peer)})
+            say(f"{net} batch {batch}: " + ", ".join(
+                f"{r['engine']} {r['ms']['median'] * 1e3:.3g} us" for r in rows))
+            targets = []
+            if batch in TINY_TARGETS:
+                targets = [{"volley": f"{net} batch {batch}", "rival": "ONNX Runtime fp32",
+                            "want": TINY_TARGETS[batch], "got": rows[1]["volley_is"]}]
+            tables.append({"net": net, "batch": batch, "rows": rows, "targets": targets,
+                           "floor": floor(args, model, 1, "fp32")})
+    return tables
+
+
+def quantised_by_ort(args, context):
+    if args.no_int8:
+        return []
+    say("ONNX Runtime quantises the model")
+    pictures = args.calibrate or ([args.picture] if args.picture else [])
+    got = subprocess.run([sys.executable, os.path.join(HERE, "quantise.py"), args.model,
+                          context.models, *pictures], capture_output=True, text=True)
+    if got.returncode != 0:
+        say(f"left out: {got.stderr.strip().splitlines()[-1]}")
+        return []
+    return got.stdout.split()[-4:]
+
+
+def main():
+    root = os.path.dirname(os.path.dirname(HERE))
+    p = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    p.add_argument("--model", help="an .onnx model in fp32")
+    p.add_argument("--int8", action="append", default=[], metavar="FILE",
+                   help="the same model quantised (QDQ); may be given several times")
+    p.add_argument("--no-int8", action="store_true", help="do not let ONNX Runtime quantise")
+    p.add_argument("--picture", help="a photo (default: a generated picture)")
+    p.add_argument("--calibrate", action="append", default=[], metavar="FILE",
+                   help="pictures for ONNX Runtime's quantisation (default: --picture)")
+    p.add_argument("--tiny", action="store_true", help="small nets for sensors, batch 1 to 1024")
+    p.add_argument("--threads", default="1,2")
+    p.add_argument("--rounds", type=int, default=7)
+    p.add_argument("--seconds", type=float, default=0.5, help="of each engine in each round")
+    p.add_argument("--build", default=os.path.join(root, "build-peers"), help="of setup.sh")
+    p.add_argument("--volley", default=os.path.join(root, "build-release/src/cli/volley"))
+    p.add_argument("--library", default=os.path.join(root, "build-release/src/lib/libvolley.so"))
+    p.add_argument("--out", required=True, metavar="DIR/NAME")
+    args = p.parse_args()
+
+    context = Context(args.build, args.library, args.picture)
+    result = {"machine": machine.describe(), "commit": machine.commit(root),
+              "rounds": args.rounds, "tables": []}
+    if args.model:
+        result["model"] = os.path.basename(args.model)
+        context.ort_int8 = quantised_by_ort(args, context)
+        for threads in map(int, args.threads.split(",")):
+            result["tables"].append(compare_model(context, args, threads))
+    if args.tiny:
+        result["tables"] += compare_tiny(context, args)
+    result["machine"]["load_after"] = os.getloadavg()[0]
+    text = report.table(result)
+    print(text)
+    for ending, content in ((".txt", text + "\n"), (".svg", report.chart(result)),
+                            (".json", json.dumps(result, indent=1) + "\n")):
+        with open(args.out + ending, "w", encoding="utf-8") as f:
+            f.write(content)
+
+
+if __name__ == "__main__":
+    main()
