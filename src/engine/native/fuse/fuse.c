@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include "engine/native/fuse/fuse.h"
+
 #include "engine/native/fuse/select.h"
 
 static vly_status out_of_memory(vly_err *err)
