@@ -10,7 +10,10 @@
 #include "dsp/conv.h"
 
 #if defined(__x86_64__)
-#define VLY_CONV_KERNELS_F32(X)  X(winograd_avx512) X(direct_avx512) X(winograd_avx2) X(direct_avx2)
+#define VLY_CONV_KERNELS_F32_ISA(X, isa)                                                           \
+    X(depthwise_##isa) X(gemv_##isa) X(winograd_##isa) X(direct_##isa)
+#define VLY_CONV_KERNELS_F32(X)                                                                    \
+    VLY_CONV_KERNELS_F32_ISA(X, avx512) VLY_CONV_KERNELS_F32_ISA(X, avx2)
 #define VLY_CONV_KERNELS_BF16(X) X(bf16_amx)
 #define VLY_CONV_KERNELS_U8(X)   X(u8_amx)
 #else

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * 1x1 convolution of one pixel, that is a matrix times a vector, in floats: the dense layers of a
+ * sensor net that answers reading by reading.
+ *
+ * Each weight is used once, so loading them is the limit. NB vectors of outputs are summed in
+ * NB * CHAINS registers, every chain over its own share of the inputs, so that the latency of the
+ * additions stays hidden when NB is small.
+ *
+ * Packed weights: [block][c_in][vectors of the block * VF], zeros past the last channel. A unit is
+ * one block.
+ */
+#ifndef VLY_DSP_X86_CONV_GEMV_H
+#define VLY_DSP_X86_CONV_GEMV_H
+
+#include "base/cpu.h"
+#include "dsp/conv_list.h"
+#include "dsp/x86/conv_finish.h"
+
+#include <string.h>
+
+enum { BLOCK = 8 }; /* vectors of a block; the last one has fewer */
+
+static bool gemv_fits(const vly_conv_desc *d)
+{
+    return d->in == VLY_ELEM_F32 && d->is_flat && d->group == 1 &&
+           (int64_t)d->n * d->h_out * d->w_out == 1;
+}
+
+static int gemv_vectors(const vly_conv_desc *d)
+{
+    return (d->c_out + VF - 1) / VF;
+}
+
+static int gemv_units(const vly_conv_desc *d)
+{
+    return (gemv_vectors(d) + BLOCK - 1) / BLOCK;
+}
+
+static size_t gemv_packed_bytes(const vly_conv_desc *d)
+{
+    return (size_t)d->c_in * (size_t)gemv_vectors(d) * VF * sizeof(float);
+}
+
+static void gemv_pack(const vly_conv_desc *d, const void *weights, void *packed)
+{
+    const float *w = weights;
+    float *to = packed;
+
+    for (int o = 0; o < d->c_out; o += BLOCK * VF) {
+        int width = d->c_out - o < BLOCK * VF ? d->c_out - o : BLOCK * VF;
+        int padded = (width + VF - 1) / VF * VF;
+        for (int i = 0; i < d->c_in; i++, to += padded) {
+            for (int j = 0; j < width; j++)
+                to[j] = w[(int64_t)(o + j) * d->c_in + i];
+            memset(to + width, 0, (size_t)(padded - width) * sizeof(float));
+        }
+    }
+}
+
+/* sums[nb * VF] = x[k] * w[k][nb * VF]; nb, chains: constants */
+VEC_INLINE void gemv_block(const float *x, const float *w, int k, float *sums, const int nb,
+                           const int chains)
+{
+    vf acc[16];
+    int i = 0;
+
+    VEC_UNROLL
+    for (int j = 0; j < nb * chains; j++)
+        acc[j] = vf_zero();
+    for (; i + chains <= k; i += chains) {
+        VEC_UNROLL
+        for (int c = 0; c < chains; c++) {
+            vf v = vf_set(x[i + c]);
+            VEC_UNROLL
+            for (int j = 0; j < nb; j++, w += VF)
+                acc[c * nb + j] = vf_fma(v, vf_load(w), acc[c * nb + j]);
+        }
+    }
+    for (; i < k; i++) {
+        vf v = vf_set(x[i]);
+        VEC_UNROLL
+        for (int j = 0; j < nb; j++, w += VF)
+            acc[j] = vf_fma(v, vf_load(w), acc[j]);
+    }
+    VEC_UNROLL
+    for (int half = chains / 2; half > 0; half /= 2) {
+        VEC_UNROLL
+        for (int j = 0; j < half * nb; j++)
+            acc[j] = vf_add(acc[j], acc[half * nb + j]);
+    }
+    VEC_UNROLL
+    for (int j = 0; j < nb; j++)
+        vf_store(sums + j * VF, acc[j]);
+}
+
+static void gemv_sums(const float *x, const float *w, int k, float *sums, int nb)
+{
+    switch (nb) {
+    case 8:
+        gemv_block(x, w, k, sums, 8, 1);
+        break;
+    case 7:
+        gemv_block(x, w, k, sums, 7, 1);
+        break;
+    case 6:
+        gemv_block(x, w, k, sums, 6, 2);
+        break;
+    case 5:
+        gemv_block(x, w, k, sums, 5, 2);
+        break;
+    case 4:
+        gemv_block(x, w, k, sums, 4, 2);
+        break;
+    case 3:
+        gemv_block(x, w, k, sums, 3, 4);
+        break;
+    case 2:
+        gemv_block(x, w, k, sums, 2, 4);
+        break;
+    default:
+        gemv_block(x, w, k, sums, 1, 8);
+        break;
+    }
+}
+
+static void gemv_run(const vly_conv_call *call, int begin, int end, void *scratch)
+{
+    const vly_conv_desc *d = call->desc;
+    const float *x = call->x->data;
+    const float *w = (const float *)call->packed + (size_t)begin * BLOCK * VF * (size_t)d->c_in;
+    _Alignas(64) float sums[BLOCK * VF];
+    conv_tile tile = {.sums = sums, .stride = BLOCK * VF, .count = 1};
+
+    (void)scratch;
+    for (int i = begin; i < end; i++, w += (size_t)BLOCK * VF * (size_t)d->c_in) {
+        tile.o = i * BLOCK * VF;
+        tile.n_o = d->c_out - tile.o < BLOCK * VF ? d->c_out - tile.o : BLOCK * VF;
+        gemv_sums(x, w, d->c_in, sums, (tile.n_o + VF - 1) / VF);
+        conv_finish(call, &tile);
+    }
+}
+
+const vly_conv_kernel VEC_NAME(vly_conv_gemv) = {
+    .name = VEC_TITLE("gemv"),
+    .cpu_flags = VEC_CPU,
+    .fits = gemv_fits,
+    .packed_bytes = gemv_packed_bytes,
+    .pack = gemv_pack,
+    .units = gemv_units,
+    .run = gemv_run,
+};
+
+#endif
