@@ -2,9 +2,9 @@
 /*
  * bench_image_ops [NAME]
  *
- * Times the image operations of YOLOv8n at 640 on their real sizes (only those whose name contains
- * NAME), at every level this CPU has. The levels take turns, round by round; the median of a call
- * is printed, in microseconds.
+ * Times what surrounds the convolutions of YOLOv8n at 640, on real sizes (only those whose name
+ * contains NAME), at every level this CPU has. The levels take turns, round by round; the median of
+ * a call is printed, in microseconds.
  */
 #include "dsp/image_ops.h"
 #include "base/assert.h"
@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "dsp/act.h"
 #include "dsp/rowmax.h"
+#include "prep/image/letterbox.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,79 +29,80 @@ typedef struct level_dsp {
     vly_image_dsp image;
     vly_act_dsp act;
     vly_rowmax_dsp rowmax;
+    vly_letterbox letterbox;
 } level_dsp;
 
 typedef struct sample {
     const char *name;
-    void (*run)(const level_dsp *dsp, const struct sample *s);
+    void (*run)(level_dsp *dsp, const struct sample *s);
     vly_elem elem;
     int h, w, c;
     vly_image x, y;
     vly_planes planes;
 } sample;
 
-static void run_from_planes(const level_dsp *dsp, const sample *s)
+static void run_from_planes(level_dsp *dsp, const sample *s)
 {
     dsp->image.from_planes(&s->x, &s->planes, s->c == 4 ? 3 : s->c, 0, s->h);
 }
 
-static void run_to_planes(const level_dsp *dsp, const sample *s)
+static void run_to_planes(level_dsp *dsp, const sample *s)
 {
     dsp->image.to_planes(&s->planes, &s->x, 0, s->h);
 }
 
 static const float bin_weights[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
-static void run_expect(const level_dsp *dsp, const sample *s)
+static void run_expect(level_dsp *dsp, const sample *s)
 {
     dsp->image.expect(&s->planes, &s->x, bin_weights, s->c / 4, 0, s->h);
 }
 
-static void run_silu(const level_dsp *dsp, const sample *s)
+static void run_silu(level_dsp *dsp, const sample *s)
 {
     dsp->image.map(&s->y, &s->x, VLY_ACT_SILU, 0.0f, 0.0f, 0, s->h);
 }
 
-static void run_to_f32(const level_dsp *dsp, const sample *s)
+static void run_to_f32(level_dsp *dsp, const sample *s)
 {
     vly_image y = s->y;
     y.elem = VLY_ELEM_F32;
     dsp->image.map(&y, &s->x, VLY_ACT_NONE, 0.0f, 0.0f, 0, s->h);
 }
 
-static void run_to_u8(const level_dsp *dsp, const sample *s)
+static void run_to_u8(level_dsp *dsp, const sample *s)
 {
     vly_image y = s->y;
     y.elem = VLY_ELEM_U8;
     dsp->image.map(&y, &s->x, VLY_ACT_NONE, 0.0f, 0.0f, 0, s->h);
 }
 
-static void run_lookup(const level_dsp *dsp, const sample *s)
+static void run_lookup(level_dsp *dsp, const sample *s)
 {
     uint8_t table[256];
     memset(table, 1, sizeof(table));
     dsp->image.lookup(&s->y, &s->x, table, 0, s->h);
 }
 
-static void run_add(const level_dsp *dsp, const sample *s)
+static void run_add(level_dsp *dsp, const sample *s)
 {
     dsp->image.combine(&s->y, &s->x, &s->x, VLY_COMBINE_ADD, VLY_ACT_NONE, 0.0f, 0.0f, 0, s->h);
 }
 
-static void run_pool(const level_dsp *dsp, const sample *s)
+static void run_pool(level_dsp *dsp, const sample *s)
 {
     const vly_pool_desc sppf = {5, 5, 1, 1, 1, 1, 2, 2, true, false};
     dsp->image.pool(&s->y, &s->x, &sppf, 0, s->h);
 }
 
-static void run_global_mean(const level_dsp *dsp, const sample *s)
+static void run_global_mean(level_dsp *dsp, const sample *s)
 {
     vly_image y = s->y;
     y.h = y.w = 1;
     dsp->image.global_mean(&y, &s->x, 0, 1);
 }
 
-static void run_resize(const level_dsp *dsp, const sample *s)
+static void run_resize(level_dsp *dsp, const sample *s)
 {
     int at[128];
     vly_image x = s->x;
@@ -111,15 +113,29 @@ static void run_resize(const level_dsp *dsp, const sample *s)
     dsp->image.resize_nearest(&s->y, &x, at, at, 0, s->h);
 }
 
-static void run_sigmoid(const level_dsp *dsp, const sample *s)
+static void run_sigmoid(level_dsp *dsp, const sample *s)
 {
     dsp->act.sigmoid(s->planes.data, s->y.data, (size_t)s->planes.picture);
 }
 
-static void run_rowmax(const level_dsp *dsp, const sample *s)
+static void run_rowmax(level_dsp *dsp, const sample *s)
 {
     size_t n = (size_t)s->planes.plane;
     dsp->rowmax.rowmax(s->planes.data, (size_t)s->c, n, n, s->y.data, s->x.data);
+}
+
+/* y: the picture's memory; h, w: of the picture */
+static void run_letterbox(level_dsp *dsp, const sample *s)
+{
+    vly_picture picture = {.width = (uint32_t)s->w,
+                           .height = (uint32_t)s->h,
+                           .stride = (size_t)s->w * 3,
+                           .pixels = s->y.data};
+    vly_letterbox_opts opts = VLY_LETTERBOX_OPTS_INIT;
+    vly_err err;
+    vly_status st =
+        vly_letterbox_run(&dsp->letterbox, &picture, &opts, 640, 640, s->x.data, NULL, &err);
+    VLY_ASSERT(st == VLY_OK);
 }
 
 static const sample samples[] = {
@@ -144,6 +160,9 @@ static const sample samples[] = {
     {"pool 5x5 u8", run_pool, VLY_ELEM_U8, 20, 20, 128},
     {"global_mean f32", run_global_mean, VLY_ELEM_F32, 20, 20, 1280},
     {"resize x2 f32", run_resize, VLY_ELEM_F32, 80, 80, 128},
+    {"letterbox 1080p", run_letterbox, VLY_ELEM_F32, 1080, 1920, 3},
+    {"letterbox 720p", run_letterbox, VLY_ELEM_F32, 720, 1280, 3},
+    {"letterbox 4k", run_letterbox, VLY_ELEM_F32, 2160, 3840, 3},
     {"sigmoid 80 x 8400", run_sigmoid, VLY_ELEM_F32, 84, 100, 80},
     {"rowmax 80 x 8400", run_rowmax, VLY_ELEM_F32, 84, 100, 80},
     {"resize x2 u8", run_resize, VLY_ELEM_U8, 80, 80, 128},
@@ -191,6 +210,8 @@ static void measure(const sample *from)
         vly_image_dsp_init(&dsp[level].image, flags);
         vly_act_dsp_init(&dsp[level].act, flags);
         vly_rowmax_dsp_init(&dsp[level].rowmax, flags);
+        vly_letterbox_init(&dsp[level].letterbox);
+        vly_letterbox_dsp_init(&dsp[level].letterbox.dsp, flags);
     }
     for (int round = -1; round < ROUNDS; round++)
         for (int level = 0; level < LEVELS; level++) {
@@ -205,6 +226,8 @@ static void measure(const sample *from)
         printf(" %9.1f", (double)times[level][MEDIAN] * 1e-3);
     }
     printf("\n");
+    for (int level = 0; level < LEVELS; level++)
+        vly_letterbox_release(&dsp[level].letterbox);
     vly_free(s.x.data);
     vly_free(s.y.data);
     vly_free(s.planes.data);

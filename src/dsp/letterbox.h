@@ -10,6 +10,8 @@
  *
  * Integer results are exact: every level gives the same bytes. The last step is one multiply and
  * one add per sample in float32.
+ *
+ * Thread: any.
  */
 #ifndef VLY_DSP_LETTERBOX_H
 #define VLY_DSP_LETTERBOX_H
@@ -19,25 +21,27 @@
 
 #define VLY_LETTERBOX_ONE 2048 /* weight 1.0 */
 
-/* One output column: the byte offset of its left and right source pixels, and the right one's
- * weight, 0..VLY_LETTERBOX_ONE. */
+/* One output column: the byte offset of its left and right source pixels, which are neighbours or
+ * the same, and the right one's weight, 0..VLY_LETTERBOX_ONE. */
 typedef struct vly_letterbox_tap {
     uint32_t left;
     uint32_t right;
     int32_t weight;
 } vly_letterbox_tap;
 
-/* src: interleaved RGB row. dst: three planes of n samples, plane c at dst + c * plane. */
-typedef void (*vly_letterbox_across_fn)(int16_t *dst, size_t plane, const uint8_t *src,
-                                        const vly_letterbox_tap *taps, size_t n);
-/* dst[i] = u8(row0[i], row1[i], weight) * scale + bias, i in 0..n-1; weight belongs to row1. */
-typedef void (*vly_letterbox_down_fn)(float *dst, const int16_t *row0, const int16_t *row1,
-                                      int weight, float scale, float bias, size_t n);
-
 typedef struct vly_letterbox_dsp {
-    vly_letterbox_across_fn across;
-    vly_letterbox_down_fn down;
+    /* Brings the taps of n columns, left to right, into the form that this level's `across` reads.
+     * packed: [vly_letterbox_packed_bytes(n)], 64-byte aligned. src_bytes: of a source row. */
+    void (*pack)(void *packed, const vly_letterbox_tap *taps, size_t n, size_t src_bytes);
+    /* src: interleaved RGB row. dst: three planes of n samples, plane c at dst + c * plane. */
+    void (*across)(int16_t *dst, size_t plane, const uint8_t *src, const void *packed);
+    /* dst[i] = u8(row0[i], row1[i], weight) * scale + bias, i in 0..n-1; weight belongs to row1. */
+    void (*down)(float *dst, const int16_t *row0, const int16_t *row1, int weight, float scale,
+                 float bias, size_t n);
+    void (*fill)(float *dst, float value, size_t n);
 } vly_letterbox_dsp;
+
+size_t vly_letterbox_packed_bytes(size_t n); /* n <= 2^24; enough for every level */
 
 /* Picks the best kernels that cpu_flags (vly_cpu_flags()) allow. */
 void vly_letterbox_dsp_init(vly_letterbox_dsp *dsp, unsigned cpu_flags);

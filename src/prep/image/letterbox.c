@@ -3,7 +3,9 @@
  * Row by row: each output row needs two source rows resized across; the last two are kept, so going
  * up no source row is resized twice. Work area, one block:
  *
- *   taps: one per visible column | row 0: r g b planes | row 1: r g b planes
+ *   packed taps of the visible columns | row 0: r g b planes | row 1: r g b planes
+ *
+ * The taps themselves stand in the rows' place until they are packed.
  *
  * Arithmetic follows cv2.resize (double scale, float position, weights rounded to 1/2048) and
  * Ultralytics' letterbox (Python's round, half to even), so that a model sees what it was trained
@@ -107,11 +109,11 @@ typedef struct job {
     const vly_picture *picture;
     axis x;
     axis y;
-    const vly_letterbox_tap *taps;
-    size_t plane;     /* samples between the planes of a resized row */
-    int16_t *row[2];  /* the two resized rows */
-    int64_t row_y[2]; /* of the picture; -1: none yet */
-    float scale[3];   /* tensor = sample * scale + bias, by the tensor's channel */
+    const void *packed; /* taps */
+    size_t plane;       /* samples between the planes of a resized row */
+    int16_t *row[2];    /* the two resized rows */
+    int64_t row_y[2];   /* of the picture; -1: none yet */
+    float scale[3];     /* tensor = sample * scale + bias, by the tensor's channel */
     float bias[3];
     float pad[3];
 } job;
@@ -124,15 +126,9 @@ static const int16_t *resized_row(job *j, uint32_t y, const int16_t *keep)
             return j->row[i];
     int victim = j->row[0] == keep || (keep == NULL && j->row_y[1] < j->row_y[0]);
     j->row_y[victim] = y;
-    j->dsp->across(j->row[victim], j->plane, j->picture->pixels + y * j->picture->stride, j->taps,
-                   j->x.end - j->x.begin);
+    j->dsp->across(j->row[victim], j->plane, j->picture->pixels + y * j->picture->stride,
+                   j->packed);
     return j->row[victim];
-}
-
-static void fill(float *dst, float value, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        dst[i] = value;
 }
 
 /* Row i of the tensor; rgb[c]: which colour goes to channel c. */
@@ -147,10 +143,10 @@ static void run_row(job *j, uint32_t i, const int rgb[3], uint32_t width, uint32
     for (int c = 0; c < 3; c++) {
         float *to = dst + ((size_t)c * height + i) * width;
         size_t from = (size_t)rgb[c] * j->plane;
-        fill(to, j->pad[c], j->x.begin);
+        j->dsp->fill(to, j->pad[c], j->x.begin);
         j->dsp->down(to + j->x.begin, row0 + from, row1 + from, weight, j->scale[c], j->bias[c],
                      j->x.end - j->x.begin);
-        fill(to + j->x.end, j->pad[c], width - j->x.end);
+        j->dsp->fill(to + j->x.end, j->pad[c], width - j->x.end);
     }
 }
 
@@ -169,8 +165,9 @@ static vly_status set_scratch(vly_letterbox *lb, job *j, vly_err *err)
 {
     size_t n = j->x.end - j->x.begin;
     size_t plane = vly_align_up(n, 32);
-    size_t taps_bytes = vly_align_up(n * sizeof(vly_letterbox_tap), 64);
-    size_t bytes = taps_bytes + plane * 6 * sizeof(int16_t);
+    size_t packed_bytes = vly_align_up(vly_letterbox_packed_bytes(n), 64);
+    size_t taps_bytes = n * sizeof(vly_letterbox_tap), rows_bytes = plane * 6 * sizeof(int16_t);
+    size_t bytes = packed_bytes + (rows_bytes > taps_bytes ? rows_bytes : taps_bytes);
 
     if (bytes > lb->scratch_bytes) {
         void *scratch = vly_alloc_aligned(VLY_MEM_CODEC, bytes);
@@ -180,12 +177,13 @@ static vly_status set_scratch(vly_letterbox *lb, job *j, vly_err *err)
         lb->scratch = scratch;
         lb->scratch_bytes = bytes;
     }
-    int16_t *rows = (int16_t *)(void *)((char *)lb->scratch + taps_bytes);
-    fill_taps(lb->scratch, &j->x);
-    j->taps = lb->scratch;
+    void *rows = (char *)lb->scratch + packed_bytes;
+    fill_taps(rows, &j->x);
+    j->dsp->pack(lb->scratch, rows, n, (size_t)3 * j->x.n);
+    j->packed = lb->scratch;
     j->plane = plane;
     j->row[0] = rows;
-    j->row[1] = rows + 3 * plane;
+    j->row[1] = j->row[0] + 3 * plane;
     j->row_y[0] = j->row_y[1] = -1;
     return VLY_OK;
 }
@@ -223,8 +221,8 @@ vly_status vly_letterbox_run(vly_letterbox *lb, const vly_picture *picture,
 
     for (int c = 0; c < 3; c++) {
         float *plane = dst + (size_t)c * height * width;
-        fill(plane, j.pad[c], (size_t)j.y.begin * width);
-        fill(plane + (size_t)j.y.end * width, j.pad[c], (size_t)(height - j.y.end) * width);
+        j.dsp->fill(plane, j.pad[c], (size_t)j.y.begin * width);
+        j.dsp->fill(plane + (size_t)j.y.end * width, j.pad[c], (size_t)(height - j.y.end) * width);
     }
     for (uint32_t i = j.y.begin; i < j.y.end; i++)
         run_row(&j, i, opts->is_bgr ? bgr : rgb, width, height, dst);
