@@ -526,7 +526,9 @@ const vly_command vly_command_model_bench = {
         "operations per second it reaches (2 per multiply-add), and their share of what this\n"
         "machine's arithmetic units reach on registers alone, measured in the same process. Then\n"
         "the whole: fastest, median and 95th percentile, the time at the peak, load to the first\n"
-        "answer, and peak memory. Runs much shorter than a millisecond are timed in groups.\n",
+        "answer, and peak memory. Runs much shorter than a millisecond are timed in groups.\n"
+        "A Winograd convolution does fewer operations than the 2 per multiply-add counted, so its\n"
+        "share may exceed 100 %.\n",
     .examples = "  volley model bench yolov8n.onnx --threads 1\n"
                 "  volley model bench step.onnx --batch 1024 --json | jq .ms\n",
     .opts = options,

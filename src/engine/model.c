@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "engine/graph/graph.h"
 #include "engine/native/exec.h"
+#include "engine/native/fuse/run.h"
 #include "sys/file.h"
 
 #include <inttypes.h>
@@ -408,9 +409,13 @@ vly_status vly_instance_run(vly_instance *inst, const vly_tensor *inputs, vly_te
 
 static vly_step_profile describe_step(const vly_plan *plan, const vly_step *step, vly_nsec ns)
 {
-    vly_step_profile ret = {
-        .kernel = step->node->op->name, .node = step->node->label, .flops = step->flops, .ns = ns};
+    vly_step_profile ret = {.kernel = step->kernel != NULL ? step->kernel : step->node->op->name,
+                            .node = step->node->label,
+                            .flops = step->flops,
+                            .ns = ns};
 
+    if (vly_fused_describe(step->node, &ret.shape, &ret.precision))
+        return ret;
     for (int i = 0; i < step->node->n_out; i++) {
         int v = step->node->out[i];
         if (v == VLY_VALUE_NONE || plan->slots[v].place == VLY_PLACE_DYNAMIC)

@@ -102,12 +102,13 @@ void vly_instance_free(vly_instance *i); /* accepts NULL */
 vly_status vly_instance_run(vly_instance *i, const vly_tensor *inputs, vly_tensor *outputs,
                             vly_err *err) VLY_MUST_CHECK;
 
-/* One step of a plan and what it took. Strings live as long as the model. */
+/* One step of a plan and what it took. Strings live as long as the instance has the plan: until it
+ * runs other shapes, or goes. */
 typedef struct vly_step_profile {
-    const char *kernel;  /* what runs: "Conv" */
-    const char *node;    /* the node of the file that it stands for */
+    const char *kernel;  /* what runs: "Softmax", "conv 3x3/2 bf16 amx" */
+    const char *node;    /* the node of the file that it stands for, or begins with */
     vly_dtype precision; /* of its numbers; UNDEFINED where data decide */
-    vly_shape shape;     /* of its first output; meaningless where data decide */
+    vly_shape shape;     /* of its first output, images [n, h, w, c]; none where data decide */
     uint64_t flops;      /* 2 * multiply-adds */
     vly_nsec ns;
 } vly_step_profile;

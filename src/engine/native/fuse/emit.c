@@ -378,11 +378,13 @@ static vly_status emit_conv(emitter *e, const vly_item *item, vly_err *err)
     if (p->kernel->scratch_bytes != NULL)
         p->scratch_bytes = vly_align_up(p->kernel->scratch_bytes(&p->desc), 64);
     step->scratch_bytes = p->scratch_bytes * (size_t)p->n_pieces;
-    step->kernel = p->kernel->name;
+    step->kernel = vly_arena_printf(&e->f->plan->arena, "conv %dx%d/%d %s", p->desc.kernel_h,
+                                    p->desc.kernel_w, p->desc.stride_w, p->kernel->name);
     bool is_int8 = p->desc.in == VLY_ELEM_U8;
     p->bias = item->bias != NULL ? keep_floats(e, item->bias, p->desc.c_out) : NULL;
     p->scale = is_int8 ? keep_floats(e, item->scale, p->desc.c_out) : NULL;
-    if ((p->bias == NULL && item->bias != NULL) || (p->scale == NULL && is_int8))
+    if (step->kernel == NULL || (p->bias == NULL && item->bias != NULL) ||
+        (p->scale == NULL && is_int8))
         return out_of_memory(err);
     if (item->act == VLY_ACT_TABLE) {
         p->code_scale = item->code_scale;

@@ -3,6 +3,8 @@
 
 #include "sys/worker_pool.h"
 
+#include <string.h>
+
 static vly_image image_in(const vly_operand *o, const vly_tensor *t)
 {
     vly_image im = o->image;
@@ -171,3 +173,27 @@ FUSED_OP(lookup, "Lookup");
 FUSED_OP(expect, "Expect");
 FUSED_OP(from_planes, "FromPlanes");
 FUSED_OP(to_planes, "ToPlanes");
+
+static vly_dtype dtype_of(vly_elem elem)
+{
+    static const vly_dtype dtypes[] = {[VLY_ELEM_F32] = VLY_DTYPE_F32,
+                                       [VLY_ELEM_BF16] = VLY_DTYPE_BF16,
+                                       [VLY_ELEM_U8] = VLY_DTYPE_U8};
+    return dtypes[elem];
+}
+
+bool vly_fused_describe(const vly_node *node, vly_shape *ret_shape, vly_dtype *ret_precision)
+{
+    const vly_fused *p = node->params;
+
+    if (node->op->run == conv_run) {
+        *ret_shape = VLY_SHAPE(p->desc.n, p->desc.h_out, p->desc.w_out, p->desc.c_out);
+        *ret_precision = dtype_of(p->desc.in);
+        return true;
+    }
+    if (node->op->domain == NULL || strcmp(node->op->domain, "volley") != 0 || p->y.image.n == 0)
+        return false;
+    *ret_shape = VLY_SHAPE(p->y.image.n, p->y.image.h, p->y.image.w, p->y.image.c);
+    *ret_precision = dtype_of(p->y.image.elem);
+    return true;
+}

@@ -8,6 +8,7 @@
 #define VLY_ENGINE_NATIVE_FUSE_RUN_H
 
 #include "dsp/image_ops.h"
+#include "engine/graph/graph.h"
 #include "engine/op.h"
 
 #define VLY_FUSED_PIECES_MAX 8 /* of one step, over threads; each has its own scratch */
@@ -44,6 +45,10 @@ typedef struct vly_fused {
     const float *bin_weights;
     int bins;
 } vly_fused;
+
+/* Of a fused step: the picture it computes, [n, h, w, c], and the type of its elements; of a
+ * convolution that of its factors. False: not a fused step, or one that writes a plain tensor. */
+bool vly_fused_describe(const vly_node *node, vly_shape *ret_shape, vly_dtype *ret_precision);
 
 extern const vly_op vly_fused_conv, vly_fused_pool, vly_fused_mean, vly_fused_resize,
     vly_fused_combine, vly_fused_map, vly_fused_lookup, vly_fused_expect, vly_fused_from_planes,
