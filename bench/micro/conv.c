@@ -98,7 +98,8 @@ static void *image_init(vly_image *view, vly_elem elem, int h, int w, int c, int
     size_t n = (size_t)(h + 2 * border) * (size_t)(w + 2 * border) * (size_t)c;
     unsigned char *p = take(n * vly_elem_size(elem));
 
-    *view = (vly_image){.elem = elem, .n = 1, .h = h, .w = w, .c = c, .border = border};
+    *view = (vly_image){.elem = elem, .n = 1, .h = h, .w = w, .c = c};
+    view->border_h = view->border_w = border;
     view->pixel = c;
     view->row = (int64_t)(w + 2 * border) * c;
     view->picture = (h + 2 * border) * view->row;

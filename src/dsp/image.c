@@ -20,14 +20,14 @@ static void fill_pixels(const vly_image *im, int n, int y, int x, int count)
 
 void vly_image_fill_border(const vly_image *im, int n, int y0, int y1)
 {
-    int b = im->border;
+    int h = im->border_h, w = im->border_w;
 
-    for (int y = y0 == 0 ? -b : y0; y < (y1 == im->h ? im->h + b : y1); y++) {
+    for (int y = y0 == 0 ? -h : y0; y < (y1 == im->h ? im->h + h : y1); y++) {
         if (y < 0 || y >= im->h) {
-            fill_pixels(im, n, y, -b, im->w + 2 * b);
-        } else if (b > 0) {
-            fill_pixels(im, n, y, -b, b);
-            fill_pixels(im, n, y, im->w, b);
+            fill_pixels(im, n, y, -w, im->w + 2 * w);
+        } else if (w > 0) {
+            fill_pixels(im, n, y, -w, w);
+            fill_pixels(im, n, y, im->w, w);
         }
     }
 }

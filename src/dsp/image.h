@@ -4,7 +4,7 @@
  *
  *   element (n, y, x, c) is at  data[n * picture + y * row + x * pixel + c]
  *
- * in units of elements, for 0 <= c < `c`, and for y, x from -border to h or w + border - 1: the
+ * in units of elements, for 0 <= c < `c`, y from -border_h to h + border_h - 1 and x likewise: the
  * border around each picture is part of the buffer and holds zero (VLY_ELEM_U8: the zero point), so
  * that windows reach over the edge without a branch. `pixel` may be larger than `c`: the image is
  * then a slice of the channels of a wider one, which is how Concat and Split cost nothing.
@@ -19,8 +19,8 @@
 #ifndef VLY_DSP_IMAGE_H
 #define VLY_DSP_IMAGE_H
 
-#include <math.h>
 #include "base/bf16.h"
+#include <math.h>
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -38,7 +38,7 @@ typedef struct vly_image {
     void *data; /* element (0, 0, 0, 0) */
     vly_elem elem;
     int n, h, w, c;
-    int border;
+    int border_h, border_w;      /* rows above and below, columns left and right */
     int64_t pixel, row, picture; /* distances, in elements */
     float scale;                 /* VLY_ELEM_U8 */
     int32_t zero;                /* VLY_ELEM_U8: 0..255 */
@@ -59,7 +59,7 @@ static inline void *vly_image_at(const vly_image *im, int64_t n, int64_t y, int6
 /* Are the pixels of all pictures one contiguous array of [n * h * w] pixels? */
 static inline bool vly_image_is_flat(const vly_image *im)
 {
-    return im->border == 0 && (im->h == 1 || im->row == im->w * im->pixel) &&
+    return im->border_h == 0 && im->border_w == 0 && (im->h == 1 || im->row == im->w * im->pixel) &&
            (im->n == 1 || im->picture == im->h * im->w * im->pixel);
 }
 

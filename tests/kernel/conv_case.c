@@ -60,7 +60,7 @@ static void image_init(conv_image *im, vly_elem elem, const int size[4], int bor
     vly_image *v = &im->view;
 
     *v = (vly_image){.elem = elem, .n = size[0], .h = size[1], .w = size[2], .c = size[3]};
-    v->border = border;
+    v->border_h = v->border_w = border;
     v->pixel = v->c + s->skip + s->more;
     v->row = (v->w + 2 * border) * v->pixel;
     v->picture = (v->h + 2 * border) * v->row;

@@ -376,7 +376,8 @@ static void worked_by_hand(void **state)
                     .h = 2,
                     .w = 3,
                     .c = 1,
-                    .border = 1,
+                    .border_h = 1,
+                    .border_w = 1,
                     .pixel = 1,
                     .row = 5,
                     .picture = 15};

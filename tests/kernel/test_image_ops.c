@@ -53,9 +53,10 @@ static picture picture_new(vly_elem elem, int n, int h, int w, int c)
 {
     static const int gaps[] = {0, 0, 0, 1, 4, 16, 37};
     int border = random_below(2) * random_below(3), gap = ONE_OF(gaps);
-    picture p = {.im = {.elem = elem, .n = n, .h = h, .w = w, .c = c, .border = border}};
+    picture p = {.im = {.elem = elem, .n = n, .h = h, .w = w, .c = c}};
     vly_image *im = &p.im;
 
+    im->border_h = im->border_w = border;
     im->pixel = (int64_t)c + gap;
     int row_gap = random_below(2) * random_below(40);
     im->row = (int64_t)(w + 2 * border) * im->pixel + row_gap;

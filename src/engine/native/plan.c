@@ -162,12 +162,14 @@ static bool has_op(const compiler *c, const char *name)
     return false;
 }
 
-/* From so many operations on, convolutions and not the calls take the time. */
+/* From so many operations for one sample on, convolutions and not the calls take the time; below,
+ * answers are those of fp32, whatever the batch. */
 #define BF16_FROM_FLOPS 50000000
 
 static vly_precision precision_of(const compiler *c)
 {
-    uint64_t flops = 0;
+    const vly_shape *x = c->g->n_inputs > 0 ? &c->plan->input_shapes[0] : NULL;
+    uint64_t flops = 0, batch = x != NULL && x->rank > 0 && x->dim[0] > 0 ? (uint64_t)x->dim[0] : 1;
 
     for (int s = 0; s < c->plan->n_steps; s++)
         flops += c->plan->steps[s].flops;
@@ -175,8 +177,9 @@ static vly_precision precision_of(const compiler *c)
         return c->precision;
     if (has_op(c, "QuantizeLinear"))
         return VLY_PRECISION_INT8;
-    return (vly_cpu_flags() & VLY_CPU_AMX) != 0 && flops >= BF16_FROM_FLOPS ? VLY_PRECISION_BF16
-                                                                            : VLY_PRECISION_FP32;
+    return (vly_cpu_flags() & VLY_CPU_AMX) != 0 && flops / batch >= BF16_FROM_FLOPS
+               ? VLY_PRECISION_BF16
+               : VLY_PRECISION_FP32;
 }
 
 static vly_status fuse_steps(compiler *c, vly_err *err)

@@ -34,7 +34,8 @@ static bool looks_like_image(const vly_view *w)
 
 static bool is_tensor(const vly_view *root)
 {
-    return root->elem == VLY_ELEM_F32 && root->border == 0 && looks_like_image(root);
+    return root->elem == VLY_ELEM_F32 && root->border_h == 0 && root->border_w == 0 &&
+           looks_like_image(root);
 }
 
 /* Channels from one pixel to the next. Images made from planes get whole groups of four, which
@@ -45,20 +46,24 @@ static int pitch_of(const vly_view *root)
     return is_padded ? (root->c + 3) / 4 * 4 : root->c;
 }
 
-static vly_image dense_image(const vly_view *w, int pitch, int border, vly_elem elem)
+/* An image of w's size, with the border of root (NULL: none). */
+static vly_image dense_image(const vly_view *w, int pitch, const vly_view *root, vly_elem elem)
 {
     vly_image im = {.elem = elem,
                     .n = w->n,
                     .h = w->h,
                     .w = w->w,
                     .c = w->c,
-                    .border = border,
                     .pixel = pitch,
                     .scale = w->scale,
                     .zero = w->zero};
 
-    im.row = (int64_t)(w->w + 2 * border) * pitch;
-    im.picture = (int64_t)(w->h + 2 * border) * im.row;
+    if (root != NULL) {
+        im.border_h = root->border_h;
+        im.border_w = root->border_w;
+    }
+    im.row = (int64_t)(w->w + 2 * im.border_w) * pitch;
+    im.picture = (int64_t)(w->h + 2 * im.border_h) * im.row;
     return im;
 }
 
@@ -67,9 +72,9 @@ static vly_operand image_of(const vly_fuser *z, int v)
 {
     int channel, pixel;
     const vly_view *root = &z->views[vly_fuse_root(z, v, &channel, &pixel)];
-    int border = root->border, pitch = pitch_of(root);
-    vly_operand o = {.image = dense_image(&z->views[v], pitch, border, root->elem)};
-    int64_t first = (int64_t)border * o.image.row + (int64_t)border * pitch;
+    int pitch = pitch_of(root);
+    vly_operand o = {.image = dense_image(&z->views[v], pitch, root, root->elem)};
+    int64_t first = root->border_h * o.image.row + (int64_t)root->border_w * pitch;
 
     o.at = (first + (int64_t)pixel * pitch + channel) * (int64_t)vly_elem_size(root->elem);
     return o;
@@ -78,7 +83,7 @@ static vly_operand image_of(const vly_fuser *z, int v)
 /* The tensor of v as an image. */
 static vly_operand tensor_image_of(const vly_fuser *z, int v)
 {
-    return (vly_operand){.image = dense_image(&z->views[v], z->views[v].c, 0, VLY_ELEM_F32)};
+    return (vly_operand){.image = dense_image(&z->views[v], z->views[v].c, NULL, VLY_ELEM_F32)};
 }
 
 static int buffer_of(const vly_fuser *z, int v)
@@ -105,7 +110,7 @@ static vly_status make_buffers(emitter *e, vly_err *err)
         w->value = n + e->f->n_new_values++;
         *t = (vly_tensor){
             .dtype = dtypes[w->elem],
-            .shape = VLY_SHAPE(w->n, w->h + 2 * w->border, w->w + 2 * w->border, pitch_of(w))};
+            .shape = VLY_SHAPE(w->n, w->h + 2 * w->border_h, w->w + 2 * w->border_w, pitch_of(w))};
         if (!vly_shape_bytes(&t->shape, t->dtype, &t->bytes))
             return vly_fail(err, VLY_ELIMIT, "an image of the plan is too large");
     }

@@ -61,9 +61,9 @@ typedef struct vly_view {
     bool is_image; /* an image of this value exists: some item reads or writes it */
     bool is_last;  /* ONNX has the channels last as well: matrices */
     int n, h, w, c;
-    int border;           /* that its readers need */
-    int n_readers;        /* of the value: steps, and once for a graph output */
-    int maker;            /* item, or VLY_NO_ITEM */
+    int border_h, border_w; /* that its readers need */
+    int n_readers;          /* of the value: steps, and once for a graph output */
+    int maker;              /* item, or VLY_NO_ITEM */
     int source;           /* of an image made from a tensor: that tensor's value, mostly v itself */
     const vly_node *lazy; /* dequantises constants: folded when somebody wants floats */
     bool is_quantised;    /* VLY_ELEM_U8 with these */

@@ -17,6 +17,11 @@ static int64_t pixels(const vly_view *w)
     return (int64_t)w->h * w->w;
 }
 
+static bool has_border(const vly_view *w)
+{
+    return w->border_h > 0 || w->border_w > 0;
+}
+
 /* Puts the whole image that v lies in into the one that p lies in, so that v begins at `channel`
  * and `pixel` of p. False: it does not fit, or what they need differs; nothing has changed. */
 static bool link_image(vly_fuser *z, int v, int p, int channel, int pixel)
@@ -33,13 +38,14 @@ static bool link_image(vly_fuser *z, int v, int p, int channel, int pixel)
     bool is_flat = !is_same || a->is_flat || b->is_flat;
     if (at_channel < 0 || at_channel + a->c > b->c || at_pixel < 0 ||
         (!is_same && (a->n * pixels(a) + at_pixel > b->n * pixels(b))) ||
-        (is_flat && (a->border > 0 || b->border > 0)) || a->is_quantised != b->is_quantised ||
+        (is_flat && (has_border(a) || has_border(b))) || a->is_quantised != b->is_quantised ||
         (a->is_quantised && (a->scale != b->scale || a->zero != b->zero)))
         return false;
     a->parent = to;
     a->at_channel = at_channel;
     a->at_pixel = at_pixel;
-    b->border = a->border > b->border ? a->border : b->border;
+    b->border_h = a->border_h > b->border_h ? a->border_h : b->border_h;
+    b->border_w = a->border_w > b->border_w ? a->border_w : b->border_w;
     b->is_flat = is_flat;
     return true;
 }

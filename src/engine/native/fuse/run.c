@@ -40,7 +40,7 @@ static void conv_piece(void *arg, size_t begin, size_t end)
 
 static void fill_borders(const vly_image *y)
 {
-    for (int n = 0; y->border > 0 && n < y->n; n++)
+    for (int n = 0; y->border_h + y->border_w > 0 && n < y->n; n++)
         vly_image_fill_border(y, n, 0, y->h);
 }
 

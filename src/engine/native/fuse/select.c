@@ -178,9 +178,10 @@ static bool fits_border(const vly_window *w)
 
 static void need_border(vly_view *x, const vly_window *w)
 {
-    int64_t need = reach(w, 1) > reach(w, 2) ? reach(w, 1) : reach(w, 2);
+    int h = (int)reach(w, 1), b = (int)reach(w, 2);
 
-    x->border = need > x->border ? (int)need : x->border;
+    x->border_h = h > x->border_h ? h : x->border_h;
+    x->border_w = b > x->border_w ? b : x->border_w;
 }
 
 static vly_conv_desc conv_desc(const vly_conv *c)
