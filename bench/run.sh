@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # run.sh: everything that PERF.md is made of, on this machine: Volley's own per-step figures, then
 # the comparison with the rivals, which it installs into build-peers/. Results: bench/results/.
-# MODEL, INT8 (files, blanks between), PICTURE: what to run; by default the test inputs in
+# MODEL, INT8 (files, blanks between), PICTURE, STAGES (a 1080p JPEG): what to run; by default the test inputs in
 # $VOLLEY_SHARED (../shared beside the sources).
 set -eu
 cd "$(dirname "$0")/.."
@@ -10,6 +10,7 @@ shared=${VOLLEY_SHARED:-../shared}
 model=${MODEL:-$shared/models/yolov8n.onnx}
 int8=${INT8-$shared/models/yolov8n_qdq_all.onnx}
 picture=${PICTURE:-$shared/data/images/classic/bus.jpg}
+stages=${STAGES:-$shared/data/images/hd/football_1920x1080.jpg}
 name=$(date +%F)
 volley=build-release/src/cli/volley
 python=build-peers/venv/bin/python
@@ -25,7 +26,7 @@ if [ -f "$model" ]; then
     [ -f "$picture" ] || picture=
     # shellcheck disable=SC2046  # each file its own argument
     "$python" bench/peers/compare.py --model "$model" ${picture:+--picture "$picture"} \
-        $(for f in $int8; do [ ! -f "$f" ] || echo --int8 "$f"; done) --out "bench/results/$name"
+        $(for f in $int8; do [ ! -f "$f" ] || echo --int8 "$f"; done) --stages "$stages" --out "bench/results/$name"
 else
     echo "skipped: no model '$model' (set MODEL)"
 fi

@@ -63,6 +63,19 @@ def floor(args, model, threads, precision):
             "ms": figures["floor_ms"]}
 
 
+def stages(args, threads):
+    """What Volley does around the net, and the net, for one encoded picture."""
+    if not args.stages or not os.path.exists(args.stages):
+        return None
+    got = subprocess.run([args.volley, "model", "bench", args.model, "--json", "--seconds", "2",
+                          "--threads", str(threads), "--picture", args.stages],
+                         capture_output=True, text=True)
+    if got.returncode != 0:
+        say(got.stderr.strip())
+        return None
+    return json.loads(got.stdout)["picture"] | {"file": os.path.basename(args.stages)}
+
+
 def compare_model(context, args, threads):
     peers = [p for forms in candidates(context, args, threads) for p in best(forms, say)]
     contest(peers, args.rounds, args.seconds)
@@ -83,7 +96,7 @@ def compare_model(context, args, threads):
             targets.append({"volley": precision, "rival": f"{rival} {its}", "want": want,
                             "got": a.over(b)})
     return {"threads": threads, "rows": rows, "targets": targets,
-            "floor": floor(args, args.model, threads, "fp32")}
+            "floor": floor(args, args.model, threads, "fp32"), "stages": stages(args, threads)}
 
 
 def compare_tiny(context, args):
@@ -131,6 +144,8 @@ def main():
                    help="the same model quantised (QDQ); may be given several times")
     p.add_argument("--no-int8", action="store_true", help="do not let ONNX Runtime quantise")
     p.add_argument("--picture", help="a photo (default: a generated picture)")
+    p.add_argument("--stages", metavar="FILE",
+                   help="a JPEG to follow from its bytes to the boxes (Volley only)")
     p.add_argument("--calibrate", action="append", default=[], metavar="FILE",
                    help="pictures for ONNX Runtime's quantisation (default: --picture)")
     p.add_argument("--tiny", action="store_true", help="small nets for sensors, batch 1 to 1024")

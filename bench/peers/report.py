@@ -39,6 +39,10 @@ def table(result):
         if t["floor"]:
             lines.append(f"  {'fp32 at the peak':<19}{t['floor']['ms']:>10.4g}   "
                          f"{t['floor']['gflop']:.4g} GFLOP")
+        if t.get("stages"):
+            s = t["stages"]
+            lines.append(f"  {s['file']}, {s['width']}x{s['height']}, bytes to boxes, median ms: " +
+                         ", ".join(f"{k} {v['median']:.4g}" for k, v in s["ms"].items()))
         for g in t["targets"]:
             lines.append(f"  {'met ' if g['got'] >= g['want'] else 'MISS'} {g['volley']} is "
                          f"{g['got']:.2f}x {g['rival']} (wanted {g['want']}x)")

@@ -12,6 +12,8 @@
 #include "cli/command.h"
 #include "cli/model_io.h"
 #include "cli/model_runner.h"
+#include "cli/picture_bench.h"
+#include "cli/spread.h"
 #include "dsp/peak.h"
 #include "sys/core_count.h"
 #include "sys/file.h"
@@ -19,7 +21,6 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #define OUTPUT_MAX   ((size_t)64 << 20)
 #define ARENA_BUDGET ((size_t)1 << 30)
@@ -34,7 +35,7 @@ enum {
 
 typedef struct bench_opts {
     vly_opt_list inputs, shapes;
-    const char *precision;
+    const char *precision, *picture;
     int64_t threads, batch, runs;
     double seconds;
     bool json;
@@ -54,6 +55,8 @@ static const vly_opt options[] = {
             "shape of an input that the model leaves open (default: 1 for each)"),
     VLY_OPT(bench_opts, inputs, 'i', LIST, "input", "NAME=FILE",
             "an input tensor, .npy or .pb (default: random numbers from 0 to 1)"),
+    VLY_OPT(bench_opts, picture, 0, TEXT, "picture", "FILE",
+            "also time this picture, from its bytes to what is seen in it, stage by stage"),
     VLY_OPT(bench_opts, json, 0, FLAG, "json", NULL, "print JSON"),
     VLY_OPT_END,
 };
@@ -75,12 +78,13 @@ typedef struct bench {
     vly_plan_summary plan;
     double load_ms; /* to the first answer */
     uint64_t rss_kb;
-    size_t n_runs, n_samples;
-    double *ms;              /* [n_samples], of one run each, sorted */
-    vly_step_profile *steps; /* [plan.n_steps], medians */
-    double steps_ms;         /* their sum */
-    peak peaks[VLY_PEAK_N];  /* of the kinds that the steps need */
-    double floor_ms;         /* all operations at their peaks */
+    size_t n_runs;
+    vly_spread ms;             /* of one run */
+    vly_step_profile *steps;   /* [plan.n_steps], medians */
+    double steps_ms;           /* their sum */
+    peak peaks[VLY_PEAK_N];    /* of the kinds that the steps need */
+    double floor_ms;           /* all operations at their peaks */
+    vly_picture_bench picture; /* path NULL: not asked for */
 } bench;
 
 /* ---- inputs ------------------------------------------------------------------------------- */
@@ -188,18 +192,6 @@ static uint64_t peak_rss_kb(void)
     return kb;
 }
 
-static int compare_doubles(const void *a_, const void *b_)
-{
-    double a = *(const double *)a_, b = *(const double *)b_;
-    return (a > b) - (a < b);
-}
-
-/* Nearest rank; q from 0 to 1. sorted: [n], n >= 1. */
-static double quantile(const double *sorted, size_t n, double q)
-{
-    return sorted[(size_t)(q * (double)(n - 1) + 0.5)];
-}
-
 static vly_status run_group(vly_runner *r, size_t n, double *ret_ms, vly_err *err)
 {
     vly_nsec start = vly_clock_now();
@@ -242,14 +234,14 @@ static vly_status time_runs(bench *b, vly_err *err)
     size_t n = b->opts->runs > 0 ? (size_t)b->opts->runs
                                  : (size_t)fmax(RUNS_MIN, b->opts->seconds * 1e3 / one_ms);
     size_t group = (n + SAMPLES_MAX - 1) / SAMPLES_MAX;
-    b->n_samples = n / group;
-    b->n_runs = b->n_samples * group;
-    b->ms = vly_arena_calloc(&b->arena, b->n_samples, sizeof(*b->ms));
-    if (b->ms == NULL)
+    size_t n_samples = n / group;
+    double *ms = vly_arena_calloc(&b->arena, n_samples, sizeof(*ms));
+    if (ms == NULL)
         return vly_arena_fail(&b->arena, err);
-    for (size_t i = 0; i < b->n_samples && st == VLY_OK; i++)
-        st = run_group(&b->runner, group, &b->ms[i], err);
-    qsort(b->ms, b->n_samples, sizeof(*b->ms), compare_doubles);
+    for (size_t i = 0; i < n_samples && st == VLY_OK; i++)
+        st = run_group(&b->runner, group, &ms[i], err);
+    b->n_runs = n_samples * group;
+    b->ms = vly_spread_of(ms, n_samples);
     b->rss_kb = peak_rss_kb();
     return st;
 }
@@ -272,8 +264,7 @@ static vly_status profile(bench *b, vly_err *err)
             ns[s * n + i] = (double)b->steps[s].ns;
     }
     for (size_t s = 0; s < n_steps; s++) {
-        qsort(ns + s * n, n, sizeof(*ns), compare_doubles);
-        b->steps[s].ns = (vly_nsec)quantile(ns + s * n, n, 0.5);
+        b->steps[s].ns = (vly_nsec)vly_spread_of(ns + s * n, n).median;
         b->steps_ms += vly_clock_ms(b->steps[s].ns);
     }
     return st;
@@ -382,14 +373,13 @@ static void add_steps(vly_buf *out, const bench *b)
 
 static void add_text(vly_buf *out, const bench *b, const char *path)
 {
-    double median = quantile(b->ms, b->n_samples, 0.5);
+    double median = b->ms.median;
 
     add_steps(out, b);
     vly_buf_printf(out, "\n%s: %u thread%s, %s, %s\n", path, b->n_threads,
                    b->n_threads == 1 ? "" : "s", vly_precision_name(b->precision), vly_cpu_level());
     vly_buf_printf(out, "  %-7s min %.5f, median %.5f, p95 %.5f ms of %zu runs; steps %.5f ms\n",
-                   "run", b->ms[0], median, quantile(b->ms, b->n_samples, 0.95), b->n_runs,
-                   b->steps_ms);
+                   "run", b->ms.min, median, b->ms.p95, b->n_runs, b->steps_ms);
     if (b->opts->batch > 1)
         vly_buf_printf(out, "  %-7s %.6f ms an item, %.0f items a second\n", "batch",
                        median / (double)b->opts->batch, (double)b->opts->batch * 1e3 / median);
@@ -403,6 +393,8 @@ static void add_text(vly_buf *out, const bench *b, const char *path)
                        gflops(b->plan.flops, median), 100 * b->floor_ms / median);
     vly_buf_printf(out, "  %-7s %.1f ms to the first answer\n", "load", b->load_ms);
     vly_buf_printf(out, "  %-7s %.1f MB at most\n", "memory", (double)b->rss_kb / 1e3);
+    if (b->picture.path != NULL)
+        vly_picture_bench_text(out, &b->picture);
 }
 
 static void add_steps_json(vly_buf *out, const bench *b)
@@ -423,7 +415,6 @@ static void add_steps_json(vly_buf *out, const bench *b)
 
 static void add_json(vly_buf *out, const bench *b, const char *path)
 {
-    double median = quantile(b->ms, b->n_samples, 0.5);
     const char *comma = "";
 
     vly_buf_puts(out, "{\"model\":");
@@ -433,10 +424,10 @@ static void add_json(vly_buf *out, const bench *b, const char *path)
                    ",\"precision\":\"%s\",\"cpu\":\"%s\",\"runs\":%zu",
                    b->n_threads, b->opts->batch > 0 ? b->opts->batch : 1,
                    vly_precision_name(b->precision), vly_cpu_level(), b->n_runs);
-    vly_buf_printf(out, ",\"ms\":{\"min\":%.6f,\"median\":%.6f,\"p95\":%.6f}", b->ms[0], median,
-                   quantile(b->ms, b->n_samples, 0.95));
+    vly_buf_puts(out, ",\"ms\":");
+    vly_spread_json(out, b->ms);
     vly_buf_printf(out, ",\"gflop\":%.9f,\"gflops\":%.3f,\"peak_gflops\":{",
-                   (double)b->plan.flops / 1e9, gflops(b->plan.flops, median));
+                   (double)b->plan.flops / 1e9, gflops(b->plan.flops, b->ms.median));
     for (int k = 0; k < VLY_PEAK_N; k++) {
         if (b->peaks[k].ops <= 0)
             continue;
@@ -446,9 +437,12 @@ static void add_json(vly_buf *out, const bench *b, const char *path)
     vly_buf_printf(out,
                    "},\"floor_ms\":%.6f,\"peak_share\":%.4f,\"load_ms\":%.3f"
                    ",\"peak_rss_kb\":%" PRIu64 ",\"steps\":[",
-                   b->floor_ms, b->floor_ms / median, b->load_ms, b->rss_kb);
+                   b->floor_ms, b->floor_ms / b->ms.median, b->load_ms, b->rss_kb);
     add_steps_json(out, b);
-    vly_buf_puts(out, "]}\n");
+    vly_buf_puts(out, b->picture.path != NULL ? "],\"picture\":" : "]");
+    if (b->picture.path != NULL)
+        vly_picture_bench_json(out, &b->picture);
+    vly_buf_puts(out, "}\n");
 }
 
 /* ---- the command -------------------------------------------------------------------------- */
@@ -462,6 +456,15 @@ static vly_status check_options(bench *b, vly_err *err)
     if (!(o->seconds > 0 && o->seconds <= 86400))
         return vly_fail(err, VLY_EINVAL, "option --seconds: expected more than 0, at most 86400");
     return vly_precision_parse(vly_str_from(o->precision), &b->precision, err);
+}
+
+static vly_status time_picture(bench *b, const char *path, vly_err *err)
+{
+    const vly_session_options session = {
+        .model = path, .precision = b->opts->precision, .threads = b->opts->threads};
+
+    return vly_picture_bench_run(b->opts->picture, &session, b->opts->seconds,
+                                 (size_t)b->opts->runs, &b->picture, err);
 }
 
 static vly_status measure(bench *b, const char *path, vly_err *err)
@@ -489,7 +492,9 @@ static vly_status measure(bench *b, const char *path, vly_err *err)
         st = time_runs(b, err);
     if (st == VLY_OK)
         st = profile(b, err);
-    return st == VLY_OK ? measure_peaks(b, err) : st;
+    if (st == VLY_OK)
+        st = measure_peaks(b, err);
+    return st == VLY_OK && b->opts->picture != NULL ? time_picture(b, path, err) : st;
 }
 
 static int run(const void *opts, int n_args, char *const *args)
@@ -530,6 +535,7 @@ const vly_command vly_command_model_bench = {
         "A Winograd convolution does fewer operations than the 2 per multiply-add counted, so its\n"
         "share may exceed 100 %.\n",
     .examples = "  volley model bench yolov8n.onnx --threads 1\n"
+                "  volley model bench yolov8n.onnx --threads 1 --picture match.jpg\n"
                 "  volley model bench step.onnx --batch 1024 --json | jq .ms\n",
     .opts = options,
     .opts_bytes = sizeof(bench_opts),

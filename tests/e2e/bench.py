@@ -3,7 +3,7 @@
 import json
 import subprocess
 
-from harness import equal, run
+from harness import equal, png, run
 
 BATCH = 8
 SLOW_FLOPS = 6 * 2 * BATCH * 512 * 512  # make_models.c: six products with a 512 x 512 matrix
@@ -55,6 +55,26 @@ def counts_runs(t):
             raise AssertionError(f"asked for {n} runs, got {got['runs']}")
 
 
+def times_a_picture(t):
+    path = t.path("red.png")
+    with open(path, "wb") as f:
+        f.write(png(40, 30, (255, 0, 0)))
+    got = json.loads(bench(t, "colour.onnx", "--json", "--picture", path).stdout)["picture"]
+    equal((got["width"], got["height"], got["found"]), (40, 30, 3))
+    stages = got["ms"]
+    equal(list(stages), ["decode", "prep", "net", "post", "total"])
+    for name, ms in stages.items():
+        if not 0 <= ms["min"] <= ms["median"] <= ms["p95"]:
+            raise AssertionError(f"{name} out of order: {ms}")
+    if stages["total"]["min"] < sum(stages[k]["min"] for k in stages if k != "total") - 1e-5:
+        raise AssertionError(f"the whole is less than its parts: {stages}")
+    text = bench(t, "colour.onnx", "--picture", path).stdout
+    if "40x30" not in text or "\n  decode " not in text:
+        raise AssertionError(text)
+    got = bench(t, "slow/1/model.onnx", "--picture", path)  # has no task for pictures
+    equal((got.returncode, got.stdout), (3, ""))
+
+
 def takes_any_type(t):
     for model in "simple/1/model.onnx", "simple_identity/1/model.onnx", "colour.onnx":
         equal(bench(t, model).returncode, 0, model)
@@ -75,4 +95,5 @@ def refuses(t):
             raise AssertionError(f"expected '{text}' in '{got.stderr}'")
 
 
-run(tells_consistent_figures, prints_a_row_for_each_step, counts_runs, takes_any_type, refuses)
+run(tells_consistent_figures, prints_a_row_for_each_step, counts_runs, times_a_picture,
+    takes_any_type, refuses)
