@@ -3,6 +3,9 @@
 
 #include "base/assert.h"
 
+/* Smaller ones are values that operators look at: copied when they are not aligned. */
+#define LOOSE_FROM_BYTES 4096
+
 static vly_status shape_from_onnx(const vly_onnx_tensor *t, vly_shape *ret, vly_err *err)
 {
     if (t->n_dims > VLY_RANK_MAX)
@@ -18,6 +21,25 @@ static bool is_aligned(const void *p, vly_dtype dtype)
 {
     size_t bytes = vly_dtype_bits(dtype) / 8;
     return bytes <= 1 || (uintptr_t)p % (bytes > 8 ? 8 : bytes) == 0;
+}
+
+bool vly_constant_is_aligned(const vly_tensor *t)
+{
+    return t->data == NULL || is_aligned(t->data, t->dtype);
+}
+
+vly_status vly_constant_align(vly_tensor *t, vly_err *err)
+{
+    vly_tensor copy;
+
+    if (vly_constant_is_aligned(t))
+        return VLY_OK;
+    vly_status st = vly_tensor_copy(t, &copy, err);
+    if (st == VLY_OK) {
+        vly_tensor_release(t);
+        *t = copy;
+    }
+    return st;
 }
 
 vly_status vly_constant_from_onnx(const vly_onnx_tensor *t, const void *data, vly_tensor *ret,
@@ -36,7 +58,8 @@ vly_status vly_constant_from_onnx(const vly_onnx_tensor *t, const void *data, vl
         return st;
     if (data == NULL)
         data = dtype == VLY_DTYPE_STRING ? (const void *)t->strings : t->data;
-    if (data != NULL && is_aligned(data, dtype)) {
+    bool is_loose = dtype != VLY_DTYPE_STRING && t->n_bytes >= LOOSE_FROM_BYTES;
+    if (data != NULL && (is_loose || is_aligned(data, dtype))) {
         *ret = vly_tensor_borrow(dtype, &shape, data);
         return VLY_OK;
     }

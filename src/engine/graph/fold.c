@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/graph/graph.h"
+
+#include "engine/graph/constant.h"
 #include "engine/native/eval.h"
 
 #include "base/bits.h"
@@ -45,9 +47,15 @@ static vly_status fold_node(vly_graph *g, const vly_node *node, vly_tensor **val
     vly_op_ctx *ctx = vly_eval_ctx(node, values, scratch);
     size_t left = max_memory_bytes > g->constant_bytes ? max_memory_bytes - g->constant_bytes : 0;
 
+    vly_status st = VLY_OK;
+
     if (ctx == NULL)
         return vly_fail(err, VLY_ENOMEM, "out of memory while folding constants");
-    vly_status st = vly_eval_node(node, ctx, left, err);
+    for (int i = 0; i < node->n_in && st == VLY_OK; i++)
+        if (node->in[i] != VLY_VALUE_NONE)
+            st = vly_constant_align(&g->values[node->in[i]].constant, err);
+    if (st == VLY_OK)
+        st = vly_eval_node(node, ctx, left, err);
     if (st != VLY_OK)
         return st;
     for (int i = 0; i < node->n_out; i++) {

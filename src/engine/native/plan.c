@@ -6,6 +6,7 @@
 #include "base/cpu.h"
 #include "base/mem.h"
 #include "dsp/image.h"
+#include "engine/graph/constant.h"
 #include "engine/native/eval.h"
 #include "engine/native/fuse/fuse.h"
 #include "engine/native/offsets.h"
@@ -51,14 +52,30 @@ static bool can_fold(const compiler *c, const vly_node *node)
     return true;
 }
 
+/* An operator by itself, unlike the packing of weights, wants its constants aligned. */
+static vly_status align_inputs(compiler *c, const vly_node *node, vly_err *err)
+{
+    for (int i = 0; i < node->n_in; i++) {
+        int v = node->in[i];
+        if (v == VLY_VALUE_NONE || c->plan->slots[v].place != VLY_PLACE_CONSTANT)
+            continue;
+        vly_status st = vly_constant_align(&c->plan->slots[v].tensor, err);
+        if (st != VLY_OK)
+            return st;
+    }
+    return VLY_OK;
+}
+
 /* The node's value depends on shapes only: it becomes a constant of the plan. */
 static vly_status fold_node(compiler *c, const vly_node *node, vly_op_ctx *ctx, vly_err *err)
 {
     vly_plan *p = c->plan;
     size_t used = c->g->constant_bytes + p->constant_bytes;
-    vly_status st =
-        vly_eval_node(node, ctx, c->max_memory_bytes > used ? c->max_memory_bytes - used : 0, err);
+    vly_status st = align_inputs(c, node, err);
 
+    if (st == VLY_OK)
+        st = vly_eval_node(node, ctx, c->max_memory_bytes > used ? c->max_memory_bytes - used : 0,
+                           err);
     if (st != VLY_OK)
         return st;
     for (int i = 0; i < node->n_out; i++) {
@@ -203,7 +220,9 @@ static vly_status fuse_steps(compiler *c, vly_err *err)
     if (f.n_steps > 0)
         memcpy(p->steps, f.steps, (size_t)f.n_steps * sizeof(*p->steps));
     p->n_steps = f.n_steps;
-    return VLY_OK;
+    for (int s = 0; s < p->n_steps && st == VLY_OK; s++)
+        st = align_inputs(c, p->steps[s].node, err);
+    return st;
 }
 
 /* ---- 3: liveness -------------------------------------------------------------------------- */

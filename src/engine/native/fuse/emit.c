@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/bits.h"
-#include "base/mem.h"
+#include "engine/graph/constant.h"
 #include "engine/native/fuse/ir.h"
 #include "engine/native/fuse/run.h"
 
@@ -16,7 +16,8 @@ typedef struct emitter {
     vly_image_dsp *dsp; /* in the plan's arena */
     bool *has_image;    /* [n_values] the image was written (or is the tensor itself) */
     bool *has_tensor;   /* [n_values] the tensor was written */
-    int max_steps, max_values;
+    void *copy;         /* of weights, aligned */
+    size_t copy_bytes;
 } emitter;
 
 static vly_status out_of_memory(vly_err *err)
@@ -263,6 +264,18 @@ static vly_status need_tensor(emitter *e, const vly_step *from, int v, vly_err *
 
 /* ---- items -------------------------------------------------------------------------------- */
 
+/* The data of weights; a copy that lasts until the next call where the file has them unaligned. */
+static const void *aligned_weights(emitter *e, const vly_tensor *t)
+{
+    if (vly_constant_is_aligned(t))
+        return t->data;
+    if (t->bytes > e->copy_bytes) {
+        e->copy = vly_arena_alloc(e->f->scratch, t->bytes);
+        e->copy_bytes = t->bytes;
+    }
+    return e->copy != NULL ? memcpy(e->copy, t->data, t->bytes) : NULL;
+}
+
 /* Weights as kernels take them: [c_out][c_in / group][h][w], with zeros for channels that the image
  * has and the model does not, and with the scale in them where sums have none. */
 static float *weights_of(emitter *e, const vly_item *item, int c_in)
@@ -271,9 +284,9 @@ static float *weights_of(emitter *e, const vly_item *item, int c_in)
     int64_t taps = (int64_t)d->kernel_h * d->kernel_w, from = d->c_in / d->group;
     int64_t to = c_in / d->group, n = d->c_out * to * taps;
     float *w = vly_arena_calloc(e->f->scratch, (size_t)n, sizeof(*w));
-    const float *src = item->weights->data;
+    const float *src = aligned_weights(e, item->weights);
 
-    for (int64_t o = 0; w != NULL && o < d->c_out; o++) {
+    for (int64_t o = 0; w != NULL && src != NULL && o < d->c_out; o++) {
         float scale = item->scale != NULL ? item->scale[o] : 1.0f;
         for (int64_t i = 0; i < from; i++)
             for (int64_t t = 0; t < taps; t++) {
@@ -306,7 +319,7 @@ static bool is_plain(const vly_item *item, int c_in)
 
 static vly_status pack(emitter *e, const vly_item *item, vly_fused *p, vly_err *err)
 {
-    const void *weights = item->weights->data;
+    const void *weights = NULL;
     size_t bytes = p->kernel->packed_bytes(&p->desc);
     void *packed = vly_plan_blob(e->f->plan, bytes);
 
@@ -315,6 +328,8 @@ static vly_status pack(emitter *e, const vly_item *item, vly_fused *p, vly_err *
             weights = weights8_of(e, item, p->desc.c_in);
         else
             weights = weights_of(e, item, p->desc.c_in);
+    } else {
+        weights = aligned_weights(e, item->weights);
     }
     if (packed == NULL || weights == NULL)
         return out_of_memory(err);

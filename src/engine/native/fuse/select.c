@@ -2,6 +2,7 @@
 #include "engine/native/fuse/select.h"
 
 #include "base/assert.h"
+#include "engine/graph/constant.h"
 #include "engine/native/ops/conv_common.h"
 #include "engine/native/ops/resize.h"
 
@@ -12,7 +13,7 @@
 
 /* ---- values ------------------------------------------------------------------------------- */
 
-const vly_tensor *vly_fuse_constant(const vly_fuser *z, int v)
+const vly_tensor *vly_fuse_weights(const vly_fuser *z, int v)
 {
     vly_err ignored;
 
@@ -24,6 +25,15 @@ const vly_tensor *vly_fuse_constant(const vly_fuser *z, int v)
     return z->f->values[v]->data != NULL ? z->f->values[v] : NULL;
 }
 
+const vly_tensor *vly_fuse_constant(const vly_fuser *z, int v)
+{
+    vly_err ignored;
+    bool is_there = vly_fuse_weights(z, v) != NULL;
+
+    return is_there && vly_constant_align(z->f->values[v], &ignored) == VLY_OK ? z->f->values[v]
+                                                                               : NULL;
+}
+
 /* Input i of the step as a float constant of n elements (n < 0: any). */
 static const vly_tensor *constant_f32(const vly_fuser *z, const vly_node *node, int i, int64_t n)
 {
@@ -32,6 +42,13 @@ static const vly_tensor *constant_f32(const vly_fuser *z, const vly_node *node, 
     if (t == NULL || t->dtype != VLY_DTYPE_F32 || (n >= 0 && (int64_t)vly_tensor_count(t) != n))
         return NULL;
     return t;
+}
+
+/* Input 1 as float weights, aligned or not. */
+static const vly_tensor *weights_f32(const vly_fuser *z, const vly_node *node)
+{
+    const vly_tensor *t = vly_fuse_weights(z, node->in[1]);
+    return t != NULL && t->dtype == VLY_DTYPE_F32 ? t : NULL;
 }
 
 static bool is_omitted(const vly_node *node, int i)
@@ -72,7 +89,7 @@ static bool can_read(const vly_fuser *z, int v, bool is_last)
 
     if (w->is_image)
         return w->is_last == is_last;
-    return vly_fuse_constant(z, v) == NULL && vly_fuse_geometry(z, v, is_last);
+    return vly_fuse_weights(z, v) == NULL && vly_fuse_geometry(z, v, is_last);
 }
 
 /* The same, for items that are worth it only on what is an image already. */
@@ -214,7 +231,7 @@ static bool choose_weights(vly_fuser *z, vly_item *item, int x, int i_weights)
     int c_out = item->desc.c_out;
 
     if (!view->is_quantised) {
-        item->weights = vly_fuse_constant(z, i_weights);
+        item->weights = vly_fuse_weights(z, i_weights);
         return item->weights != NULL && item->weights->dtype == VLY_DTYPE_F32;
     }
     item->scale = new_floats(z, c_out, 1.0f);
@@ -291,7 +308,7 @@ static bool select_gemm(vly_fuser *z, const vly_step *step)
 {
     const vly_node *node = step->node;
     vly_attrs a = vly_attrs_begin(node->proto);
-    const vly_tensor *w = constant_f32(z, node, 1, -1);
+    const vly_tensor *w = weights_f32(z, node);
     bool trans_b = vly_attrs_int(&a, "transB", 0) != 0;
 
     if (w == NULL || w->shape.rank != 2 || vly_attrs_int(&a, "transA", 0) != 0 ||
@@ -305,7 +322,7 @@ static bool select_gemm(vly_fuser *z, const vly_step *step)
 
 static bool select_matmul(vly_fuser *z, const vly_step *step)
 {
-    const vly_tensor *w = constant_f32(z, step->node, 1, -1);
+    const vly_tensor *w = weights_f32(z, step->node);
 
     if (w == NULL || w->shape.rank != 2 || !can_read(z, step->node->in[0], true))
         return false;
