@@ -69,7 +69,7 @@ typedef struct volley_model_options {
     const char *task;        /* how to read the outputs: "yolov8-detect"; NULL: find out */
     size_t max_file_bytes;   /* 0: 8 GiB */
     size_t max_memory_bytes; /* weights and intermediate tensors of a session; 0: 8 GiB */
-    const char *precision;   /* "fp32", "bf16", "int8", "auto"; NULL: fp32 */
+    const char *precision;   /* "exact", "fp32", "bf16", "int8", "auto"; NULL: fp32 */
 } volley_model_options;
 
 #define VOLLEY_MODEL_OPTIONS_INIT                                                                  \

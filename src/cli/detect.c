@@ -40,7 +40,7 @@ static const vly_opt options[] = {
     VLY_OPT(detect_opts, task, 0, TEXT, "task", "NAME",
             "how to read the outputs, when the model does not tell (see details)"),
     VLY_OPT(detect_opts, precision, 0, TEXT, "precision", "P",
-            "fp32, bf16, int8 or auto (default auto)"),
+            "exact, fp32, bf16, int8 or auto (default auto)"),
     VLY_OPT(detect_opts, threads, 't', INT, "threads", "N", "cores to use (default: all)"),
     VLY_OPT_END,
 };

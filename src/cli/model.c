@@ -24,7 +24,7 @@ static const vly_opt options[] = {
     VLY_OPT(inspect_opts, shapes, 0, LIST, "shape", "NAME=1x3x640x640",
             "shape of an input that the model leaves open (default: 1 for each)"),
     VLY_OPT(inspect_opts, precision, 0, TEXT, "precision", "P",
-            "plan for fp32, bf16, int8 or auto (default auto)"),
+            "plan for exact, fp32, bf16, int8 or auto (default auto)"),
     VLY_OPT_END,
 };
 

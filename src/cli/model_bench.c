@@ -48,7 +48,7 @@ static const vly_opt options[] = {
     VLY_OPT(bench_opts, batch, 'b', INT, "batch", "N",
             "first dimension of the inputs that leave it open (default 1)"),
     VLY_OPT(bench_opts, precision, 0, TEXT, "precision", "P",
-            "fp32, bf16, int8 or auto (default auto)"),
+            "exact, fp32, bf16, int8 or auto (default auto)"),
     VLY_OPT(bench_opts, seconds, 0, FLOAT, "seconds", "S", "time to spend on runs (default 3)"),
     VLY_OPT(bench_opts, runs, 0, INT, "runs", "N", "so many runs, however long they take"),
     VLY_OPT(bench_opts, shapes, 0, LIST, "shape", "NAME=1x3x640x640",

@@ -11,17 +11,33 @@
 
 #define ENTRIES_MAX 100000
 
+/* precision NULL: fp32. */
+static vly_status open_model(vly_runner *r, const char *path, const char *precision, vly_err *err)
+{
+    vly_model_options options = VLY_MODEL_OPTIONS_DEFAULT;
+
+    *r = (vly_runner){0};
+    if (precision != NULL) {
+        vly_status st = vly_precision_parse(vly_str_from(precision), &options.precision, err);
+        if (st != VLY_OK)
+            return st;
+    }
+    return vly_runner_open(r, path, &options, 0, err);
+}
+
 /* ---- run ---------------------------------------------------------------------------------- */
 
 typedef struct run_opts {
     vly_opt_list inputs;
-    const char *out;
+    const char *out, *precision;
 } run_opts;
 
 static const vly_opt run_options[] = {
     VLY_OPT(run_opts, inputs, 'i', LIST, "input", "NAME=FILE",
             "an input tensor, .npy or .pb; NAME may be left out when there is one input"),
     VLY_OPT(run_opts, out, 'o', TEXT, "out", "DIR", "write each output as DIR/NAME.npy"),
+    VLY_OPT(run_opts, precision, 0, TEXT, "precision", "P",
+            "exact, fp32, bf16, int8 or auto (default fp32)"),
     VLY_OPT_END,
 };
 
@@ -78,7 +94,7 @@ static int run_run(const void *opts_, int n_args, char *const *args)
     vly_err err;
 
     (void)n_args;
-    vly_status st = vly_runner_open(&r, args[0], NULL, 0, &err);
+    vly_status st = open_model(&r, args[0], opts->precision, &err);
     if (st == VLY_OK)
         st = read_inputs(&r, &opts->inputs, &err);
     if (st == VLY_OK)
@@ -114,6 +130,7 @@ const vly_command vly_command_model_run = {
 
 typedef struct verify_opts {
     double rtol, atol;
+    const char *precision;
 } verify_opts;
 
 static const verify_opts verify_defaults = {.rtol = 1e-3, .atol = 1e-5};
@@ -121,6 +138,8 @@ static const verify_opts verify_defaults = {.rtol = 1e-3, .atol = 1e-5};
 static const vly_opt verify_options[] = {
     VLY_OPT(verify_opts, rtol, 0, FLOAT, "rtol", "X", "relative tolerance (default 1e-3)"),
     VLY_OPT(verify_opts, atol, 0, FLOAT, "atol", "X", "absolute tolerance (default 1e-5)"),
+    VLY_OPT(verify_opts, precision, 0, TEXT, "precision", "P",
+            "exact, fp32, bf16, int8 or auto (default fp32)"),
     VLY_OPT_END,
 };
 
@@ -219,14 +238,15 @@ static vly_status verify_all(vly_runner *r, const char *dir, const verify_opts *
     return st;
 }
 
-static int run_verify(const void *opts, int n_args, char *const *args)
+static int run_verify(const void *opts_, int n_args, char *const *args)
 {
+    const verify_opts *opts = opts_;
     bool is_match = false;
     vly_runner r;
     vly_err err;
 
     (void)n_args;
-    vly_status st = vly_runner_open(&r, args[0], NULL, 0, &err);
+    vly_status st = open_model(&r, args[0], opts->precision, &err);
     if (st == VLY_OK)
         st = verify_all(&r, args[1], opts, &is_match, &err);
     if (st != VLY_OK)

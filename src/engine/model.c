@@ -41,10 +41,8 @@ struct vly_instance {
 /* ---- precision ---------------------------------------------------------------------------- */
 
 static const char *const precision_names[] = {
-    [VLY_PRECISION_FP32] = "fp32",
-    [VLY_PRECISION_BF16] = "bf16",
-    [VLY_PRECISION_INT8] = "int8",
-    [VLY_PRECISION_AUTO] = "auto",
+    [VLY_PRECISION_FP32] = "fp32", [VLY_PRECISION_EXACT] = "exact", [VLY_PRECISION_BF16] = "bf16",
+    [VLY_PRECISION_INT8] = "int8", [VLY_PRECISION_AUTO] = "auto",
 };
 
 vly_status vly_precision_parse(vly_str text, vly_precision *ret, vly_err *err)
@@ -55,7 +53,7 @@ vly_status vly_precision_parse(vly_str text, vly_precision *ret, vly_err *err)
             return VLY_OK;
         }
     }
-    return vly_fail(err, VLY_EINVAL, "precision '%.*s': expected fp32, bf16, int8 or auto",
+    return vly_fail(err, VLY_EINVAL, "precision '%.*s': expected exact, fp32, bf16, int8 or auto",
                     VLY_STR_ARG(text));
 }
 

@@ -27,13 +27,15 @@ struct vly_worker_pool;
  * int32 for 8-bit operands. Inputs, outputs and all other operators stay as the file has them. */
 typedef enum vly_precision {
     VLY_PRECISION_FP32,
-    VLY_PRECISION_BF16, /* operands rounded to 8 bits of mantissa */
+    VLY_PRECISION_EXACT, /* every operator of the file by itself, in its own type and order: slow,
+                            for comparing */
+    VLY_PRECISION_BF16,  /* operands rounded to 8 bits of mantissa */
     VLY_PRECISION_INT8, /* QuantizeLinear/DequantizeLinear pairs of the file run as 8-bit kernels */
     VLY_PRECISION_AUTO, /* INT8 where the file is quantised; else BF16 where this CPU multiplies it
                            faster and the model is large enough; else FP32 */
 } vly_precision;
 
-/* "fp32", "bf16", "int8", "auto". EINVAL names the choices. */
+/* "exact", "fp32", "bf16", "int8", "auto". EINVAL names the choices. */
 vly_status vly_precision_parse(vly_str text, vly_precision *ret, vly_err *err) VLY_MUST_CHECK;
 const char *vly_precision_name(vly_precision p);
 

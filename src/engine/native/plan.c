@@ -42,7 +42,8 @@ static bool has_unknown_input(const compiler *c, const vly_node *node)
 
 static bool can_fold(const compiler *c, const vly_node *node)
 {
-    if ((node->op->flags & VLY_OP_IMPURE) != 0 || vly_node_is_lazy(c->g, node))
+    if ((node->op->flags & VLY_OP_IMPURE) != 0 ||
+        (vly_node_is_lazy(c->g, node) && c->precision != VLY_PRECISION_EXACT))
         return false;
     if ((node->op->flags & VLY_OP_SHAPE_ONLY) != 0)
         return true;
@@ -534,7 +535,7 @@ vly_status vly_plan_compile(const vly_graph *graph, const vly_shape *input_shape
         st = infer_all(&c, err);
     if (st == VLY_OK)
         st = drop_dead_steps(&c, err);
-    if (st == VLY_OK)
+    if (st == VLY_OK && c.precision != VLY_PRECISION_EXACT)
         st = fuse_steps(&c, err);
     if (st == VLY_OK)
         st = find_last_uses(&c, err);

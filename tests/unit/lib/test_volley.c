@@ -41,7 +41,7 @@ static int remove_model(void **state)
 static void runs_at_every_precision(void **state)
 {
     (void)state;
-    static const char *const names[] = {NULL, "fp32", "bf16", "int8", "auto"};
+    static const char *const names[] = {NULL, "exact", "fp32", "bf16", "int8", "auto"};
     float x[6] = {-1, 2, -3, 4, -5, 6};
     const float want[6] = {0, 2, 0, 4, 0, 6};
     volley_tensor in = {VOLLEY_FLOAT32, 2, {2, 3}, x, sizeof(x)}, out;
