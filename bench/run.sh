@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 # run.sh: everything that PERF.md is made of, on this machine: Volley's own per-step figures, then
 # the comparison with the rivals, which it installs into build-peers/. Results: bench/results/.
-# MODEL, INT8 (files, blanks between), PICTURE, STAGES (a 1080p JPEG): what to run; by default the test inputs in
-# $VOLLEY_SHARED (../shared beside the sources).
+# MODEL, INT8 (files, blanks between), PICTURE, STAGES (a 1080p JPEG): what to run; by default the
+# test inputs in $VOLLEY_SHARED (../shared beside the sources).
 set -eu
 cd "$(dirname "$0")/.."
 shared=${VOLLEY_SHARED:-../shared}
@@ -26,7 +26,8 @@ if [ -f "$model" ]; then
     [ -f "$picture" ] || picture=
     # shellcheck disable=SC2046  # each file its own argument
     "$python" bench/peers/compare.py --model "$model" ${picture:+--picture "$picture"} \
-        $(for f in $int8; do [ ! -f "$f" ] || echo --int8 "$f"; done) --stages "$stages" --out "bench/results/$name"
+        $(for f in $int8; do [ ! -f "$f" ] || echo --int8 "$f"; done) --stages "$stages" \
+        --out "bench/results/$name"
 else
     echo "skipped: no model '$model' (set MODEL)"
 fi

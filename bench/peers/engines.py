@@ -66,8 +66,8 @@ class Volley:
                     ("max_memory_bytes", c.c_size_t), ("precision", c.c_char_p)]
 
     class SessionOptions(c.Structure):
-        _fields_ = [("size", c.c_size_t), ("n_threads", c.c_uint), ("max_picture_bytes", c.c_size_t),
-                    ("max_pixels", c.c_uint64)]
+        _fields_ = [("size", c.c_size_t), ("n_threads", c.c_uint),
+                    ("max_picture_bytes", c.c_size_t), ("max_pixels", c.c_uint64)]
 
     def __init__(self, spec):
         self.lib = c.CDLL(spec["library"])

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """ONNX Runtime's own static quantisation of a model, in the forms that it recommends.
 
-    quantise.py MODEL OUT_DIR PICTURE...   writes OUT_DIR/<model>_ort_<form>.onnx, prints their paths
+    quantise.py MODEL OUT_DIR PICTURE...   writes OUT_DIR/<model>_ort_<form>.onnx, prints paths
 """
 import os
 import sys
