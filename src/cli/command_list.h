@@ -11,6 +11,7 @@
     X(model_inspect)                                                                               \
     X(model_bench)                                                                                 \
     X(model_run)                                                                                   \
+    X(model_quantize)                                                                              \
     X(model_verify)                                                                                \
     X(eval_detect)                                                                                 \
     X(config_show)                                                                                 \
