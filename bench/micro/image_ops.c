@@ -48,7 +48,7 @@ static void run_from_planes(level_dsp *dsp, const sample *s)
 
 static void run_to_planes(level_dsp *dsp, const sample *s)
 {
-    dsp->image.to_planes(&s->planes, &s->x, 0, s->h);
+    dsp->image.to_planes(&s->planes, &s->x, VLY_ACT_NONE, 0.0f, 0.0f, 0, s->h);
 }
 
 static const float bin_weights[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};

@@ -20,7 +20,8 @@ static void from_planes(const vly_image *y, const vly_planes *x, int n_channels,
     }
 }
 
-static void to_planes(const vly_planes *y, const vly_image *x, int begin, int end)
+static void to_planes(const vly_planes *y, const vly_image *x, vly_act act, float alpha, float beta,
+                      int begin, int end)
 {
     for (int i = begin; i < end; i++) {
         int n = i / x->h, row = i % x->h;
@@ -28,7 +29,7 @@ static void to_planes(const vly_planes *y, const vly_image *x, int begin, int en
         for (int col = 0; col < x->w; col++) {
             const void *at = vly_image_at(x, n, row, col);
             for (int c = 0; c < x->c; c++)
-                to[c * y->plane + col] = vly_image_get(x, at, c);
+                to[c * y->plane + col] = vly_act_apply(act, vly_image_get(x, at, c), alpha, beta);
         }
     }
 }

@@ -42,7 +42,9 @@ typedef struct vly_image_dsp {
      */
     void (*from_planes)(const vly_image *y, const vly_planes *x, int n_channels, int begin,
                         int end);
-    void (*to_planes)(const vly_planes *y, const vly_image *x, int begin, int end);
+    /* y = act(x) */
+    void (*to_planes)(const vly_planes *y, const vly_image *x, vly_act act, float alpha, float beta,
+                      int begin, int end);
     /* y = act(x), element by element; also the plain copy with another element or scale. act is
      * not VLY_ACT_TABLE */
     void (*map)(const vly_image *y, const vly_image *x, vly_act act, float alpha, float beta,

@@ -282,22 +282,6 @@ static double same(const job *j, int n, int y, int x, int c)
     return value(&j->x.im, n, y, x, c);
 }
 
-static void to_planes_converts(void **state)
-{
-    (void)state;
-    vly_image_dsp dsp = dsp_of_level();
-
-    for (int trial = 0; trial < TRIALS; trial++) {
-        int begin, end;
-        job j = job_new(trial);
-        size_t floats = planes_new(&j.planes, j.x.im.n, j.x.im.c, j.x.im.h, j.x.im.w);
-        random_rows(&j.x.im, &begin, &end);
-        dsp.to_planes(&j.planes, &j.x.im, begin, end);
-        check_planes(&j, j.x.im.c, floats, begin, end, same, 0.0);
-        job_free(&j);
-    }
-}
-
 static double activated(const job *j, double v)
 {
     double a = (double)j->alpha, b = (double)j->beta;
@@ -342,6 +326,24 @@ static void set_act(job *j, int trial)
 
 /* Values reach 10 (U8: 255 * 0.04), with a few float roundings on the way. */
 #define LOSS_ACT 4e-6
+
+static void to_planes_converts(void **state)
+{
+    (void)state;
+    vly_image_dsp dsp = dsp_of_level();
+
+    for (int trial = 0; trial < TRIALS; trial++) {
+        int begin, end;
+        job j = job_new(trial);
+        size_t floats = planes_new(&j.planes, j.x.im.n, j.x.im.c, j.x.im.h, j.x.im.w);
+        random_rows(&j.x.im, &begin, &end);
+        set_act(&j, trial % 2 * 9 * random_below(VLY_ACT_TABLE));
+        dsp.to_planes(&j.planes, &j.x.im, j.act, j.alpha, j.beta, begin, end);
+        check_planes(&j, j.x.im.c, floats, begin, end, mapped,
+                     j.act == VLY_ACT_NONE ? 0.0 : LOSS_ACT);
+        job_free(&j);
+    }
+}
 
 static void map_matches(void **state)
 {

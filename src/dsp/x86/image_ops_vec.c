@@ -139,7 +139,8 @@ static void from_planes(const vly_image *y, const vly_planes *x, int n_channels,
     }
 }
 
-static void to_planes(const vly_planes *y, const vly_image *x, int begin, int end)
+static void to_planes(const vly_planes *y, const vly_image *x, vly_act act, float alpha, float beta,
+                      int begin, int end)
 {
     for (int i = begin; i < end; i++) {
         int n = i / x->h, row = i % x->h;
@@ -154,7 +155,7 @@ static void to_planes(const vly_planes *y, const vly_image *x, int begin, int en
                                     : vf_set(0.0f);
                 vf_transpose(t);
                 for (int k = 0; k < channels; k++)
-                    vf_store_n(to + (c + k) * y->plane + col, t[k], cols);
+                    vf_store_n(to + (c + k) * y->plane + col, vf_act(act, t[k], alpha, beta), cols);
             }
         }
     }

@@ -10,6 +10,7 @@ typedef struct patch {
     vly_tensor *tensor;
     vly_place place; /* INPUT or OUTPUT */
     int index;
+    size_t offset; /* OUTPUT */
 } patch;
 
 struct vly_exec {
@@ -43,7 +44,7 @@ static void bind_value(vly_exec *x, int v, vly_tensor *tensor)
     if (slot->place == VLY_PLACE_ARENA)
         tensor->data = x->block + slot->offset;
     else if (slot->place != VLY_PLACE_CONSTANT)
-        x->patches[x->n_patches++] = (patch){tensor, slot->place, slot->index};
+        x->patches[x->n_patches++] = (patch){tensor, slot->place, slot->index, slot->offset};
 }
 
 static bool bind_step(vly_exec *x, int s)
@@ -153,8 +154,9 @@ static void apply_patches(vly_exec *x, const vly_tensor *inputs)
 {
     for (size_t i = 0; i < x->n_patches; i++) {
         const patch *p = &x->patches[i];
-        p->tensor->data =
-            p->place == VLY_PLACE_INPUT ? inputs[p->index].data : x->storage[p->index].data;
+        p->tensor->data = p->place == VLY_PLACE_INPUT
+                              ? inputs[p->index].data
+                              : (unsigned char *)x->storage[p->index].data + p->offset;
     }
 }
 
@@ -167,7 +169,7 @@ static vly_status run_steps(vly_exec *x, vly_nsec *step_ns, vly_err *err)
         vly_status st = VLY_OK;
         if (step->is_dynamic) {
             st = vly_eval_node(step->node, x->ctx[s], x->max_memory_bytes, err);
-        } else if ((step->node->op->flags & VLY_OP_VIEW) == 0) {
+        } else if ((step->node->op->flags & VLY_OP_VIEW) == 0 && !step->is_joined) {
             st = step->node->op->run(x->ctx[s], err);
             if (st != VLY_OK)
                 vly_eval_fail(step->node, st, err);

@@ -20,6 +20,7 @@ typedef struct compiler {
     vly_tensor **values; /* [n_values]: type, and data where known */
     bool *is_unknown;    /* [n_values]: shape only known during a run */
     int *root;           /* [n_values]: the value whose buffer this one shares */
+    size_t *delta;       /* [n_values]: bytes from the root's beginning (of the next in a chain) */
     int *last_use;       /* [n_values], of roots: step index; n_steps: an output */
     vly_precision precision;
     size_t max_memory_bytes;
@@ -264,35 +265,111 @@ static int root_of(const compiler *c, int v)
     return v;
 }
 
+/* Where v begins in the buffer of its root. */
+static size_t delta_of(const compiler *c, int v)
+{
+    size_t delta = c->delta[v];
+
+    for (; c->root[v] != v; v = c->root[v])
+        delta += c->delta[c->root[v]];
+    return delta;
+}
+
 static bool is_view(const vly_step *step)
 {
     return !step->is_dynamic && (step->node->op->flags & VLY_OP_VIEW) != 0;
 }
 
+/* Kernels may read on a little behind an image. */
+static size_t bytes_of(const compiler *c, int v)
+{
+    size_t bytes = 0;
+    bool ok = vly_shape_bytes(&c->values[v]->shape, c->values[v]->dtype, &bytes);
+    return ok && vly_size_add(bytes, v >= c->g->n_values ? VLY_IMAGE_SLACK : 0, &bytes) ? bytes
+                                                                                        : SIZE_MAX;
+}
+
+/* Nobody but steps of this plan writes r, and nobody outside receives it by itself. */
+static bool is_own(const compiler *c, int r)
+{
+    if (c->plan->slots[r].place != VLY_PLACE_UNUSED || c->is_unknown[r])
+        return false;
+    for (int i = 0; i < c->g->n_outputs; i++)
+        if (root_of(c, c->g->outputs[i]) == r)
+            return false;
+    return true;
+}
+
+/* Where the inputs of a Concat follow each other in memory they are made right there: each becomes
+ * a part of the output. All of them, or none. */
+static void join_concat(compiler *c, vly_step *step)
+{
+    const vly_node *node = step->node;
+    int out = node->out[0], axis = 0, joined = 0;
+    const vly_shape *shape = &c->values[out]->shape;
+    size_t at = 0;
+
+    if (step->is_dynamic || node->op->domain != NULL || strcmp(node->op->name, "Concat") != 0)
+        return;
+    vly_attrs a = vly_attrs_begin(node->proto);
+    if (!vly_axis_normalise(vly_attrs_int(&a, "axis", 1), shape->rank, &axis) ||
+        vly_shape_span(shape, 0, axis) != 1)
+        return;
+    for (; joined < node->n_in; joined++) {
+        int r = root_of(c, node->in[joined]);
+        size_t bytes = bytes_of(c, node->in[joined]);
+        if (r == root_of(c, out) || !is_own(c, r) || r >= c->g->n_values || bytes_of(c, r) != bytes)
+            break;
+        c->root[r] = out;
+        c->delta[r] = at;
+        at += bytes;
+    }
+    step->is_joined = joined == node->n_in;
+    while (!step->is_joined && joined-- > 0) {
+        int r = node->in[joined];
+        while (c->root[r] != out)
+            r = c->root[r];
+        c->root[r] = r;
+        c->delta[r] = 0;
+    }
+}
+
+static void use(compiler *c, int v, int step)
+{
+    int r = root_of(c, v);
+    c->last_use[r] = step > c->last_use[r] ? step : c->last_use[r];
+}
+
 static vly_status find_last_uses(compiler *c, vly_err *err)
 {
+    int n_steps = c->plan->n_steps;
+
     c->root = vly_arena_calloc(&c->scratch, (size_t)c->plan->n_values, sizeof(c->root[0]));
     c->last_use = vly_arena_calloc(&c->scratch, (size_t)c->plan->n_values, sizeof(c->last_use[0]));
-    if (c->root == NULL || c->last_use == NULL)
+    c->delta = vly_arena_calloc(&c->scratch, (size_t)c->plan->n_values, sizeof(c->delta[0]));
+    if (c->root == NULL || c->last_use == NULL || c->delta == NULL)
         return out_of_memory(err);
     for (int v = 0; v < c->plan->n_values; v++) {
         c->root[v] = v;
         c->last_use[v] = -1;
     }
-    for (int s = 0; s < c->plan->n_steps; s++) {
+    for (int s = 0; s < n_steps; s++)
+        if (is_view(&c->plan->steps[s]))
+            c->root[c->plan->steps[s].node->out[0]] = root_of(c, c->plan->steps[s].node->in[0]);
+    for (int s = 0; s < n_steps; s++)
+        join_concat(c, &c->plan->steps[s]);
+    for (int s = 0; s < n_steps; s++) {
         const vly_step *step = &c->plan->steps[s];
-        for (int i = 0; i < step->node->n_out; i++) /* a fused image may be written in parts */
-            if (step->node->out[i] >= c->g->n_values)
-                c->last_use[step->node->out[i]] = s;
         bool may_alias = step->is_dynamic && (step->node->op->flags & VLY_OP_VIEW) != 0;
-        if (is_view(step))
-            c->root[step->node->out[0]] = root_of(c, step->node->in[0]);
+        for (int i = 0; i < step->node->n_out; i++)
+            if (step->node->out[i] != VLY_VALUE_NONE)
+                use(c, step->node->out[i], s);
         for (int i = 0; i < step->node->n_in; i++)
             if (step->node->in[i] != VLY_VALUE_NONE)
-                c->last_use[root_of(c, step->node->in[i])] = may_alias ? c->plan->n_steps : s;
+                use(c, step->node->in[i], may_alias ? n_steps : s);
     }
     for (int i = 0; i < c->g->n_outputs; i++)
-        c->last_use[root_of(c, c->g->outputs[i])] = c->plan->n_steps;
+        use(c, c->g->outputs[i], n_steps);
     return VLY_OK;
 }
 
@@ -341,22 +418,13 @@ static bool can_run_in_place(const compiler *c, int s)
         return false;
     int root = root_of(c, in);
     if (c->plan->slots[root].place != VLY_PLACE_ARENA || c->last_use[root] != s ||
-        c->plan->slots[out].place != VLY_PLACE_UNUSED)
+        c->plan->slots[out].place != VLY_PLACE_UNUSED || c->root[out] != out)
         return false;
     for (int i = 1; i < node->n_in; i++)
         if (node->in[i] != VLY_VALUE_NONE && root_of(c, node->in[i]) == root)
             return false;
     return c->values[in]->dtype == c->values[out]->dtype &&
            vly_shape_eq(&c->values[in]->shape, &c->values[out]->shape);
-}
-
-/* Kernels may read on a little behind an image. */
-static size_t bytes_of(const compiler *c, int v)
-{
-    size_t bytes = 0;
-    bool ok = vly_shape_bytes(&c->values[v]->shape, c->values[v]->dtype, &bytes);
-    return ok && vly_size_add(bytes, v >= c->g->n_values ? VLY_IMAGE_SLACK : 0, &bytes) ? bytes
-                                                                                        : SIZE_MAX;
 }
 
 static bool take_outputs(compiler *c, int s, vly_offsets *heap)
@@ -369,11 +437,11 @@ static bool take_outputs(compiler *c, int s, vly_offsets *heap)
         c->last_use[root] = c->last_use[node->out[0]];
     }
     for (int i = 0; i < node->n_out; i++) {
-        int v = node->out[i];
-        if (v == VLY_VALUE_NONE || c->root[v] != v || c->plan->slots[v].place != VLY_PLACE_UNUSED)
+        int r = node->out[i] != VLY_VALUE_NONE ? root_of(c, node->out[i]) : VLY_VALUE_NONE;
+        if (r == VLY_VALUE_NONE || c->plan->slots[r].place != VLY_PLACE_UNUSED)
             continue;
-        c->plan->slots[v].place = VLY_PLACE_ARENA;
-        if (!vly_offsets_take(heap, bytes_of(c, v), &c->plan->slots[v].offset))
+        c->plan->slots[r].place = VLY_PLACE_ARENA;
+        if (!vly_offsets_take(heap, bytes_of(c, r), &c->plan->slots[r].offset))
             return false;
     }
     return true;
@@ -402,7 +470,7 @@ static bool place_step(compiler *c, int s, vly_offsets *heap)
 {
     vly_step *step = &c->plan->steps[s];
 
-    if (is_view(step))
+    if (is_view(step) || step->is_joined)
         return give_dead(c, s, heap);
     if (step->is_dynamic) {
         for (int i = 0; i < step->node->n_out; i++)
@@ -433,7 +501,7 @@ static void finish_slots(compiler *c)
             const vly_slot *root = &c->plan->slots[root_of(c, v)];
             slot->place = root->place;
             slot->index = root->index;
-            slot->offset = root->offset;
+            slot->offset = root->offset + delta_of(c, v);
             slot->tensor = *c->values[v];
             slot->tensor.bytes = bytes_of(c, v);
             if (root->place == VLY_PLACE_CONSTANT) {

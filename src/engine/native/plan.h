@@ -28,7 +28,7 @@ typedef enum vly_place {
     VLY_PLACE_UNUSED,   /* no step of this plan touches the value */
     VLY_PLACE_CONSTANT, /* data are in slot.tensor */
     VLY_PLACE_INPUT,    /* the caller's input `index` */
-    VLY_PLACE_OUTPUT,   /* storage of the output `index` */
+    VLY_PLACE_OUTPUT,   /* storage of the output `index` + offset */
     VLY_PLACE_ARENA,    /* instance arena + offset */
     VLY_PLACE_DYNAMIC,  /* made during the run */
 } vly_place;
@@ -44,6 +44,7 @@ typedef struct vly_slot {
 typedef struct vly_step {
     const vly_node *node;
     bool is_dynamic;
+    bool is_joined; /* a Concat whose inputs are made where they belong: nothing is left to do */
     size_t scratch_offset, scratch_bytes;
     uint64_t flops;
     const char *kernel; /* of a fused convolution; NULL: the operator's own */

@@ -16,6 +16,7 @@ typedef struct emitter {
     vly_image_dsp *dsp; /* in the plan's arena */
     bool *has_image;    /* [n_values] the image was written (or is the tensor itself) */
     bool *has_tensor;   /* [n_values] the tensor was written */
+    int *n_reads;       /* [n_values] by items that want the image */
     void *copy;         /* of weights, aligned */
     size_t copy_bytes;
 } emitter;
@@ -235,6 +236,17 @@ static vly_status need_image(emitter *e, const vly_step *from, int v, vly_err *e
     return VLY_OK;
 }
 
+/* A map whose result only others than images want is made on the way to its tensor. */
+static const vly_item *map_to_tensor(const emitter *e, int v)
+{
+    const vly_view *w = &e->z->views[v];
+    const vly_item *item = w->maker != VLY_NO_ITEM ? &e->z->items[w->maker] : NULL;
+
+    return item != NULL && item->kind == VLY_ITEM_MAP && item->codes == NULL && e->n_reads[v] == 0
+               ? item
+               : NULL;
+}
+
 /* Makes sure that the tensor of v is there. */
 static vly_status need_tensor(emitter *e, const vly_step *from, int v, vly_err *err)
 {
@@ -247,15 +259,22 @@ static vly_status need_tensor(emitter *e, const vly_step *from, int v, vly_err *
     if (e->has_tensor[v] || !w->is_image || w->maker == VLY_NO_ITEM)
         return VLY_OK;
     e->has_tensor[v] = true;
-    buffer = buffer_of(z, v);
+    const vly_item *map = map_to_tensor(e, v);
+    int image = map != NULL ? map->in[0] : v;
+    buffer = buffer_of(z, image);
     if (buffer == v)
         return VLY_OK;
-    vly_operand x = image_of(z, v);
-    if (looks_like_image(w))
+    vly_operand x = image_of(z, image);
+    if (looks_like_image(w) && map == NULL)
         return add_map(e, from, x, buffer, tensor_image_of(z, v), v, err);
     vly_fused *p = add_step(e, &vly_fused_to_planes, from, &buffer, 1, v);
     if (p == NULL)
         return out_of_memory(err);
+    if (map != NULL) {
+        p->act = map->act;
+        p->alpha = map->alpha;
+        p->beta = map->beta;
+    }
     p->x = x;
     p->planes = planes_of(w);
     split_rows(p, &x.image);
@@ -526,10 +545,10 @@ static vly_status emit_item(emitter *e, const vly_item *item, vly_err *err)
 {
     vly_status st = VLY_OK;
 
-    if (item->kind == VLY_ITEM_DEAD)
-        return VLY_OK;
     if (item->kind == VLY_ITEM_NODE)
         return emit_node(e, item, err);
+    if (item->kind == VLY_ITEM_DEAD || map_to_tensor(e, item->out) == item)
+        return VLY_OK;
     for (int i = 0; i < item->n_in && st == VLY_OK; i++)
         st = need_image(e, item->step, item->in[i], err);
     if (st != VLY_OK)
@@ -549,8 +568,15 @@ vly_status vly_fuse_emit(vly_fuser *z, vly_err *err)
     size_t n = (size_t)p->n_values, max_steps = (size_t)z->n_items + n;
     vly_status st = VLY_OK;
 
-    for (int i = 0; i < z->n_items; i++)
+    e.n_reads = vly_arena_calloc(z->f->scratch, n, sizeof(*e.n_reads));
+    if (e.n_reads == NULL)
+        return out_of_memory(err);
+    for (int i = 0; i < z->n_items; i++) {
+        bool is_live = z->items[i].kind != VLY_ITEM_DEAD && z->items[i].kind != VLY_ITEM_NODE;
         max_steps += (size_t)z->items[i].n_in;
+        for (int k = 0; is_live && k < z->items[i].n_in; k++)
+            e.n_reads[z->items[i].in[k]]++;
+    }
     e.dsp = vly_arena_calloc(&z->f->plan->arena, 1, sizeof(*e.dsp));
     e.has_image = vly_arena_calloc(z->f->scratch, n, sizeof(*e.has_image));
     e.has_tensor = vly_arena_calloc(z->f->scratch, n, sizeof(*e.has_tensor));

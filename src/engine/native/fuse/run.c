@@ -155,7 +155,8 @@ ROWS_RUN(map, j.y.n *j.y.h, p->dsp->map(&j->y, &j->x, p->act, p->alpha, p->beta,
 ROWS_RUN(lookup, j.y.n *j.y.h, p->dsp->lookup(&j->y, &j->x, p->table, begin, end))
 ROWS_RUN(from_planes, j.y.n *j.y.h,
          p->dsp->from_planes(&j->y, &j->planes, p->n_channels, begin, end))
-ROWS_RUN(to_planes, j.x.n *j.x.h, p->dsp->to_planes(&j->planes, &j->x, begin, end))
+ROWS_RUN(to_planes, j.x.n *j.x.h,
+         p->dsp->to_planes(&j->planes, &j->x, p->act, p->alpha, p->beta, begin, end))
 ROWS_RUN(expect, j.x.n *j.x.h,
          p->dsp->expect(&j->planes, &j->x, p->bin_weights, p->bins, begin, end))
 

@@ -674,6 +674,9 @@ static int axis_of(const vly_node *node, int rank, int64_t otherwise)
     return vly_axis_normalise(vly_attrs_int(&a, "axis", otherwise), rank, &axis) ? axis : -1;
 }
 
+/* Some step that could work on images reads v. */
+static bool has_image_reader(const vly_fuser *z, int v);
+
 static bool select_concat(vly_fuser *z, const vly_step *step)
 {
     const vly_node *node = step->node;
@@ -684,7 +687,8 @@ static bool select_concat(vly_fuser *z, const vly_step *step)
     for (int i = 0; i < node->n_in; i++)
         n_images += is_image(z, node->in[i]);
     bool is_join = axis == 2 && s->rank == 3 && s->dim[0] == 1;
-    if (n_images == 0 || (axis != 1 && !is_join) || (is_join && n_images < node->n_in))
+    if (n_images == 0 || !has_image_reader(z, out) || (axis != 1 && !is_join) ||
+        (is_join && n_images < node->n_in))
         return false;
     for (int i = 0; i < node->n_in; i++)
         if (!can_read(z, node->in[i], false))
@@ -787,17 +791,35 @@ static const struct selector {
     {"Unsqueeze", select_reshape},
 };
 
+static const struct selector *selector_of(const vly_node *node)
+{
+    for (size_t i = 0; i < VLY_COUNT(selectors); i++)
+        if (node->op->domain == NULL && strcmp(node->op->name, selectors[i].op) == 0)
+            return &selectors[i];
+    return NULL;
+}
+
+static bool has_image_reader(const vly_fuser *z, int v)
+{
+    const vly_plan *p = z->f->plan;
+
+    for (int s = 0; s < p->n_steps; s++)
+        for (int i = 0; i < p->steps[s].node->n_in; i++)
+            if (p->steps[s].node->in[i] == v && selector_of(p->steps[s].node) != NULL)
+                return true;
+    return false;
+}
+
 static bool select_step(vly_fuser *z, const vly_step *step)
 {
-    if (step->is_dynamic || step->node->op->domain != NULL)
+    const struct selector *s = selector_of(step->node);
+
+    if (step->is_dynamic || s == NULL)
         return false;
     for (int i = 0; i < step->node->n_in; i++)
         if (step->node->in[i] != VLY_VALUE_NONE && z->f->is_unknown[step->node->in[i]])
             return false;
-    for (size_t i = 0; i < VLY_COUNT(selectors); i++)
-        if (strcmp(step->node->op->name, selectors[i].op) == 0)
-            return selectors[i].select(z, step);
-    return false;
+    return s->select(z, step);
 }
 
 vly_status vly_fuse_select(vly_fuser *z, vly_err *err)
