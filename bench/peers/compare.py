@@ -15,7 +15,7 @@ import sys
 import machine
 import report
 import tiny_nets
-from peers import HERE, Context, Peer, best, contest
+from peers import HERE, ISAS, Context, Peer, best, contest
 
 # Volley at this precision, against, at least so many times as fast (issue: engine speed)
 TARGETS = [("fp32", "ONNX Runtime", "fp32", 1.15), ("bf16", "ONNX Runtime", "fp32", 2.0),
@@ -33,14 +33,13 @@ def candidates(context, args, threads):
     """Lists of forms; the fastest of each list takes part."""
     spins = [False, True] if threads > 1 else [False]
     int8 = args.int8 + context.ort_int8
-    yield [Peer(context, "volley", "fp32", args.model, threads)]
-    yield [Peer(context, "ort", "fp32", args.model, threads, spin) for spin in spins]
-    yield [Peer(context, "openvino", "fp32", args.model, threads)]
-    yield [Peer(context, "volley", "bf16", args.model, threads)]
-    yield [Peer(context, "openvino", "bf16", args.model, threads)]
-    yield [Peer(context, "volley", "int8", f, threads) for f in int8]
-    yield [Peer(context, "ort", "int8", f, threads, spin) for f in int8 for spin in spins]
-    yield [Peer(context, "openvino", "int8", f, threads) for f in int8]
+    for precision in args.precisions.split(","):
+        files = int8 if precision == "int8" else [args.model]
+        yield [Peer(context, "volley", precision, f, threads) for f in files]
+        if precision != "bf16":
+            yield [Peer(context, "ort", precision, f, threads, spin)
+                   for f in files for spin in spins]
+        yield [Peer(context, "openvino", precision, f, threads) for f in files]
 
 
 def worst_error(got, want):
@@ -80,7 +79,7 @@ def compare_model(context, args, threads):
     peers = [p for forms in candidates(context, args, threads) for p in best(forms, say)]
     contest(peers, args.rounds, args.seconds)
     find = {(p.label, p.precision): p for p in peers}
-    reference = find["ONNX Runtime", "fp32"].output(context)
+    reference = find.get(("ONNX Runtime", "fp32"), peers[0]).output(context)
     errors = [worst_error(p.output(context), reference) for p in peers]
     rows = []
     for peer, error in zip(peers, errors):
@@ -149,6 +148,9 @@ def main():
     p.add_argument("--calibrate", action="append", default=[], metavar="FILE",
                    help="pictures for ONNX Runtime's quantisation (default: --picture)")
     p.add_argument("--tiny", action="store_true", help="small nets for sensors, batch 1 to 1024")
+    p.add_argument("--precisions", default="fp32,bf16,int8")
+    p.add_argument("--cpu", choices=sorted(ISAS),
+                   help="hold Volley and OpenVINO to these instructions; ONNX Runtime cannot be")
     p.add_argument("--threads", default="1,2")
     p.add_argument("--rounds", type=int, default=7)
     p.add_argument("--seconds", type=float, default=0.5, help="of each engine in each round")
@@ -158,9 +160,10 @@ def main():
     p.add_argument("--out", required=True, metavar="DIR/NAME")
     args = p.parse_args()
 
-    context = Context(args.build, args.library, args.picture)
+    context = Context(args.build, args.library, args.picture, args.cpu)
+    os.environ |= context.held_to
     result = {"machine": machine.describe(), "commit": machine.commit(root),
-              "rounds": args.rounds, "tables": []}
+              "rounds": args.rounds, "held_to": args.cpu, "tables": []}
     if args.model:
         result["model"] = os.path.basename(args.model)
         context.ort_int8 = quantised_by_ort(args, context)

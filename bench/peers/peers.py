@@ -10,6 +10,7 @@ import tempfile
 import pictures
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+ISAS = {"avx2": "AVX2", "avx512": "AVX512_CORE_BF16"}  # oneDNN's names
 N_STARTS = 3  # load times are medians of so many
 
 
@@ -22,6 +23,7 @@ class Peer:
         self.spec = {"engine": engine, "precision": precision, "model": model, "threads": threads,
                      "spin": spin, "inputs": context.inputs(model), "library": context.library,
                      "timer": context.timer, "cpus": sorted(os.sched_getaffinity(0))[:threads]}
+        self.environment = os.environ | context.held_to
         self.rounds = []
         self.loads = []
 
@@ -34,6 +36,7 @@ class Peer:
         # its standard error is for people: warnings of the rivals are not ours
         self.process = subprocess.Popen([sys.executable, os.path.join(HERE, "engines.py"),
                                          json.dumps(self.spec)], stdin=subprocess.PIPE,
+                                       env=self.environment,
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         try:
             ready = json.loads(self.process.stdout.readline())
@@ -88,8 +91,10 @@ class Peer:
 class Context:
     """Where things are, and the inputs that all engines get."""
 
-    def __init__(self, build, library, picture):
+    def __init__(self, build, library, picture, cpu=None):
         self.build, self.library, self.picture = build, library, picture
+        # ONNX Runtime has no such setting: it always uses what the CPU has
+        self.held_to = {"VOLLEY_CPU": cpu, "ONEDNN_MAX_CPU_ISA": ISAS[cpu]} if cpu else {}
         self.timer = os.path.join(build, "libtimer.so")
         self.models = os.path.join(build, "models")
         os.makedirs(self.models, exist_ok=True)

@@ -3,7 +3,7 @@
 from xml.sax.saxutils import escape
 
 COLOURS = {"Volley": "#2f6fdb", "ONNX Runtime": "#9a9a9a", "OpenVINO": "#c9a04a"}
-WIDTH, BAR, GAP, LEFT = 760, 18, 6, 250
+WIDTH, BAR, GAP, LEFT = 760, 18, 6, 170
 
 
 def title_of(table):
@@ -22,6 +22,8 @@ def table(result):
     lines = [f"{result.get('model', 'tiny nets')}, {m['date']}, commit {result['commit']}",
              f"{m['cpu']}, {m['cores']} cores, {' '.join(m['features'])}",
              ", ".join(f"{k} {v}" for k, v in versions.items()),
+             *([f"Volley and OpenVINO held to {result['held_to']}, ONNX Runtime to nothing"]
+               if result["held_to"] else []),
              f"{result['rounds']} rounds, engines taking turns; load average "
              f"{m['load_before']:.1f} to {m['load_after']:.1f}"]
     for t in result["tables"]:
