@@ -4,6 +4,7 @@
 #include "cli/command.h"
 #include "cli/model_io.h"
 #include "cli/rewrite.h"
+#include "optim/half.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +17,7 @@ typedef struct quantize_opts {
     const char *calibrate, *method;
     double percentile, budget;
     vly_opt_list keep_float;
-    bool layers;
+    bool layers, fp16, bf16;
 } quantize_opts;
 
 static const quantize_opts defaults = {
@@ -33,6 +34,9 @@ static const vly_opt options[] = {
             "accuracy that may be lost, 0.01 for one point: keeps as many layers float as needed"),
     VLY_OPT(quantize_opts, keep_float, 0, LIST, "keep-float", "NODE", "this layer stays float"),
     VLY_OPT(quantize_opts, layers, 0, FLAG, "layers", NULL, "print every layer, not the worst ten"),
+    VLY_OPT(quantize_opts, fp16, 0, FLAG, "fp16", NULL,
+            "no 8 bits: store the weights as float16; needs no --calibrate"),
+    VLY_OPT(quantize_opts, bf16, 0, FLAG, "bf16", NULL, "the same as bfloat16"),
     VLY_REWRITE_OPTIONS(quantize_opts),
     VLY_OPT_END,
 };
@@ -123,6 +127,26 @@ static vly_status meet_budget(job *j, vly_err *err)
     return st;
 }
 
+static vly_status halve(job *j, vly_err *err)
+{
+    vly_edit e;
+    size_t n;
+    vly_status st = vly_edit_open(&e, j->r.file.ptr, j->r.file.len, j->r.dir, err);
+
+    if (st == VLY_OK) {
+        st = vly_optim_halve(&e, j->opts->fp16 ? VLY_DTYPE_F16 : VLY_DTYPE_BF16, &n, err);
+        if (st == VLY_OK)
+            st = vly_edit_write(&e, &j->r.out, err);
+        vly_edit_close(&e);
+    }
+    if (st != VLY_OK)
+        return vly_fail_in(err, st, "model '%s'", j->r.path);
+    st = vly_rewrite_measure_before(&j->r, err);
+    if (st == VLY_OK)
+        st = vly_rewrite_measure_after(&j->r, err);
+    return st == VLY_OK ? vly_rewrite_save(&j->r, err) : st;
+}
+
 static vly_status quantise(job *j, vly_err *err)
 {
     vly_quant_opts opts = {.percentile = j->opts->percentile};
@@ -166,13 +190,11 @@ static void add_layers(const job *j, vly_buf *out)
                        j->is_within_budget ? "kept" : "NOT kept");
 }
 
-static void add_json(const job *j, vly_buf *out)
+static void add_layers_json(const job *j, vly_buf *out)
 {
     size_t n;
     const vly_quant_layer *layers = vly_quantizer_layers(j->q, &n);
 
-    vly_buf_putc(out, '{');
-    vly_rewrite_add_json(&j->r, out);
     if (j->opts->budget >= 0)
         vly_buf_printf(out, ",\"is_within_budget\":%s", j->is_within_budget ? "true" : "false");
     vly_buf_puts(out, ",\"layers\":[");
@@ -182,7 +204,7 @@ static void add_json(const job *j, vly_buf *out)
         vly_buf_printf(out, ",\"share\":%.6f,\"sqnr_db\":%.2f,\"is_float\":%s}", layers[i].share,
                        layers[i].sqnr_db, layers[i].is_float ? "true" : "false");
     }
-    vly_buf_puts(out, "]}\n");
+    vly_buf_putc(out, ']');
 }
 
 static void print(const job *j)
@@ -191,13 +213,34 @@ static void print(const job *j)
 
     vly_buf_init(&out, VLY_MEM_CLI, OUTPUT_MAX);
     if (j->opts->common.json) {
-        add_json(j, &out);
+        vly_buf_putc(&out, '{');
+        vly_rewrite_add_json(&j->r, &out);
+        if (j->q != NULL)
+            add_layers_json(j, &out);
+        vly_buf_puts(&out, "}\n");
     } else {
         vly_rewrite_add_table(&j->r, &out);
-        add_layers(j, &out);
+        if (j->q != NULL)
+            add_layers(j, &out);
     }
     fwrite(out.ptr, 1, out.len, stdout);
     vly_buf_release(&out);
+}
+
+static vly_status check_options(const quantize_opts *opts, vly_err *err)
+{
+    bool is_half = opts->fp16 || opts->bf16;
+
+    if (opts->fp16 && opts->bf16)
+        return vly_fail(err, VLY_EINVAL, "options --fp16 and --bf16 exclude each other");
+    if (is_half && (opts->budget >= 0 || opts->keep_float.n > 0))
+        return vly_fail(err, VLY_EINVAL, "options --budget and --keep-float are for 8 bits");
+    if (!is_half && opts->calibrate == NULL)
+        return vly_fail(err, VLY_EINVAL,
+                        "option --calibrate is required: a directory of real inputs");
+    if (!(opts->percentile >= 50 && opts->percentile <= 100))
+        return vly_fail(err, VLY_EINVAL, "option --percentile: expected 50 to 100");
+    return VLY_OK;
 }
 
 static int run(const void *opts_, int n_args, char *const *args)
@@ -205,16 +248,13 @@ static int run(const void *opts_, int n_args, char *const *args)
     const quantize_opts *opts = opts_;
     job j = {.opts = opts};
     vly_err err;
-    vly_status st = VLY_OK;
+    vly_status st = check_options(opts, &err);
 
     (void)n_args;
-    if (opts->calibrate == NULL)
-        st = vly_fail(&err, VLY_EINVAL,
-                      "option --calibrate is required: a directory of real inputs");
     if (st == VLY_OK)
         st = vly_rewrite_open(&j.r, args[0], opts->calibrate, &opts->common, &err);
     if (st == VLY_OK)
-        st = quantise(&j, &err);
+        st = opts->fp16 || opts->bf16 ? halve(&j, &err) : quantise(&j, &err);
     if (st == VLY_OK)
         print(&j);
     else
@@ -227,13 +267,14 @@ static int run(const void *opts_, int n_args, char *const *args)
 const vly_command vly_command_model_quantize = {
     .name = "model quantize",
     .args = "FILE",
-    .summary = "make an 8-bit copy of a model, and tell what it costs",
+    .summary = "make an 8-bit (or 16-bit) copy of a model, and tell what it costs",
     .details =
         "Writes standard QDQ ONNX: int8 weights with a scale per channel, uint8 activations. The\n"
         "ranges come from running the model on the real inputs in DIR; biases are corrected for\n"
         "the mean error. Prints size, time and accuracy before and after, and what each layer\n"
         "loses. With --budget the layers that lose most stay float until the loss of accuracy is\n"
-        "within it. Accuracy is mAP50-95 when --eval (or else DIR) has labels, as `volley eval\n"
+        "within it. --fp16 and --bf16 only store the weights in 16 bits. Accuracy is mAP50-95 when "
+        "--eval (or else DIR) has labels, as `volley eval\n"
         "detect` wants them; otherwise agreement with the input model.\n",
     .examples = "  volley model quantize yolov8n.onnx --calibrate pictures -o yolov8n_int8.onnx\n"
                 "  volley model quantize yolov8n.onnx --calibrate pictures --eval coco128 --budget "
