@@ -233,6 +233,8 @@ class OpenVino:
 class Worker:
     def __init__(self, spec):
         os.sched_setaffinity(0, spec["cpus"])
+        if spec["realtime"]:
+            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
         self.timer = c.CDLL(spec["timer"]).timer_run
         self.timer.restype = c.c_size_t
         self.inputs = read_inputs(spec)  # the engines borrow them

@@ -22,7 +22,8 @@ class Peer:
         self.file = os.path.basename(model)
         self.spec = {"engine": engine, "precision": precision, "model": model, "threads": threads,
                      "spin": spin, "inputs": context.inputs(model), "library": context.library,
-                     "timer": context.timer, "cpus": sorted(os.sched_getaffinity(0))[:threads]}
+                     "timer": context.timer, "realtime": context.realtime,
+                     "cpus": sorted(os.sched_getaffinity(0))[:threads]}
         self.environment = os.environ | context.held_to
         self.rounds = []
         self.loads = []
@@ -91,10 +92,11 @@ class Peer:
 class Context:
     """Where things are, and the inputs that all engines get."""
 
-    def __init__(self, build, library, picture, cpu=None):
+    def __init__(self, build, library, picture, cpu=None, realtime=False):
         self.build, self.library, self.picture = build, library, picture
         # ONNX Runtime has no such setting: it always uses what the CPU has
         self.held_to = {"VOLLEY_CPU": cpu, "ONEDNN_MAX_CPU_ISA": ISAS[cpu]} if cpu else {}
+        self.realtime = realtime
         self.timer = os.path.join(build, "libtimer.so")
         self.models = os.path.join(build, "models")
         os.makedirs(self.models, exist_ok=True)

@@ -24,7 +24,8 @@ def table(result):
              ", ".join(f"{k} {v}" for k, v in versions.items()),
              *([f"Volley and OpenVINO held to {result['held_to']}, ONNX Runtime to nothing"]
                if result["held_to"] else []),
-             f"{result['rounds']} rounds, engines taking turns; load average "
+             f"{result['rounds']} rounds, engines taking turns"
+             f"{', real-time priority' if result['realtime'] else ''}; load average "
              f"{m['load_before']:.1f} to {m['load_after']:.1f}"]
     for t in result["tables"]:
         lines += ["", title_of(t),
