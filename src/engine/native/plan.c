@@ -20,6 +20,7 @@ typedef struct compiler {
     vly_tensor **values; /* [n_values]: type, and data where known */
     bool *is_unknown;    /* [n_values]: shape only known during a run */
     int *root;           /* [n_values]: the value whose buffer this one shares */
+    bool *is_output;     /* [n_values], of roots: a graph output lies in it */
     size_t *delta;       /* [n_values]: bytes from the root's beginning (of the next in a chain) */
     int *last_use;       /* [n_values], of roots: step index; n_steps: an output */
     vly_precision precision;
@@ -292,12 +293,7 @@ static size_t bytes_of(const compiler *c, int v)
 /* Nobody but steps of this plan writes r, and nobody outside receives it by itself. */
 static bool is_own(const compiler *c, int r)
 {
-    if (c->plan->slots[r].place != VLY_PLACE_UNUSED || c->is_unknown[r])
-        return false;
-    for (int i = 0; i < c->g->n_outputs; i++)
-        if (root_of(c, c->g->outputs[i]) == r)
-            return false;
-    return true;
+    return c->plan->slots[r].place == VLY_PLACE_UNUSED && !c->is_unknown[r] && !c->is_output[r];
 }
 
 /* Where the inputs of a Concat follow each other in memory they are made right there: each becomes
@@ -347,7 +343,8 @@ static vly_status find_last_uses(compiler *c, vly_err *err)
     c->root = vly_arena_calloc(&c->scratch, (size_t)c->plan->n_values, sizeof(c->root[0]));
     c->last_use = vly_arena_calloc(&c->scratch, (size_t)c->plan->n_values, sizeof(c->last_use[0]));
     c->delta = vly_arena_calloc(&c->scratch, (size_t)c->plan->n_values, sizeof(c->delta[0]));
-    if (c->root == NULL || c->last_use == NULL || c->delta == NULL)
+    c->is_output = vly_arena_calloc(&c->scratch, (size_t)c->plan->n_values, sizeof(bool));
+    if (c->root == NULL || c->last_use == NULL || c->delta == NULL || c->is_output == NULL)
         return out_of_memory(err);
     for (int v = 0; v < c->plan->n_values; v++) {
         c->root[v] = v;
@@ -356,6 +353,8 @@ static vly_status find_last_uses(compiler *c, vly_err *err)
     for (int s = 0; s < n_steps; s++)
         if (is_view(&c->plan->steps[s]))
             c->root[c->plan->steps[s].node->out[0]] = root_of(c, c->plan->steps[s].node->in[0]);
+    for (int i = 0; i < c->g->n_outputs; i++)
+        c->is_output[root_of(c, c->g->outputs[i])] = true;
     for (int s = 0; s < n_steps; s++)
         join_concat(c, &c->plan->steps[s]);
     for (int s = 0; s < n_steps; s++) {

@@ -27,23 +27,15 @@ typedef struct match {
 /* Steps to the only reader of the value under way, which must be this operator. */
 static const vly_node *next(match *m, const char *op)
 {
-    const vly_plan *p = m->z->f->plan;
+    const vly_view *w = &m->z->views[m->value];
+    const vly_node *node = w->n_reading == 1 ? vly_fuse_reader(m->z, m->value, 0) : NULL;
 
-    if (m->z->views[m->value].n_readers != 1)
+    if (node == NULL || w->n_readers != 1 || node->in[0] != m->value ||
+        strcmp(node->op->name, op) != 0 || node->op->domain != NULL)
         return NULL;
-    for (int s = m->step + 1; s < p->n_steps; s++) {
-        const vly_node *node = p->steps[s].node;
-        for (int i = 0; i < node->n_in; i++) {
-            if (node->in[i] != m->value)
-                continue;
-            if (i != 0 || strcmp(node->op->name, op) != 0 || node->op->domain != NULL)
-                return NULL;
-            m->step = s;
-            m->value = node->out[0];
-            return node;
-        }
-    }
-    return NULL;
+    m->step = m->z->readers[w->first_reader];
+    m->value = node->out[0];
+    return node;
 }
 
 static bool match_transpose(match *m)

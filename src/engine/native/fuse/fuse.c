@@ -30,11 +30,11 @@ const vly_op_ctx *vly_fuse_ctx(vly_fuser *z, const vly_node *node)
     return ctx;
 }
 
-/* Who reads what; how many items there can be (one for each step, or one for each of its outputs).
- */
-static void count_readers(vly_fuser *z)
+/* Who reads what, in the order of steps. */
+static bool list_readers(vly_fuser *z)
 {
     const vly_plan *p = z->f->plan;
+    size_t total = 0;
 
     for (int v = 0; v < p->n_values; v++)
         z->views[v] = (vly_view){.maker = VLY_NO_ITEM, .parent = VLY_VALUE_NONE, .source = v};
@@ -43,10 +43,35 @@ static void count_readers(vly_fuser *z)
         for (int i = 0; i < node->n_in; i++)
             if (node->in[i] != VLY_VALUE_NONE)
                 z->views[node->in[i]].n_readers++;
-        z->max_items += node->n_out + 1;
+    }
+    for (int v = 0; v < p->n_values; v++) {
+        z->views[v].first_reader = (int)total;
+        total += (size_t)z->views[v].n_readers;
+    }
+    z->readers = vly_arena_calloc(z->f->scratch, total, sizeof(*z->readers));
+    if (z->readers == NULL || total > INT32_MAX)
+        return false;
+    for (int s = 0; s < p->n_steps; s++) {
+        const vly_node *node = p->steps[s].node;
+        for (int i = 0; i < node->n_in; i++) {
+            vly_view *w = node->in[i] != VLY_VALUE_NONE ? &z->views[node->in[i]] : NULL;
+            if (w != NULL)
+                z->readers[w->first_reader + w->n_reading++] = s;
+        }
     }
     for (int i = 0; i < p->graph->n_outputs; i++)
         z->views[p->graph->outputs[i]].n_readers++;
+    return true;
+}
+
+/* One item for each step, or for each of its outputs. */
+static int max_items(const vly_plan *p)
+{
+    int n = 0;
+
+    for (int s = 0; s < p->n_steps; s++)
+        n += p->steps[s].node->n_out + 1;
+    return n;
 }
 
 vly_status vly_fuse(vly_fusion *f, vly_err *err)
@@ -55,9 +80,9 @@ vly_status vly_fuse(vly_fusion *f, vly_err *err)
 
     z.views = vly_arena_calloc(f->scratch, (size_t)f->plan->n_values, sizeof(*z.views));
     z.is_taken = vly_arena_calloc(f->scratch, (size_t)f->plan->n_steps, sizeof(*z.is_taken));
-    if (z.views == NULL || z.is_taken == NULL)
+    if (z.views == NULL || z.is_taken == NULL || !list_readers(&z))
         return out_of_memory(err);
-    count_readers(&z);
+    z.max_items = max_items(f->plan);
     z.items = vly_arena_calloc(f->scratch, (size_t)z.max_items, sizeof(*z.items));
     if (z.items == NULL)
         return out_of_memory(err);

@@ -62,8 +62,10 @@ typedef struct vly_view {
     bool is_last;  /* ONNX has the channels last as well: matrices */
     int n, h, w, c;
     int border_h, border_w; /* that its readers need */
-    int n_readers;          /* of the value: steps, and once for a graph output */
-    int maker;              /* item, or VLY_NO_ITEM */
+    int n_readers;          /* inputs of steps that read it, and once for a graph output */
+    int n_reading; /* inputs of steps alone; they are in vly_fuser.readers from first_reader on */
+    int first_reader;
+    int maker;            /* item, or VLY_NO_ITEM */
     int source;           /* of an image made from a tensor: that tensor's value, mostly v itself */
     const vly_node *lazy; /* dequantises constants: folded when somebody wants floats */
     bool is_quantised;    /* VLY_ELEM_U8 with these */
@@ -85,6 +87,7 @@ typedef struct vly_fuser {
     vly_item *items;
     int n_items, max_items;
     vly_view *views; /* [plan->n_values] */
+    int *readers;    /* indices of steps, the readers of one value after another */
 } vly_fuser;
 
 /* The stages. ENOMEM. */

@@ -69,11 +69,13 @@ static bool covers_only_inputs(const vly_fuser *z, const vly_item *item, int i, 
     return true;
 }
 
+#define CONCAT_MAX 64 /* inputs; looking at pairs of more is not worth it: they are copied */
+
 static void place_concat(vly_fuser *z, const vly_item *item)
 {
     int at = 0, channel, pixel;
 
-    for (int i = 0; i < item->n_in; i++) {
+    for (int i = 0; i < item->n_in && item->n_in <= CONCAT_MAX; i++) {
         int v = item->in[i];
         if (vly_fuse_root(z, v, &channel, &pixel) ==
                 vly_fuse_root(z, item->out, &channel, &pixel) ||

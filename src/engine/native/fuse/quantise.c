@@ -7,6 +7,8 @@
  */
 #include "engine/native/fuse/select.h"
 
+#include "engine/native/fuse/select_list.h"
+
 #include "engine/native/ops/qparam.h"
 
 #include <math.h>
@@ -35,31 +37,23 @@ static bool read_params(const vly_fuser *z, const vly_node *node, float *ret_sca
 /* The output of a Q node feeds DQ nodes only. */
 static bool feeds_dequantize(const vly_fuser *z, int v)
 {
-    const vly_plan *p = z->f->plan;
-    int n = 0;
-
-    for (int s = 0; s < p->n_steps; s++)
-        for (int i = 0; i < p->steps[s].node->n_in; i++)
-            if (p->steps[s].node->in[i] == v)
-                n += i == 0 && strcmp(p->steps[s].node->op->name, "DequantizeLinear") == 0;
-    return n == z->views[v].n_readers;
+    for (int k = 0; k < z->views[v].n_reading; k++) {
+        const vly_node *node = vly_fuse_reader(z, v, k);
+        if (node->in[0] != v || strcmp(node->op->name, "DequantizeLinear") != 0)
+            return false;
+    }
+    return z->views[v].n_reading == z->views[v].n_readers;
 }
 
 bool vly_fuse_is_quantised_next(const vly_fuser *z, int v)
 {
-    const vly_plan *p = z->f->plan;
+    const vly_node *node = z->views[v].n_reading == 1 ? vly_fuse_reader(z, v, 0) : NULL;
     float scale;
     int32_t zero;
 
-    if (z->views[v].n_readers != 1)
-        return false;
-    for (int s = 0; s < p->n_steps; s++) {
-        const vly_node *node = p->steps[s].node;
-        if (node->n_in > 0 && node->in[0] == v)
-            return strcmp(node->op->name, "QuantizeLinear") == 0 &&
-                   read_params(z, node, &scale, &zero) && feeds_dequantize(z, node->out[0]);
-    }
-    return false;
+    return node != NULL && z->views[v].n_readers == 1 && node->in[0] == v &&
+           strcmp(node->op->name, "QuantizeLinear") == 0 && read_params(z, node, &scale, &zero) &&
+           feeds_dequantize(z, node->out[0]);
 }
 
 const vly_tensor *vly_fuse_int8_weights(const vly_fuser *z, int v, int c_out, float *scales)
@@ -189,7 +183,7 @@ static bool quantise_maker(vly_fuser *z, int x, int q)
     return true;
 }
 
-bool vly_fuse_quantize(vly_fuser *z, const vly_step *step)
+bool vly_select_quantize(vly_fuser *z, const vly_step *step)
 {
     const vly_node *node = step->node;
     int x = node->in[0], q = node->out[0];
@@ -212,7 +206,7 @@ bool vly_fuse_quantize(vly_fuser *z, const vly_step *step)
     return vly_fuse_item(z, VLY_ITEM_MAP, step, &x, 1, q) != NULL;
 }
 
-bool vly_fuse_dequantize(vly_fuser *z, const vly_step *step)
+bool vly_select_dequantize(vly_fuser *z, const vly_step *step)
 {
     const vly_node *node = step->node;
     int q = node->in[0], out = node->out[0];
