@@ -47,10 +47,10 @@ VEC_INLINE vf vf_quotient(vf a, vf d)
     return vf_fma(q, vf_fnma(d, r, vf_set(1.0f)), q);
 }
 
+/* |v| <= 87 */
 VEC_INLINE vf vf_one_plus_exp_minus(vf v)
 {
-    vf t = vf_min(vf_set(87.0f), vf_max(vf_set(-87.0f), v));
-    return vf_add(vf_set(1.0f), vf_power(t, vf_set(-1.44269504f)));
+    return vf_add(vf_set(1.0f), vf_power(v, vf_set(-1.44269504f)));
 }
 
 /* As dsp/act.c: near 0 an odd polynomial, elsewhere by exp. */
@@ -103,9 +103,10 @@ VEC_INLINE vf vf_act(vly_act act, vf v, vf alpha, vf beta)
     case VLY_ACT_LEAKY_RELU:
         return vf_if_less(v, vf_zero(), vf_mul(alpha, v), v);
     case VLY_ACT_SIGMOID:
+        v = vf_min(vf_set(87.0f), vf_max(vf_set(-87.0f), v));
         return vf_quotient(vf_set(1.0f), vf_one_plus_exp_minus(v));
     case VLY_ACT_SILU:
-        return vf_quotient(v, vf_one_plus_exp_minus(v));
+        return vf_quotient(v, vf_one_plus_exp_minus(vf_limit(v, vf_set(87.0f))));
     case VLY_ACT_TANH:
         return vf_tanh(v);
     case VLY_ACT_HARD_SIGMOID:
@@ -158,7 +159,7 @@ VEC_INLINE void finish(const vly_conv_call *call, const conv_tile *t, vly_act ac
     const float per_scale = y->elem == VLY_ELEM_U8 ? 1.0f / y->scale : 0.0f;
     const size_t y_elem = vly_elem_size(y->elem), y_pixel = (size_t)y->pixel * y_elem;
     unsigned char *to = (unsigned char *)vly_image_at(y, t->n, t->y, t->x) + (size_t)t->o * y_elem;
-    const unsigned char *from = NULL;
+    const unsigned char *from = to; /* without residual not read */
     const bool is_plain = y->elem == VLY_ELEM_F32 && residual == VLY_RESIDUAL_NONE;
     const int count = t->count, stride = t->stride, n_o = t->n_o;
     size_t r_elem = 0, r_pixel = 0;

@@ -18,7 +18,8 @@
  * Tiles are numbered row by row over all pictures. A block of tiles goes through three steps in
  * scratch that stays in the second cache level: its inputs are transformed, [36][tiles][c_in]; for
  * each block of output channels 36 products with the transformed weights, by the tiles of
- * the direct convolution; the sums are transformed back and finished. A unit is a row of tiles.
+ * the direct convolution; the sums are transformed back and finished. A unit is UNIT_TILES tiles or
+ * some more: with fewer, reading the weights would take longer than using them.
  *
  * Packed weights: [block][36][c_in][vectors of the block * VF].
  */
@@ -39,6 +40,7 @@ enum {
     IN = 6,           /* inputs of a tile in each direction */
     OUT = 4,          /* outputs */
     POINTS = IN * IN, /* products */
+    UNIT_TILES = 12,
     ROW_TILES = 4,    /* tiles that are transformed back together */
     BLOCK_KB = 512,   /* of transformed inputs and sums, */
     BLOCK_TILES = 32, /* but at least so many tiles: the weights are read once a block */
@@ -57,9 +59,21 @@ static int tiles_of_row(const vly_conv_desc *d)
     return div_up(d->w_out, OUT);
 }
 
+static int tiles_of(const vly_conv_desc *d)
+{
+    return d->n * div_up(d->h_out, OUT) * tiles_of_row(d);
+}
+
 static int winograd_units(const vly_conv_desc *d)
 {
-    return d->n * div_up(d->h_out, OUT);
+    int tiles = tiles_of(d);
+    return tiles < UNIT_TILES ? 1 : tiles / UNIT_TILES;
+}
+
+/* The first tile of a unit. */
+static int unit_begin(const vly_conv_desc *d, int unit)
+{
+    return (int)((int64_t)tiles_of(d) * unit / winograd_units(d));
 }
 
 static int vectors_of(int channels)
@@ -72,7 +86,7 @@ static int block_tiles(const vly_conv_desc *d)
 {
     int vectors = vectors_of(d->c_in) + tile_block(vectors_of(d->c_out), 0);
     int most = BLOCK_KB * 1024 / (POINTS * vectors * VF * (int)sizeof(float));
-    int total = winograd_units(d) * tiles_of_row(d);
+    int total = tiles_of(d);
 
     most = most < BLOCK_TILES ? BLOCK_TILES : most;
     return div_up(total, div_up(total, most));
@@ -332,14 +346,14 @@ static void multiply(const winograd *s, const float *w, int count, int nb)
 static void winograd_run(const vly_conv_call *call, int begin, int end, void *scratch)
 {
     const vly_conv_desc *d = call->desc;
-    const int vectors = vectors_of(d->c_out), of_row = tiles_of_row(d);
+    const int vectors = vectors_of(d->c_out), stop = unit_begin(d, end);
     winograd s = {.call = call, .tiles = block_tiles(d), .v = scratch};
 
     s.v_step = point_step(s.tiles, vectors_of(d->c_in));
     s.m = s.v + POINTS * s.v_step;
-    for (int first = begin * of_row; first < end * of_row; first += s.tiles) {
+    for (int first = unit_begin(d, begin); first < stop; first += s.tiles) {
         const float *w = call->packed;
-        int count = min2(s.tiles, end * of_row - first);
+        int count = min2(s.tiles, stop - first);
         transform_inputs(&s, first, count);
         for (int v = 0; v < vectors;) {
             int nb = tile_block(vectors, v);

@@ -115,6 +115,12 @@ VEC_INLINE vf vf_min(vf a, vf b)
     return _mm512_min_ps(a, b);
 }
 
+/* v within -most..most; any of it where v is NaN */
+VEC_INLINE vf vf_limit(vf v, vf most)
+{
+    return _mm512_range_ps(v, most, 2); /* the smaller magnitude, the sign of v */
+}
+
 VEC_INLINE vf vf_abs(vf v)
 {
     return _mm512_abs_ps(v);
@@ -268,6 +274,11 @@ VEC_INLINE vf vf_max(vf a, vf b)
 VEC_INLINE vf vf_min(vf a, vf b)
 {
     return _mm256_min_ps(a, b);
+}
+
+VEC_INLINE vf vf_limit(vf v, vf most)
+{
+    return vf_min(most, vf_max(vf_sub(vf_zero(), most), v));
 }
 
 VEC_INLINE vf vf_abs(vf v)
