@@ -22,6 +22,7 @@ TARGETS = [("fp32", "ONNX Runtime", "fp32", 1.15), ("bf16", "ONNX Runtime", "fp3
            ("int8", "ONNX Runtime", "int8", 1.8), ("int8", "ONNX Runtime", "fp32", 3.3),
            ("fp32", "OpenVINO", "fp32", 1.0), ("bf16", "OpenVINO", "bf16", 1.0),
            ("int8", "OpenVINO", "int8", 1.0)]
+OLDER_TARGETS = [("fp32", "ONNX Runtime", "fp32", 1.0), ("fp32", "OpenVINO", "fp32", 1.0)]
 TINY_TARGETS = {1: 8.0, 1024: 4.0}
 
 
@@ -92,7 +93,7 @@ def compare_model(context, args, threads):
         if own:
             rows[-1]["volley_is"] = own.over(peer)
     targets = []
-    for precision, rival, its, want in TARGETS:
+    for precision, rival, its, want in OLDER_TARGETS if args.cpu else TARGETS:
         a, b = find.get(("Volley", precision)), find.get((rival, its))
         if a and b:
             targets.append({"volley": precision, "rival": f"{rival} {its}", "want": want,
@@ -106,20 +107,22 @@ def compare_tiny(context, args):
     for net in tiny_nets.NETS:
         for batch in tiny_nets.BATCHES:
             model = tiny_nets.make(net, batch, context.models)
-            peers = [Peer(context, e, "fp32", model, 1) for e in ("volley", "ort", "openvino")]
+            peers = [Peer(context, engine, precision, model, 1) for engine, precision in
+                     (("volley", "auto"), ("volley", "fp32"), ("ort", "fp32"),
+                      ("openvino", "fp32"))]
             contest(peers, args.rounds, args.seconds / 4)
-            reference = peers[1].output(context)
+            reference = peers[2].output(context)
             rows = []
             for peer in peers:
                 error = worst_error(peer.output(context), reference)
                 peer.end()
                 rows.append(peer.row() | {"error": error, "volley_is": peers[0].over(peer)})
             say(f"{net} batch {batch}: " + ", ".join(
-                f"{r['engine']} {r['ms']['median'] * 1e3:.3g} us" for r in rows))
+                f"{r['engine']} {r['precision']} {r['ms']['median'] * 1e3:.3g} us" for r in rows))
             targets = []
             if batch in TINY_TARGETS:
                 targets = [{"volley": f"{net} batch {batch}", "rival": "ONNX Runtime fp32",
-                            "want": TINY_TARGETS[batch], "got": rows[1]["volley_is"]}]
+                            "want": TINY_TARGETS[batch], "got": rows[2]["volley_is"]}]
             tables.append({"net": net, "batch": batch, "rows": rows, "targets": targets,
                            "floor": floor(args, model, 1)})
     return tables

@@ -16,6 +16,50 @@ def note_of(row):
     return row["file"] + (", spinning" if row["spin"] else "")
 
 
+def table_lines(t):
+    lines = ["", title_of(t),
+              f"  {'engine':<13}{'':<6}{'min ms':>10}{'median':>10}{'p95':>10}"
+              f"{'rounds':>20}{'Volley is':>11}{'load ms':>9}{'RSS MB':>8}{'error':>9}  file"]
+    for r in t["rows"]:
+        ms, error = r["ms"], r.get("error")
+        spread = f"{ms['rounds'][0]:.4g}-{ms['rounds'][1]:.4g}"
+        ratio = f"{r['volley_is']:.2f}x" if r["engine"] != "Volley" and "volley_is" in r else ""
+        lines.append(f"  {r['engine']:<13}{r['precision']:<6}{ms['min']:>10.4g}"
+                     f"{ms['median']:>10.4g}{ms['p95']:>10.4g}{spread:>20}{ratio:>11}"
+                     f"{r['load_ms']:>9.1f}{r['rss_mb']:>8.1f}"
+                     f"{'' if error is None else format(error, '.1e'):>9}  {note_of(r)}")
+    if t["floor"]:
+        lines.append(f"  {'fp32 at the peak':<19}{t['floor']['ms']:>10.4g}   "
+                     f"{t['floor']['gflop']:.4g} GFLOP")
+    if t.get("stages"):
+        s = t["stages"]
+        lines.append(f"  {s['file']}, {s['width']}x{s['height']}, bytes to boxes, median ms: " +
+                     ", ".join(f"{k} {v['median']:.4g}" for k, v in s["ms"].items()))
+    for g in t["targets"]:
+        lines.append(f"  {'met ' if g['got'] >= g['want'] else 'MISS'} {g['volley']} is "
+                     f"{g['got']:.2f}x {g['rival']} (wanted {g['want']}x)")
+    return lines
+
+
+def tiny_lines(result):
+    """One line for each net and batch."""
+    tables = [t for t in result["tables"] if "net" in t]
+    if not tables:
+        return []
+    lines = ["", "1 thread; median us of the whole batch; Volley auto against the rivals",
+             f"  {'net':<10}{'batch':>6}{'peak':>10}" +
+             "".join(f"{r['engine'] + ' ' + r['precision']:>19}" for r in tables[0]["rows"])]
+    for t in tables:
+        cells = "".join(f"{r['ms']['median'] * 1e3:>10.4g}" +
+                        (f"{'':>9}" if r["engine"] == "Volley" else f"  {r['volley_is']:>5.2f}x ")
+                        for r in t["rows"])
+        verdict = "".join("  met" if g["got"] >= g["want"] else f"  MISS {g['want']}x"
+                          for g in t["targets"])
+        peak = f"{t['floor']['ms'] * 1e3:>10.4g}" if t["floor"] else f"{'':>10}"
+        lines.append(f"  {t['net']:<10}{t['batch']:>6}{peak}{cells}{verdict}")
+    return lines
+
+
 def table(result):
     m = result["machine"]
     versions = {r["engine"]: r["version"] for t in result["tables"] for r in t["rows"]}
@@ -27,29 +71,8 @@ def table(result):
              f"{result['rounds']} rounds, engines taking turns"
              f"{', real-time priority' if result['realtime'] else ''}; load average "
              f"{m['load_before']:.1f} to {m['load_after']:.1f}"]
-    for t in result["tables"]:
-        lines += ["", title_of(t),
-                  f"  {'engine':<13}{'':<6}{'min ms':>10}{'median':>10}{'p95':>10}"
-                  f"{'rounds':>20}{'Volley is':>11}{'load ms':>9}{'RSS MB':>8}{'error':>9}  file"]
-        for r in t["rows"]:
-            ms, error = r["ms"], r.get("error")
-            spread = f"{ms['rounds'][0]:.4g}-{ms['rounds'][1]:.4g}"
-            ratio = f"{r['volley_is']:.2f}x" if r["engine"] != "Volley" and "volley_is" in r else ""
-            lines.append(f"  {r['engine']:<13}{r['precision']:<6}{ms['min']:>10.4g}"
-                         f"{ms['median']:>10.4g}{ms['p95']:>10.4g}{spread:>20}{ratio:>11}"
-                         f"{r['load_ms']:>9.1f}{r['rss_mb']:>8.1f}"
-                         f"{'' if error is None else format(error, '.1e'):>9}  {note_of(r)}")
-        if t["floor"]:
-            lines.append(f"  {'fp32 at the peak':<19}{t['floor']['ms']:>10.4g}   "
-                         f"{t['floor']['gflop']:.4g} GFLOP")
-        if t.get("stages"):
-            s = t["stages"]
-            lines.append(f"  {s['file']}, {s['width']}x{s['height']}, bytes to boxes, median ms: " +
-                         ", ".join(f"{k} {v['median']:.4g}" for k, v in s["ms"].items()))
-        for g in t["targets"]:
-            lines.append(f"  {'met ' if g['got'] >= g['want'] else 'MISS'} {g['volley']} is "
-                         f"{g['got']:.2f}x {g['rival']} (wanted {g['want']}x)")
-    return "\n".join(lines)
+    full = [t for t in result["tables"] if "net" not in t]
+    return "\n".join(lines + sum(map(table_lines, full), []) + tiny_lines(result))
 
 
 def bars(t, y):
