@@ -26,6 +26,7 @@ struct vly_model {
     vly_arena arena;
     const vly_onnx_model *onnx;
     vly_graph graph;
+    vly_packs packs; /* guarded by lock */
     vly_model_info info;
     pthread_mutex_t lock;
     vly_plan *plans[PLANS_MAX]; /* guarded by lock; most recently used first; NULL: free */
@@ -147,6 +148,7 @@ static vly_model *model_new(const vly_model_options *options)
     atomic_init(&m->n_refs, 1);
     m->options = options != NULL ? *options : defaults;
     pthread_mutex_init(&m->lock, NULL);
+    vly_packs_init(&m->packs);
     return m;
 }
 
@@ -249,6 +251,7 @@ void vly_model_unref(vly_model *m)
         return;
     for (int i = 0; i < PLANS_MAX; i++)
         vly_plan_unref(m->plans[i]);
+    vly_packs_release(&m->packs);
     vly_graph_release(&m->graph);
     vly_arena_release(&m->arena);
     vly_mmap_close(&m->file);
@@ -294,7 +297,7 @@ static vly_status get_plan(vly_model *m, const vly_shape *shapes, vly_plan **ret
         at++;
     if (at == PLANS_MAX || m->plans[at] == NULL) {
         vly_plan *fresh = NULL;
-        st = vly_plan_compile(&m->graph, shapes, &m->options, &fresh, err);
+        st = vly_plan_compile(&m->graph, shapes, &m->options, &m->packs, &fresh, err);
         if (st == VLY_OK) {
             at = at == PLANS_MAX ? PLANS_MAX - 1 : at;
             vly_plan_unref(m->plans[at]);

@@ -24,6 +24,7 @@ typedef struct compiler {
     size_t *delta;       /* [n_values]: bytes from the root's beginning (of the next in a chain) */
     int *last_use;       /* [n_values], of roots: step index; n_steps: an output */
     vly_precision precision;
+    vly_packs *packs;
     size_t max_memory_bytes;
 } compiler;
 
@@ -209,6 +210,7 @@ static vly_status fuse_steps(compiler *c, vly_err *err)
                     .scratch = &c->scratch,
                     .values = c->values,
                     .is_unknown = c->is_unknown,
+                    .packs = c->packs,
                     .precision = precision_of(c),
                     .cpu_flags = vly_cpu_flags(),
                     .fold = fold_now,
@@ -581,12 +583,14 @@ static vly_status allocate(compiler *c, const vly_shape *input_shapes, vly_err *
 }
 
 vly_status vly_plan_compile(const vly_graph *graph, const vly_shape *input_shapes,
-                            const vly_model_options *options, vly_plan **ret, vly_err *err)
+                            const vly_model_options *options, vly_packs *packs, vly_plan **ret,
+                            vly_err *err)
 {
     vly_plan *p = vly_calloc(VLY_MEM_MODEL, 1, sizeof(*p));
     compiler c = {.plan = p,
                   .g = graph,
                   .precision = options->precision,
+                  .packs = packs,
                   .max_memory_bytes = options->max_memory_bytes};
     vly_status st;
 

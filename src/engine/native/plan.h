@@ -18,6 +18,7 @@
 #include "base/buf.h"
 #include "engine/graph/graph.h"
 #include "engine/model.h"
+#include "engine/native/packs.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -71,9 +72,9 @@ typedef struct vly_plan {
     uint64_t flops;
 } vly_plan;
 
-/* input_shapes: [graph->n_inputs], fully known. The graph outlives the plan. */
+/* input_shapes: [graph->n_inputs], fully known. The graph and packs outlive the plan. */
 vly_status vly_plan_compile(const vly_graph *graph, const vly_shape *input_shapes,
-                            const vly_model_options *options, vly_plan **ret,
+                            const vly_model_options *options, vly_packs *packs, vly_plan **ret,
                             vly_err *err) VLY_MUST_CHECK;
 vly_plan *vly_plan_ref(vly_plan *p);
 void vly_plan_unref(vly_plan *p); /* accepts NULL */

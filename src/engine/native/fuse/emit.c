@@ -336,24 +336,36 @@ static bool is_plain(const vly_item *item, int c_in)
     return !item->is_transposed && (item->scale == NULL || is_int8) && c_in == item->desc.c_in;
 }
 
+static const void *arranged_weights(emitter *e, const vly_item *item, int c_in)
+{
+    if (is_plain(item, c_in))
+        return aligned_weights(e, item->weights);
+    if (item->weights->dtype == VLY_DTYPE_I8)
+        return weights8_of(e, item, c_in);
+    return weights_of(e, item, c_in);
+}
+
+/* Packs the weights, unless another plan of the model has done so. */
 static vly_status pack(emitter *e, const vly_item *item, vly_fused *p, vly_err *err)
 {
-    const void *weights = NULL;
+    bool is_scaled = item->scale != NULL && item->weights->dtype != VLY_DTYPE_I8;
+    const void *key = is_scaled ? NULL : item->shared_weights;
     size_t bytes = p->kernel->packed_bytes(&p->desc);
-    void *packed = vly_plan_blob(e->f->plan, bytes);
 
-    if (!is_plain(item, p->desc.c_in)) {
-        if (item->weights->dtype == VLY_DTYPE_I8)
-            weights = weights8_of(e, item, p->desc.c_in);
-        else
-            weights = weights_of(e, item, p->desc.c_in);
-    } else {
-        weights = aligned_weights(e, item->weights);
-    }
+    p->packed = key != NULL
+                    ? vly_packs_get(e->f->packs, p->kernel, &p->desc, key, item->is_transposed)
+                    : NULL;
+    if (p->packed != NULL)
+        return VLY_OK;
+    const void *weights = arranged_weights(e, item, p->desc.c_in);
+    void *packed = key != NULL ? vly_packs_add(e->f->packs, p->kernel, &p->desc, key,
+                                               item->is_transposed, bytes)
+                               : vly_plan_blob(e->f->plan, bytes);
     if (packed == NULL || weights == NULL)
         return out_of_memory(err);
     p->kernel->pack(&p->desc, weights, packed);
     p->packed = packed;
+    e->f->plan->constant_bytes += key != NULL ? bytes : 0;
     return VLY_OK;
 }
 

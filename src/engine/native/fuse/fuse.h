@@ -19,6 +19,7 @@
 #define VLY_ENGINE_NATIVE_FUSE_FUSE_H
 
 #include "engine/model.h"
+#include "engine/native/packs.h"
 #include "engine/native/plan.h"
 
 typedef struct vly_fusion {
@@ -27,6 +28,7 @@ typedef struct vly_fusion {
     vly_arena *scratch;  /* of the compilation */
     vly_tensor **values; /* [plan->n_values]: types, and data of constants */
     const bool *is_unknown;
+    vly_packs *packs;        /* of the model */
     vly_precision precision; /* not AUTO */
     unsigned cpu_flags;
     vly_status (*fold)(void *arg, const vly_node *node,

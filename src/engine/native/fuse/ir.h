@@ -41,8 +41,10 @@ typedef struct vly_item {
     /* CONV */
     vly_conv_desc desc;        /* elements are filled in by place */
     const vly_tensor *weights; /* float [c_out][c_in / group][h][w], or int8; EXPECT: [bins] */
-    bool is_transposed;        /* weights: [c_in][c_out], as MatMul has them */
-    float *scale, *bias;       /* [c_out] or NULL; scale: of the sums */
+    const void
+        *shared_weights; /* the model's own constant behind them: packed once for all plans */
+    bool is_transposed;  /* weights: [c_in][c_out], as MatMul has them */
+    float *scale, *bias; /* [c_out] or NULL; scale: of the sums */
     /* MAP of a quantised image, CONV with VLY_ACT_TABLE: the real value for each code [256] */
     const float *codes;
     int n_reads; /* MAP with codes: how often the steps it stands for read the input */

@@ -22,6 +22,14 @@ const vly_tensor *vly_fuse_weights(const vly_fuser *z, int v)
     return z->f->values[v]->data != NULL ? z->f->values[v] : NULL;
 }
 
+const void *vly_fuse_shared(const vly_fuser *z, int v)
+{
+    const vly_graph *g = z->f->plan->graph;
+    int from = z->views[v].lazy != NULL ? z->views[v].lazy->in[0] : v;
+
+    return from < g->n_values ? g->values[from].constant.data : NULL;
+}
+
 const vly_tensor *vly_fuse_constant(const vly_fuser *z, int v)
 {
     vly_err ignored;

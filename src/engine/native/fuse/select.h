@@ -10,6 +10,8 @@
  * may lie unaligned in the file: only emit looks at them. */
 const vly_tensor *vly_fuse_constant(const vly_fuser *z, int v);
 const vly_tensor *vly_fuse_weights(const vly_fuser *z, int v);
+/* The data of v when they last as long as the model, or NULL. */
+const void *vly_fuse_shared(const vly_fuser *z, int v);
 /* The item of this kind that made v, or VLY_NO_ITEM. */
 int vly_fuse_maker(const vly_fuser *z, int v, vly_item_kind kind);
 /* A context to ask an operator's own functions about the node; NULL: out of memory. */

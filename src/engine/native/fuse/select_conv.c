@@ -116,6 +116,7 @@ bool vly_select_conv(vly_fuser *z, const vly_step *step)
         return false;
     }
     item->desc = plan.desc;
+    item->shared_weights = vly_fuse_shared(z, node->in[1]);
     item->weights = plan.weights;
     item->scale = plan.scale;
     item->bias = bias != NULL ? bias->data : NULL;
@@ -147,6 +148,7 @@ static bool add_dense(vly_fuser *z, const vly_step *step, const vly_tensor *w, b
                                  .h_out = 1,
                                  .w_out = z->views[x].w};
     item->weights = w;
+    item->shared_weights = vly_fuse_shared(z, step->node->in[1]);
     item->is_transposed = is_transposed;
     item->bias = bias != NULL ? bias->data : NULL;
     z->views[x].wants_narrow = true;
