@@ -306,6 +306,7 @@ static void u8_to_bf16(void **state)
 static void every_epilogue(void **state)
 {
     static const geometry g = {20, 37, 1, 3, 3, 1, 1, 1, 1, 3, 11};
+    static const geometry one_pixel = {20, 147, 1, 1, 1, 1, 1, 0, 1, 1, 1};
 
     (void)state;
     for (int elems = 0; elems < 9; elems++)
@@ -316,6 +317,10 @@ static void every_epilogue(void **state)
                 s.d.residual = (vly_residual)residual;
                 if (s.d.act != VLY_ACT_TABLE || s.d.out == VLY_ELEM_U8)
                     check_shape(&s);
+                s = shape_of(&one_pixel, VLY_ELEM_F32, VLY_ELEM_F32);
+                s.d.act = acts[act] != VLY_ACT_TABLE ? acts[act] : VLY_ACT_RELU;
+                s.d.residual = (vly_residual)residual;
+                check_shape(&s);
             }
 }
 
