@@ -4,8 +4,10 @@
  *
  * A tile of input holds one step of channels, at most 64 bytes, of up to 16 neighbouring outputs of
  * a row; a tile of weights holds the same step for 16 output channels. The taps of a window and the
- * steps of its channels follow each other as offsets from the first tap. Four tiles of sums are in
- * work at once, 2 x 2 or 4 pixel tiles x 1 channel tile.
+ * steps of its channels follow each other as offsets from the first tap. Four tiles of pixels are
+ * in work at once: their input stays in the first cache level while all channels pass, and 1 KB of
+ * weights comes from the second in the 64 cycles of four products. (2 x 2 tiles were slower: they
+ * load twice the weights.)
  *
  * Where the pixels of the image lie side by side, the taps of a window row are one run of channels,
  * cut into fewer steps when c_in is no multiple of a step: then weights are packed both ways.
@@ -14,7 +16,7 @@
  * would; the last begins early, over pixels that another tile has too, of the same unit.
  *
  * Finished sums go to a buffer in L1, and the vector units finish them (epilogue_avx512.h) while
- * the products of the next block are under way: a few pixels after each step.
+ * the next products are under way: a few pixels after each step.
  *
  * A VLY_ELEM_U8 sum starts at -zero * (sum of the weights), so that it is exact.
  */
@@ -29,37 +31,40 @@ enum {
     CO = 16,   /* channels of a weight tile */
     STEP = 64, /* bytes of a tile row */
     TILE = CO * STEP,
-    SUMS = 4 * TILE, /* bytes of four tiles */
-    UNIT_TILES = 4,  /* of a unit of a flat image */
-    FEW_UNITS = 16,  /* with fewer by pixels alone, channels are split, too */
-    STRIP = 1 << 17, /* bytes of input that all channels go over before the next */
-    MIN_ROWS = 8,    /* pixels finished after a step, at least */
+    TILES = 4,           /* of pixels in work at once */
+    SUMS = TILES * TILE, /* bytes of their sums */
+    PIXELS = TILES * 16,
+    AT_ONCE = 4,       /* pixels that are finished together */
+    UNIT_TILES = 4,    /* of a unit of a flat image */
+    FEW_UNITS = 16,    /* with fewer by pixels alone, channels are split, too */
+    WEIGHTS = 1 << 19, /* bytes of weights in work at once */
     NEEDED = VLY_CPU_AMX | VLY_CPU_AVX512 | VLY_CPU_AVX512_BF16 | VLY_CPU_AVX512_VBMI,
 };
 
-/* How the products of an output are cut into steps: `runs` stretches of `taps` taps, each `full`
- * steps of STEP bytes and one of `tail` bytes, unless that is 0. */
+/* How the products of an output are cut into steps: `runs` stretches of `taps` taps, each of
+ * `steps` steps of `step` bytes, the last up to the end of the stretch, over channels that another
+ * has. */
 typedef struct cut {
-    int runs, taps, full, tail;
+    int runs, taps, bytes; /* of a stretch */
+    int steps, step;
     size_t panel; /* packed bytes of CO channels */
 } cut;
 
 static cut cut_of(const vly_conv_desc *d, bool is_joined)
 {
-    int taps = is_joined ? d->kernel_w : 1;
-    int bytes = taps * d->c_in * (int)vly_elem_size(d->in);
-    int runs = d->kernel_h * d->kernel_w / taps;
+    cut c = {.taps = is_joined ? d->kernel_w : 1};
 
-    return (cut){.runs = runs,
-                 .taps = taps,
-                 .full = bytes / STEP,
-                 .tail = bytes % STEP,
-                 .panel = (size_t)runs * (size_t)bytes * CO};
+    c.bytes = c.taps * d->c_in * (int)vly_elem_size(d->in);
+    c.runs = d->kernel_h * d->kernel_w / c.taps;
+    c.steps = (c.bytes + STEP - 1) / STEP;
+    c.step = c.bytes < STEP ? c.bytes : STEP;
+    c.panel = (size_t)c.runs * (size_t)c.steps * (size_t)c.step * CO;
+    return c;
 }
 
 static int steps_of(const cut *c)
 {
-    return c->runs * (c->full + (c->tail != 0));
+    return c->runs * c->steps;
 }
 
 static bool can_join(const vly_conv_desc *d)
@@ -88,8 +93,8 @@ static bool fits_u8(const vly_conv_desc *d)
     return d->in == VLY_ELEM_U8 && fits(d);
 }
 
-/* --- packing: [apart, joined] panels of [full steps, tails] of [4 bytes of K][CO][those 4 bytes],
- * then the sums of the weights, [c_out] int32 --- */
+/* --- packing: [apart, joined] panels of [steps] of [4 bytes of channels][CO][those 4 bytes], then
+ * the sums of the weights, [c_out] int32 --- */
 
 static size_t panels_bytes(const vly_conv_desc *d, bool is_joined)
 {
@@ -106,14 +111,17 @@ static size_t packed_bytes(const vly_conv_desc *d)
     return sums_offset(d) + (size_t)channel_tiles(d) * CO * sizeof(int32_t);
 }
 
-/* Where byte k of run r is in the column of the first channel of a panel. */
+/* Where byte k of run r is in the column of the first channel of a panel. Bytes of the last step
+ * that the one before has, too, stay 0: for these an infinite input gives NaN. */
 static size_t place_of(const cut *c, int r, int k)
 {
-    size_t step = (size_t)(k / STEP), at = (size_t)(k % STEP) / 4 * STEP + (size_t)(k % 4);
+    int i = k / STEP;
 
-    if (step < (size_t)c->full)
-        return ((size_t)r * (size_t)c->full + step) * TILE + at;
-    return (size_t)c->runs * (size_t)c->full * TILE + (size_t)r * (size_t)c->tail * CO + at;
+    if (i == c->steps - 1)
+        k += c->steps * c->step - c->bytes;
+    k -= i * STEP;
+    return ((size_t)r * (size_t)c->steps + (size_t)i) * (size_t)c->step * CO +
+           (size_t)(k / 4) * STEP + (size_t)(k % 4);
 }
 
 /* One output channel of a panel; w: [c_in][taps]. */
@@ -172,6 +180,7 @@ typedef struct grid {
     int rows;        /* n * h_out; flat: 1 */
     int across;      /* tiles of a row */
     int height;      /* pixels of a tile */
+    int turns;       /* in which they are finished */
     int pixel_units; /* by pixels */
     int groups;      /* of channel tiles */
     int group_tiles; /* channel tiles of a group */
@@ -181,15 +190,16 @@ static grid grid_of(const vly_conv_desc *d)
 {
     grid g = {.width = is_linear(d) ? d->n * d->h_out * d->w_out : d->w_out,
               .rows = is_linear(d) ? 1 : d->n * d->h_out};
-    int pairs = (channel_tiles(d) + 1) / 2, groups;
+    int tiles = channel_tiles(d), groups;
 
     g.across = (g.width + 15) / 16;
     g.height = (g.width + g.across - 1) / g.across;
+    g.turns = g.height < AT_ONCE ? g.height : (g.height + AT_ONCE - 1) / AT_ONCE;
     g.pixel_units = is_linear(d) ? (g.across >= UNIT_TILES ? g.across / UNIT_TILES : 1) : g.rows;
     groups = (FEW_UNITS + g.pixel_units - 1) / g.pixel_units;
-    groups = groups < pairs ? groups : pairs;
-    g.group_tiles = (pairs + groups - 1) / groups * 2;
-    g.groups = (channel_tiles(d) + g.group_tiles - 1) / g.group_tiles;
+    groups = groups < tiles ? groups : tiles;
+    g.group_tiles = (tiles + groups - 1) / groups;
+    g.groups = (tiles + g.group_tiles - 1) / g.group_tiles;
     return g;
 }
 
@@ -209,16 +219,44 @@ static int64_t first_tile(const vly_conv_desc *d, const grid *g, int u)
 
 /* --- the finishing of sums --- */
 
-/* A block of four tiles whose sums are in the buffer: rows `row`.. of tile `tile`.. are left. */
+/* What is special about an epilogue: nothing after scale and bias (then a U8 output's scale is in
+ * them, too), SiLU, SiLU and a residual after it, or anything. */
+typedef enum finish_kind {
+    FINISH_AFFINE,
+    FINISH_SILU,
+    FINISH_SILU_SUM,
+    FINISH_ANY,
+    FINISH_KINDS
+} finish_kind;
+
+static finish_kind finish_kind_of(const vly_conv_desc *d)
+{
+    if (d->act == VLY_ACT_SILU && d->residual != VLY_RESIDUAL_BEFORE)
+        return d->residual == VLY_RESIDUAL_NONE ? FINISH_SILU : FINISH_SILU_SUM;
+    if ((d->act == VLY_ACT_NONE || d->act == VLY_ACT_TABLE) && d->residual == VLY_RESIDUAL_NONE)
+        return FINISH_AFFINE;
+    return FINISH_ANY;
+}
+
+/* TILES tiles of pixels; of those past the end of a part, the products of the last one again. */
 typedef struct block {
-    const unsigned char *sums; /* [4 * height pixels / columns][columns * CO] */
-    unsigned char *y[4];       /* channel `channel` of a tile's first pixel */
-    const unsigned char *residual[4];
-    int channel, tile, row, left;
+    const unsigned char *x[TILES]; /* first tap of a tile's first pixel; of all TILES */
+    unsigned char *y[TILES];       /* channel 0 of the pixel */
+    const unsigned char *residual[TILES];
+    int real; /* tiles to finish */
 } block;
 
+/* Sums in the buffer that wait to be finished, in turns of AT_ONCE pixels. */
+typedef struct pending {
+    const block *block;
+    const unsigned char *sums; /* [TILES][height][CO] */
+    int64_t channel;
+    int turn, n_turns;
+    __mmask16 mask;
+} pending;
+
 typedef struct job job;
-typedef void finish_fn(const job *j, block *b, int rows);
+typedef void finish_fn(const job *j, pending *p, int count);
 
 struct job {
     const vly_conv_call *call;
@@ -226,59 +264,37 @@ struct job {
     grid g;
     cut cut;
     const unsigned char *panels;
-    int64_t x_step, y_pixel, residual_pixel; /* bytes */
-    int64_t *offsets;                        /* bytes from the first tap: full steps, then tails */
-    float *scale, *bias;                     /* [channel tiles * CO] */
-    int32_t *start;                          /* U8 input: first value of sums */
-    unsigned char *sums;                     /* two buffers of SUMS */
-    float y_factor;                          /* U8 output: 1 / scale */
-    finish_fn *finish[2];                    /* by columns - 1 */
+    int64_t x_step;                                 /* bytes from pixel to pixel of a tile */
+    int64_t y_pixel, residual_pixel, residual_size; /* bytes */
+    uint8_t turn_tile[PIXELS], turn_pixel[PIXELS];  /* the first pixel of each turn of a block */
+    int64_t *offsets;                               /* of the steps, bytes from the first tap */
+    float *scale, *bias;                            /* [channel tiles * CO] */
+    int32_t *start;                                 /* U8 input: first value of sums */
+    unsigned char *sums;                            /* two buffers of SUMS */
+    finish_fn *finish;
+    float y_factor; /* U8 output: 1 / scale */
 };
 
-/* What is special about an epilogue: nothing after scale and bias (then a U8 output's scale is in
- * them, too), SiLU, or anything. */
-typedef enum finish_kind { FINISH_AFFINE, FINISH_SILU, FINISH_ANY } finish_kind;
-
-static finish_kind finish_kind_of(const vly_conv_desc *d)
+/* Sixteen channels of a pixel as they will be stored. */
+EPILOGUE_INLINE vf finish_vector(const job *j, const pending *p, const void *sums,
+                                 const unsigned char *r, finish_kind kind, vly_elem out, bool is_u8)
 {
-    if (d->act == VLY_ACT_SILU)
-        return FINISH_SILU;
-    if ((d->act == VLY_ACT_NONE || d->act == VLY_ACT_TABLE) && d->residual == VLY_RESIDUAL_NONE)
-        return FINISH_AFFINE;
-    return FINISH_ANY;
-}
-
-/* Steps to the block's next pixel; returns its tile and row in *ret_row. */
-EPILOGUE_INLINE int next_pixel(const job *j, block *b, int *ret_row)
-{
-    int tile = b->tile;
-
-    *ret_row = b->row++;
-    if (b->row == j->g.height) {
-        b->row = 0;
-        b->tile++;
-    }
-    return tile;
-}
-
-/* Channels `channel`.. of one pixel as they will be stored. */
-EPILOGUE_INLINE vf finish_vector(const job *j, const void *sums, const unsigned char *residual,
-                                 int channel, __mmask16 mask, finish_kind kind, vly_elem out,
-                                 bool is_u8)
-{
-    const vly_conv_desc *d = j->d;
+    const bool is_known = kind == FINISH_SILU || kind == FINISH_SILU_SUM;
+    const vly_act act = is_known ? VLY_ACT_SILU : j->d->act;
+    const vly_residual residual = kind == FINISH_SILU       ? VLY_RESIDUAL_NONE
+                                  : kind == FINISH_SILU_SUM ? VLY_RESIDUAL_AFTER
+                                                            : j->d->residual;
     vf v = is_u8 ? _mm512_cvtepi32_ps(_mm512_load_si512(sums)) : _mm512_load_ps(sums);
 
-    v = _mm512_fmadd_ps(v, _mm512_load_ps(j->scale + channel), _mm512_load_ps(j->bias + channel));
+    v = vf_fma(v, vf_load(j->scale + p->channel), vf_load(j->bias + p->channel));
     if (kind == FINISH_AFFINE)
         return v;
-    if (d->residual == VLY_RESIDUAL_BEFORE)
-        v = _mm512_add_ps(v, epilogue_load(j->call->residual, residual, mask));
-    v = epilogue_act(kind == FINISH_SILU ? VLY_ACT_SILU : d->act, v, j->call->alpha, j->call->beta,
-                     out);
-    if (d->residual == VLY_RESIDUAL_AFTER)
-        v = _mm512_add_ps(v, epilogue_load(j->call->residual, residual, mask));
-    return out == VLY_ELEM_U8 ? _mm512_mul_ps(v, _mm512_set1_ps(j->y_factor)) : v;
+    if (residual == VLY_RESIDUAL_BEFORE)
+        v = vf_add(v, epilogue_load(j->call->residual, r, p->mask));
+    v = epilogue_act(act, v, j->call->alpha, j->call->beta, out);
+    if (residual == VLY_RESIDUAL_AFTER)
+        v = vf_add(v, epilogue_load(j->call->residual, r, p->mask));
+    return out == VLY_ELEM_U8 ? vf_mul(v, vf_set(j->y_factor)) : v;
 }
 
 /* All 64 bytes through a table of 256. */
@@ -291,99 +307,85 @@ EPILOGUE_INLINE __m512i look_up(const uint8_t *table, __m512i q)
     return _mm512_mask_blend_epi8(_mm512_movepi8_mask(q), low, high);
 }
 
-/* Four vectors as the bytes to be stored. */
-EPILOGUE_INLINE __m512i to_u8(const job *j, const vf *v)
+/* Stores AT_ONCE pixels, `step` bytes from each other. */
+EPILOGUE_INLINE void store(const job *j, const vf *v, unsigned char *y, int64_t step,
+                           __mmask16 mask, vly_elem out)
 {
-    __m512i q = epilogue_u8(v, j->call->y->zero);
-    return j->d->act == VLY_ACT_TABLE ? look_up(j->call->table, q) : q;
-}
-
-/* Finishes `rows` pixels of the block, or what is left of it. */
-EPILOGUE_INLINE void finish(const job *j, block *b, int rows, int columns, finish_kind kind,
-                            vly_elem out, bool is_u8)
-{
-    const int at_once = out == VLY_ELEM_U8 ? 4 / columns : 1;
-    int channels = j->d->c_out - b->channel;
-    __mmask32 both = channels >= 2 * CO ? ~0u : (1u << channels) - 1;
-    __mmask16 low = (__mmask16)both, high = (__mmask16)(both >> CO);
-    const unsigned char *sums =
-        b->sums + (size_t)(b->tile * j->g.height + b->row) * (size_t)columns * STEP;
-    int64_t size = (int64_t)vly_elem_size(out);
-    int64_t r_size = kind == FINISH_AFFINE || j->d->residual == VLY_RESIDUAL_NONE
-                         ? 0
-                         : CO * (int64_t)vly_elem_size(j->call->residual->elem);
-
-    rows = rows < b->left ? rows : b->left;
-    b->left -= rows;
-    for (; rows > 0; rows -= at_once, sums += (size_t)(at_once * columns) * STEP) {
-        vf v[4];
-        unsigned char *y[4];
-        for (int i = 0; i < at_once; i++) {
-            int row, tile = next_pixel(j, b, &row);
-            const unsigned char *r = b->residual[tile] + row * j->residual_pixel;
-            const unsigned char *s = sums + (size_t)(i * columns) * STEP;
-            y[i] = b->y[tile] + row * j->y_pixel;
-            vf *to = v + (ptrdiff_t)i * columns;
-            to[0] = finish_vector(j, s, r, b->channel, low, kind, out, is_u8);
-            if (columns == 2)
-                to[1] =
-                    finish_vector(j, s + STEP, r + r_size, b->channel + CO, high, kind, out, is_u8);
-        }
-        if (out == VLY_ELEM_F32) {
-            _mm512_mask_storeu_ps(y[0], low, v[0]);
-            if (columns == 2)
-                _mm512_mask_storeu_ps(y[0] + CO * size, high, v[1]);
-        } else if (out == VLY_ELEM_BF16 && columns == 1) {
-            _mm256_mask_storeu_epi16(y[0], low, epilogue_bf16(v[0]));
-        } else if (out == VLY_ELEM_BF16) {
-            _mm512_mask_storeu_epi16(y[0], both, epilogue_bf16_pair(v[0], v[1]));
-        } else if (columns == 1) {
-            __m512i q = to_u8(j, v);
-            _mm_mask_storeu_epi8(y[0], low, _mm512_castsi512_si128(q));
-            _mm_mask_storeu_epi8(y[1], low, _mm512_extracti32x4_epi32(q, 1));
-            _mm_mask_storeu_epi8(y[2], low, _mm512_extracti32x4_epi32(q, 2));
-            _mm_mask_storeu_epi8(y[3], low, _mm512_extracti32x4_epi32(q, 3));
-        } else {
-            __m512i q = to_u8(j, v);
-            _mm256_mask_storeu_epi8(y[0], both, _mm512_castsi512_si256(q));
-            _mm256_mask_storeu_epi8(y[1], both, _mm512_extracti64x4_epi64(q, 1));
-        }
+    if (out == VLY_ELEM_U8) {
+        __m512i q = epilogue_u8(v, j->call->y->zero);
+        q = j->d->act == VLY_ACT_TABLE ? look_up(j->call->table, q) : q;
+        _mm_mask_storeu_epi8(y, mask, _mm512_castsi512_si128(q));
+        _mm_mask_storeu_epi8(y + step, mask, _mm512_extracti32x4_epi32(q, 1));
+        _mm_mask_storeu_epi8(y + 2 * step, mask, _mm512_extracti32x4_epi32(q, 2));
+        _mm_mask_storeu_epi8(y + 3 * step, mask, _mm512_extracti32x4_epi32(q, 3));
+    } else if (out == VLY_ELEM_BF16) {
+        _mm256_mask_storeu_epi16(y, mask, epilogue_bf16(v[0]));
+        _mm256_mask_storeu_epi16(y + step, mask, epilogue_bf16(v[1]));
+        _mm256_mask_storeu_epi16(y + 2 * step, mask, epilogue_bf16(v[2]));
+        _mm256_mask_storeu_epi16(y + 3 * step, mask, epilogue_bf16(v[3]));
+    } else {
+        _mm512_mask_storeu_ps(y, mask, v[0]);
+        _mm512_mask_storeu_ps(y + step, mask, v[1]);
+        _mm512_mask_storeu_ps(y + 2 * step, mask, v[2]);
+        _mm512_mask_storeu_ps(y + 3 * step, mask, v[3]);
     }
 }
 
-#define FINISH(columns, kind, out, is_u8)                                                          \
-    static void finish_##columns##_##kind##_##out##_##is_u8(const job *j, block *b, int rows)      \
+/* Takes `count` turns, or what is left. The last pixels of a tile may have been finished before,
+ * and tiles of fewer than AT_ONCE have one a turn.
+ *
+ * The addresses of stores must be known early (no divisions, nothing through vector registers):
+ * tile loads of the next step wait for them. */
+EPILOGUE_INLINE void finish(const job *j, pending *p, int count, finish_kind kind, vly_elem out,
+                            bool is_u8)
+{
+    const bool is_narrow = j->g.height < AT_ONCE;
+    const int64_t y_step = is_narrow ? 0 : j->y_pixel, r_step = is_narrow ? 0 : j->residual_pixel;
+    const ptrdiff_t s_step = is_narrow ? 0 : STEP;
+    const int stop = count < p->n_turns - p->turn ? p->turn + count : p->n_turns;
+
+    for (int turn = p->turn; turn < stop; turn++) {
+        const int64_t tile = j->turn_tile[turn], i = j->turn_pixel[turn];
+        const unsigned char *s = p->sums + (tile * j->g.height + i) * STEP;
+        const unsigned char *r =
+            p->block->residual[tile] + i * j->residual_pixel + p->channel * j->residual_size;
+        unsigned char *y =
+            p->block->y[tile] + i * j->y_pixel + p->channel * (int64_t)vly_elem_size(out);
+        vf v[AT_ONCE] = {finish_vector(j, p, s, r, kind, out, is_u8),
+                         finish_vector(j, p, s + s_step, r + r_step, kind, out, is_u8),
+                         finish_vector(j, p, s + 2 * s_step, r + 2 * r_step, kind, out, is_u8),
+                         finish_vector(j, p, s + 3 * s_step, r + 3 * r_step, kind, out, is_u8)};
+        store(j, v, y, y_step, p->mask, out);
+    }
+    p->turn = stop;
+}
+
+/* Not inlined: the registers belong to the addresses of tiles, else. */
+#define FINISH(kind, out, is_u8)                                                                   \
+    static __attribute__((noinline)) void finish_##kind##_##out##_##is_u8(const job *j,            \
+                                                                          pending *p, int count)   \
     {                                                                                              \
-        finish(j, b, rows, columns, FINISH_##kind, VLY_ELEM_##out, is_u8);                         \
+        finish(j, p, count, FINISH_##kind, VLY_ELEM_##out, is_u8);                                 \
     }
-#define FOR_COLUMNS(X, kind, out, is_u8) X(1, kind, out, is_u8) X(2, kind, out, is_u8)
 #define FOR_KINDS(X, out, is_u8)                                                                   \
-    FOR_COLUMNS(X, AFFINE, out, is_u8)                                                             \
-    FOR_COLUMNS(X, SILU, out, is_u8)                                                               \
-    FOR_COLUMNS(X, ANY, out, is_u8)
-#define FOR_ALL(X)                                                                                 \
-    FOR_KINDS(X, F32, 0)                                                                           \
-    FOR_KINDS(X, BF16, 0)                                                                          \
-    FOR_KINDS(X, U8, 0) FOR_KINDS(X, F32, 1) FOR_KINDS(X, BF16, 1) FOR_KINDS(X, U8, 1)
+    X(AFFINE, out, is_u8)                                                                          \
+    X(SILU, out, is_u8)                                                                            \
+    X(SILU_SUM, out, is_u8)                                                                        \
+    X(ANY, out, is_u8)
+#define FOR_OUTS(X, is_u8)                                                                         \
+    FOR_KINDS(X, F32, is_u8) FOR_KINDS(X, BF16, is_u8) FOR_KINDS(X, U8, is_u8)
 
-FOR_ALL(FINISH)
+FOR_OUTS(FINISH, 0)
+FOR_OUTS(FINISH, 1)
 
-static finish_fn *const finishers[2][3][3][2] = {
-#define ENTRY(columns, kind, out, is_u8)                                                           \
-    [is_u8][VLY_ELEM_##out][FINISH_##kind][(columns)-1] =                                          \
-        finish_##columns##_##kind##_##out##_##is_u8,
-    FOR_ALL(ENTRY)
+static finish_fn *const finishers[2][3][FINISH_KINDS] = {
+#define ENTRY(kind, out, is_u8)                                                                    \
+    [is_u8][VLY_ELEM_##out][FINISH_##kind] = finish_##kind##_##out##_##is_u8,
+    FOR_OUTS(ENTRY, 0) FOR_OUTS(ENTRY, 1)
 #undef ENTRY
 };
 
 /* --- products --- */
-
-/* Gives the pending block's epilogue its turn. */
-EPILOGUE_INLINE void finish_some(const job *j, block *pending, int columns, int rows)
-{
-    if (pending->left > 0)
-        j->finish[columns - 1](j, pending, rows);
-}
 
 #define PRODUCT(sum, a, b)                                                                         \
     do {                                                                                           \
@@ -393,122 +395,123 @@ EPILOGUE_INLINE void finish_some(const job *j, block *pending, int columns, int 
             _tile_dpbf16ps(sum, a, b);                                                             \
     } while (0)
 
-/* One step of 2 x 2 tiles, in an order that takes one register for each side. */
-#define STEP_2X2(a_tile, b_tile, bytes)                                                            \
-    do {                                                                                           \
-        _tile_loadd(a_tile, a[0] + *offset, stride);                                               \
-        _tile_loadd(b_tile, w, STEP);                                                              \
-        PRODUCT(0, a_tile, b_tile);                                                                \
-        _tile_loadd(b_tile, w + j->cut.panel, STEP);                                               \
-        PRODUCT(1, a_tile, b_tile);                                                                \
-        _tile_loadd(a_tile, a[1] + *offset, stride);                                               \
-        PRODUCT(3, a_tile, b_tile);                                                                \
-        _tile_loadd(b_tile, w, STEP);                                                              \
-        PRODUCT(2, a_tile, b_tile);                                                                \
-        w += (bytes);                                                                              \
-    } while (0)
-
-#define STEP_4X1(a_tile, b_tile, bytes)                                                            \
-    do {                                                                                           \
-        _tile_loadd(b_tile, w, STEP);                                                              \
-        _tile_loadd(a_tile, a[0] + *offset, stride);                                               \
-        PRODUCT(0, a_tile, b_tile);                                                                \
-        _tile_loadd(a_tile, a[1] + *offset, stride);                                               \
-        PRODUCT(1, a_tile, b_tile);                                                                \
-        _tile_loadd(a_tile, a[2] + *offset, stride);                                               \
-        PRODUCT(2, a_tile, b_tile);                                                                \
-        _tile_loadd(a_tile, a[3] + *offset, stride);                                               \
-        PRODUCT(3, a_tile, b_tile);                                                                \
-        w += (bytes);                                                                              \
-    } while (0)
-
-/* Sums of the tiles at a[] for channels `channel`.. into the buffer, while `pending` is finished.
- */
-EPILOGUE_INLINE void multiply(const job *j, const unsigned char *const *a, int channel,
-                              unsigned char *sums, int columns, block *pending, int pending_columns,
-                              bool is_u8)
+/* Sums of the block for channels `channel`.. into the buffer, while p is finished. */
+EPILOGUE_INLINE void multiply(const job *j, const block *b, int channel, unsigned char *sums,
+                              pending *p, bool is_u8)
 {
+    const size_t w_step = (size_t)j->cut.step * CO;
     const unsigned char *w = j->panels + (size_t)(channel / CO) * j->cut.panel;
-    const int64_t *offset = j->offsets, *tails = offset + (int64_t)j->cut.runs * j->cut.full;
-    const int64_t *end = offset + steps_of(&j->cut);
-    int64_t stride = j->x_step, width = (int64_t)columns * STEP, down = width * j->g.height;
-    int rows = (pending->left + (int)(end - offset) - 1) / (int)(end - offset);
+    const int n_steps = steps_of(&j->cut), each = (p->n_turns + n_steps - 1) / n_steps;
+    const int64_t step = j->x_step, tile = (int64_t)j->g.height * STEP;
 
-    rows = rows < MIN_ROWS ? MIN_ROWS : (rows + 3) / 4 * 4;
     if (is_u8) {
-        const int32_t *right = j->start + channel + (columns == 2 ? CO : 0);
-        _tile_loadd(0, j->start + channel, 0);
-        _tile_loadd(1, right, 0);
-        _tile_loadd(2, j->start + channel, 0);
-        _tile_loadd(3, right, 0);
+        const int32_t *start = j->start + channel;
+        _tile_loadd(0, start, 0);
+        _tile_loadd(1, start, 0);
+        _tile_loadd(2, start, 0);
+        _tile_loadd(3, start, 0);
     } else {
         _tile_zero(0);
         _tile_zero(1);
         _tile_zero(2);
         _tile_zero(3);
     }
-    for (; offset < tails; offset++) {
-        if (columns == 2)
-            STEP_2X2(4, 5, TILE);
-        else
-            STEP_4X1(4, 5, TILE);
-        finish_some(j, pending, pending_columns, rows);
+    for (int i = 0; i < n_steps; i++, w += w_step) {
+        const int64_t at = j->offsets[i];
+        _tile_loadd(4, w, STEP);
+        _tile_loadd(5, b->x[0] + at, step);
+        _tile_loadd(6, b->x[1] + at, step);
+        _tile_loadd(7, b->x[2] + at, step);
+        PRODUCT(0, 5, 4);
+        PRODUCT(1, 6, 4);
+        PRODUCT(2, 7, 4);
+        _tile_loadd(5, b->x[3] + at, step);
+        PRODUCT(3, 5, 4);
+        if (p->turn < p->n_turns)
+            j->finish(j, p, each);
     }
-    for (; offset < end; offset++) {
-        if (columns == 2)
-            STEP_2X2(6, 7, (size_t)j->cut.tail * CO);
-        else
-            STEP_4X1(6, 7, (size_t)j->cut.tail * CO);
-        finish_some(j, pending, pending_columns, rows);
-    }
-    finish_some(j, pending, pending_columns, pending->left);
-    _tile_stored(0, sums, width);
-    _tile_stored(1, columns == 2 ? sums + STEP : sums + down, width);
-    _tile_stored(2, columns == 2 ? sums + down : sums + 2 * down, width);
-    _tile_stored(3, columns == 2 ? sums + down + STEP : sums + 3 * down, width);
+    _tile_stored(0, sums, STEP);
+    _tile_stored(1, sums + tile, STEP);
+    _tile_stored(2, sums + 2 * tile, STEP);
+    _tile_stored(3, sums + 3 * tile, STEP);
 }
 
-/* The image of a tile's first pixel, in bytes from data: for an input, its first tap. */
-static int64_t tile_offset(const job *j, const vly_image *im, int64_t tile, bool is_input)
+/* Walks the tiles of a part, without divisions. */
+typedef struct cursor {
+    int64_t tile, n, y, across;
+} cursor;
+
+static cursor cursor_at(const job *j, int64_t tile)
+{
+    int64_t row = tile / j->g.across;
+    cursor c = {.tile = tile, .y = row, .across = tile % j->g.across};
+
+    if (!is_linear(j->d)) {
+        c.n = row / j->d->h_out;
+        c.y = row % j->d->h_out;
+    }
+    return c;
+}
+
+static void cursor_next(const job *j, cursor *c)
+{
+    c->tile++;
+    if (++c->across < j->g.across)
+        return;
+    c->across = 0;
+    if (++c->y == j->d->h_out) {
+        c->y = 0;
+        c->n++;
+    }
+}
+
+/* The next tiles up to end-1. */
+static void block_init(const job *j, block *b, cursor *c, int64_t end)
 {
     const vly_conv_desc *d = j->d;
-    int64_t row = tile / j->g.across, x = tile % j->g.across * j->g.height, y, at;
+    const vly_image *x = j->call->x, *y = j->call->y, *r = j->call->residual;
 
-    x = x > j->g.width - j->g.height ? j->g.width - j->g.height : x;
-    if (is_linear(d))
-        return x * im->pixel * (int64_t)vly_elem_size(im->elem);
-    y = row % d->h_out;
-    at = row / d->h_out * im->picture;
-    if (is_input)
-        at +=
-            (y * d->stride_h - d->pad_top) * im->row + (x * d->stride_w - d->pad_left) * im->pixel;
-    else
-        at += y * im->row + x * im->pixel;
-    return at * (int64_t)vly_elem_size(im->elem);
+    b->real = end - c->tile < TILES ? (int)(end - c->tile) : TILES;
+    for (int i = 0; i < TILES; i++) {
+        int64_t left = c->across * j->g.height;
+        left = left > j->g.width - j->g.height ? j->g.width - j->g.height : left;
+        if (i > 0 && i >= b->real) {
+            b->x[i] = b->x[i - 1];
+            continue;
+        }
+        b->x[i] = vly_image_at(x, c->n, c->y * d->stride_h - d->pad_top,
+                               left * d->stride_w - d->pad_left);
+        b->y[i] = vly_image_at(y, c->n, c->y, left);
+        b->residual[i] = r != NULL ? vly_image_at(r, c->n, c->y, left) : b->y[i];
+        cursor_next(j, c);
+    }
 }
 
-/* The block of tiles tile..end-1 at most; past the end, the last one again. */
-static block block_of(const job *j, int64_t tile, int64_t end, int channel, int columns,
-                      const unsigned char *sums, const unsigned char **ret_a)
+/* Tiles first..end-1 of pixels, left..right-1 of channels. */
+EPILOGUE_INLINE void run_part(const job *j, int64_t first, int64_t end, int left, int right,
+                              bool is_u8)
 {
-    const vly_conv_call *c = j->call;
-    int n = 4 / columns, real = end - tile < n ? (int)(end - tile) : n;
-    int left = (real * j->g.height + 3) / 4 * 4;
-    block b = {.sums = sums, .channel = channel};
+    block blocks[2], *b = blocks;
+    pending queue[2] = {{.n_turns = 0}};
+    cursor at = cursor_at(j, first);
+    int turn = 0;
 
-    b.left = left < n * j->g.height ? left : n * j->g.height;
-    for (int i = 0; i < n; i++) {
-        int64_t t = i < real ? tile + i : end - 1;
-        ret_a[i] = (const unsigned char *)c->x->data + tile_offset(j, c->x, t, true);
-        b.y[i] = (unsigned char *)c->y->data + tile_offset(j, c->y, t, false) +
-                 (size_t)channel * vly_elem_size(c->y->elem);
-        b.residual[i] = c->residual == NULL
-                            ? b.y[i]
-                            : (const unsigned char *)c->residual->data +
-                                  tile_offset(j, c->residual, t, false) +
-                                  (size_t)channel * vly_elem_size(c->residual->elem);
+    while (at.tile < end) {
+        b = b == blocks ? blocks + 1 : blocks;
+        block_init(j, b, &at, end);
+        for (int c = left; c < right; c++, turn ^= 1) {
+            unsigned char *sums = j->sums + (ptrdiff_t)turn * SUMS;
+            int channels = j->d->c_out - c * CO;
+            multiply(j, b, c * CO, sums, &queue[turn ^ 1], is_u8);
+            queue[turn] =
+                (pending){.block = b,
+                          .sums = sums,
+                          .channel = (int64_t)c * CO,
+                          .n_turns = b->real * j->g.turns,
+                          .mask = (__mmask16)(channels >= CO ? 0xffff : (1 << channels) - 1)};
+        }
     }
-    return b;
+    j->finish(j, &queue[turn ^ 1], PIXELS);
 }
 
 /* --- runs --- */
@@ -542,22 +545,19 @@ static void set_offsets(job *j)
 {
     const vly_conv_desc *d = j->d;
     const vly_image *x = j->call->x;
-    int64_t size = (int64_t)vly_elem_size(x->elem), *full = j->offsets;
-    int64_t *tail = full + (int64_t)j->cut.runs * j->cut.full;
+    int64_t size = (int64_t)vly_elem_size(x->elem), *to = j->offsets;
 
     for (int r = 0; r < j->cut.runs; r++) {
         int64_t tap = (int64_t)r * j->cut.taps;
-        int64_t at = (tap / d->kernel_w * d->dilation_h * x->row +
-                      tap % d->kernel_w * d->dilation_w * x->pixel) *
-                     size;
-        for (int i = 0; i < j->cut.full; i++, at += STEP)
-            *full++ = at;
-        if (j->cut.tail != 0)
-            *tail++ = at;
+        int64_t run = (tap / d->kernel_w * d->dilation_h * x->row +
+                       tap % d->kernel_w * d->dilation_w * x->pixel) *
+                      size;
+        for (int i = 0; i < j->cut.steps; i++)
+            *to++ = run + (i < j->cut.steps - 1 ? i * STEP : j->cut.bytes - j->cut.step);
     }
 }
 
-static void job_init(job *j, const vly_conv_call *call, void *scratch, bool is_u8)
+static void job_init(job *j, const vly_conv_call *call, void *scratch)
 {
     const vly_conv_desc *d = call->desc;
     const vly_image *x = call->x, *y = call->y;
@@ -569,20 +569,28 @@ static void job_init(job *j, const vly_conv_call *call, void *scratch, bool is_u
     j->panels = (const unsigned char *)call->packed + (is_joined ? panels_bytes(d, false) : 0);
     j->x_step = d->stride_w * x->pixel * (int64_t)vly_elem_size(x->elem);
     j->y_pixel = y->pixel * (int64_t)vly_elem_size(y->elem);
-    if (call->residual != NULL)
-        j->residual_pixel = call->residual->pixel * (int64_t)vly_elem_size(call->residual->elem);
+    if (call->residual != NULL) {
+        j->residual_size = (int64_t)vly_elem_size(call->residual->elem);
+        j->residual_pixel = call->residual->pixel * j->residual_size;
+    }
+    for (int i = 0; i < TILES * j->g.turns; i++) {
+        int pixel = i % j->g.turns * (j->g.height < AT_ONCE ? 1 : AT_ONCE);
+        j->turn_tile[i] = (uint8_t)(i / j->g.turns);
+        pixel =
+            pixel > j->g.height - AT_ONCE && j->g.height >= AT_ONCE ? j->g.height - AT_ONCE : pixel;
+        j->turn_pixel[i] = (uint8_t)pixel;
+    }
     j->sums = scratch;
     j->scale = (float *)(void *)(j->sums + (size_t)(2 * SUMS));
     j->bias = j->scale + channels;
     j->start = (int32_t *)(void *)(j->bias + channels);
     j->offsets = (int64_t *)(void *)(j->start + channels);
-    for (int columns = 1; columns <= 2; columns++)
-        j->finish[columns - 1] = finishers[is_u8][d->out][finish_kind_of(d)][columns - 1];
+    j->finish = finishers[d->in == VLY_ELEM_U8][d->out][finish_kind_of(d)];
     set_factors(j);
     set_offsets(j);
 }
 
-/* Tiles 0-3: sums; 4, 5: input and weights of a full step; 6, 7: of a tail. */
+/* Tiles 0-3: sums; 4: weights; 5-7: input. */
 static void tiles_configure(const job *j)
 {
     struct {
@@ -590,77 +598,41 @@ static void tiles_configure(const job *j)
         uint16_t bytes[16];
         uint8_t rows[16];
     } config __attribute__((aligned(64))) = {.palette = 1};
-    int tail = j->cut.tail != 0 ? j->cut.tail : STEP;
 
     for (int i = 0; i < 8; i++) {
         config.rows[i] = (uint8_t)j->g.height;
-        config.bytes[i] = STEP;
+        config.bytes[i] = (uint16_t)(i < 5 ? STEP : j->cut.step);
     }
-    config.rows[5] = CO;
-    config.bytes[6] = (uint16_t)tail;
-    config.rows[7] = (uint8_t)(tail / 4);
+    config.rows[4] = (uint8_t)(j->cut.step / 4);
     /* the loads that follow do not tell the compiler what they read */
     __asm__ volatile("" ::: "memory");
     _tile_loadconfig(&config);
 }
 
-/* What a run has under way: the block to be finished, and the buffer that is free. */
-typedef struct flow {
-    block pending;
-    int columns; /* of the pending block */
-    int buffer;
-} flow;
-
-/* Tiles first..end-1, all of them for one or two channel tiles. */
-EPILOGUE_INLINE void run_column(const job *j, flow *f, int64_t first, int64_t end, int channel,
-                                int columns, bool is_u8)
+/* Channel tiles whose weights stay in the second cache level while a part's pixels pass. */
+static int tiles_at_once(const cut *c)
 {
-    const unsigned char *a[4];
-
-    for (int64_t t = first; t < end; t += 4 / columns) {
-        unsigned char *sums = j->sums + (ptrdiff_t)f->buffer * SUMS;
-        block next = block_of(j, t, end, channel, columns, sums, a);
-        multiply(j, a, channel, sums, columns, &f->pending, f->columns, is_u8);
-        f->pending = next;
-        f->columns = columns;
-        f->buffer ^= 1;
-    }
-}
-
-/* Tiles first..end-1 and channel tiles left..right-1, strip after strip. */
-EPILOGUE_INLINE void run_part(const job *j, flow *f, int64_t first, int64_t end, int left,
-                              int right, bool is_u8)
-{
-    int64_t tile_bytes = (int64_t)j->d->c_in * (int64_t)vly_elem_size(j->d->in) * j->g.height *
-                         j->d->stride_h * j->d->stride_w;
-    int64_t strip = STRIP / tile_bytes / 4 * 4 + 4;
-
-    for (; first < end; first += strip) {
-        int64_t stop = end - first < strip ? end : first + strip;
-        int c = left;
-        for (; c + 1 < right; c += 2)
-            run_column(j, f, first, stop, c * CO, 2, is_u8);
-        if (c < right)
-            run_column(j, f, first, stop, c * CO, 1, is_u8);
-    }
+    size_t n = WEIGHTS / c->panel;
+    return n < 1 ? 1 : (int)n;
 }
 
 EPILOGUE_INLINE void run(const vly_conv_call *call, int begin, int end, void *scratch, bool is_u8)
 {
+    const vly_conv_desc *d = call->desc;
     job j;
-    flow f = {.columns = 1};
 
-    job_init(&j, call, scratch, is_u8);
+    job_init(&j, call, scratch);
     tiles_configure(&j);
     for (int u = begin, next; u < end; u = next) {
         int group = u / j.g.pixel_units, from = u % j.g.pixel_units;
         int left = group * j.g.group_tiles, right = left + j.g.group_tiles;
+        int64_t first = first_tile(d, &j.g, from);
         next = (group + 1) * j.g.pixel_units < end ? (group + 1) * j.g.pixel_units : end;
-        right = right < channel_tiles(j.d) ? right : channel_tiles(j.d);
-        run_part(&j, &f, first_tile(j.d, &j.g, from), first_tile(j.d, &j.g, from + next - u), left,
-                 right, is_u8);
+        right = right < channel_tiles(d) ? right : channel_tiles(d);
+        for (int c = left, n = tiles_at_once(&j.cut); c < right; c += n)
+            run_part(&j, first, first_tile(d, &j.g, from + next - u), c,
+                     c + n < right ? c + n : right, is_u8);
     }
-    finish_some(&j, &f.pending, f.columns, f.pending.left);
     _tile_release();
 }
 
