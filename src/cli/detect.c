@@ -39,7 +39,7 @@ static const vly_opt options[] = {
             "only these classes: names or numbers with commas between"),
     VLY_OPT(detect_opts, task, 0, TEXT, "task", "NAME",
             "how to read the outputs, when the model does not tell (see details)"),
-    VLY_OPT(detect_opts, precision, 0, TEXT, "precision", "P",
+    VLY_OPT(detect_opts, precision, 0, TEXT, "precision", "P[:NODE,..]",
             "exact, fp32, bf16, int8 or auto (default auto)"),
     VLY_OPT(detect_opts, threads, 't', INT, "threads", "N", "cores to use (default: all)"),
     VLY_OPT_END,

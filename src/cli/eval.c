@@ -32,7 +32,7 @@ static const vly_opt options[] = {
     VLY_OPT(eval_opts, iou, 0, FLOAT, "iou", "X", "overlap limit of suppression (default 0.7)"),
     VLY_OPT(eval_opts, limit, 0, INT, "limit", "N", "only the first N pictures (default: all)"),
     VLY_OPT(eval_opts, task, 0, TEXT, "task", "NAME", "how to read the model's outputs"),
-    VLY_OPT(eval_opts, precision, 0, TEXT, "precision", "P",
+    VLY_OPT(eval_opts, precision, 0, TEXT, "precision", "P[:NODE,..]",
             "exact, fp32, bf16, int8 or auto (default auto)"),
     VLY_OPT(eval_opts, threads, 't', INT, "threads", "N", "cores to use (default: all)"),
     VLY_OPT_END,

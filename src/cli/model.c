@@ -23,7 +23,7 @@ static const vly_opt options[] = {
             "print the plan: each step with shape, place in memory and cost"),
     VLY_OPT(inspect_opts, shapes, 0, LIST, "shape", "NAME=1x3x640x640",
             "shape of an input that the model leaves open (default: 1 for each)"),
-    VLY_OPT(inspect_opts, precision, 0, TEXT, "precision", "P",
+    VLY_OPT(inspect_opts, precision, 0, TEXT, "precision", "P[:NODE,..]",
             "plan for exact, fp32, bf16, int8 or auto (default auto)"),
     VLY_OPT_END,
 };
@@ -45,7 +45,7 @@ static vly_status inspect(inspection *x, const char *path, const inspect_opts *o
 {
     vly_model_options model = VLY_MODEL_OPTIONS_DEFAULT;
     const char *precision = opts->precision != NULL ? opts->precision : "auto";
-    vly_status st = vly_precision_parse(vly_str_from(precision), &model.precision, err);
+    vly_status st = vly_precision_parse(vly_str_from(precision), &model, err);
 
     if (st == VLY_OK)
         st = vly_model_load(path, &model, &x->model, err);

@@ -47,7 +47,7 @@ static const vly_opt options[] = {
     VLY_OPT(bench_opts, threads, 't', INT, "threads", "N", "cores to use (default: all)"),
     VLY_OPT(bench_opts, batch, 'b', INT, "batch", "N",
             "first dimension of the inputs that leave it open (default 1)"),
-    VLY_OPT(bench_opts, precision, 0, TEXT, "precision", "P",
+    VLY_OPT(bench_opts, precision, 0, TEXT, "precision", "P[:NODE,..]",
             "exact, fp32, bf16, int8 or auto (default auto)"),
     VLY_OPT(bench_opts, seconds, 0, FLOAT, "seconds", "S", "time to spend on runs (default 3)"),
     VLY_OPT(bench_opts, runs, 0, INT, "runs", "N", "so many runs, however long they take"),
@@ -71,7 +71,7 @@ typedef struct peak {
 typedef struct bench {
     const bench_opts *opts;
     vly_runner runner;
-    vly_precision precision;
+    vly_model_options model;
     unsigned n_threads;
     vly_arena arena;
     vly_shape *shapes; /* [n_inputs] */
@@ -377,7 +377,8 @@ static void add_text(vly_buf *out, const bench *b, const char *path)
 
     add_steps(out, b);
     vly_buf_printf(out, "\n%s: %u thread%s, %s, %s\n", path, b->n_threads,
-                   b->n_threads == 1 ? "" : "s", vly_precision_name(b->precision), vly_cpu_level());
+                   b->n_threads == 1 ? "" : "s", vly_precision_name(b->model.precision),
+                   vly_cpu_level());
     vly_buf_printf(out, "  %-7s min %.5f, median %.5f, p95 %.5f ms of %zu runs; steps %.5f ms\n",
                    "run", b->ms.min, median, b->ms.p95, b->n_runs, b->steps_ms);
     if (b->opts->batch > 1)
@@ -423,7 +424,7 @@ static void add_json(vly_buf *out, const bench *b, const char *path)
                    ",\"threads\":%u,\"batch\":%" PRId64
                    ",\"precision\":\"%s\",\"cpu\":\"%s\",\"runs\":%zu",
                    b->n_threads, b->opts->batch > 0 ? b->opts->batch : 1,
-                   vly_precision_name(b->precision), vly_cpu_level(), b->n_runs);
+                   vly_precision_name(b->model.precision), vly_cpu_level(), b->n_runs);
     vly_buf_puts(out, ",\"ms\":");
     vly_spread_json(out, b->ms);
     vly_buf_printf(out, ",\"gflop\":%.9f,\"gflops\":%.3f,\"peak_gflops\":{",
@@ -455,7 +456,7 @@ static vly_status check_options(bench *b, vly_err *err)
         return vly_fail(err, VLY_EINVAL, "option --runs: expected 1 to 1000000000");
     if (!(o->seconds > 0 && o->seconds <= 86400))
         return vly_fail(err, VLY_EINVAL, "option --seconds: expected more than 0, at most 86400");
-    return vly_precision_parse(vly_str_from(o->precision), &b->precision, err);
+    return vly_precision_parse(vly_str_from(o->precision), &b->model, err);
 }
 
 static vly_status time_picture(bench *b, const char *path, vly_err *err)
@@ -469,14 +470,13 @@ static vly_status time_picture(bench *b, const char *path, vly_err *err)
 
 static vly_status measure(bench *b, const char *path, vly_err *err)
 {
-    vly_model_options model = VLY_MODEL_OPTIONS_DEFAULT;
+    b->model = (vly_model_options)VLY_MODEL_OPTIONS_DEFAULT;
     vly_status st = check_options(b, err);
 
     if (st != VLY_OK)
         return st;
-    model.precision = b->precision;
     vly_nsec start = vly_clock_now();
-    st = vly_runner_open(&b->runner, path, &model, b->opts->threads, err);
+    st = vly_runner_open(&b->runner, path, &b->model, b->opts->threads, err);
     vly_nsec loaded = vly_clock_now();
     if (st == VLY_OK)
         st = make_inputs(b, err);

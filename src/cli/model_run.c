@@ -18,7 +18,7 @@ static vly_status open_model(vly_runner *r, const char *path, const char *precis
 
     *r = (vly_runner){0};
     if (precision != NULL) {
-        vly_status st = vly_precision_parse(vly_str_from(precision), &options.precision, err);
+        vly_status st = vly_precision_parse(vly_str_from(precision), &options, err);
         if (st != VLY_OK)
             return st;
     }
@@ -36,7 +36,7 @@ static const vly_opt run_options[] = {
     VLY_OPT(run_opts, inputs, 'i', LIST, "input", "NAME=FILE",
             "an input tensor, .npy or .pb; NAME may be left out when there is one input"),
     VLY_OPT(run_opts, out, 'o', TEXT, "out", "DIR", "write each output as DIR/NAME.npy"),
-    VLY_OPT(run_opts, precision, 0, TEXT, "precision", "P",
+    VLY_OPT(run_opts, precision, 0, TEXT, "precision", "P[:NODE,..]",
             "exact, fp32, bf16, int8 or auto (default fp32)"),
     VLY_OPT_END,
 };
@@ -138,7 +138,7 @@ static const verify_opts verify_defaults = {.rtol = 1e-3, .atol = 1e-5};
 static const vly_opt verify_options[] = {
     VLY_OPT(verify_opts, rtol, 0, FLOAT, "rtol", "X", "relative tolerance (default 1e-3)"),
     VLY_OPT(verify_opts, atol, 0, FLOAT, "atol", "X", "absolute tolerance (default 1e-5)"),
-    VLY_OPT(verify_opts, precision, 0, TEXT, "precision", "P",
+    VLY_OPT(verify_opts, precision, 0, TEXT, "precision", "P[:NODE,..]",
             "exact, fp32, bf16, int8 or auto (default fp32)"),
     VLY_OPT_END,
 };

@@ -105,8 +105,7 @@ static vly_status add_model(server *s, const vly_repository_entry *e, vly_err *e
                               .config_path = e->config_path,
                               .options = {.max_file_bytes = c->model_max_file_bytes,
                                           .max_memory_bytes = c->model_arena_max_bytes}};
-    vly_status st =
-        vly_precision_parse(vly_str_from(c->model_precision), &spec.options.precision, err);
+    vly_status st = vly_precision_parse(vly_str_from(c->model_precision), &spec.options, err);
 
     if (st != VLY_OK)
         return vly_fail_in(err, st, "setting 'model.precision'");

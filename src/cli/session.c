@@ -21,7 +21,7 @@ vly_status vly_session_open(vly_session *s, const vly_session_options *opts, vly
     if (opts->threads < 0 || n > 1024)
         return vly_fail(err, VLY_EINVAL, "option --threads: expected 0 to 1024");
     st = vly_precision_parse(vly_str_from(opts->precision != NULL ? opts->precision : "auto"),
-                             &spec.options.precision, err);
+                             &spec.options, err);
     if (st != VLY_OK)
         return vly_fail_in(err, st, "option --precision");
     st = vly_servable_open(&spec, &s->servable, err);

@@ -46,16 +46,19 @@ static const char *const precision_names[] = {
     [VLY_PRECISION_INT8] = "int8", [VLY_PRECISION_AUTO] = "auto",
 };
 
-vly_status vly_precision_parse(vly_str text, vly_precision *ret, vly_err *err)
+vly_status vly_precision_parse(vly_str text, vly_model_options *ret, vly_err *err)
 {
+    vly_str nodes = text, name = vly_str_split(&nodes, ':');
+
     for (size_t i = 0; i < VLY_COUNT(precision_names); i++) {
-        if (vly_str_eq(text, vly_str_from(precision_names[i]))) {
-            *ret = (vly_precision)i;
+        if (vly_str_eq(name, vly_str_from(precision_names[i]))) {
+            ret->precision = (vly_precision)i;
+            ret->fp32_nodes = nodes;
             return VLY_OK;
         }
     }
     return vly_fail(err, VLY_EINVAL, "precision '%.*s': expected exact, fp32, bf16, int8 or auto",
-                    VLY_STR_ARG(text));
+                    VLY_STR_ARG(name));
 }
 
 const char *vly_precision_name(vly_precision p)
@@ -152,6 +155,27 @@ static vly_model *model_new(const vly_model_options *options)
     return m;
 }
 
+/* The names in options.fp32_nodes become the graph's flags. */
+static vly_status mark_fp32_nodes(vly_model *m, vly_err *err)
+{
+    vly_str rest = m->options.fp32_nodes;
+
+    while (rest.len > 0) {
+        vly_str name = vly_str_split(&rest, ',');
+        bool is_found = false;
+        for (int i = 0; i < m->graph.n_nodes; i++) {
+            if (!vly_str_eq(name, vly_str_from(m->graph.nodes[i].label)))
+                continue;
+            m->graph.nodes[i].is_fp32 = is_found = true;
+        }
+        if (!is_found)
+            return vly_fail(err, VLY_EINVAL, "precision: the graph has no node '%.*s'",
+                            VLY_STR_ARG(name));
+    }
+    m->options.fp32_nodes = (vly_str){NULL, 0};
+    return VLY_OK;
+}
+
 /* bytes stay where they are until the model goes. */
 static vly_status load(vly_model *m, const void *bytes, size_t len, const char *dir, vly_err *err)
 {
@@ -164,6 +188,8 @@ static vly_status load(vly_model *m, const void *bytes, size_t len, const char *
     if (st == VLY_OK)
         st = vly_graph_build(m->onnx, dir, m->options.max_file_bytes, m->options.max_memory_bytes,
                              &m->arena, &m->graph, err);
+    if (st == VLY_OK)
+        st = mark_fp32_nodes(m, err);
     if (st == VLY_OK)
         st = vly_graph_fold(&m->graph, m->options.max_memory_bytes, &scratch, err);
     if (st == VLY_OK)

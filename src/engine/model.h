@@ -35,20 +35,24 @@ typedef enum vly_precision {
                            faster and the model is large enough; else FP32 */
 } vly_precision;
 
-/* "exact", "fp32", "bf16", "int8", "auto". EINVAL names the choices. */
-vly_status vly_precision_parse(vly_str text, vly_precision *ret, vly_err *err) VLY_MUST_CHECK;
 const char *vly_precision_name(vly_precision p);
 
 typedef struct vly_model_options {
     size_t max_file_bytes;   /* the .onnx file and each external data file */
     size_t max_memory_bytes; /* constants plus one instance's arena */
     vly_precision precision;
+    vly_str fp32_nodes; /* names of convolutions that stay fp32, separated by commas; borrowed until
+                           the model is loaded */
 } vly_model_options;
 
 #define VLY_MODEL_OPTIONS_DEFAULT                                                                  \
     {                                                                                              \
         .max_file_bytes = (size_t)8 << 30, .max_memory_bytes = (size_t)8 << 30                     \
     }
+
+/* Sets precision and fp32_nodes from "exact", "fp32", "bf16", "int8" or "auto", perhaps followed by
+ * ":NODE,NODE": "bf16:/model.0/conv/Conv". EINVAL names the choices. */
+vly_status vly_precision_parse(vly_str text, vly_model_options *ret, vly_err *err) VLY_MUST_CHECK;
 
 /* One input or output of the graph; initialisers that the file lists as inputs too are constants,
  * not inputs. Strings live as long as the model. */

@@ -113,7 +113,7 @@ static vly_status read_options(const volley_model_options *options, vly_servable
         spec->options.max_memory_bytes = options->max_memory_bytes;
     if (options->size < sizeof(*options) || options->precision == NULL)
         return VLY_OK;
-    return vly_precision_parse(vly_str_from(options->precision), &spec->options.precision, err);
+    return vly_precision_parse(vly_str_from(options->precision), &spec->options, err);
 }
 
 int volley_model_load(const char *path, const volley_model_options *options, volley_model **ret,

@@ -46,24 +46,41 @@ static vly_status read_config(servable *s, const char *path, vly_err *err)
     return st;
 }
 
-static vly_str task_of(const vly_servable_spec *spec, const vly_triton_config *config)
+/* `parameters` of config.pbtxt; empty: not given */
+static vly_str parameter(const vly_triton_config *config, const char *key)
 {
-    if (spec->task != NULL)
-        return vly_str_from(spec->task);
     for (size_t i = 0; config != NULL && i < config->n_params; i++)
-        if (vly_str_is(config->params[i].key, "task"))
+        if (vly_str_is(config->params[i].key, key))
             return config->params[i].value;
     return (vly_str){NULL, 0};
 }
 
+static vly_str task_of(const vly_servable_spec *spec, const vly_triton_config *config)
+{
+    return spec->task != NULL ? vly_str_from(spec->task) : parameter(config, "task");
+}
+
+/* The configuration's word on precision goes before the server's. */
+static vly_status model_options(const vly_servable_spec *spec, const vly_triton_config *config,
+                                vly_model_options *ret, vly_err *err)
+{
+    vly_str precision = parameter(config, "precision");
+
+    *ret = spec->options;
+    return precision.len > 0 ? vly_precision_parse(precision, ret, err) : VLY_OK;
+}
+
 static vly_status open_model(servable *s, const vly_servable_spec *spec, vly_err *err)
 {
+    vly_model_options options;
     vly_status st = VLY_OK;
 
     if (spec->config_path != NULL)
         st = read_config(s, spec->config_path, err);
     if (st == VLY_OK)
-        st = vly_model_load(spec->path, &spec->options, &s->pub.model, err);
+        st = model_options(spec, s->pub.config, &options, err);
+    if (st == VLY_OK)
+        st = vly_model_load(spec->path, &options, &s->pub.model, err);
     if (st != VLY_OK)
         return st;
     vly_task_config task = {.task = task_of(spec, s->pub.config)};

@@ -36,6 +36,7 @@ typedef struct vly_node {
     const vly_op *op;
     const vly_onnx_node *proto;
     const char *label; /* the node's name, or "#<index>" */
+    bool is_fp32;      /* the user wants it in fp32, whatever the plan's precision */
     void *params;      /* what op->prepare made; NULL when it has none */
     int opset;
     int n_in, n_out;

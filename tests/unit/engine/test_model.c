@@ -414,7 +414,30 @@ static void test_threads(void **state)
     ob_release(&b);
 }
 
-UNIT_TESTS(cmocka_unit_test(test_describe), cmocka_unit_test(test_run_batches),
+static void test_precision(void **state)
+{
+    (void)state;
+    vly_model_options o = VLY_MODEL_OPTIONS_DEFAULT;
+    vly_model *m;
+    vly_err err;
+    onnx_builder b;
+
+    assert_int_equal(o.precision, VLY_PRECISION_FP32);
+    assert_int_equal(vly_precision_parse(vly_str_from("bf16:a,nobody"), &o, &err), VLY_OK);
+    assert_int_equal(o.precision, VLY_PRECISION_BF16);
+    assert_true(vly_str_is(o.fp32_nodes, "a,nobody"));
+    assert_int_equal(vly_precision_parse(vly_str_from("half"), &o, &err), VLY_EINVAL);
+    assert_non_null(strstr(err.msg, "'half'"));
+    chain(&b);
+    vly_str file = ob_finish(&b, 17);
+    o.fp32_nodes = vly_str_from("nobody");
+    assert_int_equal(vly_model_load_bytes(file.ptr, file.len, &o, &m, &err), VLY_EINVAL);
+    assert_non_null(strstr(err.msg, "no node 'nobody'"));
+    ob_release(&b);
+}
+
+UNIT_TESTS(cmocka_unit_test(test_describe), cmocka_unit_test(test_precision),
+           cmocka_unit_test(test_run_batches),
            cmocka_unit_test(test_steady_state_allocates_nothing), cmocka_unit_test(test_profile),
            cmocka_unit_test(test_kept_output), cmocka_unit_test(test_odd_outputs),
            cmocka_unit_test(test_input_checks), cmocka_unit_test(test_memory_limit),

@@ -74,6 +74,7 @@ typedef struct vly_view {
     float scale;
     int32_t zero;
     bool wants_narrow; /* some reader gains from BF16 */
+    bool wants_wide;   /* some reader shall work in fp32 */
     /* placed: inside parent (or VLY_VALUE_NONE: a buffer of its own) */
     int parent;
     int at_channel, at_pixel;

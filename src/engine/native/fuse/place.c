@@ -157,7 +157,7 @@ static void choose_elements(vly_fuser *z)
         vly_view *root = &z->views[vly_fuse_root(z, v, &channel, &pixel)];
         root->wants_narrow |= w->wants_narrow;
         bool is_padded = w->maker == VLY_NO_ITEM && w->parent == VLY_VALUE_NONE;
-        if ((w->c % 2 != 0 && !is_padded) || channel % 2 != 0)
+        if ((w->c % 2 != 0 && !is_padded) || channel % 2 != 0 || w->wants_wide)
             root->elem = VLY_ELEM_F32;
     }
     agree_on_residuals(z);

@@ -122,6 +122,7 @@ bool vly_select_conv(vly_fuser *z, const vly_step *step)
     item->bias = bias != NULL ? bias->data : NULL;
     need_border(&z->views[x], &c.win.w);
     z->views[x].wants_narrow = true;
+    z->views[x].wants_wide |= node->is_fp32;
     return true;
 }
 
@@ -152,6 +153,7 @@ static bool add_dense(vly_fuser *z, const vly_step *step, const vly_tensor *w, b
     item->is_transposed = is_transposed;
     item->bias = bias != NULL ? bias->data : NULL;
     z->views[x].wants_narrow = true;
+    z->views[x].wants_wide |= step->node->is_fp32;
     return true;
 }
 
