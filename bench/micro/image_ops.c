@@ -53,6 +53,11 @@ static void run_to_planes(level_dsp *dsp, const sample *s)
 
 static const float bin_weights[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
+static void run_to_planes_sigmoid(level_dsp *dsp, const sample *s)
+{
+    dsp->image.to_planes(&s->planes, &s->x, VLY_ACT_SIGMOID, 0.0f, 0.0f, 0, s->h);
+}
+
 static void run_expect(level_dsp *dsp, const sample *s)
 {
     dsp->image.expect(&s->planes, &s->x, bin_weights, s->c / 4, 0, s->h);
@@ -140,11 +145,13 @@ static void run_letterbox(level_dsp *dsp, const sample *s)
 
 static const sample samples[] = {
     {"from_planes f32", run_from_planes, VLY_ELEM_F32, 640, 640, 4},
+    {"from_planes f32 c3", run_from_planes, VLY_ELEM_F32, 640, 640, 3},
     {"from_planes bf16", run_from_planes, VLY_ELEM_BF16, 640, 640, 4},
     {"from_planes u8", run_from_planes, VLY_ELEM_U8, 640, 640, 4},
     {"from_planes f32 c64", run_from_planes, VLY_ELEM_F32, 80, 80, 64},
     {"to_planes f32 c80", run_to_planes, VLY_ELEM_F32, 80, 80, 80},
     {"to_planes bf16 c80", run_to_planes, VLY_ELEM_BF16, 80, 80, 80},
+    {"to_planes sigmoid bf16", run_to_planes_sigmoid, VLY_ELEM_BF16, 80, 80, 80},
     {"expect f32", run_expect, VLY_ELEM_F32, 80, 80, 64},
     {"expect bf16", run_expect, VLY_ELEM_BF16, 80, 80, 64},
     {"map silu f32", run_silu, VLY_ELEM_F32, 160, 160, 32},

@@ -568,8 +568,11 @@ static void max_pool_ignores_nan(void **state)
 {
     (void)state;
     float from[3 * 16], to[3 * 16];
-    vly_image x = {from, VLY_ELEM_F32, 1, 1, 3, 16, 0, 16, 48, 48, 0.0f, 0}, y = x;
     const vly_pool_desc d = {1, 3, 1, 1, 1, 1, 0, 1, true, false};
+    vly_image x = {.data = from, .elem = VLY_ELEM_F32, .n = 1, .h = 1, .w = 3, .c = 16};
+    x.pixel = 16;
+    x.row = x.picture = 48;
+    vly_image y = x;
 
     y.data = to;
     for (int i = 0; i < 48; i++)

@@ -20,27 +20,49 @@ static inline vf to_u8(const vly_image *im, vf v)
     return vf_min(vf_max(q, vf_set(0.0f)), vf_set(255.0f)); /* NaN: 0 */
 }
 
-/* VF_LANES elements from element i of `at` on. */
-static inline vf get(const vly_image *im, const void *at, ptrdiff_t i)
+#define INLINE static inline __attribute__((always_inline))
+
+/* n elements from element i of `at` on, 1 <= n <= VF_LANES; what is not there is 0. elem is that of
+ * im: a constant where the loop is worth a copy for each. */
+INLINE vf get_as(vly_elem elem, const vly_image *im, const void *at, ptrdiff_t i, ptrdiff_t n)
 {
-    if (im->elem == VLY_ELEM_F32)
-        return vf_load((const float *)at + i);
-    if (im->elem == VLY_ELEM_BF16)
-        return vf_load_bf16((const uint16_t *)at + i);
-    return to_real(im, vf_load_u8((const uint8_t *)at + i));
+    bool is_all = n == VF_LANES;
+
+    if (elem == VLY_ELEM_F32) {
+        const float *p = (const float *)at + i;
+        return is_all ? vf_load(p) : vf_load_n(p, n);
+    }
+    if (elem == VLY_ELEM_BF16) {
+        const uint16_t *p = (const uint16_t *)at + i;
+        return is_all ? vf_load_bf16(p) : vf_load_bf16_n(p, n);
+    }
+    const uint8_t *p = (const uint8_t *)at + i;
+    return to_real(im, is_all ? vf_load_u8(p) : vf_load_u8_n(p, n));
 }
 
-/* The first n of them, 1 <= n <= VF_LANES. */
 static inline vf get_n(const vly_image *im, const void *at, ptrdiff_t i, ptrdiff_t n)
 {
-    if (n == VF_LANES)
-        return get(im, at, i);
-    if (im->elem == VLY_ELEM_F32)
-        return vf_load_n((const float *)at + i, n);
-    if (im->elem == VLY_ELEM_BF16)
-        return vf_load_bf16_n((const uint16_t *)at + i, n);
-    return to_real(im, vf_load_u8_n((const uint8_t *)at + i, n));
+    return get_as(im->elem, im, at, i, n);
 }
+
+static inline vf get(const vly_image *im, const void *at, ptrdiff_t i)
+{
+    return get_as(im->elem, im, at, i, VF_LANES);
+}
+
+/* Calls function(elem, ...) with the element as a constant. */
+#define BY_ELEM(elem, function, ...)                                                               \
+    switch (elem) {                                                                                \
+    case VLY_ELEM_F32:                                                                             \
+        function(VLY_ELEM_F32, __VA_ARGS__);                                                       \
+        break;                                                                                     \
+    case VLY_ELEM_BF16:                                                                            \
+        function(VLY_ELEM_BF16, __VA_ARGS__);                                                      \
+        break;                                                                                     \
+    case VLY_ELEM_U8:                                                                              \
+        function(VLY_ELEM_U8, __VA_ARGS__);                                                        \
+        break;                                                                                     \
+    }
 
 static inline void put(const vly_image *im, void *at, ptrdiff_t i, vf v)
 {
@@ -105,8 +127,9 @@ static void row_from_planes(const vly_image *y, const vly_planes *x, int n_chann
     }
 }
 
-/* Dense pixels of 4 channels, what a first layer takes; returns the first column not done. */
-static int row_of_fours(const vly_image *y, const vly_planes *x, int n_channels, int n, int row)
+/* Dense pixels of 4 channels, or of 3 floats, as first layers take them; returns the first column
+ * not done. */
+static int row_of_few(const vly_image *y, const vly_planes *x, int n_channels, int n, int row)
 {
     const float *from = x->data + n * x->picture + (int64_t)row * y->w;
     void *to = vly_image_at(y, n, row, 0);
@@ -114,50 +137,93 @@ static int row_of_fours(const vly_image *y, const vly_planes *x, int n_channels,
 
     for (; col + VF_LANES <= y->w; col += VF_LANES) {
         vf t[4];
-        for (int c = 0; c < 4; c++) {
+        ptrdiff_t at = (ptrdiff_t)y->c * col;
+        for (int c = 0; c < y->c; c++) {
             t[c] = c < n_channels ? vf_load(from + c * x->plane + col) : vf_set(0.0f);
             t[c] = y->elem == VLY_ELEM_U8 ? to_u8(y, t[c]) : t[c];
         }
-        if (y->elem == VLY_ELEM_F32)
-            vf_store_pixels((float *)to + (ptrdiff_t)4 * col, t);
+        if (y->c == 3)
+            vf_store_triples((float *)to + at, t);
+        else if (y->elem == VLY_ELEM_F32)
+            vf_store_pixels((float *)to + at, t);
         else if (y->elem == VLY_ELEM_BF16)
-            vf_store_pixels_bf16((uint16_t *)to + (ptrdiff_t)4 * col, t);
+            vf_store_pixels_bf16((uint16_t *)to + at, t);
         else
-            vf_store_pixels_u8((uint8_t *)to + (ptrdiff_t)4 * col, t);
+            vf_store_pixels_u8((uint8_t *)to + at, t);
     }
     return col;
 }
 
 static void from_planes(const vly_image *y, const vly_planes *x, int n_channels, int begin, int end)
 {
-    bool is_four = y->c == 4 && y->pixel == 4;
+    bool is_few = is_dense(y) && (y->c == 4 || (y->c == 3 && y->elem == VLY_ELEM_F32));
 
     for (int i = begin; i < end; i++) {
         int n = i / y->h, row = i % y->h;
-        int col = is_four ? row_of_fours(y, x, n_channels, n, row) : 0;
+        int col = is_few ? row_of_few(y, x, n_channels, n, row) : 0;
         row_from_planes(y, x, n_channels, n, row, col);
+    }
+}
+
+/* Pixels that follow each other at equal distance, from row i of all pictures on: the rows up to
+ * `end` of a picture without border, else one row. */
+typedef struct line {
+    int n, row, rows;
+    int64_t w;
+} line;
+
+static line line_at(const vly_image *im, int i, int end)
+{
+    int row = i % im->h, rows = at_most(end - i, im->h - row);
+
+    if (im->row != im->w * im->pixel)
+        rows = 1;
+    return (line){i / im->h, row, rows, (int64_t)rows * im->w};
+}
+
+/* VF_LANES pixels from `at` on, m channels of each, transposed: t[k] is channel k of the pixels.
+ * Pixels beyond `cols` are 0. */
+INLINE void get_block(vly_elem elem, const vly_image *x, const unsigned char *at, int64_t cols,
+                      int m, vf t[VF_LANES])
+{
+    int64_t step = x->pixel * (int64_t)vly_elem_size(elem);
+
+    if (cols >= VF_LANES && m == VF_LANES) {
+        for (int k = 0; k < VF_LANES; k++)
+            t[k] = get_as(elem, x, at + k * step, 0, VF_LANES);
+    } else {
+        for (int k = 0; k < VF_LANES; k++)
+            t[k] = k < cols ? get_as(elem, x, at + k * step, 0, m) : vf_set(0.0f);
+    }
+    vf_transpose(t);
+}
+
+INLINE void line_to_planes(vly_elem elem, float *to, int64_t plane, const vly_image *x,
+                           const line *l, vly_act act, float alpha, float beta)
+{
+    const unsigned char *from = vly_image_at(x, l->n, l->row, 0);
+    int64_t size = (int64_t)vly_elem_size(elem);
+
+    for (int c = 0; c < x->c; c += VF_LANES) {
+        int channels = at_most(x->c - c, VF_LANES);
+        for (int64_t col = 0; col < l->w; col += VF_LANES) {
+            int64_t left = l->w - col, cols = left < VF_LANES ? left : VF_LANES;
+            vf t[VF_LANES];
+            get_block(elem, x, from + (col * x->pixel + c) * size, cols, channels, t);
+            for (int k = 0; k < channels; k++)
+                vf_store_n(to + (c + k) * plane + col, vf_act(act, t[k], alpha, beta), cols);
+        }
     }
 }
 
 static void to_planes(const vly_planes *y, const vly_image *x, vly_act act, float alpha, float beta,
                       int begin, int end)
 {
-    for (int i = begin; i < end; i++) {
-        int n = i / x->h, row = i % x->h;
-        float *to = y->data + n * y->picture + (int64_t)row * x->w;
-        for (int c = 0; c < x->c; c += VF_LANES) {
-            int channels = at_most(x->c - c, VF_LANES);
-            for (int col = 0; col < x->w; col += VF_LANES) {
-                int cols = at_most(x->w - col, VF_LANES);
-                vf t[VF_LANES];
-                for (int k = 0; k < VF_LANES; k++)
-                    t[k] = k < cols ? get_n(x, vly_image_at(x, n, row, col + k), c, channels)
-                                    : vf_set(0.0f);
-                vf_transpose(t);
-                for (int k = 0; k < channels; k++)
-                    vf_store_n(to + (c + k) * y->plane + col, vf_act(act, t[k], alpha, beta), cols);
-            }
-        }
+    for (int i = begin; i < end;) {
+        line l = line_at(x, i, end);
+        float *to = y->data + l.n * y->picture + (int64_t)l.row * x->w;
+        BY_ELEM(x->elem, line_to_planes, to, y->plane, x, &l, act, alpha, beta)
+        i += l.rows;
     }
 }
 
@@ -219,74 +285,103 @@ static taps clip_taps(int at, int kernel, int dilation, int size)
     return (taps){at < 0 ? (-at + dilation - 1) / dilation : 0, at_most(inside, kernel)};
 }
 
-static inline vf pool_two(const vly_pool_desc *d, vf acc, vf v)
-{
-    return d->is_max ? vf_max(v, acc) : vf_add(acc, v); /* NaN never wins */
-}
-
-static inline vf pool_start(const vly_pool_desc *d)
-{
-    return vf_set(d->is_max ? -INFINITY : 0.0f);
-}
-
 /* m channels from c on of one output row. A window is reduced along its columns first, and what a
  * column gave is kept for the windows to come: RING columns, more than a window spans. */
 enum { RING = 16 };
 
 typedef struct pool_line {
-    const vly_image *x;
+    const vly_image *x, *y;
     const vly_pool_desc *d;
-    int n, top, c, m;
+    int m;
     taps rows;
+    const unsigned char *from; /* the window's first row that is in the picture */
+    unsigned char *to;
+    int64_t row_step, col_step, to_step; /* bytes */
 } pool_line;
 
-static inline vf pool_column(const pool_line *p, int col)
+INLINE vf pool_two(bool is_max, vf acc, vf v)
 {
-    vf acc = pool_start(p->d);
+    return is_max ? vf_max(v, acc) : vf_add(acc, v); /* NaN never wins */
+}
 
-    for (int i = p->rows.begin; i < p->rows.end; i++) {
-        const void *at = vly_image_at(p->x, p->n, p->top + i * p->d->dilation_h, col);
-        acc = pool_two(p->d, acc, get_n(p->x, at, p->c, p->m));
-    }
+INLINE vf pool_start(bool is_max)
+{
+    return vf_set(is_max ? -INFINITY : 0.0f);
+}
+
+INLINE vf pool_column(vly_elem elem, bool is_max, const pool_line *p, int col, int m)
+{
+    const unsigned char *at = p->from + col * p->col_step;
+    vf acc = pool_start(is_max);
+
+    for (int i = p->rows.begin; i < p->rows.end; i++, at += p->row_step)
+        acc = pool_two(is_max, acc, get_as(elem, p->x, at, 0, m));
     return acc;
 }
 
-static void pool_row(const pool_line *p, const vly_image *y, int row)
+/* The mean's divisor. */
+static float pool_count(const pool_line *p, taps q)
+{
+    int inside = (p->rows.end - p->rows.begin) * (q.end - q.begin);
+    return (float)(p->d->counts_border ? p->d->kernel_h * p->d->kernel_w : inside);
+}
+
+INLINE void pool_row(vly_elem elem, bool is_max, const pool_line *p, int m)
 {
     const vly_pool_desc *d = p->d;
     bool is_kept = (d->kernel_w - 1) * d->dilation_w < RING;
     vf ring[RING];
     int next = 0; /* the first column not in the ring yet */
 
-    for (int col = 0; col < y->w; col++) {
+    for (int col = 0; col < p->y->w; col++) {
         int left = col * d->stride_w - d->pad_left;
         taps q = clip_taps(left, d->kernel_w, d->dilation_w, p->x->w);
         int last = left + (q.end - 1) * d->dilation_w;
-        vf acc = pool_start(d);
+        vf acc = pool_start(is_max);
         for (; is_kept && next <= last; next++)
-            ring[next % RING] = pool_column(p, next);
+            ring[next % RING] = pool_column(elem, is_max, p, next, m);
         for (int j = q.begin; j < q.end; j++) {
             int at = left + j * d->dilation_w;
-            acc = pool_two(d, acc, is_kept ? ring[at % RING] : pool_column(p, at));
+            acc = pool_two(is_max, acc,
+                           is_kept ? ring[at % RING] : pool_column(elem, is_max, p, at, m));
         }
-        if (!d->is_max) {
-            int count = (p->rows.end - p->rows.begin) * (q.end - q.begin);
-            count = d->counts_border ? d->kernel_h * d->kernel_w : count;
-            acc = vf_div(acc, vf_set((float)count));
-        }
-        put_n(y, vly_image_at(y, p->n, row, col), p->c, acc, p->m);
+        if (!is_max)
+            acc = vf_div(acc, vf_set(pool_count(p, q)));
+        put_n(p->y, p->to + col * p->to_step, 0, acc, m);
     }
+}
+
+INLINE void pool_channels(vly_elem elem, const pool_line *p)
+{
+    if (p->d->is_max && p->m == VF_LANES)
+        pool_row(elem, true, p, VF_LANES);
+    else if (p->d->is_max)
+        pool_row(elem, true, p, p->m);
+    else
+        pool_row(elem, false, p, p->m);
 }
 
 static void pool(const vly_image *y, const vly_image *x, const vly_pool_desc *d, int begin, int end)
 {
+    int64_t size = (int64_t)vly_elem_size(x->elem), y_size = (int64_t)vly_elem_size(y->elem);
+
     for (int i = begin; i < end; i++) {
-        int row = i % y->h, top = row * d->stride_h - d->pad_top;
-        pool_line p = {.x = x, .d = d, .n = i / y->h, .top = top};
-        p.rows = clip_taps(top, d->kernel_h, d->dilation_h, x->h);
-        for (p.c = 0; p.c < y->c; p.c += VF_LANES) {
-            p.m = at_most(y->c - p.c, VF_LANES);
-            pool_row(&p, y, row);
+        int n = i / y->h, row = i % y->h, top = row * d->stride_h - d->pad_top;
+        taps rows = clip_taps(top, d->kernel_h, d->dilation_h, x->h);
+        pool_line p = {.x = x,
+                       .y = y,
+                       .d = d,
+                       .rows = rows,
+                       .from = vly_image_at(x, n, top + rows.begin * d->dilation_h, 0),
+                       .to = vly_image_at(y, n, row, 0),
+                       .row_step = d->dilation_h * x->row * size,
+                       .col_step = x->pixel * size,
+                       .to_step = y->pixel * y_size};
+        for (int c = 0; c < y->c; c += VF_LANES) {
+            p.m = at_most(y->c - c, VF_LANES);
+            BY_ELEM(x->elem, pool_channels, &p)
+            p.from += VF_LANES * size;
+            p.to += VF_LANES * y_size;
         }
     }
 }
@@ -343,7 +438,7 @@ typedef struct bin_sums {
 } bin_sums;
 
 /* weights: of bin `first` and on */
-static inline void add_bins(bin_sums *s, const vf *t, const float *weights, bool is_first, int m)
+INLINE void add_bins(bin_sums *s, const vf *t, const float *weights, bool is_first, int m)
 {
     vf max = t[0], sum = vf_set(0.0f), weighted = vf_set(0.0f);
 
@@ -363,28 +458,39 @@ static inline void add_bins(bin_sums *s, const vf *t, const float *weights, bool
     *s = (bin_sums){max, sum, weighted};
 }
 
+INLINE void line_of_bins(vly_elem elem, float *to, int64_t plane, const vly_image *x,
+                         const float *weights, int bins, const line *l)
+{
+    const unsigned char *from = vly_image_at(x, l->n, l->row, 0);
+    int64_t size = (int64_t)vly_elem_size(elem);
+
+    for (int64_t col = 0; col < l->w; col += VF_LANES) {
+        int64_t left = l->w - col, cols = left < VF_LANES ? left : VF_LANES;
+        for (int side = 0; side < 4; side++) {
+            bin_sums s = {.max = vf_set(0.0f)};
+            for (int first = 0; first < bins; first += VF_LANES) {
+                int m = at_most(bins - first, VF_LANES);
+                int64_t at = col * x->pixel + (int64_t)side * bins + first;
+                vf t[VF_LANES];
+                get_block(elem, x, from + at * size, cols, m, t);
+                if (m == VF_LANES)
+                    add_bins(&s, t, weights + first, first == 0, VF_LANES);
+                else
+                    add_bins(&s, t, weights + first, first == 0, m);
+            }
+            vf_store_n(to + side * plane + col, vf_div(s.weighted, s.sum), cols);
+        }
+    }
+}
+
 static void expect(const vly_planes *y, const vly_image *x, const float *weights, int bins,
                    int begin, int end)
 {
-    for (int i = begin; i < end; i++) {
-        int n = i / x->h, row = i % x->h;
-        float *to = y->data + n * y->picture + (int64_t)row * x->w;
-        for (int col = 0; col < x->w; col += VF_LANES) {
-            int cols = at_most(x->w - col, VF_LANES);
-            for (int side = 0; side < 4; side++) {
-                bin_sums s = {.max = vf_set(0.0f)};
-                for (int first = 0; first < bins; first += VF_LANES) {
-                    int m = at_most(bins - first, VF_LANES), c = side * bins + first;
-                    vf t[VF_LANES];
-                    for (int k = 0; k < VF_LANES; k++)
-                        t[k] = k < cols ? get_n(x, vly_image_at(x, n, row, col + k), c, m)
-                                        : vf_set(0.0f);
-                    vf_transpose(t);
-                    add_bins(&s, t, weights + first, first == 0, m);
-                }
-                vf_store_n(to + side * y->plane + col, vf_div(s.weighted, s.sum), cols);
-            }
-        }
+    for (int i = begin; i < end;) {
+        line l = line_at(x, i, end);
+        float *to = y->data + l.n * y->picture + (int64_t)l.row * x->w;
+        BY_ELEM(x->elem, line_of_bins, to, y->plane, x, weights, bins, &l)
+        i += l.rows;
     }
 }
 

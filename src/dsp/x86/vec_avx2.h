@@ -280,6 +280,20 @@ static inline void vf_store_pixels(float *p, const vf c[4])
     _mm256_storeu_ps(p + 24, _mm256_permute2f128_ps(t2, t3, 0x31));
 }
 
+/* The same with 3 channels. */
+static inline void vf_store_triples(float *p, const vf c[3])
+{
+    /* each channel's elements where they belong in one of the outputs, then the outputs by lanes */
+    const __m256i order = _mm256_setr_epi32(0, 3, 6, 1, 4, 7, 2, 5);
+    vf r = _mm256_permutevar8x32_ps(c[0], order); /* r0 r3 r6 r1 r4 r7 r2 r5 */
+    vf g = _mm256_permutevar8x32_ps(c[1], _mm256_setr_epi32(5, 0, 3, 6, 1, 4, 7, 2));
+    vf b = _mm256_permutevar8x32_ps(c[2], _mm256_setr_epi32(2, 5, 0, 3, 6, 1, 4, 7));
+
+    _mm256_storeu_ps(p, _mm256_blend_ps(_mm256_blend_ps(r, g, 0x92), b, 0x24));
+    _mm256_storeu_ps(p + 8, _mm256_blend_ps(_mm256_blend_ps(r, g, 0x24), b, 0x49));
+    _mm256_storeu_ps(p + 16, _mm256_blend_ps(_mm256_blend_ps(r, g, 0x49), b, 0x92));
+}
+
 static inline void vf_store_pixels_bf16(uint16_t *p, const vf c[4])
 {
     __m256i c01 = _mm256_or_si256(vf_bf16_bits(c[0]), _mm256_slli_epi32(vf_bf16_bits(c[1]), 16));

@@ -239,6 +239,24 @@ static inline void vf_store_pixels(float *p, const vf c[4])
     _mm512_storeu_ps(p + 48, _mm512_shuffle_f32x4(d, e, 0xdd));
 }
 
+/* The same with 3 channels. */
+static inline void vf_store_triples(float *p, const vf c[3])
+{
+    /* lane i of output v is element (16 v + i) / 3 of channel (16 v + i) % 3 */
+    const __m512i rg0 = _mm512_setr_epi32(0, 16, 0, 1, 17, 0, 2, 18, 0, 3, 19, 0, 4, 20, 0, 5);
+    const __m512i rg1 = _mm512_setr_epi32(21, 0, 6, 22, 0, 7, 23, 0, 8, 24, 0, 9, 25, 0, 10, 26);
+    const __m512i rg2 = _mm512_setr_epi32(0, 11, 27, 0, 12, 28, 0, 13, 29, 0, 14, 30, 0, 15, 31, 0);
+    const __m512i b0 = _mm512_setr_epi32(0, 0, 0, 0, 0, 1, 0, 0, 2, 0, 0, 3, 0, 0, 4, 0);
+    const __m512i b1 = _mm512_setr_epi32(0, 5, 0, 0, 6, 0, 0, 7, 0, 0, 8, 0, 0, 9, 0, 0);
+    const __m512i b2 = _mm512_setr_epi32(10, 0, 0, 11, 0, 0, 12, 0, 0, 13, 0, 0, 14, 0, 0, 15);
+    vf v0 = _mm512_permutex2var_ps(c[0], rg0, c[1]), v1 = _mm512_permutex2var_ps(c[0], rg1, c[1]);
+    vf v2 = _mm512_permutex2var_ps(c[0], rg2, c[1]);
+
+    _mm512_storeu_ps(p, _mm512_mask_permutexvar_ps(v0, 0x4924, b0, c[2]));
+    _mm512_storeu_ps(p + 16, _mm512_mask_permutexvar_ps(v1, 0x2492, b1, c[2]));
+    _mm512_storeu_ps(p + 32, _mm512_mask_permutexvar_ps(v2, 0x9249, b2, c[2]));
+}
+
 static inline void vf_store_pixels_bf16(uint16_t *p, const vf c[4])
 {
     const __m512i low = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11);
