@@ -13,7 +13,7 @@
  *
  * Loops, outermost first: chunks of pixels whose input stays in the second cache level; blocks of
  * channels, so that the weights of a block are used for the whole chunk; tiles. A unit is a row of
- * pixels, in flat images UNIT pixels. Sums run over taps and channels in the order of the weights,
+ * pixels or a part of one. Sums run over taps and channels in the order of the weights,
  * whatever the tile.
  */
 #ifndef VLY_DSP_X86_CONV_DIRECT_H
@@ -27,7 +27,8 @@
 #include <string.h>
 
 enum {
-    UNIT = 24,                /* pixels of a unit in flat images */
+    FLAT_UNIT = 24,           /* pixels of a unit in flat images */
+    ROW_UNIT = 256,           /* in others: a row, or parts of at most so many */
     CHUNK_BYTES = 128 * 1024, /* of input that one pass over the channel blocks reads */
 };
 
@@ -129,9 +130,21 @@ static void direct_pack(const vly_conv_desc *d, const void *weights, void *packe
         }
 }
 
+static int64_t direct_pixels(const vly_conv_desc *d)
+{
+    return (int64_t)d->n * d->h_out * d->w_out;
+}
+
+/* Pixels of a unit. */
+static int direct_unit(const vly_conv_desc *d)
+{
+    return d->is_flat ? FLAT_UNIT : div_up(d->w_out, div_up(d->w_out, ROW_UNIT));
+}
+
 static int direct_units(const vly_conv_desc *d)
 {
-    return d->is_flat ? div_up(d->n * d->h_out * d->w_out, UNIT) : d->n * d->h_out;
+    int unit = direct_unit(d);
+    return (int)((direct_pixels(d) + unit - 1) / unit);
 }
 
 /* Tiles over `count` pixels from (n, y, x) on: as many as need be, of about the same size. */
@@ -141,7 +154,7 @@ static void direct_tiles(const vly_conv_call *call, conv_taps *taps, conv_tile *
     const int n_tiles = div_up(count, tile_t_max(nb));
 
     for (int i = 0; i < n_tiles; i++) {
-        int t = count * (i + 1) / n_tiles - count * i / n_tiles;
+        int t = (int)((int64_t)count * (i + 1) / n_tiles - (int64_t)count * i / n_tiles);
         VEC_NAME(vly_conv__tiles)[nb][t](taps);
         tile->count = t;
         conv_finish(call, tile);
@@ -204,10 +217,10 @@ static void direct_chunk(const vly_conv_call *call, int64_t begin, int64_t end)
 static void direct_run(const vly_conv_call *call, int begin, int end, void *scratch)
 {
     const vly_conv_desc *d = call->desc;
-    const int64_t total = (int64_t)d->n * d->h_out * d->w_out, unit = d->is_flat ? UNIT : d->w_out;
+    const int64_t total = direct_pixels(d), unit = direct_unit(d);
     int64_t unit_bytes = unit * d->stride_h * d->stride_w * d->c_in * (int64_t)sizeof(float);
-    int64_t chunk = unit * (1 + CHUNK_BYTES / unit_bytes),
-            stop = end * unit < total ? end * unit : total;
+    int64_t chunk = unit * (1 + CHUNK_BYTES / unit_bytes);
+    int64_t stop = end * unit < total ? end * unit : total;
 
     (void)scratch;
     for (int64_t p = begin * unit; p < stop; p += chunk)
