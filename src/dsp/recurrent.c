@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "dsp/recurrent.h"
 
+#if defined(__x86_64__)
+#include "dsp/x86/recurrent_x86.h"
+#endif
+
 #include <math.h>
 #include <string.h>
 
@@ -138,4 +142,14 @@ void vly_cell_forward(const vly_cell *cell, const vly_cell_run *run, float *scra
         if (run->y != NULL)
             memcpy(run->y + t * run->y_stride, run->h, (size_t)cell->hidden * sizeof(*run->h));
     }
+}
+
+const vly_cell_kernel *vly_cell_choose(unsigned cpu_flags)
+{
+#if defined(__x86_64__)
+    return vly_cell_choose_x86(cpu_flags);
+#else
+    (void)cpu_flags;
+    return NULL;
+#endif
 }

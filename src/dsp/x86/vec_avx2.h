@@ -148,6 +148,27 @@ static inline vf vf_ldexp(vf v, vf k)
     return _mm256_mul_ps(_mm256_mul_ps(v, a), b);
 }
 
+/* v - floor(v); 0 for an infinity */
+static inline vf vf_fraction(vf v)
+{
+    v = _mm256_min_ps(_mm256_set1_ps(0x1p127f), _mm256_max_ps(_mm256_set1_ps(-0x1p127f), v));
+    return _mm256_sub_ps(v, _mm256_floor_ps(v));
+}
+
+/* v * 2^floor(k), |v| within 1..2, k <= 126; 0 may stand for what is less than 2^-126 */
+static inline vf vf_scale_floor(vf v, vf k)
+{
+    vf floor = _mm256_floor_ps(_mm256_max_ps(_mm256_set1_ps(-126.0f), k));
+    __m256i up = _mm256_slli_epi32(_mm256_cvtps_epi32(floor), 23);
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(v), up));
+}
+
+/* 1 / v within 2^-23 of it, 2^-126 <= v <= 2^126 */
+static inline vf vf_recip(vf v)
+{
+    return _mm256_div_ps(_mm256_set1_ps(1.0f), v);
+}
+
 static inline float vf_sum(vf v)
 {
     __m128 s = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));

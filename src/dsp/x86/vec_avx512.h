@@ -115,6 +115,25 @@ static inline vf vf_ldexp(vf v, vf k)
     return _mm512_scalef_ps(v, k);
 }
 
+/* v - floor(v); 0 for an infinity */
+static inline vf vf_fraction(vf v)
+{
+    return _mm512_reduce_ps(v, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+}
+
+/* v * 2^floor(k), |v| within 1..2, k <= 126; 0 may stand for what is less than 2^-126 */
+static inline vf vf_scale_floor(vf v, vf k)
+{
+    return _mm512_scalef_ps(v, k);
+}
+
+/* 1 / v within 2^-23 of it, 2^-126 <= v <= 2^126 */
+static inline vf vf_recip(vf v)
+{
+    vf y = _mm512_rcp14_ps(v);
+    return _mm512_fmadd_ps(y, _mm512_fnmadd_ps(v, y, _mm512_set1_ps(1.0f)), y);
+}
+
 static inline float vf_sum(vf v)
 {
     return _mm512_reduce_add_ps(v);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "base/assert.h"
 #include "base/bits.h"
 #include "engine/graph/constant.h"
 #include "engine/native/fuse/ir.h"
@@ -538,19 +539,33 @@ static vly_status emit_parts(emitter *e, const vly_item *item, vly_err *err)
     return st;
 }
 
+static vly_status need_tensors(emitter *e, const vly_step *from, const int *values, int n,
+                               vly_err *err)
+{
+    vly_status st = VLY_OK;
+
+    for (int i = 0; i < n && st == VLY_OK; i++)
+        if (values[i] != VLY_VALUE_NONE)
+            st = need_tensor(e, from, values[i], err);
+    return st;
+}
+
 static vly_status emit_node(emitter *e, const vly_item *item, vly_err *err)
 {
     const vly_node *node = item->step->node;
+    vly_status st = need_tensors(e, item->step, node->in, node->n_in, err);
 
-    for (int i = 0; i < node->n_in; i++) {
-        if (node->in[i] == VLY_VALUE_NONE)
-            continue;
-        vly_status st = need_tensor(e, item->step, node->in[i], err);
-        if (st != VLY_OK)
-            return st;
-    }
-    e->f->steps[e->f->n_steps++] = *item->step;
-    return VLY_OK;
+    if (st == VLY_OK)
+        e->f->steps[e->f->n_steps++] = *item->step;
+    return st;
+}
+
+static vly_status emit_recurrent(emitter *e, const vly_item *item, vly_err *err)
+{
+    int n = (int)VLY_COUNT(item->tensors);
+    vly_status st = need_tensors(e, item->step, item->tensors, n, err);
+
+    return st == VLY_OK ? vly_fuse_emit_recurrent(e->z, item, err) : st;
 }
 
 static vly_status emit_item(emitter *e, const vly_item *item, vly_err *err)
@@ -559,6 +574,8 @@ static vly_status emit_item(emitter *e, const vly_item *item, vly_err *err)
 
     if (item->kind == VLY_ITEM_NODE)
         return emit_node(e, item, err);
+    if (item->kind == VLY_ITEM_RECURRENT)
+        return emit_recurrent(e, item, err);
     if (item->kind == VLY_ITEM_DEAD || map_to_tensor(e, item->out) == item)
         return VLY_OK;
     for (int i = 0; i < item->n_in && st == VLY_OK; i++)

@@ -13,7 +13,8 @@
  *           the tensors of other operators there are conversions, or nothing where both look the
  *           same in memory                                                              emit.c
  *
- * A graph without anything to fuse comes out as it went in.
+ * Recurrent cells become steps on tensors (recurrent.c). A graph without anything to fuse comes out
+ * as it went in.
  */
 #ifndef VLY_ENGINE_NATIVE_FUSE_FUSE_H
 #define VLY_ENGINE_NATIVE_FUSE_FUSE_H

@@ -16,6 +16,7 @@
 typedef enum vly_item_kind {
     VLY_ITEM_DEAD, /* merged into another */
     VLY_ITEM_NODE, /* the step as it is */
+    VLY_ITEM_RECURRENT,
     VLY_ITEM_CONV,
     VLY_ITEM_POOL,
     VLY_ITEM_MEAN, /* over the whole picture */
@@ -34,8 +35,9 @@ typedef struct vly_item {
     vly_item_kind kind;
     const vly_step *step; /* the ONNX step it stands for, or began with */
     int n_in;
-    int *in; /* [n_in] images read; CONV: x, then the residual if there is one. NODE: none */
-    int out; /* NODE: none. JOIN, CONCAT, SLICE, ALIAS: what place could not arrange is copied */
+    int *in; /* [n_in] images read; CONV: x, then the residual. NODE, RECURRENT: none */
+    int out; /* NODE, RECURRENT: none. JOIN, CONCAT, SLICE, ALIAS: what place could not arrange is
+                copied */
     vly_act act;
     float alpha, beta;
     /* CONV */
@@ -43,7 +45,8 @@ typedef struct vly_item {
     const vly_tensor *weights; /* float [c_out][c_in / group][h][w], or int8; EXPECT: [bins] */
     const void
         *shared_weights; /* the model's own constant behind them: packed once for all plans */
-    bool is_transposed;  /* weights: [c_in][c_out], as MatMul has them */
+    bool is_transposed;  /* weights: [c_in][c_out], as MatMul has them. RECURRENT: time and batch of
+                            x are swapped */
     float *scale, *bias; /* [c_out] or NULL; scale: of the sums */
     /* MAP of a quantised image, CONV with VLY_ACT_TABLE: the real value for each code [256] */
     const float *codes;
@@ -57,6 +60,7 @@ typedef struct vly_item {
     int *rows, *cols; /* RESIZE */
     int offset;       /* SLICE: first channel */
     int bins;         /* EXPECT */
+    int tensors[3];   /* RECURRENT: x and the initial states that it reads as tensors */
 } vly_item;
 
 typedef struct vly_view {
@@ -101,6 +105,9 @@ vly_status vly_fuse_emit(vly_fuser *z, vly_err *err) VLY_MUST_CHECK;
 /* A new item, or NULL: out of memory. in: copied, with room for one more. */
 vly_item *vly_fuse_item(vly_fuser *z, vly_item_kind kind, const vly_step *step, const int *in,
                         int n_in, int out);
+
+/* The step of a RECURRENT item, whose tensors are there (recurrent.c). */
+vly_status vly_fuse_emit_recurrent(vly_fuser *z, const vly_item *item, vly_err *err) VLY_MUST_CHECK;
 
 /* The root that holds v, and where in it. */
 int vly_fuse_root(const vly_fuser *z, int v, int *ret_channel, int *ret_pixel);

@@ -187,6 +187,8 @@ bool vly_fused_describe(const vly_node *node, vly_shape *ret_shape, vly_dtype *r
 {
     const vly_fused *p = node->params;
 
+    if (node->op == &vly_fused_recurrent)
+        return false;
     if (node->op->run == conv_run) {
         *ret_shape = VLY_SHAPE(p->desc.n, p->desc.h_out, p->desc.w_out, p->desc.c_out);
         *ret_precision = dtype_of(p->desc.in);

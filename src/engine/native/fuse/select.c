@@ -116,7 +116,7 @@ vly_item *vly_fuse_item(vly_fuser *z, vly_item_kind kind, const vly_step *step, 
         memcpy(copy, in, (size_t)n_in * sizeof(*copy));
     *item = (vly_item){.kind = kind, .step = step, .n_in = n_in, .in = copy, .out = out};
     z->n_items++;
-    if (kind == VLY_ITEM_NODE)
+    if (kind == VLY_ITEM_NODE || kind == VLY_ITEM_RECURRENT)
         return item;
     for (int i = 0; i < n_in; i++)
         z->views[in[i]].is_image = true;

@@ -19,16 +19,19 @@
     X(Conv, conv)                                                                                  \
     X(DequantizeLinear, dequantize)                                                                \
     X(Flatten, reshape)                                                                            \
+    X(GRU, recurrent)                                                                              \
     X(Gelu, gelu)                                                                                  \
     X(Gemm, gemm)                                                                                  \
     X(GlobalAveragePool, global_mean)                                                              \
     X(HardSigmoid, hard_sigmoid)                                                                   \
     X(HardSwish, hard_swish)                                                                       \
+    X(LSTM, recurrent)                                                                             \
     X(LeakyRelu, leaky_relu)                                                                       \
     X(MatMul, matmul)                                                                              \
     X(MaxPool, max_pool)                                                                           \
     X(Mul, mul)                                                                                    \
     X(QuantizeLinear, quantize)                                                                    \
+    X(RNN, recurrent)                                                                              \
     X(Relu, relu)                                                                                  \
     X(Reshape, reshape)                                                                            \
     X(Resize, resize)                                                                              \

@@ -3,8 +3,9 @@
  * RNN, GRU, LSTM: one or two directions over batches of sequences. Each (direction, sequence) is
  * independent and runs by itself (dsp/recurrent.h).
  */
+#include "engine/native/ops/rnn.h"
+
 #include "base/bits.h"
-#include "dsp/recurrent.h"
 #include "engine/native/op_list.h"
 #include "engine/native/ops/half.h"
 #include "engine/native/ops/product.h"
@@ -12,19 +13,6 @@
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
-
-enum { IN_X, IN_W, IN_R, IN_B, IN_LENS, IN_H0, IN_C0, IN_P };
-enum { DIR_FORWARD, DIR_REVERSE, DIR_BOTH };
-
-typedef struct rnn_params {
-    vly_cell_kind kind;
-    int direction;
-    int64_t hidden;   /* 0: not given */
-    bool batch_first; /* layout 1 */
-    float clip;
-    bool linear_before_reset, input_forget;
-    vly_gate_act act[2][3]; /* per direction */
-} rnn_params;
 
 typedef struct gate_row {
     const char *name;
@@ -71,14 +59,14 @@ static int n_acts(vly_cell_kind kind)
 }
 
 /* activations, with activation_alpha and _beta consumed in order by those that have one. */
-static vly_status read_activations(vly_attrs *a, rnn_params *p, vly_err *err)
+static vly_status read_activations(vly_attrs *a, vly_rnn_params *p, vly_err *err)
 {
     static const char *const usual[3] = {"Sigmoid", "Tanh", "Tanh"};
     size_t n, n_alpha, n_beta, i_alpha = 0, i_beta = 0;
     const vly_str *names = vly_attrs_strings(a, "activations", &n);
     const float *alpha = vly_attrs_floats(a, "activation_alpha", &n_alpha);
     const float *beta = vly_attrs_floats(a, "activation_beta", &n_beta);
-    int per_dir = n_acts(p->kind), dirs = p->direction == DIR_BOTH ? 2 : 1;
+    int per_dir = n_acts(p->kind), dirs = p->direction == VLY_RNN_BOTH ? 2 : 1;
     int n_want = per_dir * dirs;
 
     if (n != 0 && n != (size_t)n_want)
@@ -102,14 +90,14 @@ static vly_status read_activations(vly_attrs *a, rnn_params *p, vly_err *err)
 
 static vly_status rnn_prepare(const vly_op_ctx *ctx, void *params, vly_err *err)
 {
-    rnn_params *p = params;
+    vly_rnn_params *p = params;
     vly_attrs a = vly_attrs_begin(ctx->proto);
 
     p->kind = vly_str_is(ctx->proto->op_type, "GRU")    ? VLY_CELL_GRU
               : vly_str_is(ctx->proto->op_type, "LSTM") ? VLY_CELL_LSTM
                                                         : VLY_CELL_RNN;
     p->direction =
-        vly_attrs_enum(&a, "direction", "forward\0reverse\0bidirectional\0", DIR_FORWARD);
+        vly_attrs_enum(&a, "direction", "forward\0reverse\0bidirectional\0", VLY_RNN_FORWARD);
     p->hidden = vly_attrs_int_in(&a, "hidden_size", 0, 0, INT32_MAX);
     p->batch_first = vly_attrs_int(&a, "layout", 0) != 0;
     p->clip = vly_attrs_float(&a, "clip", INFINITY);
@@ -119,22 +107,18 @@ static vly_status rnn_prepare(const vly_op_ctx *ctx, void *params, vly_err *err)
     return st == VLY_OK ? vly_attrs_end(&a, err) : st;
 }
 
-typedef struct rnn_sizes {
-    int64_t steps, batch, input, hidden, dirs; /* VLY_DIM_UNKNOWN where not known */
-} rnn_sizes;
-
-static rnn_sizes sizes_of(const vly_op_ctx *ctx)
+vly_rnn_sizes vly_rnn_sizes_of(const vly_op_ctx *ctx)
 {
-    const rnn_params *p = ctx->params;
-    const vly_shape *x = &ctx->in[IN_X]->shape, *r = &ctx->in[IN_R]->shape;
+    const vly_rnn_params *p = ctx->params;
+    const vly_shape *x = &ctx->in[VLY_RNN_X]->shape, *r = &ctx->in[VLY_RNN_R]->shape;
 
-    return (rnn_sizes){.steps = x->dim[p->batch_first ? 1 : 0],
-                       .batch = x->dim[p->batch_first ? 0 : 1],
-                       .input = x->dim[2],
-                       .hidden = r->dim[2] >= 0  ? r->dim[2]
-                                 : p->hidden > 0 ? p->hidden
-                                                 : VLY_DIM_UNKNOWN,
-                       .dirs = p->direction == DIR_BOTH ? 2 : 1};
+    return (vly_rnn_sizes){.steps = x->dim[p->batch_first ? 1 : 0],
+                           .batch = x->dim[p->batch_first ? 0 : 1],
+                           .input = x->dim[2],
+                           .hidden = r->dim[2] >= 0  ? r->dim[2]
+                                     : p->hidden > 0 ? p->hidden
+                                                     : VLY_DIM_UNKNOWN,
+                           .dirs = p->direction == VLY_RNN_BOTH ? 2 : 1};
 }
 
 /* Input i, where given, has this shape, as far as both are known. */
@@ -152,59 +136,59 @@ static vly_status check_shape(const vly_op_ctx *ctx, int i, const vly_shape *wan
                     vly_shape_text(want, text_want), vly_shape_text(&t->shape, text));
 }
 
-static vly_shape state_shape(const rnn_params *p, const rnn_sizes *s)
+static vly_shape state_shape(const vly_rnn_params *p, const vly_rnn_sizes *s)
 {
     return p->batch_first ? VLY_SHAPE(s->batch, s->dirs, s->hidden)
                           : VLY_SHAPE(s->dirs, s->batch, s->hidden);
 }
 
-static vly_status check_inputs(const vly_op_ctx *ctx, const rnn_sizes *s, vly_err *err)
+static vly_status check_inputs(const vly_op_ctx *ctx, const vly_rnn_sizes *s, vly_err *err)
 {
-    const rnn_params *p = ctx->params;
+    const vly_rnn_params *p = ctx->params;
     int64_t rows = s->hidden < 0 ? VLY_DIM_UNKNOWN : vly_cell_gates(p->kind) * s->hidden;
     int64_t twice = rows < 0 ? rows : 2 * rows, peeps = s->hidden < 0 ? s->hidden : 3 * s->hidden;
     vly_shape state = state_shape(p, s);
-    vly_status st = check_shape(ctx, IN_W, &VLY_SHAPE(s->dirs, rows, s->input), err);
+    vly_status st = check_shape(ctx, VLY_RNN_W, &VLY_SHAPE(s->dirs, rows, s->input), err);
 
     if (st == VLY_OK)
-        st = check_shape(ctx, IN_R, &VLY_SHAPE(s->dirs, rows, s->hidden), err);
+        st = check_shape(ctx, VLY_RNN_R, &VLY_SHAPE(s->dirs, rows, s->hidden), err);
     if (st == VLY_OK)
-        st = check_shape(ctx, IN_B, &VLY_SHAPE(s->dirs, twice), err);
+        st = check_shape(ctx, VLY_RNN_B, &VLY_SHAPE(s->dirs, twice), err);
     if (st == VLY_OK)
-        st = check_shape(ctx, IN_LENS, &VLY_SHAPE(s->batch), err);
+        st = check_shape(ctx, VLY_RNN_LENS, &VLY_SHAPE(s->batch), err);
     if (st == VLY_OK)
-        st = check_shape(ctx, IN_H0, &state, err);
+        st = check_shape(ctx, VLY_RNN_H0, &state, err);
     if (st == VLY_OK)
-        st = check_shape(ctx, IN_C0, &state, err);
+        st = check_shape(ctx, VLY_RNN_C0, &state, err);
     if (st == VLY_OK)
-        st = check_shape(ctx, IN_P, &VLY_SHAPE(s->dirs, peeps), err);
-    if (st == VLY_OK && vly_op_in(ctx, IN_LENS) != NULL)
-        st = vly_op_check_dtype(ctx, IN_LENS, VLY_T(I32), err);
+        st = check_shape(ctx, VLY_RNN_P, &VLY_SHAPE(s->dirs, peeps), err);
+    if (st == VLY_OK && vly_op_in(ctx, VLY_RNN_LENS) != NULL)
+        st = vly_op_check_dtype(ctx, VLY_RNN_LENS, VLY_T(I32), err);
     if (st == VLY_OK)
-        st = vly_op_check_same_dtype(ctx, IN_W, IN_B, err);
-    return st == VLY_OK ? vly_op_check_same_dtype(ctx, IN_H0, IN_P, err) : st;
+        st = vly_op_check_same_dtype(ctx, VLY_RNN_W, VLY_RNN_B, err);
+    return st == VLY_OK ? vly_op_check_same_dtype(ctx, VLY_RNN_H0, VLY_RNN_P, err) : st;
 }
 
 /* Floats of scratch for one (direction, sequence): gates, then h and c. */
-static size_t item_floats(const rnn_params *p, const rnn_sizes *s)
+static size_t item_floats(const vly_rnn_params *p, const vly_rnn_sizes *s)
 {
     return vly_align_up(vly_cell_scratch(p->kind, s->hidden) + 2 * (size_t)s->hidden, 16);
 }
 
 static vly_status rnn_infer(vly_op_ctx *ctx, vly_err *err)
 {
-    const rnn_params *p = ctx->params;
-    vly_status st = vly_op_check_rank(ctx, IN_X, 3, 3, err);
+    const vly_rnn_params *p = ctx->params;
+    vly_status st = vly_op_check_rank(ctx, VLY_RNN_X, 3, 3, err);
 
     if (st == VLY_OK)
-        st = vly_op_check_rank(ctx, IN_R, 3, 3, err);
+        st = vly_op_check_rank(ctx, VLY_RNN_R, 3, 3, err);
     if (st != VLY_OK)
         return st;
-    rnn_sizes s = sizes_of(ctx);
+    vly_rnn_sizes s = vly_rnn_sizes_of(ctx);
     st = check_inputs(ctx, &s, err);
     if (st != VLY_OK)
         return st;
-    vly_dtype dtype = ctx->in[IN_X]->dtype;
+    vly_dtype dtype = ctx->in[VLY_RNN_X]->dtype;
     vly_shape state = state_shape(p, &s);
     vly_shape y = p->batch_first ? VLY_SHAPE(s.batch, s.steps, s.dirs, s.hidden)
                                  : VLY_SHAPE(s.steps, s.dirs, s.batch, s.hidden);
@@ -225,8 +209,8 @@ static vly_status rnn_infer(vly_op_ctx *ctx, vly_err *err)
 
 typedef struct rnn_job {
     const vly_op_ctx *ctx;
-    const rnn_params *p;
-    rnn_sizes s;
+    const vly_rnn_params *p;
+    vly_rnn_sizes s;
     vly_gemm_dsp dsp;
 } rnn_job;
 
@@ -239,15 +223,15 @@ static const float *dir_slice(const vly_op_ctx *ctx, int i, int64_t dir, int64_t
 
 static vly_cell cell_of(const rnn_job *j, int64_t dir)
 {
-    const rnn_params *p = j->p;
+    const vly_rnn_params *p = j->p;
     int64_t rows = vly_cell_gates(p->kind) * j->s.hidden;
     vly_cell cell = {.kind = p->kind,
                      .input = j->s.input,
                      .hidden = j->s.hidden,
-                     .w = dir_slice(j->ctx, IN_W, dir, rows * j->s.input),
-                     .r = dir_slice(j->ctx, IN_R, dir, rows * j->s.hidden),
-                     .b = dir_slice(j->ctx, IN_B, dir, 2 * rows),
-                     .p = dir_slice(j->ctx, IN_P, dir, 3 * j->s.hidden),
+                     .w = dir_slice(j->ctx, VLY_RNN_W, dir, rows * j->s.input),
+                     .r = dir_slice(j->ctx, VLY_RNN_R, dir, rows * j->s.hidden),
+                     .b = dir_slice(j->ctx, VLY_RNN_B, dir, 2 * rows),
+                     .p = dir_slice(j->ctx, VLY_RNN_P, dir, 3 * j->s.hidden),
                      .clip = p->clip,
                      .linear_before_reset = p->linear_before_reset,
                      .input_forget = p->input_forget,
@@ -275,7 +259,7 @@ static void store_state(const rnn_job *j, int i, int64_t at, const float *from)
 }
 
 /* Steps len..steps of one sequence's output are 0. */
-static void clear_tail(float *y, int64_t stride, int64_t len, const rnn_sizes *s)
+static void clear_tail(float *y, int64_t stride, int64_t len, const vly_rnn_sizes *s)
 {
     for (int64_t t = len; t < s->steps; t++)
         memset(y + t * stride, 0, (size_t)s->hidden * sizeof(float));
@@ -283,9 +267,9 @@ static void clear_tail(float *y, int64_t stride, int64_t len, const rnn_sizes *s
 
 static void run_item(const rnn_job *j, int64_t dir, int64_t seq)
 {
-    const rnn_sizes *s = &j->s;
+    const vly_rnn_sizes *s = &j->s;
     bool bf = j->p->batch_first;
-    const vly_tensor *lens = vly_op_in(j->ctx, IN_LENS);
+    const vly_tensor *lens = vly_op_in(j->ctx, VLY_RNN_LENS);
     float *scratch =
         (float *)j->ctx->scratch + (size_t)(dir * s->batch + seq) * item_floats(j->p, s);
     float *h = scratch + vly_cell_scratch(j->p->kind, s->hidden), *c = h + s->hidden;
@@ -293,8 +277,8 @@ static void run_item(const rnn_job *j, int64_t dir, int64_t seq)
     int64_t y_at = (bf ? seq * s->steps * s->dirs + dir : dir * s->batch + seq) * s->hidden;
     vly_cell cell = cell_of(j, dir);
     vly_cell_run run = {.len = lens != NULL ? ((const int32_t *)lens->data)[seq] : s->steps,
-                        .reverse = j->p->direction == DIR_REVERSE || dir == 1,
-                        .x = (const float *)j->ctx->in[IN_X]->data +
+                        .reverse = j->p->direction == VLY_RNN_REVERSE || dir == 1,
+                        .x = (const float *)j->ctx->in[VLY_RNN_X]->data +
                              (bf ? seq * s->steps : seq) * s->input,
                         .x_stride = bf ? s->input : s->batch * s->input,
                         .y = vly_op_wants(j->ctx, 0) ? (float *)j->ctx->out[0].data + y_at : NULL,
@@ -302,8 +286,8 @@ static void run_item(const rnn_job *j, int64_t dir, int64_t seq)
                         .h = h,
                         .c = c};
 
-    load_state(j, IN_H0, state_at, h);
-    load_state(j, IN_C0, state_at, c);
+    load_state(j, VLY_RNN_H0, state_at, h);
+    load_state(j, VLY_RNN_C0, state_at, c);
     vly_cell_forward(&cell, &run, scratch);
     if (run.y != NULL)
         clear_tail(run.y, run.y_stride, run.len, s);
@@ -321,8 +305,9 @@ static void run_items(void *arg, size_t begin, size_t end)
 
 static vly_status rnn_run_f32(vly_op_ctx *ctx, vly_err *err)
 {
-    rnn_job j = {.ctx = ctx, .p = ctx->params, .s = sizes_of(ctx), .dsp = vly_product_dsp()};
-    const vly_tensor *lens = vly_op_in(ctx, IN_LENS);
+    rnn_job j = {
+        .ctx = ctx, .p = ctx->params, .s = vly_rnn_sizes_of(ctx), .dsp = vly_product_dsp()};
+    const vly_tensor *lens = vly_op_in(ctx, VLY_RNN_LENS);
 
     for (int64_t i = 0; lens != NULL && i < j.s.batch; i++) {
         int32_t len = ((const int32_t *)lens->data)[i];
@@ -345,7 +330,7 @@ static vly_status rnn_run(vly_op_ctx *ctx, vly_err *err)
     {                                                                                              \
         .name = (op_name), .since = 7, .n_in_min = 3, .n_in_max = (in_max),                        \
         .n_out_max = (out_max), .dtypes = VLY_T(F32) | VLY_T(F16) | VLY_T(BF16),                   \
-        .params_bytes = sizeof(rnn_params), .prepare = rnn_prepare, .infer = rnn_infer,            \
+        .params_bytes = sizeof(vly_rnn_params), .prepare = rnn_prepare, .infer = rnn_infer,        \
         .run = rnn_run                                                                             \
     }
 
