@@ -144,12 +144,31 @@ static void agree_on_residuals(vly_fuser *z)
     }
 }
 
+/* A convolution for which only the reference takes BF16 stays float where that is faster. */
+static void avoid_reference(vly_fuser *z)
+{
+    for (int i = 0; i < z->n_items; i++) {
+        const vly_item *item = &z->items[i];
+        if (item->kind != VLY_ITEM_CONV)
+            continue;
+        vly_conv_desc d = item->desc;
+        d.c_in = d.group == 1 ? (d.c_in + 3) / 4 * 4 : d.c_in;
+        d.in = VLY_ELEM_BF16;
+        bool is_slow = vly_conv_choose(&d, z->f->cpu_flags)->cpu_flags == 0;
+        d.in = VLY_ELEM_F32;
+        if (is_slow && vly_conv_choose(&d, z->f->cpu_flags)->cpu_flags != 0)
+            z->views[item->in[0]].wants_wide = true;
+    }
+}
+
 /* BF16 holds pairs of channels: a root takes it when each of its parts begins and ends at one. */
 static void choose_elements(vly_fuser *z)
 {
     int n = z->f->plan->n_values, channel, pixel;
     bool is_narrow = z->f->precision == VLY_PRECISION_BF16;
 
+    if (is_narrow)
+        avoid_reference(z);
     for (int v = 0; v < n; v++)
         z->views[v].elem = is_narrow ? VLY_ELEM_BF16 : VLY_ELEM_F32;
     for (int v = 0; v < n; v++) {
