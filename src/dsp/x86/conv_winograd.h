@@ -5,8 +5,10 @@
  *
  *   outputs = A' [ (G w G') . (B' x B) ] A,   x: the 6x6 inputs of the tile, . summed over channels
  *
- * with the points 0, +-a, +-b, infinity; a^2 = 1/2 and b^2 = 2 keep all factors small, and the
- * error below a third of what the usual 1 and 2 give:
+ * with the points 0, +-a, +-b, infinity; a^2 = 1/2 and b^2 = 2 keep all factors small. Rounding
+ * errors are then about twice those of the direct form, half of what the usual points 1 and 2 give,
+ * and up to 2 epsilon max |x| sum |w| where 5 to 7 are seen with those (uniformly random
+ * operands, 16 to 256 channels). One infinite or NaN input spoils its whole tile.
  *
  *   B' = 1    0  -5/2   0   1   0      G = 1                      A' = 1  1   1   1   1   0
  *        0  -2a   -2    a   1   0          (1   a  1/2) * -2/3          0  a  -a   b  -b   0
