@@ -12,6 +12,7 @@
     X(model_bench)                                                                                 \
     X(model_run)                                                                                   \
     X(model_quantize)                                                                              \
+    X(model_prune)                                                                                 \
     X(model_verify)                                                                                \
     X(eval_detect)                                                                                 \
     X(config_show)                                                                                 \

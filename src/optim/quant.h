@@ -9,27 +9,15 @@
 #define VLY_OPTIM_QUANT_H
 
 #include "optim/edit.h"
+#include "optim/layers.h"
 #include "optim/quantize.h"
 
-/* Weights of one layer as int8. Element k of channel c is at c * channel_step + k * step. */
-typedef struct vly_quant_weights {
-    size_t n_channels, n_each;
-    size_t channel_step, step;
-    int8_t *q;    /* in the tensor's own order */
-    float *scale; /* [n_channels] */
-} vly_quant_weights;
-
 typedef struct vly_quant_node {
-    size_t node;  /* in edit */
+    vly_layer layer;
     size_t input; /* value, of vly_quantizer.values */
-    const vly_onnx_tensor *weight;
-    const vly_onnx_tensor *bias; /* NULL: none */
-    int64_t axis;                /* of the weights: output channels */
-    size_t in_each, kernel;      /* weights of a channel: [in_each][kernel] */
-    size_t group_out;            /* output channels that read the same in_each inputs */
-    bool has_bias_input;         /* the operator has one, used or not */
     double macs;
-    vly_quant_weights w;
+    int8_t *q;     /* the weights, in their tensor's own order */
+    float *scale;  /* [n_channels] */
     double *shift; /* [n_channels] bias correction; NULL: none */
 } vly_quant_node;
 
@@ -42,9 +30,7 @@ typedef struct vly_quant_value {
     vly_tally *tally;  /* at the root */
     vly_affine affine; /* at the root */
     bool is_last;      /* channels are the last dimension, not the second */
-    size_t n_means;
-    double *square; /* [n_means] mean of squares of each channel; NULL before calibration */
-    double n_squares;
+    vly_channel_stats stats;
 } vly_quant_value;
 
 struct vly_quantizer {

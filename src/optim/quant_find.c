@@ -3,7 +3,6 @@
 #include "optim/quant.h"
 
 #include "base/assert.h"
-#include "tensor/dtype.h"
 
 bool vly_quant__moves(const vly_edit *e, const vly_onnx_node *node, size_t *ret_end)
 {
@@ -55,94 +54,21 @@ static bool take_value(vly_quantizer *q, vly_str name, size_t *ret)
     return true;
 }
 
-static const vly_onnx_tensor *float_tensor(const vly_edit *e, vly_str name, size_t n_dims_least)
-{
-    const vly_onnx_tensor *t = vly_edit_tensor(e, name);
-
-    return t != NULL && t->data_type == VLY_DTYPE_F32 && t->n_dims >= n_dims_least && t->n_elems > 0
-               ? t
-               : NULL;
-}
-
-static bool is_one(const vly_onnx_node *node, const char *name)
-{
-    const vly_onnx_attr *a = vly_edit_attr(node, name);
-
-    return a == NULL || (a->type == VLY_ONNX_ATTR_FLOAT && a->f == 1.0f);
-}
-
-/* Conv: weights [out, in / group, kernel...] */
-static bool describe_conv(const vly_onnx_node *node, vly_quant_node *n)
-{
-    const int64_t *d = n->weight->dims;
-    int64_t group = vly_edit_attr_int(node, "group", 1);
-
-    if (group < 1 || d[0] % group != 0)
-        return false;
-    n->in_each = (size_t)d[1];
-    n->group_out = (size_t)(d[0] / group);
-    n->kernel = (size_t)n->weight->n_elems / ((size_t)d[0] * (size_t)d[1]);
-    n->w = (vly_quant_weights){.n_channels = (size_t)d[0],
-                               .n_each = n->in_each * n->kernel,
-                               .channel_step = n->in_each * n->kernel,
-                               .step = 1};
-    n->has_bias_input = true;
-    return true;
-}
-
-/* Gemm and MatMul: weights [in, out], or [out, in] with transB. */
-static bool describe_product(const vly_onnx_node *node, vly_quant_node *n)
-{
-    bool is_gemm = vly_edit_is(node, "Gemm");
-    bool is_out_first = is_gemm && vly_edit_attr_int(node, "transB", 0) != 0;
-    size_t rows = (size_t)n->weight->dims[0], cols = (size_t)n->weight->dims[1];
-
-    if (n->weight->n_dims != 2 || (is_gemm && (!is_one(node, "alpha") || !is_one(node, "beta") ||
-                                               vly_edit_attr_int(node, "transA", 0) != 0)))
-        return false;
-    n->axis = is_out_first ? 0 : 1;
-    n->in_each = is_out_first ? cols : rows;
-    n->kernel = 1;
-    n->group_out = is_out_first ? rows : cols;
-    n->w = (vly_quant_weights){.n_channels = n->group_out,
-                               .n_each = n->in_each,
-                               .channel_step = is_out_first ? cols : 1,
-                               .step = is_out_first ? 1 : cols};
-    n->has_bias_input = is_gemm;
-    return true;
-}
-
-/* Fills *n when the node is a layer. */
-static bool describe(const vly_edit *e, const vly_onnx_node *node, vly_quant_node *n)
-{
-    bool is_conv = vly_edit_is(node, "Conv");
-
-    if (!is_conv && !vly_edit_is(node, "Gemm") && !vly_edit_is(node, "MatMul"))
-        return false;
-    n->weight = float_tensor(e, vly_edit_input(node, 1), 2);
-    if (n->weight == NULL || !(is_conv ? describe_conv(node, n) : describe_product(node, n)))
-        return false;
-    vly_str bias = vly_edit_input(node, 2);
-    n->bias = float_tensor(e, bias, 1);
-    return bias.len == 0 ||
-           (n->bias != NULL && n->bias->n_dims == 1 && n->bias->n_elems == n->w.n_channels);
-}
-
 static vly_status find_layers(vly_quantizer *q, vly_err *err)
 {
     for (size_t i = 0; i < q->edit.n_nodes; i++) {
         const vly_onnx_node *node = &q->edit.nodes[i];
-        vly_quant_node n = {.node = i};
+        vly_quant_node n = {0};
         if (vly_edit_is(node, "QuantizeLinear") || vly_edit_is(node, "DequantizeLinear") ||
             vly_edit_is(node, "QLinearConv") || vly_edit_is(node, "ConvInteger"))
             return vly_fail(err, VLY_EUNSUPPORTED,
                             "node '%.*s' (%.*s): the model is quantised already",
                             VLY_STR_ARG(node->name), VLY_STR_ARG(node->op_type));
-        if (node->op_type.len == 0 || !describe(&q->edit, node, &n) ||
+        if (!vly_layer_describe(&q->edit, i, &n.layer) ||
             !take_value(q, vly_edit_input(node, 0), &n.input))
             continue;
         q->nodes[q->n_layers] = n;
-        q->values[n.input].is_last = !vly_edit_is(node, "Conv");
+        q->values[n.input].is_last = !n.layer.is_conv;
         q->layers[q->n_layers++] = (vly_quant_layer){
             .name = node->name.len > 0 ? node->name : node->outputs[0], .op = node->op_type};
     }

@@ -18,9 +18,9 @@ static float rounded(float w, float scale)
 /* Mean square of the input that weight k of channel c meets; 1: unknown. */
 static double importance(const vly_quant_node *n, const vly_quant_value *in, size_t c, size_t k)
 {
-    size_t at = c / n->group_out * n->in_each + k / n->kernel;
+    size_t at = vly_layer_input_of(&n->layer, c, k);
 
-    return in->square != NULL && at < in->n_means ? in->square[at] : 1.0;
+    return at < in->stats.n ? in->stats.square[at] : 1.0;
 }
 
 static double channel_error(const vly_quant_node *n, const vly_quant_value *in, const float *w,
@@ -28,8 +28,8 @@ static double channel_error(const vly_quant_node *n, const vly_quant_value *in, 
 {
     double sum = 0;
 
-    for (size_t k = 0; k < n->w.n_each; k++) {
-        float x = w[c * n->w.channel_step + k * n->w.step];
+    for (size_t k = 0; k < n->layer.n_each; k++) {
+        float x = w[c * n->layer.channel_step + k * n->layer.step];
         double d = (double)x - (double)(rounded(x, scale) * scale);
         sum += d * d * importance(n, in, c, k);
     }
@@ -40,8 +40,8 @@ static float channel_max(const vly_quant_node *n, const float *w, size_t c)
 {
     float most = 0;
 
-    for (size_t k = 0; k < n->w.n_each; k++)
-        most = fmaxf(most, fabsf(w[c * n->w.channel_step + k * n->w.step]));
+    for (size_t k = 0; k < n->layer.n_each; k++)
+        most = fmaxf(most, fabsf(w[c * n->layer.channel_step + k * n->layer.step]));
     return most;
 }
 
@@ -67,24 +67,24 @@ static float best_scale(const vly_quantizer *q, const vly_quant_node *n, const f
 
 vly_status vly_quant__weights(vly_quantizer *q, vly_quant_node *n, vly_err *err)
 {
-    vly_quant_weights *out = &n->w;
+    const vly_layer *l = &n->layer;
     const float *w;
-    vly_status st = vly_edit_floats(&q->edit, n->weight, &w, err);
+    vly_status st = vly_edit_floats(&q->edit, l->weight, &w, err);
 
     if (st != VLY_OK)
         return st;
-    out->q = vly_arena_calloc(&q->edit.arena, n->weight->n_elems, 1);
-    out->scale = vly_arena_calloc(&q->edit.arena, out->n_channels, sizeof(*out->scale));
-    if (out->q == NULL || out->scale == NULL)
+    n->q = vly_arena_calloc(&q->edit.arena, l->weight->n_elems, 1);
+    n->scale = vly_arena_calloc(&q->edit.arena, l->n_channels, sizeof(*n->scale));
+    if (n->q == NULL || n->scale == NULL)
         return vly_arena_fail(&q->edit.arena, err);
-    for (size_t c = 0; c < out->n_channels; c++) {
+    for (size_t c = 0; c < l->n_channels; c++) {
         if (!(channel_max(n, w, c) <= FLT_MAX))
             return vly_fail(err, VLY_EINVAL, "weights '%.*s': a value is not finite",
-                            VLY_STR_ARG(n->weight->name));
-        out->scale[c] = best_scale(q, n, w, c);
-        for (size_t k = 0; k < out->n_each; k++) {
-            size_t at = c * out->channel_step + k * out->step;
-            out->q[at] = (int8_t)rounded(w[at], out->scale[c]);
+                            VLY_STR_ARG(l->weight->name));
+        n->scale[c] = best_scale(q, n, w, c);
+        for (size_t k = 0; k < l->n_each; k++) {
+            size_t at = c * l->channel_step + k * l->step;
+            n->q[at] = (int8_t)rounded(w[at], n->scale[c]);
         }
     }
     return VLY_OK;

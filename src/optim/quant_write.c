@@ -101,8 +101,8 @@ vly_status vly_quant__add_weights(const vly_quantizer *q, vly_edit *e, const vly
                                   vly_str *ret, vly_err *err)
 {
     (void)q;
-    return add_constant(e, n->weight, n->weight->name, VLY_DTYPE_I8, n->w.q, n->w.scale,
-                        n->w.n_channels, n->axis, ret, err);
+    return add_constant(e, n->layer.weight, n->layer.weight->name, VLY_DTYPE_I8, n->q, n->scale,
+                        n->layer.n_channels, n->layer.axis, ret, err);
 }
 
 static float input_scale(const vly_quantizer *q, const vly_quant_node *n)
@@ -119,7 +119,7 @@ static float input_scale(const vly_quantizer *q, const vly_quant_node *n)
 static vly_status add_bias(const vly_quantizer *q, vly_edit *e, const vly_quant_node *n,
                            vly_str *ret, vly_err *err)
 {
-    size_t channels = n->w.n_channels;
+    size_t channels = n->layer.n_channels;
     int32_t *b = vly_arena_calloc(&e->arena, channels, sizeof(*b));
     float *scale = vly_arena_calloc(&e->arena, channels, sizeof(*scale));
     const float *bias = NULL;
@@ -127,17 +127,17 @@ static vly_status add_bias(const vly_quantizer *q, vly_edit *e, const vly_quant_
 
     if (b == NULL || scale == NULL)
         return vly_arena_fail(&e->arena, err);
-    if (n->bias != NULL)
-        st = vly_edit_floats(e, n->bias, &bias, err);
+    if (n->layer.bias != NULL)
+        st = vly_edit_floats(e, n->layer.bias, &bias, err);
     for (size_t c = 0; c < channels && st == VLY_OK; c++) {
         double x = (bias != NULL ? (double)bias[c] : 0) + (n->shift != NULL ? n->shift[c] : 0);
-        scale[c] = input_scale(q, n) * n->w.scale[c];
+        scale[c] = input_scale(q, n) * n->scale[c];
         if (fabs(x) > BIAS_MAX * (double)scale[c])
             scale[c] = (float)(fabs(x) / BIAS_MAX);
         b[c] = (int32_t)lrint(x / (double)scale[c]);
     }
-    vly_str base = n->bias != NULL ? n->bias->name : n->weight->name;
-    if (st == VLY_OK && n->bias == NULL)
+    vly_str base = n->layer.bias != NULL ? n->layer.bias->name : n->layer.weight->name;
+    if (st == VLY_OK && n->layer.bias == NULL)
         st = vly_edit_name(e, base, "bias", &base, err);
     return st == VLY_OK
                ? add_constant(e, NULL, base, VLY_DTYPE_I32, b, scale, channels, 0, ret, err)
@@ -151,11 +151,11 @@ static vly_status write_layer(const vly_quantizer *q, vly_edit *e, const vly_qua
     vly_status st = vly_quant__add_weights(q, e, n, &weights, err);
 
     if (st == VLY_OK)
-        st = vly_edit_set_input(e, n->node, 1, weights, err);
-    if (st != VLY_OK || !n->has_bias_input || (n->bias == NULL && n->shift == NULL))
+        st = vly_edit_set_input(e, n->layer.node, 1, weights, err);
+    if (st != VLY_OK || !n->layer.has_bias_input || (n->layer.bias == NULL && n->shift == NULL))
         return st;
     st = add_bias(q, e, n, &bias, err);
-    return st == VLY_OK ? vly_edit_set_input(e, n->node, 2, bias, err) : st;
+    return st == VLY_OK ? vly_edit_set_input(e, n->layer.node, 2, bias, err) : st;
 }
 
 /* Which values become bytes: inputs of quantised layers, and what reaches them unchanged. */

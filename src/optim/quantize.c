@@ -57,21 +57,6 @@ void vly_quantizer_keep(vly_quantizer *q, size_t i, bool is_float)
     q->layers[i].is_float = is_float;
 }
 
-/* A tensor as [outer][n][inner] around its channels. */
-typedef struct channels {
-    size_t outer, n, inner;
-} channels;
-
-static channels channels_of(const vly_tensor *t, bool is_last)
-{
-    int axis = is_last ? t->shape.rank - 1 : 1;
-
-    if (t->shape.rank <= axis || axis < 0)
-        return (channels){1, 1, (size_t)vly_tensor_count(t)};
-    return (channels){(size_t)vly_shape_span(&t->shape, 0, axis), (size_t)t->shape.dim[axis],
-                      (size_t)vly_shape_span(&t->shape, axis + 1, t->shape.rank)};
-}
-
 static vly_status check_float(vly_str name, const vly_tensor *t, vly_err *err)
 {
     return t->dtype == VLY_DTYPE_F32
@@ -87,32 +72,6 @@ typedef struct extent_run {
     size_t *out_at; /* [n_layers] where the layer's output is among what is watched */
 } extent_run;
 
-/* Adds the squares of each channel. */
-static vly_status add_squares(vly_quantizer *q, vly_quant_value *v, const vly_tensor *t,
-                              vly_err *err)
-{
-    channels ch = channels_of(t, v->is_last);
-    const float *x = t->data;
-
-    if (v->square == NULL) {
-        v->square = vly_arena_calloc(&q->edit.arena, ch.n, sizeof(*v->square));
-        v->n_means = ch.n;
-    }
-    if (v->square == NULL)
-        return vly_arena_fail(&q->edit.arena, err);
-    for (size_t o = 0; o < ch.outer; o++)
-        for (size_t c = 0; c < ch.n && c < v->n_means; c++) {
-            double sum = 0;
-            for (size_t i = 0; i < ch.inner; i++) {
-                double y = (double)x[(o * ch.n + c) * ch.inner + i];
-                sum += y * y;
-            }
-            v->square[c] += sum;
-        }
-    v->n_squares += (double)(ch.outer * ch.inner);
-    return VLY_OK;
-}
-
 static vly_status see_extent(void *arg, size_t sample, const vly_tensor *values, vly_err *err)
 {
     extent_run *run = arg;
@@ -122,7 +81,7 @@ static vly_status see_extent(void *arg, size_t sample, const vly_tensor *values,
         vly_quant_value *v = &q->values[i], *root = &q->values[vly_quant__root(q, i)];
         vly_status st = check_float(v->name, &values[i], err);
         if (st == VLY_OK)
-            st = add_squares(q, v, &values[i], err);
+            st = vly_channel_stats_add(&v->stats, &values[i], v->is_last, &q->edit.arena, err);
         if (st != VLY_OK)
             return st;
         if (!vly_range_widen(&root->range, values[i].data, (size_t)vly_tensor_count(&values[i])))
@@ -131,7 +90,7 @@ static vly_status see_extent(void *arg, size_t sample, const vly_tensor *values,
     }
     for (size_t i = 0; i < q->n_layers; i++)
         q->nodes[i].macs =
-            (double)vly_tensor_count(&values[run->out_at[i]]) * (double)q->nodes[i].w.n_each;
+            (double)vly_tensor_count(&values[run->out_at[i]]) * (double)q->nodes[i].layer.n_each;
     return VLY_OK;
 }
 
@@ -147,7 +106,7 @@ static vly_status see_extents(vly_quantizer *q, const vly_samples *samples, vly_
     for (size_t i = 0; i < q->n_values; i++)
         names[i] = q->values[i].name;
     for (size_t i = 0; i < q->n_layers; i++) {
-        vly_str out = q->edit.nodes[q->nodes[i].node].outputs[0];
+        vly_str out = q->edit.nodes[q->nodes[i].layer.node].outputs[0];
         int64_t at = q->value_of[vly_edit_find(&q->edit, out) - q->edit.values];
         run.out_at[i] = at >= 0 ? (size_t)at : n;
         if (at < 0)
@@ -155,8 +114,7 @@ static vly_status see_extents(vly_quantizer *q, const vly_samples *samples, vly_
     }
     vly_status st = vly_observe(&q->edit, names, n, samples, "ranges", see_extent, &run, err);
     for (size_t i = 0; i < q->n_values && st == VLY_OK; i++)
-        for (size_t c = 0; c < q->values[i].n_means; c++)
-            q->values[i].square[c] /= fmax(q->values[i].n_squares, 1);
+        vly_channel_stats_finish(&q->values[i].stats);
     return st;
 }
 
@@ -234,8 +192,7 @@ static vly_status see_twins(void *arg, size_t sample, const vly_tensor *values, 
     (void)sample, (void)err;
     for (size_t l = 0; l < run->q->n_layers; l++) {
         const float *a = values[2 * l].data, *b = values[2 * l + 1].data;
-        bool is_last = run->q->values[run->q->nodes[l].input].is_last;
-        channels ch = channels_of(&values[2 * l], is_last);
+        vly_channels ch = vly_channels_of(&values[2 * l], !run->q->nodes[l].layer.is_conv);
         for (size_t o = 0; o < ch.outer; o++)
             for (size_t c = 0; c < ch.n; c++) {
                 double signal = 0, noise = 0, shift = 0;
@@ -260,7 +217,7 @@ static vly_status add_twin(const vly_quantizer *q, vly_edit *e, size_t l, vly_st
                            vly_str *ret, vly_err *err)
 {
     const vly_quant_node *n = &q->nodes[l];
-    vly_onnx_node twin = e->nodes[n->node];
+    vly_onnx_node twin = e->nodes[n->layer.node];
     vly_str inputs[3] = {{NULL, 0}, {NULL, 0}, vly_edit_input(&twin, 2)};
     vly_status st = VLY_OK;
 
@@ -287,7 +244,7 @@ static vly_status add_twins(const vly_quantizer *q, vly_edit *e, vly_str *names,
     if (inputs == NULL)
         return vly_arena_fail(&e->arena, err);
     for (size_t l = 0; l < q->n_layers && st == VLY_OK; l++) {
-        names[2 * l] = e->nodes[q->nodes[l].node].outputs[0];
+        names[2 * l] = e->nodes[q->nodes[l].layer.node].outputs[0];
         st = add_twin(q, e, l, &inputs[q->nodes[l].input], &names[2 * l + 1], err);
     }
     return st == VLY_OK ? vly_edit_index(e, err) : st;
@@ -317,11 +274,11 @@ static void settle_layer(vly_quantizer *q, const twin_run *run, size_t l)
     vly_quant_node *n = &q->nodes[l];
     double noise = run->noise[l], count = fmax(run->count[l], 1);
 
-    for (size_t c = 0; c < n->w.n_channels; c++)
+    for (size_t c = 0; c < n->layer.n_channels; c++)
         run->shift[l][c] /= count;
-    if (n->has_bias_input && !q->opts.has_plain_weights) {
+    if (n->layer.has_bias_input && !q->opts.has_plain_weights) {
         n->shift = run->shift[l];
-        for (size_t c = 0; c < n->w.n_channels; c++) /* what the correction takes away */
+        for (size_t c = 0; c < n->layer.n_channels; c++) /* what the correction takes away */
             noise -= count * n->shift[c] * n->shift[c];
     }
     q->layers[l].sqnr_db = 10 * log10(fmax(run->signal[l], 1e-30) / fmax(noise, 1e-30));
@@ -339,7 +296,7 @@ static vly_status see_losses(vly_quantizer *q, const vly_samples *samples, vly_e
     if (run.signal == NULL || run.noise == NULL || run.count == NULL || run.shift == NULL)
         return vly_arena_fail(a, err);
     for (size_t l = 0; l < q->n_layers; l++) {
-        run.shift[l] = vly_arena_calloc(a, q->nodes[l].w.n_channels, sizeof(double));
+        run.shift[l] = vly_arena_calloc(a, q->nodes[l].layer.n_channels, sizeof(double));
         if (run.shift[l] == NULL)
             return vly_arena_fail(a, err);
     }

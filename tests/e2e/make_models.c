@@ -7,6 +7,7 @@
  *   simple_identity  OUTPUT0 = INPUT0, strings [N, M]
  *   slow             a chain of products: some tens of milliseconds
  *   colour.onnx      a classifier of pictures: the mean of each channel; red, green, blue
+ *   walk.onnx        a classifier of windows of three sensor channels: two Conv, one Gemm
  *   broken.onnx      not a model
  */
 #include "support/onnx_builder.h"
@@ -127,6 +128,43 @@ static void make_colour(void)
     ob_release(&b);
 }
 
+/* An initialiser with a fixed pattern of values in -0.5..0.5. */
+static void add_weights(onnx_builder *b, const char *name, int n_dims, const int64_t *dims)
+{
+    float w[4096];
+    size_t n = 1;
+
+    for (int i = 0; i < n_dims; i++)
+        n *= (size_t)dims[i];
+    if (n > sizeof(w) / sizeof(w[0]))
+        fail("weights are larger than expected");
+    for (size_t i = 0; i < n; i++)
+        w[i] = (float)((i * 37 + 11) % 101) / 100.0f - 0.5f;
+    ob_floats(b, name, n_dims, dims, w);
+}
+
+static void make_walk(void)
+{
+    onnx_builder b;
+
+    ob_init(&b);
+    ob_input(&b, "x", OB_FLOAT, 3, (int64_t[]){-1, 3, 32});
+    ob_output(&b, "y", OB_FLOAT, 2, (int64_t[]){-1, 4});
+    add_weights(&b, "w1", 3, (int64_t[]){32, 3, 5});
+    add_weights(&b, "w2", 3, (int64_t[]){32, 32, 3});
+    add_weights(&b, "w3", 2, (int64_t[]){4, 32});
+    ob_node(&b, "Conv", "x,w1", "c1");
+    ob_node(&b, "Relu", "c1", "r1");
+    ob_node(&b, "Conv", "r1,w2", "c2");
+    ob_node(&b, "Relu", "c2", "r2");
+    ob_node(&b, "GlobalAveragePool", "r2", "mean");
+    ob_node(&b, "Flatten", "mean", "flat");
+    ob_node(&b, "Gemm", "flat,w3", "y");
+    ob_attr_int(&b, "transB", 1);
+    write_file("walk.onnx", ob_finish(&b, 17));
+    ob_release(&b);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2)
@@ -136,6 +174,7 @@ int main(int argc, char **argv)
     make_simple_identity();
     make_slow();
     make_colour();
+    make_walk();
     write_file("broken.onnx", VLY_STR("?"));
     return 0;
 }
