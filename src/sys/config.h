@@ -69,7 +69,7 @@
       1024 * VLY_GIB, "size of one model file or of its external data")                            \
     X(BYTES, model_arena_max_bytes, "model.arena_max_bytes", 8 * VLY_GIB, 1 * VLY_MIB,             \
       1024 * VLY_GIB, "memory for the intermediate tensors of one instance")                       \
-    X(TEXT, model_precision, "model.precision", "auto", 3, 1024,                                      \
+    X(TEXT, model_precision, "model.precision", "auto", 3, 1024,                                   \
       "how convolutions multiply: exact, fp32, bf16, int8 or auto")                                \
     X(INT, threads, "threads", 0, 0, 1024, "worker threads; 0: one for each core it may use")      \
     X(INT, queue_max, "queue.max", 64, 1, 1000000,                                                 \

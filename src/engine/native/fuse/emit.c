@@ -133,7 +133,8 @@ static vly_fused *add_step(emitter *e, const vly_op *op, const vly_step *from, c
 
     if (node == NULL || values == NULL || p == NULL)
         return NULL;
-    memcpy(values, in, (size_t)n_in * sizeof(*values));
+    if (n_in > 0)
+        memcpy(values, in, (size_t)n_in * sizeof(*values));
     values[n_in] = out;
     *node = (vly_node){.op = op,
                        .proto = from->node->proto,
@@ -206,9 +207,20 @@ static vly_status add_map(emitter *e, const vly_step *from, vly_operand x, int x
 
 /* ---- between tensors and images ----------------------------------------------------------- */
 
+/* Each row of a matrix as a picture of one pixel: what goes with planes_of. */
+static vly_image rows_as_pictures(vly_image im, const vly_view *w)
+{
+    if (w->is_last) {
+        im.n = im.w;
+        im.w = 1;
+        im.row = im.picture = im.pixel;
+    }
+    return im;
+}
+
 static vly_planes planes_of(const vly_view *w)
 {
-    int64_t plane = (int64_t)w->h * w->w;
+    int64_t plane = w->is_last ? 1 : (int64_t)w->h * w->w;
     return (vly_planes){.plane = plane, .picture = plane * w->c};
 }
 
@@ -224,13 +236,15 @@ static vly_status need_image(emitter *e, const vly_step *from, int v, vly_err *e
     if (buffer_of(z, v) == v)
         return VLY_OK;
     vly_operand y = image_of(z, v);
-    if (looks_like_image(w))
+    int c = w->parent == VLY_VALUE_NONE ? (int)y.image.pixel : w->c; /* zeros fill up the group */
+    if (looks_like_image(w) && c == w->c)
         return add_map(e, from, tensor_image_of(z, v), w->source, y, buffer_of(z, v), err);
     vly_fused *p = add_step(e, &vly_fused_from_planes, from, &w->source, 1, buffer_of(z, v));
     if (p == NULL)
         return out_of_memory(err);
+    y.image = rows_as_pictures(y.image, w);
+    y.image.c = c;
     p->y = y;
-    p->y.image.c = w->parent == VLY_VALUE_NONE ? (int)y.image.pixel : w->c;
     p->planes = planes_of(w);
     p->n_channels = w->c;
     split_rows(p, &y.image);
@@ -262,6 +276,9 @@ static vly_status need_tensor(emitter *e, const vly_step *from, int v, vly_err *
     e->has_tensor[v] = true;
     const vly_item *map = map_to_tensor(e, v);
     int image = map != NULL ? map->in[0] : v;
+    vly_status st = need_image(e, from, image, err);
+    if (st != VLY_OK)
+        return st;
     buffer = buffer_of(z, image);
     if (buffer == v)
         return VLY_OK;
@@ -276,6 +293,7 @@ static vly_status need_tensor(emitter *e, const vly_step *from, int v, vly_err *
         p->alpha = map->alpha;
         p->beta = map->beta;
     }
+    x.image = rows_as_pictures(x.image, w);
     p->x = x;
     p->planes = planes_of(w);
     split_rows(p, &x.image);
@@ -521,7 +539,23 @@ static vly_status emit_part(emitter *e, const vly_item *item, int i, int skip, i
     y.at += (channel + pixel * y.image.pixel) * elem_y;
     x.image.c = y.image.c = count;
     y.image.w = x.image.w;
+    if (item->kind == VLY_ITEM_JOIN)
+        y.image.border_h = y.image.border_w = 0; /* what is beside it are the other parts */
     return add_map(e, item->step, x, buffer_of(z, v), y, buffer_of(z, item->out), err);
+}
+
+/* The border of a Join, which its parts leave alone. */
+static vly_status emit_frame(emitter *e, const vly_item *item, vly_err *err)
+{
+    vly_operand y = image_of(e->z, item->out);
+
+    if (y.image.border_h + y.image.border_w == 0)
+        return VLY_OK;
+    vly_fused *p = add_step(e, &vly_fused_frame, item->step, NULL, 0, buffer_of(e->z, item->out));
+    if (p == NULL)
+        return out_of_memory(err);
+    p->y = y;
+    return VLY_OK;
 }
 
 static vly_status emit_parts(emitter *e, const vly_item *item, vly_err *err)
@@ -536,7 +570,7 @@ static vly_status emit_parts(emitter *e, const vly_item *item, vly_err *err)
         channel += item->kind == VLY_ITEM_CONCAT ? e->z->views[item->in[i]].c : 0;
         pixel += item->kind == VLY_ITEM_JOIN ? e->z->views[item->in[i]].w : 0;
     }
-    return st;
+    return st == VLY_OK && item->kind == VLY_ITEM_JOIN ? emit_frame(e, item, err) : st;
 }
 
 static vly_status need_tensors(emitter *e, const vly_step *from, const int *values, int n,

@@ -160,6 +160,17 @@ ROWS_RUN(to_planes, j.x.n *j.x.h,
 ROWS_RUN(expect, j.x.n *j.x.h,
          p->dsp->expect(&j->planes, &j->x, p->bin_weights, p->bins, begin, end))
 
+/* The border of an image that copies fill, none of which reaches over all of it. */
+static vly_status frame_run(vly_op_ctx *ctx, vly_err *err)
+{
+    const vly_fused *p = ctx->params;
+    vly_image y = image_in(&p->y, &ctx->out[0]);
+
+    (void)err;
+    fill_borders(&y);
+    return VLY_OK;
+}
+
 #define FUSED_OP(id, text)                                                                         \
     const vly_op vly_fused_##id = {                                                                \
         .name = text, .domain = "volley", .params_bytes = sizeof(vly_fused), .run = id##_run}
@@ -172,6 +183,7 @@ FUSED_OP(combine, "Combine");
 FUSED_OP(map, "Map");
 FUSED_OP(lookup, "Lookup");
 FUSED_OP(expect, "Expect");
+FUSED_OP(frame, "Frame");
 FUSED_OP(from_planes, "FromPlanes");
 FUSED_OP(to_planes, "ToPlanes");
 

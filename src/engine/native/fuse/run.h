@@ -51,8 +51,8 @@ typedef struct vly_fused {
 bool vly_fused_describe(const vly_node *node, vly_shape *ret_shape, vly_dtype *ret_precision);
 
 extern const vly_op vly_fused_conv, vly_fused_pool, vly_fused_mean, vly_fused_resize,
-    vly_fused_combine, vly_fused_map, vly_fused_lookup, vly_fused_expect, vly_fused_from_planes,
-    vly_fused_to_planes;
+    vly_fused_combine, vly_fused_map, vly_fused_lookup, vly_fused_expect, vly_fused_frame,
+    vly_fused_from_planes, vly_fused_to_planes;
 /* Recurrent (recurrent.c): with params of its own, on tensors */
 extern const vly_op vly_fused_recurrent;
 

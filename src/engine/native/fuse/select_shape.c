@@ -7,6 +7,19 @@
 
 /* ---- pools, resize ------------------------------------------------------------------------ */
 
+/* Does each window hold an element of the picture? */
+static bool meets_picture(const vly_window *w)
+{
+    for (int d = 1; d < 3; d++)
+        for (int64_t o = 0; o < w->out[d]; o++) {
+            int64_t first = o * w->stride[d] - w->pad[d], step = w->dilation[d];
+            int64_t tap = first < 0 ? (step - 1 - first) / step : 0; /* the first not before it */
+            if (tap >= w->kernel[d] || first + tap * step >= w->in[d])
+                return false;
+        }
+    return true;
+}
+
 static bool add_pool(vly_fuser *z, const vly_step *step, bool is_max)
 {
     const vly_node *node = step->node;
@@ -22,7 +35,7 @@ static bool add_pool(vly_fuser *z, const vly_step *step, bool is_max)
     if (!vly_fuse_is_image(z, node->in[0]) || z->views[node->in[0]].is_last ||
         vly_spatial_read(node->proto, &spatial, &ignored) != VLY_OK ||
         vly_spatial_resolve(&spatial, x, spatial.kernel, &win, &ignored) != VLY_OK ||
-        !vly_fuse_fits_border(&win.w))
+        !vly_fuse_fits_border(&win.w) || !meets_picture(&win.w))
         return false;
     /* a window that ends outside by ceil_mode counts neither border nor what is beyond it */
     if (!is_max && spatial.ceil_mode)
