@@ -14,6 +14,9 @@ test:
 asan tsan:
 	tools/sanitize.sh $@
 
+neon:
+	tools/qemu.sh
+
 bench:
 	bench/run.sh
 
@@ -29,4 +32,4 @@ format:
 install: all
 	meson install -C build-release --no-rebuild
 
-.PHONY: all test asan tsan bench fuzz lint format install
+.PHONY: all test asan tsan neon bench fuzz lint format install

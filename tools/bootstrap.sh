@@ -1,20 +1,22 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# Makes a Debian machine able to build Volley (`bootstrap.sh build`) or to build and test it
-# (`bootstrap.sh test`, the default). Safe to repeat: with everything in place it only looks, in a
-# fraction of a second.
+# Makes a Debian machine able to build Volley (`bootstrap.sh build`), to build and test it
+# (`bootstrap.sh test`, the default), or to test its kernels for 64-bit ARM (`bootstrap.sh neon`).
+# Safe to repeat: with everything in place it only looks, in a fraction of a second.
 #
 # Packages come from apt. Debian 12 has no llhttp and no yyjson: their packages of the next release
 # are fetched from the very mirror this machine is configured for, checked against that release's
 # signature by apt (in a state directory of our own) and against the sums below, and unpacked under
-# third_party/root. The system itself gets no foreign package.
+# third_party/root. In the same way third_party/aarch64 gets the cmocka of this release for ARM. The
+# system itself gets no foreign package.
 set -eu
 cd "$(dirname "$0")/.."
 
 build_set="gcc libc6-dev meson ninja-build pkg-config libuv1-dev libjpeg62-turbo-dev
     libturbojpeg0-dev libpng-dev libwebp-dev libyaml-dev zlib1g-dev curl"
 test_set="libcmocka-dev clang clang-format clang-tidy libonnx-testdata python3"
+neon_set="meson ninja-build pkg-config gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user"
 next_set="libllhttp-dev libyyjson-dev" # from apt where it has them
 
 next_release=trixie
@@ -27,6 +29,7 @@ arm64 libyyjson-dev d8ecc58ca1ff13926181d6c2d8fc298a11151f8e803b9bc51b040a36849b
 arm64 libyyjson0    f42688c9a65f615ae52db9e21ab4e37fd9a6fc8c16539f1272eb5c2093d085e6
 "
 root=third_party/root
+arm_root=third_party/aarch64
 
 say() { echo "bootstrap: $*" >&2; }
 die() { say "error: $*"; exit 1; }
@@ -55,22 +58,27 @@ as_root() {
     rm -f "$log"
 }
 
-# Fetches and unpacks the packages of $next_sums for this architecture.
-fetch_next() {
-    arch=$(dpkg --print-architecture)
-    codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+# release: this machine's.
+release() {
+    (. /etc/os-release && echo "${VERSION_CODENAME:-}")
+}
+
+# other_apt RELEASE ARCH: from now on apt is one of our own in $tmp, for the packages of that
+# release and architecture at this machine's mirror.
+other_apt() {
     mirror=$(apt-get indextargets --format '$(CODENAME) $(COMPONENT) $(REPO_URI)' \
-        'Created-By: Packages' | sed -n "s/^$codename main //p" | head -n 1)
-    [ -n "$mirror" ] || die "no apt source for '$codename main' to take $next_release packages from"
-    say "unpacking $next_set of $next_release"
+        'Created-By: Packages' | sed -n "s/^$(release) main //p" | head -n 1)
+    [ -n "$mirror" ] || die "no apt source for '$(release) main' to take packages of $1, $2 from"
 
     tmp=$(mktemp -d)
     trap 'rm -rf "$tmp"' EXIT
     mkdir -p "$tmp/state/lists/partial" "$tmp/cache/archives/partial" "$tmp/deb" "$tmp/root"
     keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-    echo "deb [signed-by=$keyring] $mirror $next_release main" >"$tmp/sources.list"
+    echo "deb [signed-by=$keyring] $mirror $1 main" >"$tmp/sources.list"
     : >"$tmp/status"
     cat >"$tmp/apt.conf" <<CONF
+APT::Architecture "$2";
+APT::Architectures { "$2"; };
 Dir::State "$tmp/state";
 Dir::State::status "$tmp/status";
 Dir::Cache "$tmp/cache";
@@ -82,10 +90,18 @@ Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
 Acquire::Languages "none";
 APT::Sandbox::User "";
 CONF
-    APT_CONFIG=$tmp/apt.conf apt-get -qq update >&2
+    export APT_CONFIG="$tmp/apt.conf"
+    apt-get -qq update >&2
+}
+
+# Fetches and unpacks the packages of $next_sums for this architecture.
+fetch_next() {
+    arch=$(dpkg --print-architecture)
+    say "unpacking $next_set of $next_release"
+    other_apt "$next_release" "$arch"
     echo "$next_sums" | while read -r a name sum; do
         [ "$a" = "$arch" ] || continue
-        (cd "$tmp/deb" && APT_CONFIG=$tmp/apt.conf apt-get -qq download "$name" >&2) ||
+        (cd "$tmp/deb" && apt-get -qq download "$name" >&2) ||
             die "$next_release has no package '$name' for $arch at this mirror"
         deb=$(echo "$tmp/deb/${name}_"*.deb)
         got=$(sha256sum "$deb" | cut -d ' ' -f 1)
@@ -102,34 +118,53 @@ CONF
     mv "$tmp/root" "$root"
 }
 
-case ${1:-test} in
+# Fetches and unpacks the cmocka of this release for 64-bit ARM.
+fetch_arm() {
+    say "unpacking libcmocka-dev for arm64"
+    other_apt "$(release)" arm64
+    (cd "$tmp/deb" && apt-get -qq download libcmocka-dev libcmocka0 >&2) ||
+        die "no package 'libcmocka-dev' for arm64 at this mirror"
+    for deb in "$tmp"/deb/*.deb; do
+        dpkg -x "$deb" "$tmp/root"
+    done
+    release >"$tmp/root/.stamp"
+    rm -rf "$arm_root"
+    mv "$tmp/root" "$arm_root"
+}
+
+kind=${1:-test}
+case $kind in
 build) want=$build_set ;;
 test) want="$build_set $test_set" ;;
-*) die "expected 'build' or 'test', got '$1'" ;;
+neon) want=$neon_set ;;
+*) die "expected 'build', 'test' or 'neon', got '$kind'" ;;
 esac
 command -v dpkg-query >/dev/null || die "expected a Debian system with apt; elsewhere install the" \
     "packages named in tools/bootstrap.sh by hand, then run meson"
 export DEBIAN_FRONTEND=noninteractive
 
 next_stamp=$(echo "$next_sums" | cksum)
-if [ "$(cat $root/.stamp 2>/dev/null)" != "$next_stamp" ]; then
+if [ "$kind" != neon ] && [ "$(cat $root/.stamp 2>/dev/null)" != "$next_stamp" ]; then
     want="$want $next_set"
 fi
 # shellcheck disable=SC2086  # a list of words
 lack=$(missing $want)
-[ -n "$lack" ] || exit 0
-
-as_root apt-get -q -o DPkg::Lock::Timeout=300 update
-here="" next=""
-for p in $lack; do
-    case " $next_set " in
-    *" $p "*) apt-cache show "$p" >/dev/null 2>&1 && here="$here $p" || next="$next $p" ;;
-    *) here="$here $p" ;;
-    esac
-done
-if [ -n "$here" ]; then
-    say "installing$here"
-    # shellcheck disable=SC2086
-    as_root apt-get -q -y -o DPkg::Lock::Timeout=300 install --no-install-recommends $here
+if [ -n "$lack" ]; then
+    as_root apt-get -q -o DPkg::Lock::Timeout=300 update
+    here="" next=""
+    for p in $lack; do
+        case " $next_set " in
+        *" $p "*) apt-cache show "$p" >/dev/null 2>&1 && here="$here $p" || next="$next $p" ;;
+        *) here="$here $p" ;;
+        esac
+    done
+    if [ -n "$here" ]; then
+        say "installing$here"
+        # shellcheck disable=SC2086
+        as_root apt-get -q -y -o DPkg::Lock::Timeout=300 install --no-install-recommends $here
+    fi
+    [ -z "$next" ] || fetch_next
 fi
-[ -z "$next" ] || fetch_next
+if [ "$kind" = neon ] && [ "$(cat $arm_root/.stamp 2>/dev/null)" != "$(release)" ]; then
+    fetch_arm
+fi

@@ -9,13 +9,17 @@
 
 #include "dsp/conv.h"
 
-#if defined(__x86_64__)
 #define VLY_CONV_KERNELS_F32_ISA(X, isa)                                                           \
     X(depthwise_##isa) X(gemv_##isa) X(winograd_##isa) X(direct_##isa)
+#if defined(__x86_64__)
 #define VLY_CONV_KERNELS_F32(X)                                                                    \
     VLY_CONV_KERNELS_F32_ISA(X, avx512) VLY_CONV_KERNELS_F32_ISA(X, avx2)
 #define VLY_CONV_KERNELS_BF16(X) X(bf16_amx)
 #define VLY_CONV_KERNELS_U8(X)   X(u8_amx)
+#elif defined(__aarch64__)
+#define VLY_CONV_KERNELS_F32(X) VLY_CONV_KERNELS_F32_ISA(X, neon)
+#define VLY_CONV_KERNELS_BF16(X)
+#define VLY_CONV_KERNELS_U8(X)
 #else
 #define VLY_CONV_KERNELS_F32(X)
 #define VLY_CONV_KERNELS_BF16(X)

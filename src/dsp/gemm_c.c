@@ -4,6 +4,8 @@
 #include "dsp/gemm.h"
 #if defined(__x86_64__)
 #include "dsp/x86/gemm_x86.h"
+#elif defined(__aarch64__)
+#include "dsp/arm/gemm_arm.h"
 #endif
 
 #include <string.h>
@@ -80,6 +82,8 @@ void vly_gemm_dsp_init(vly_gemm_dsp *dsp, unsigned cpu_flags)
     };
 #if defined(__x86_64__)
     vly_gemm_dsp_init_x86(dsp, cpu_flags);
+#elif defined(__aarch64__)
+    vly_gemm_dsp_init_arm(dsp, cpu_flags);
 #else
     (void)cpu_flags;
 #endif

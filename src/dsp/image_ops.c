@@ -164,8 +164,10 @@ static float expected_bin(const vly_image *x, const void *at, int first, const f
 {
     float max = -INFINITY, sum = 0.0f, weighted = 0.0f;
 
-    for (int i = 0; i < bins; i++)
-        max = fmaxf(max, vly_image_get(x, at, first + i));
+    for (int i = 0; i < bins; i++) {
+        float v = vly_image_get(x, at, first + i);
+        max = v > max ? v : max; /* fmaxf ends in an internal error of gcc 12 for aarch64 */
+    }
     for (int i = 0; i < bins; i++) {
         float e = vly_expf(vly_image_get(x, at, first + i) - max);
         sum += e;

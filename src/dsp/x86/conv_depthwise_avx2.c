@@ -1,2 +1,2 @@
 /* SPDX-License-Identifier: MIT */
-#include "dsp/x86/conv_depthwise.h"
+#include "dsp/vec/conv_depthwise.h"

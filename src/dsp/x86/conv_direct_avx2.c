@@ -1,2 +1,2 @@
 /* SPDX-License-Identifier: MIT */
-#include "dsp/x86/conv_direct.h"
+#include "dsp/vec/conv_direct.h"

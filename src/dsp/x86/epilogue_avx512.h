@@ -13,7 +13,7 @@
 #define VLY_DSP_X86_EPILOGUE_AVX512_H
 
 #include "dsp/conv.h"
-#include "dsp/x86/vec_act.h"
+#include "dsp/vec/vec_act.h"
 
 #define EPILOGUE_INLINE static inline __attribute__((always_inline))
 

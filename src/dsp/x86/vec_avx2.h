@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* dsp/x86/vec.h with AVX2: 8 lanes; vec_avx512.h tells what the names mean. */
+/* dsp/vec/vec.h with AVX2: 8 lanes; vec_avx512.h tells what the names mean. */
 #ifndef VLY_DSP_X86_VEC_AVX2_H
 #define VLY_DSP_X86_VEC_AVX2_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * dsp/x86/vec.h with AVX-512: 16 lanes. vec_avx2.h has the same names.
+ * dsp/vec/vec.h with AVX-512: 16 lanes. vec_avx2.h has the same names.
  *
  * Functions that end in _n touch the first n elements in memory, 1 <= n <= VF_LANES; what a load
  * does not touch is 0.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Direct convolution of floats on vectors of output channels (dsp/x86/vec_f32.h).
+ * Direct convolution of floats on vectors of output channels (dsp/vec/vec_f32.h).
  *
  * A tile of T pixels in a row and NB vectors of channels is summed in T * NB registers: for each
  * tap and input channel NB vectors of weights are loaded, and each pixel's input is broadcast and
@@ -16,13 +16,13 @@
  * pixels or a part of one. Sums run over taps and channels in the order of the weights,
  * whatever the tile.
  */
-#ifndef VLY_DSP_X86_CONV_DIRECT_H
-#define VLY_DSP_X86_CONV_DIRECT_H
+#ifndef VLY_DSP_VEC_CONV_DIRECT_H
+#define VLY_DSP_VEC_CONV_DIRECT_H
 
 #include "base/cpu.h"
 #include "dsp/conv_list.h"
-#include "dsp/x86/conv_finish.h"
-#include "dsp/x86/conv_tiles.h"
+#include "dsp/vec/conv_finish.h"
+#include "dsp/vec/conv_tiles.h"
 
 #include <string.h>
 

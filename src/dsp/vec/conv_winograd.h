@@ -25,13 +25,13 @@
  *
  * Packed weights: [block][36][c_in][vectors of the block * VF].
  */
-#ifndef VLY_DSP_X86_CONV_WINOGRAD_H
-#define VLY_DSP_X86_CONV_WINOGRAD_H
+#ifndef VLY_DSP_VEC_CONV_WINOGRAD_H
+#define VLY_DSP_VEC_CONV_WINOGRAD_H
 
 #include "base/cpu.h"
 #include "dsp/conv_list.h"
-#include "dsp/x86/conv_finish.h"
-#include "dsp/x86/conv_tiles.h"
+#include "dsp/vec/conv_finish.h"
+#include "dsp/vec/conv_tiles.h"
 
 #include <string.h>
 

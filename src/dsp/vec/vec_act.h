@@ -3,11 +3,11 @@
  * Activations on vectors: the polynomials of dsp/act.c and dsp/expf.h, with fused multiply-adds,
  * within the bounds of dsp/act.h.
  */
-#ifndef VLY_DSP_X86_VEC_ACT_H
-#define VLY_DSP_X86_VEC_ACT_H
+#ifndef VLY_DSP_VEC_VEC_ACT_H
+#define VLY_DSP_VEC_VEC_ACT_H
 
 #include "dsp/conv.h"
-#include "dsp/x86/vec.h"
+#include "dsp/vec/vec.h"
 
 #ifdef VF_LANES
 

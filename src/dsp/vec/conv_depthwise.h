@@ -8,20 +8,16 @@
  *
  * Packed weights: [vector][kernel_h][kernel_w][VF]. A unit is a row of pixels.
  */
-#ifndef VLY_DSP_X86_CONV_DEPTHWISE_H
-#define VLY_DSP_X86_CONV_DEPTHWISE_H
+#ifndef VLY_DSP_VEC_CONV_DEPTHWISE_H
+#define VLY_DSP_VEC_CONV_DEPTHWISE_H
 
 #include "base/cpu.h"
 #include "dsp/conv_list.h"
-#include "dsp/x86/conv_finish.h"
+#include "dsp/vec/conv_finish.h"
 
 enum {
     SEGMENT = 48, /* pixels that are finished together */
-#ifdef __AVX512F__
-    PIXELS = 12,
-#else
-    PIXELS = 8,
-#endif
+    PIXELS = VEC_REGISTERS == 32 ? 12 : 8,
 };
 
 static bool depthwise_fits(const vly_conv_desc *d)

@@ -4,8 +4,8 @@
  * compiled once per instruction set, and name what they export VF_NAME(x): x_avx2, x_avx512.
  * Empty without AVX2.
  */
-#ifndef VLY_DSP_X86_VEC_H
-#define VLY_DSP_X86_VEC_H
+#ifndef VLY_DSP_VEC_VEC_H
+#define VLY_DSP_VEC_VEC_H
 
 #if defined(__AVX512BW__)
 #include "dsp/x86/vec_avx512.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The end of a convolution, for kernels on vectors of floats (dsp/x86/vec_f32.h): sums of a tile of
+ * The end of a convolution, for kernels on vectors of floats (dsp/vec/vec_f32.h): sums of a tile of
  * pixels become outputs as dsp/conv.h says.
  *
  * Tiles leave the registers through a small buffer in the first cache level: one copy of this code
@@ -11,11 +11,11 @@
  * (-87 and below: to zero within 1e-36); tanh 2 epsilon relative; GELU 3e-7 absolute or relative,
  * what is more.
  */
-#ifndef VLY_DSP_X86_CONV_FINISH_H
-#define VLY_DSP_X86_CONV_FINISH_H
+#ifndef VLY_DSP_VEC_CONV_FINISH_H
+#define VLY_DSP_VEC_CONV_FINISH_H
 
 #include "dsp/conv.h"
-#include "dsp/x86/vec_f32.h"
+#include "dsp/vec/vec_f32.h"
 
 /* Pixels in a row and the channels o..o + n_o - 1 of each. */
 typedef struct conv_tile {
@@ -143,8 +143,8 @@ static inline void finish_store(const vly_conv_call *call, void *at, vf v, vf_ma
     } else if (call->desc->act != VLY_ACT_TABLE) {
         vf_store_u8(at, vf_mul(v, vf_set(per_scale)), y->zero, m);
     } else {
-        uint8_t lanes[16];
-        _mm_storeu_si128((__m128i *)(void *)lanes, vf_to_u8(vf_mul(v, vf_set(per_scale)), y->zero));
+        uint8_t lanes[VF];
+        vf_store_u8(lanes, vf_mul(v, vf_set(per_scale)), y->zero, m);
         for (int i = 0; i < n; i++)
             ((uint8_t *)at)[i] = call->table[lanes[i]];
     }

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Vectors of floats, of the width that the including file is compiled for: the kernels written with
- * them serve AVX2 with FMA (8 lanes, 16 registers) and AVX-512 (16 lanes, 32 registers) alike.
+ * them serve AVX2 with FMA (8 lanes, 16 registers), AVX-512 (16 lanes, 32 registers) and NEON
+ * (4 lanes, 32 registers) alike.
  *
- * Only for files of dsp/x86; everything is static inline.
+ * Only for files of dsp/vec, dsp/x86 and dsp/arm; everything is static inline.
  */
-#ifndef VLY_DSP_X86_VEC_F32_H
-#define VLY_DSP_X86_VEC_F32_H
+#ifndef VLY_DSP_VEC_VEC_F32_H
+#define VLY_DSP_VEC_VEC_F32_H
 
 #include "dsp/image.h"
-
-#include <immintrin.h>
 
 #define VEC_INLINE static inline __attribute__((always_inline))
 
@@ -21,11 +20,18 @@
 #define VEC_UNROLL _Pragma("GCC unroll 64")
 #endif
 
-#ifdef __AVX512F__
+#ifdef __aarch64__
+
+#include "dsp/arm/vec_f32_neon.h"
+
+#elif defined(__AVX512F__)
+
+#include <immintrin.h>
 
 enum { VF = 16 }; /* lanes */
 typedef __m512 vf;
 typedef __mmask16 vf_mask;
+#define VEC_REGISTERS   32
 #define VEC_NAME(name)  name##_avx512
 #define VEC_TITLE(name) name " avx512"
 #define VEC_CPU         VLY_CPU_AVX512
@@ -189,9 +195,12 @@ VEC_INLINE void vf_store_u8(uint8_t *p, vf v, int32_t zero, vf_mask m)
 
 #else
 
+#include <immintrin.h>
+
 enum { VF = 8 };
 typedef __m256 vf;
 typedef __m256i vf_mask;
+#define VEC_REGISTERS   16
 #define VEC_NAME(name)  name##_avx2
 #define VEC_TITLE(name) name " avx2"
 #define VEC_CPU         VLY_CPU_AVX2

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tiles of the direct convolution (dsp/x86/conv_direct.h), for the other kernels on vectors of
+ * Tiles of the direct convolution (dsp/vec/conv_direct.h), for the other kernels on vectors of
  * floats: T pixels times NB vectors of output channels, summed in registers.
  */
-#ifndef VLY_DSP_X86_CONV_TILES_H
-#define VLY_DSP_X86_CONV_TILES_H
+#ifndef VLY_DSP_VEC_CONV_TILES_H
+#define VLY_DSP_VEC_CONV_TILES_H
 
-#include "dsp/x86/vec_f32.h"
+#include "dsp/vec/vec_f32.h"
 
 /* What a tile reads, and where its sums go. */
 typedef struct conv_taps {
@@ -30,7 +30,7 @@ typedef void (*conv_tile_fn)(const conv_taps *t);
 
 /* Registers: NB weights, one input, T * NB sums. With NB = 1 each product needs its own broadcast,
  * and loads are the limit: sixteen pixels are enough to hide the latency. */
-#ifdef __AVX512F__
+#if VEC_REGISTERS == 32
 enum { TILE_NB_MAX = 5, TILE_T_MAX = 16, TILE_ACC_MAX = 25 };
 #define CONV_TILES(X) TILES_16(X, 1) TILES_12(X, 2) TILES_8(X, 3) TILES_6(X, 4) TILES_5(X, 5)
 #else
@@ -43,7 +43,7 @@ extern const conv_tile_fn VEC_NAME(vly_conv__tiles)[TILE_NB_MAX + 1][TILE_T_MAX 
 
 static inline int tile_t_max(int nb)
 {
-#ifdef __AVX512F__
+#if VEC_REGISTERS == 32
     static const int most[] = {0, 16, 12, 8, 6, 5};
 #else
     static const int most[] = {0, 12, 6, 4};

@@ -15,8 +15,8 @@
  * [vector][hidden] [lane]. Weights and biases are multiplied by what makes 2^sum of the exponential
  * in the gate's function: -log2 e for a sigmoid, -2 log2 e for a tanh.
  */
+#include "dsp/vec/vec.h"
 #include "dsp/x86/recurrent_x86.h"
-#include "dsp/x86/vec.h"
 
 #include <string.h>
 

@@ -4,8 +4,8 @@
  * pass by the running maxima: as many streams as prefetchers follow, and few enough loads and
  * stores of the maxima. Row numbers are floats until the last group, exact below 2^24.
  */
+#include "dsp/vec/vec.h"
 #include "dsp/x86/rowmax_x86.h"
-#include "dsp/x86/vec.h"
 
 #include <math.h>
 #include <stdbool.h>

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Image operations on vectors (dsp/x86/vec.h), compiled once per instruction set.
+ * Image operations on vectors (dsp/vec/vec.h), compiled once per instruction set.
  *
  * Lanes are channels, or pixels after a transposition. Elements become floats on the way in and
  * elements again on the way out, in registers.
  */
+#include "dsp/vec/vec_act.h"
 #include "dsp/x86/image_ops_x86.h"
-#include "dsp/x86/vec_act.h"
 
 static inline vf to_real(const vly_image *im, vf q)
 {

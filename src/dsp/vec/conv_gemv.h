@@ -10,12 +10,12 @@
  * Packed weights: [block][c_in][vectors of the block * VF], zeros past the last channel. A unit is
  * one block.
  */
-#ifndef VLY_DSP_X86_CONV_GEMV_H
-#define VLY_DSP_X86_CONV_GEMV_H
+#ifndef VLY_DSP_VEC_CONV_GEMV_H
+#define VLY_DSP_VEC_CONV_GEMV_H
 
 #include "base/cpu.h"
 #include "dsp/conv_list.h"
-#include "dsp/x86/conv_finish.h"
+#include "dsp/vec/conv_finish.h"
 
 #include <string.h>
 
