@@ -409,8 +409,9 @@ static void add_steps_json(vly_buf *out, const bench *b)
         vly_buf_printf(out, ",\"dtype\":\"%s\",\"shape\":[", vly_dtype_name(p->precision));
         for (int k = 0; k < p->shape.rank; k++)
             vly_buf_printf(out, "%s%" PRId64, k > 0 ? "," : "", p->shape.dim[k]);
-        vly_buf_printf(out, "],\"ms\":%.6f,\"flops\":%" PRIu64 ",\"peak_share\":%.4f}",
-                       vly_clock_ms(p->ns), p->flops, peak_share(b, p));
+        vly_buf_printf(
+            out, "],\"ms\":%.6f,\"flops\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"peak_share\":%.4f}",
+            vly_clock_ms(p->ns), p->flops, p->bytes, peak_share(b, p));
     }
 }
 

@@ -6,7 +6,6 @@
 #include "base/mem.h"
 #include "engine/graph/graph.h"
 #include "engine/native/exec.h"
-#include "engine/native/fuse/run.h"
 #include "sys/file.h"
 
 #include <inttypes.h>
@@ -434,26 +433,6 @@ vly_status vly_instance_run(vly_instance *inst, const vly_tensor *inputs, vly_te
     return st == VLY_OK ? vly_exec_run(x, inputs, outputs, NULL, err) : st;
 }
 
-static vly_step_profile describe_step(const vly_plan *plan, const vly_step *step, vly_nsec ns)
-{
-    vly_step_profile ret = {.kernel = step->kernel != NULL ? step->kernel : step->node->op->name,
-                            .node = step->node->label,
-                            .flops = step->flops,
-                            .ns = ns};
-
-    if (vly_fused_describe(step->node, &ret.shape, &ret.precision))
-        return ret;
-    for (int i = 0; i < step->node->n_out; i++) {
-        int v = step->node->out[i];
-        if (v == VLY_VALUE_NONE || plan->slots[v].place == VLY_PLACE_DYNAMIC)
-            continue;
-        ret.precision = plan->slots[v].tensor.dtype;
-        ret.shape = plan->slots[v].tensor.shape;
-        break;
-    }
-    return ret;
-}
-
 vly_status vly_instance_profile(vly_instance *inst, const vly_tensor *inputs, vly_tensor *outputs,
                                 vly_step_profile *steps, vly_err *err)
 {
@@ -467,8 +446,10 @@ vly_status vly_instance_profile(vly_instance *inst, const vly_tensor *inputs, vl
     if (ns == NULL)
         return vly_fail(err, VLY_ENOMEM, "out of memory for the times of %d steps", plan->n_steps);
     st = vly_exec_run(x, inputs, outputs, ns, err);
-    for (int s = 0; st == VLY_OK && s < plan->n_steps; s++)
-        steps[s] = describe_step(plan, &plan->steps[s], ns[s]);
+    for (int s = 0; st == VLY_OK && s < plan->n_steps; s++) {
+        vly_plan_describe(plan, &plan->steps[s], &steps[s]);
+        steps[s].ns = ns[s];
+    }
     vly_free(ns);
     return st;
 }

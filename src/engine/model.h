@@ -116,6 +116,7 @@ typedef struct vly_step_profile {
     vly_dtype precision; /* of its numbers; UNDEFINED where data decide */
     vly_shape shape;     /* of its first output, images [n, h, w, c]; none where data decide */
     uint64_t flops;      /* 2 * multiply-adds */
+    uint64_t bytes;      /* read and written: inputs, outputs, packed weights */
     vly_nsec ns;
 } vly_step_profile;
 
@@ -135,7 +136,7 @@ typedef struct vly_plan_summary {
 
 vly_status vly_instance_plan(vly_instance *i, const vly_shape *input_shapes, vly_plan_summary *ret,
                              vly_err *err) VLY_MUST_CHECK;
-/* The same plan, one line per step: op, node, output shapes and dtype, arena offset, FLOPs. */
+/* The same plan, one line per step: kernel, output shape, precision, bytes moved, FLOPs, node. */
 vly_status vly_instance_print_plan(vly_instance *i, const vly_shape *input_shapes, vly_buf *out,
                                    vly_err *err) VLY_MUST_CHECK;
 

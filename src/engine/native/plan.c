@@ -9,6 +9,7 @@
 #include "engine/graph/constant.h"
 #include "engine/native/eval.h"
 #include "engine/native/fuse/fuse.h"
+#include "engine/native/fuse/run.h"
 #include "engine/native/offsets.h"
 
 #include <inttypes.h>
@@ -653,35 +654,43 @@ void vly_plan_unref(vly_plan *p)
     vly_free(p);
 }
 
-static void print_value(const vly_plan *p, int v, vly_buf *out)
+void vly_plan_describe(const vly_plan *p, const vly_step *step, vly_step_profile *ret)
 {
-    static const char *const places[] = {"-", "constant", "input", "output", "arena", "dynamic"};
-    const vly_slot *slot = &p->slots[v];
-    char text[VLY_SHAPE_TEXT_MAX];
+    const vly_node *node = step->node;
 
-    if (slot->place == VLY_PLACE_DYNAMIC)
-        vly_buf_printf(out, "%-24s %-8s %-8s", "?", "", "dynamic");
-    else
-        vly_buf_printf(out, "%-24s %-8s %-8s", vly_shape_text(&slot->tensor.shape, text),
-                       vly_dtype_name(slot->tensor.dtype), places[slot->place]);
-    if (slot->place == VLY_PLACE_ARENA)
-        vly_buf_printf(out, " %10zu", slot->offset);
-    else
-        vly_buf_printf(out, " %10s", "");
+    *ret = (vly_step_profile){.kernel = step->kernel != NULL ? step->kernel : node->op->name,
+                              .node = node->label,
+                              .flops = step->flops,
+                              .bytes = vly_fused_bytes(node)};
+    bool has_shape = vly_fused_describe(node, &ret->shape, &ret->precision);
+    for (int i = 0; i < node->n_in + node->n_out; i++) {
+        int v = i < node->n_in ? node->in[i] : node->out[i - node->n_in];
+        if (v == VLY_VALUE_NONE || p->slots[v].place == VLY_PLACE_DYNAMIC)
+            continue;
+        const vly_tensor *t = &p->slots[v].tensor;
+        bool is_moved = !step->is_joined && (node->op->flags & VLY_OP_VIEW) == 0;
+        ret->bytes += vly_fused_bytes(node) == 0 && is_moved ? t->bytes : 0;
+        if (has_shape || i < node->n_in)
+            continue;
+        has_shape = true; /* the first output stands for the step */
+        ret->precision = t->dtype;
+        ret->shape = t->shape;
+    }
 }
 
 void vly_plan_print(const vly_plan *p, vly_buf *out)
 {
-    vly_buf_printf(out, "%4s  %-22s %-24s %-8s %-8s %10s %9s  %s\n", "step", "op", "output",
-                   "dtype", "place", "offset", "GFLOP", "node");
+    char text[VLY_SHAPE_TEXT_MAX];
+
+    vly_buf_printf(out, "%4s  %-24s %-18s %-9s %10s %9s  %s\n", "step", "kernel", "output",
+                   "precision", "bytes", "GFLOP", "node");
     for (int s = 0; s < p->n_steps; s++) {
-        const vly_step *step = &p->steps[s];
-        vly_buf_printf(out, "%4d  %-22s ", s,
-                       step->kernel != NULL ? step->kernel : step->node->op->name);
-        int v = VLY_VALUE_NONE;
-        for (int i = 0; i < step->node->n_out && v == VLY_VALUE_NONE; i++)
-            v = step->node->out[i];
-        print_value(p, v, out);
-        vly_buf_printf(out, " %9.4f  %s\n", (double)step->flops / 1e9, step->node->label);
+        vly_step_profile d;
+        vly_plan_describe(p, &p->steps[s], &d);
+        bool is_known = d.precision != VLY_DTYPE_UNDEFINED;
+        vly_buf_printf(out, "%4d  %-24s %-18s %-9s %10" PRIu64 " %9.4f  %s\n", s, d.kernel,
+                       is_known ? vly_shape_text(&d.shape, text) : "?",
+                       is_known ? vly_dtype_name(d.precision) : "?", d.bytes, (double)d.flops / 1e9,
+                       d.node);
     }
 }

@@ -82,6 +82,8 @@ void vly_plan_unref(vly_plan *p); /* accepts NULL */
 /* Memory for the plan's compilation to fill; NULL: out of memory. */
 void *vly_plan_blob(vly_plan *p, size_t bytes);
 
+/* What a step does; ret->ns is 0. Strings live as long as the plan. */
+void vly_plan_describe(const vly_plan *p, const vly_step *step, vly_step_profile *ret);
 /* A readable table, one line per step. */
 void vly_plan_print(const vly_plan *p, vly_buf *out);
 

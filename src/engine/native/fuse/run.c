@@ -212,3 +212,26 @@ bool vly_fused_describe(const vly_node *node, vly_shape *ret_shape, vly_dtype *r
     *ret_precision = dtype_of(p->y.image.elem);
     return true;
 }
+
+static uint64_t bytes_of(const vly_image *im)
+{
+    return (uint64_t)im->n * (uint64_t)im->h * (uint64_t)im->w * (uint64_t)im->c *
+           vly_elem_size(im->elem);
+}
+
+uint64_t vly_fused_bytes(const vly_node *node)
+{
+    const vly_fused *p = node->params;
+
+    if (node->op->domain == NULL || strcmp(node->op->domain, "volley") != 0 ||
+        node->op == &vly_fused_recurrent)
+        return 0;
+    uint64_t total = bytes_of(&p->x.image) + bytes_of(&p->second.image) + bytes_of(&p->y.image);
+    if (node->op->run == conv_run)
+        return total + p->kernel->packed_bytes(&p->desc);
+    /* from or to planes of float, of the size of the image at the other end */
+    const vly_image *other = p->x.image.n == 0 ? &p->y.image : &p->x.image;
+    bool has_planes = p->x.image.n == 0 || p->y.image.n == 0;
+    return has_planes ? total + bytes_of(other) / vly_elem_size(other->elem) * sizeof(float)
+                      : total;
+}

@@ -49,6 +49,8 @@ typedef struct vly_fused {
 /* Of a fused step: the picture it computes, [n, h, w, c], and the type of its elements; of a
  * convolution that of its factors. False: not a fused step, or one that writes a plain tensor. */
 bool vly_fused_describe(const vly_node *node, vly_shape *ret_shape, vly_dtype *ret_precision);
+/* Bytes that a fused step reads and writes: images, or planes, and packed weights. 0: not one. */
+uint64_t vly_fused_bytes(const vly_node *node);
 
 extern const vly_op vly_fused_conv, vly_fused_pool, vly_fused_mean, vly_fused_resize,
     vly_fused_combine, vly_fused_map, vly_fused_lookup, vly_fused_expect, vly_fused_frame,
