@@ -121,10 +121,11 @@ VEC_INLINE vf vf_min(vf a, vf b)
     return _mm512_min_ps(a, b);
 }
 
-/* v within -most..most; any of it where v is NaN */
+/* v within -most..most; NaN stays NaN. Not vrangeps, which does it in one step: measured on a
+ * Sapphire Rapids, it made whole convolutions with SiLU up to 1.6 times slower. */
 VEC_INLINE vf vf_limit(vf v, vf most)
 {
-    return _mm512_range_ps(v, most, 2); /* the smaller magnitude, the sign of v */
+    return vf_min(most, vf_max(vf_sub(vf_zero(), most), v));
 }
 
 VEC_INLINE vf vf_abs(vf v)
