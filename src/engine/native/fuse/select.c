@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#define PIXELS_MAX ((int64_t)1 << 28)
+
 /* ---- values ------------------------------------------------------------------------------- */
 
 const vly_tensor *vly_fuse_weights(const vly_fuser *z, int v)
@@ -72,9 +74,12 @@ bool vly_fuse_geometry(const vly_fuser *z, int v, bool is_last)
         d[2] = s->rank > 2 ? s->dim[s->rank - 1] : 1;
         d[3] = s->dim[1];
     }
+    /* pixels are counted in int, borders included; with so many, memory is the limit anyway */
     for (int i = 0; i < 4; i++)
-        if (d[i] < 1 || d[i] > INT32_MAX / 4)
+        if (d[i] < 1 || d[i] > PIXELS_MAX)
             return false;
+    if (d[0] * d[1] > PIXELS_MAX || d[0] * d[1] * d[2] > PIXELS_MAX)
+        return false;
     w->n = (int)d[0], w->h = (int)d[1], w->w = (int)d[2], w->c = (int)d[3];
     w->is_last = is_last;
     return true;

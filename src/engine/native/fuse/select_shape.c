@@ -5,6 +5,9 @@
 #include "engine/native/ops/resize.h"
 #include "engine/native/ops/spatial.h"
 
+#define SIDE_MAX                                                                                   \
+    ((size_t)1 << 20) /* of a resized picture: its map is made before memory is counted */
+
 /* ---- pools, resize ------------------------------------------------------------------------ */
 
 /* Does each window hold an element of the picture? */
@@ -85,6 +88,8 @@ bool vly_select_resize(vly_fuser *z, const vly_step *step)
         return false;
     const vly_view *y = &z->views[out];
     size_t n = (size_t)y->h + (size_t)y->w;
+    if (n > SIDE_MAX)
+        return false;
     int *rows = vly_arena_calloc(z->f->scratch, n, sizeof(*rows));
     float *weights = vly_arena_calloc(z->f->scratch, n, sizeof(*weights));
     if (rows == NULL || weights == NULL || z->f->values[x]->shape.rank != 4 ||
