@@ -12,6 +12,7 @@
 #include "base/cpu.h"
 #include "base/mem.h"
 #include "dsp/act.h"
+#include "dsp/norm.h"
 #include "dsp/rowmax.h"
 #include "prep/image/letterbox.h"
 
@@ -29,6 +30,7 @@ typedef struct level_dsp {
     vly_image_dsp image;
     vly_act_dsp act;
     vly_rowmax_dsp rowmax;
+    vly_softmax_dsp softmax;
     vly_letterbox letterbox;
 } level_dsp;
 
@@ -123,6 +125,12 @@ static void run_sigmoid(level_dsp *dsp, const sample *s)
     dsp->act.sigmoid(s->planes.data, s->y.data, (size_t)s->planes.picture);
 }
 
+static void run_softmax(level_dsp *dsp, const sample *s)
+{
+    for (int64_t i = 0; i < s->planes.picture; i += s->c)
+        dsp->softmax.row(s->planes.data + i, s->c, (float *)s->y.data + i);
+}
+
 static void run_rowmax(level_dsp *dsp, const sample *s)
 {
     size_t n = (size_t)s->planes.plane;
@@ -171,6 +179,7 @@ static const sample samples[] = {
     {"letterbox 720p", run_letterbox, VLY_ELEM_F32, 720, 1280, 3},
     {"letterbox 4k", run_letterbox, VLY_ELEM_F32, 2160, 3840, 3},
     {"sigmoid 80 x 8400", run_sigmoid, VLY_ELEM_F32, 84, 100, 80},
+    {"softmax rows of 80", run_softmax, VLY_ELEM_F32, 84, 100, 80},
     {"rowmax 80 x 8400", run_rowmax, VLY_ELEM_F32, 84, 100, 80},
     {"resize x2 u8", run_resize, VLY_ELEM_U8, 80, 80, 128},
 };
@@ -217,6 +226,7 @@ static void measure(const sample *from)
         vly_image_dsp_init(&dsp[level].image, flags);
         vly_act_dsp_init(&dsp[level].act, flags);
         vly_rowmax_dsp_init(&dsp[level].rowmax, flags);
+        vly_softmax_dsp_init(&dsp[level].softmax, flags);
         vly_letterbox_init(&dsp[level].letterbox);
         vly_letterbox_dsp_init(&dsp[level].letterbox.dsp, flags);
     }

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "dsp/norm.h"
 
+#include "base/cpu.h"
+#if defined(__x86_64__)
+#include "dsp/x86/norm_x86.h"
+#endif
+
 #include <math.h>
 #include <string.h>
 
@@ -61,8 +66,8 @@
         }                                                                                          \
     }                                                                                              \
                                                                                                    \
-    void vly_softmax_##suffix(vly_softmax_kind kind, const type *x, int64_t n, int64_t inner,      \
-                              type *y)                                                             \
+    static void softmax_##suffix(vly_softmax_kind kind, const type *x, int64_t n, int64_t inner,   \
+                                 type *y)                                                          \
     {                                                                                              \
         for (int64_t j = 0; j < inner; j += COLUMNS) {                                             \
             int64_t w = inner - j < COLUMNS ? inner - j : COLUMNS;                                 \
@@ -77,6 +82,44 @@
 
 SOFTMAX(f32, float, expf, logf)
 SOFTMAX(f64, double, exp, log)
+
+static void softmax_row_c(const float *x, int64_t n, float *y)
+{
+    soft_columns_f32(x, n, 1, 1, y);
+}
+
+static void softmax_columns_c(const float *x, int64_t n, int64_t inner, float *y)
+{
+    softmax_f32(VLY_SOFTMAX, x, n, inner, y);
+}
+
+void vly_softmax_dsp_init(vly_softmax_dsp *dsp, unsigned cpu_flags)
+{
+    *dsp = (vly_softmax_dsp){softmax_row_c, softmax_columns_c};
+#if defined(__x86_64__)
+    vly_softmax_dsp_init_x86(dsp, cpu_flags);
+#else
+    (void)cpu_flags;
+#endif
+}
+
+void vly_softmax_f32(vly_softmax_kind kind, const float *x, int64_t n, int64_t inner, float *y)
+{
+    vly_softmax_dsp dsp;
+
+    vly_softmax_dsp_init(&dsp, vly_cpu_flags());
+    if (kind != VLY_SOFTMAX)
+        softmax_f32(kind, x, n, inner, y);
+    else if (inner == 1)
+        dsp.row(x, n, y);
+    else
+        dsp.columns(x, n, inner, y);
+}
+
+void vly_softmax_f64(vly_softmax_kind kind, const double *x, int64_t n, int64_t inner, double *y)
+{
+    softmax_f64(kind, x, n, inner, y);
+}
 
 vly_moments vly_moments_f32(const float *x, int64_t n)
 {

@@ -19,6 +19,15 @@ typedef enum vly_softmax_kind {
 void vly_softmax_f32(vly_softmax_kind kind, const float *x, int64_t n, int64_t inner, float *y);
 void vly_softmax_f64(vly_softmax_kind kind, const double *x, int64_t n, int64_t inner, double *y);
 
+/* The kernels behind VLY_SOFTMAX: of one row of n neighbours, and of all `inner` columns of an
+ * [n, inner] slice. y may be x. */
+typedef struct vly_softmax_dsp {
+    void (*row)(const float *x, int64_t n, float *y);
+    void (*columns)(const float *x, int64_t n, int64_t inner, float *y);
+} vly_softmax_dsp;
+
+void vly_softmax_dsp_init(vly_softmax_dsp *dsp, unsigned cpu_flags);
+
 typedef struct vly_moments {
     double mean, variance; /* of the population */
 } vly_moments;

@@ -10,7 +10,7 @@
 #include <math.h>
 #include <stdbool.h>
 
-enum { GROUP = 8, AHEAD = 128 };
+enum { GROUP = 8 };
 
 typedef struct group {
     const float *x; /* of the first row */
@@ -34,7 +34,6 @@ static inline __attribute__((always_inline)) void add_columns(const group *g, si
     for (size_t r = 0; r < rows; r++) {
         const float *at = g->x + r * g->stride + c;
         vf v = m == VF_LANES ? vf_load(at) : vf_load_n(at, m);
-        _mm_prefetch((const char *)(at + AHEAD), _MM_HINT_T0); /* may be past the end */
         row = vf_if_less(max, v, vf_set((float)(g->first + r)), row);
         max = vf_max(v, max);
     }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Softmax and norms on values whose results are known. */
+#include "base/cpu.h"
 #include "dsp/norm.h"
 #include "unit.h"
 
 #include <math.h>
+#include <stdbool.h>
 
 static void softmax_along_any_axis(void **state)
 {
@@ -25,6 +27,67 @@ static void softmax_along_any_axis(void **state)
     vly_softmax_f32(VLY_LOG_SOFTMAX, x, N, INNER, x); /* in place */
     for (int i = 0; i < N * INNER; i++)
         assert_true(fabs(exp((double)x[i]) - (double)y[i]) < 1e-5);
+}
+
+/* One [n, inner] slice at a place between guards. Exponentials are within an ulp, sums within a
+ * few: 1e-6 relative. */
+static void check_softmax(const vly_softmax_dsp *dsp, int n, int inner, bool in_place)
+{
+    float x[600], y[600];
+
+    for (int i = 0; i < 600; i++) {
+        x[i] = (float)(i * 7919 % 2003) * 0.01f - 10.0f;
+        y[i] = in_place ? x[i] : 5.0f;
+    }
+    if (inner == 1)
+        dsp->row(in_place ? y + 1 : x + 1, n, y + 1);
+    else
+        dsp->columns(in_place ? y + 1 : x + 1, n, inner, y + 1);
+    for (int j = 0; j < inner; j++) {
+        double sum = 0.0;
+        for (int i = 0; i < n; i++)
+            sum += exp((double)x[1 + i * inner + j]);
+        for (int i = 0; i < n; i++) {
+            double want = exp((double)x[1 + i * inner + j]) / sum;
+            assert_true(fabs((double)y[1 + i * inner + j] - want) <= 2e-6 * want);
+        }
+    }
+    assert_true(y[0] == (in_place ? x[0] : 5.0f));
+    assert_true(y[1 + n * inner] == (in_place ? x[1 + n * inner] : 5.0f));
+}
+
+static void softmax_of_every_level(void **state)
+{
+    static const unsigned levels[] = {0, VLY_CPU_AVX2, VLY_CPU_AVX2 | VLY_CPU_AVX512};
+
+    (void)state;
+    for (size_t level = 0; level < sizeof(levels) / sizeof(levels[0]); level++) {
+        vly_softmax_dsp dsp;
+        vly_softmax_dsp_init(&dsp, levels[level] & vly_cpu_flags());
+        for (int n = 1; n <= 70; n++) {
+            check_softmax(&dsp, n, 1, n % 2 == 0);
+            for (int inner = 2; n * inner < 590 && inner < 40; inner += 5)
+                check_softmax(&dsp, n, inner, n % 2 == 0);
+        }
+    }
+}
+
+/* A row with NaN is NaN, and so is one of -inf alone. */
+static void softmax_keeps_nan(void **state)
+{
+    float x[40], y[40];
+
+    (void)state;
+    for (int i = 0; i < 40; i++)
+        x[i] = i == 33 ? NAN : 1.0f;
+    vly_softmax_f32(VLY_SOFTMAX, x, 40, 1, y);
+    for (int i = 0; i < 40; i++) {
+        assert_true(isnan(y[i]));
+        x[i] = -INFINITY;
+    }
+    vly_softmax_f32(VLY_SOFTMAX, x, 20, 2, y);
+    for (int i = 0; i < 40; i++)
+        assert_true(isnan(y[i]));
 }
 
 static void extremes_stay_finite(void **state)
@@ -85,6 +148,7 @@ static void local_response(void **state)
     assert_true(y[2] == 3.0f / 26.0f && y[3] == 4.0f / 17.0f);
 }
 
-UNIT_TESTS(cmocka_unit_test(softmax_along_any_axis), cmocka_unit_test(extremes_stay_finite),
+UNIT_TESTS(cmocka_unit_test(softmax_along_any_axis), cmocka_unit_test(softmax_of_every_level),
+           cmocka_unit_test(softmax_keeps_nan), cmocka_unit_test(extremes_stay_finite),
            cmocka_unit_test(moments_of_a_long_row), cmocka_unit_test(affine_rows),
            cmocka_unit_test(local_response))

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/* Softmax on vectors, compiled once per instruction set. */
+#include "dsp/vec/vec_act.h"
+#include "dsp/x86/norm_x86.h"
+
+#include <math.h>
+
+static inline ptrdiff_t lanes_left(int64_t n, int64_t i)
+{
+    return n - i < VF_LANES ? (ptrdiff_t)(n - i) : VF_LANES;
+}
+
+/* NaN does not count. */
+static float row_max(const float *x, int64_t n)
+{
+    float lanes[VF_LANES], max = -INFINITY;
+    vf m = vf_set(-INFINITY);
+    int64_t i = 0;
+
+    for (; i + VF_LANES <= n; i += VF_LANES)
+        m = vf_max(vf_load(x + i), m);
+    vf_store(lanes, m);
+    for (int k = 0; k < VF_LANES; k++)
+        max = lanes[k] > max ? lanes[k] : max;
+    for (; i < n; i++)
+        max = x[i] > max ? x[i] : max;
+    return max;
+}
+
+static void softmax_row(const float *x, int64_t n, float *y)
+{
+    vf max = vf_set(row_max(x, n)), sum = vf_set(0.0f);
+    float last = 0.0f;
+
+    for (int64_t i = 0; i < n; i += VF_LANES) {
+        ptrdiff_t m = lanes_left(n, i);
+        vf e = vf_exp(vf_sub(vf_load_n(x + i, m), max));
+        vf_store_n(y + i, e, m);
+        if (m == VF_LANES)
+            sum = vf_add(sum, e);
+        else
+            last = vf_sum(vf_load_n(y + i, m)); /* the lanes behind the end as 0 */
+    }
+    vf scale = vf_set(vf_sum(sum) + last);
+    for (int64_t i = 0; i < n; i += VF_LANES) {
+        ptrdiff_t m = lanes_left(n, i);
+        vf_store_n(y + i, vf_div(vf_load_n(y + i, m), scale), m);
+    }
+}
+
+static void softmax_columns(const float *x, int64_t n, int64_t inner, float *y)
+{
+    for (int64_t j = 0; j < inner; j += VF_LANES) {
+        ptrdiff_t m = lanes_left(inner, j);
+        vf max = vf_load_n(x + j, m), sum = vf_set(0.0f);
+        for (int64_t i = 1; i < n; i++)
+            max = vf_max(vf_load_n(x + i * inner + j, m), max);
+        for (int64_t i = 0; i < n; i++) {
+            vf e = vf_exp(vf_sub(vf_load_n(x + i * inner + j, m), max));
+            vf_store_n(y + i * inner + j, e, m);
+            sum = vf_add(sum, e);
+        }
+        for (int64_t i = 0; i < n; i++) {
+            vf e = vf_load_n(y + i * inner + j, m);
+            vf_store_n(y + i * inner + j, vf_div(e, sum), m);
+        }
+    }
+}
+
+void VF_NAME(vly_softmax_dsp_init)(vly_softmax_dsp *dsp)
+{
+    *dsp = (vly_softmax_dsp){softmax_row, softmax_columns};
+}
