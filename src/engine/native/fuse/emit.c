@@ -95,6 +95,19 @@ static int buffer_of(const vly_fuser *z, int v)
     return z->views[vly_fuse_root(z, v, &channel, &pixel)].value;
 }
 
+/* A value for an image of w's size and border; VLY_VALUE_NONE: it is too large. */
+static int new_buffer(emitter *e, const vly_view *w, vly_dtype dtype, int pitch)
+{
+    vly_tensor t = {.dtype = dtype,
+                    .shape =
+                        VLY_SHAPE(w->n, w->h + 2 * w->border_h, w->w + 2 * w->border_w, pitch)};
+
+    if (!vly_shape_bytes(&t.shape, t.dtype, &t.bytes))
+        return VLY_VALUE_NONE;
+    e->f->new_values[e->f->n_new_values] = t;
+    return e->f->plan->n_values + e->f->n_new_values++;
+}
+
 /* Gives every root a value: its own when the tensor will do, or a new one. */
 static vly_status make_buffers(emitter *e, vly_err *err)
 {
@@ -109,12 +122,8 @@ static vly_status make_buffers(emitter *e, vly_err *err)
         w->value = v;
         if (!w->is_image || w->parent != VLY_VALUE_NONE || is_tensor(w))
             continue;
-        vly_tensor *t = &e->f->new_values[e->f->n_new_values];
-        w->value = n + e->f->n_new_values++;
-        *t = (vly_tensor){
-            .dtype = dtypes[w->elem],
-            .shape = VLY_SHAPE(w->n, w->h + 2 * w->border_h, w->w + 2 * w->border_w, pitch_of(w))};
-        if (!vly_shape_bytes(&t->shape, t->dtype, &t->bytes))
+        w->value = new_buffer(e, w, dtypes[w->elem], pitch_of(w));
+        if (w->value == VLY_VALUE_NONE)
             return vly_fail(err, VLY_ELIMIT, "an image of the plan is too large");
     }
     return VLY_OK;
@@ -322,14 +331,17 @@ static float *weights_of(emitter *e, const vly_item *item, int c_in)
     int64_t taps = (int64_t)d->kernel_h * d->kernel_w, from = d->c_in / d->group;
     int64_t to = c_in / d->group, n = d->c_out * to * taps;
     float *w = vly_arena_calloc(e->f->scratch, (size_t)n, sizeof(*w));
-    const float *src = aligned_weights(e, item->weights);
+    const void *src = aligned_weights(e, item->weights);
+    bool is_int8 = item->weights->dtype == VLY_DTYPE_I8; /* with the input's scale in item->scale */
+    float x_scale = is_int8 ? e->z->views[item->in[0]].scale : 1.0f;
 
     for (int64_t o = 0; w != NULL && src != NULL && o < d->c_out; o++) {
-        float scale = item->scale != NULL ? item->scale[o] : 1.0f;
+        float scale = item->scale != NULL ? item->scale[o] / x_scale : 1.0f;
         for (int64_t i = 0; i < from; i++)
             for (int64_t t = 0; t < taps; t++) {
                 int64_t at = item->is_transposed ? i * d->c_out + o : (o * from + i) * taps + t;
-                w[(o * to + i) * taps + t] = src[at] * scale;
+                float v = is_int8 ? (float)((const int8_t *)src)[at] : ((const float *)src)[at];
+                w[(o * to + i) * taps + t] = v * scale;
             }
     }
     return w;
@@ -349,25 +361,21 @@ static int8_t *weights8_of(emitter *e, const vly_item *item, int c_in)
     return w;
 }
 
-static bool is_plain(const vly_item *item, int c_in)
+static const void *arranged_weights(emitter *e, const vly_item *item, const vly_conv_desc *d)
 {
-    bool is_int8 = item->weights->dtype == VLY_DTYPE_I8;
-    return !item->is_transposed && (item->scale == NULL || is_int8) && c_in == item->desc.c_in;
-}
+    bool is_int8 = d->in == VLY_ELEM_U8, has_all = d->c_in == item->desc.c_in;
 
-static const void *arranged_weights(emitter *e, const vly_item *item, int c_in)
-{
-    if (is_plain(item, c_in))
+    if (is_int8)
+        return has_all ? aligned_weights(e, item->weights) : weights8_of(e, item, d->c_in);
+    if (has_all && !item->is_transposed && item->scale == NULL)
         return aligned_weights(e, item->weights);
-    if (item->weights->dtype == VLY_DTYPE_I8)
-        return weights8_of(e, item, c_in);
-    return weights_of(e, item, c_in);
+    return weights_of(e, item, d->c_in);
 }
 
 /* Packs the weights, unless another plan of the model has done so. */
 static vly_status pack(emitter *e, const vly_item *item, vly_fused *p, vly_err *err)
 {
-    bool is_scaled = item->scale != NULL && item->weights->dtype != VLY_DTYPE_I8;
+    bool is_scaled = item->scale != NULL && p->desc.in != VLY_ELEM_U8;
     const void *key = is_scaled ? NULL : item->shared_weights;
     size_t bytes = p->kernel->packed_bytes(&p->desc);
 
@@ -376,7 +384,7 @@ static vly_status pack(emitter *e, const vly_item *item, vly_fused *p, vly_err *
                     : NULL;
     if (p->packed != NULL)
         return VLY_OK;
-    const void *weights = arranged_weights(e, item, p->desc.c_in);
+    const void *weights = arranged_weights(e, item, &p->desc);
     void *packed = key != NULL ? vly_packs_add(e->f->packs, p->kernel, &p->desc, key,
                                                item->is_transposed, bytes)
                                : vly_plan_blob(e->f->plan, bytes);
@@ -415,17 +423,55 @@ static bool is_pointwise(const vly_conv_desc *d)
            d->pad_left == 0;
 }
 
+/* The codes of a convolution's input as floats, in an image of their own. */
+static vly_status emit_floats(emitter *e, const vly_item *item, vly_operand *x, int *ret_value,
+                              vly_err *err)
+{
+    vly_view w = e->z->views[item->in[0]];
+
+    w.border_h = x->image.border_h;
+    w.border_w = x->image.border_w;
+    vly_operand y = {.image = dense_image(&w, w.c, &w, VLY_ELEM_F32)};
+    y.at = (w.border_h * y.image.row + (int64_t)w.border_w * w.c) * (int64_t)sizeof(float);
+    int value = new_buffer(e, &w, VLY_DTYPE_F32, w.c);
+    if (value == VLY_VALUE_NONE)
+        return vly_fail(err, VLY_ELIMIT, "an image of the plan is too large");
+    vly_status st = add_map(e, item->step, *x, *ret_value, y, value, err);
+    *x = y;
+    *ret_value = value;
+    return st;
+}
+
+/* Only the reference multiplies codes of these channels, and floats have a faster kernel. */
+static bool is_better_in_floats(const emitter *e, const vly_item *item, const vly_image *x)
+{
+    vly_conv_desc d = item->desc;
+
+    d.c_in = d.group == 1 && covers_root(e->z, item->in[0]) ? (int)x->pixel : d.c_in;
+    d.in = VLY_ELEM_U8;
+    if (x->elem != VLY_ELEM_U8 || vly_conv_choose(&d, e->f->cpu_flags)->cpu_flags != 0)
+        return false;
+    d.c_in = item->desc.c_in;
+    d.in = VLY_ELEM_F32;
+    return vly_conv_choose(&d, e->f->cpu_flags)->cpu_flags != 0;
+}
+
 static vly_status emit_conv(emitter *e, const vly_item *item, vly_err *err)
 {
     vly_fuser *z = e->z;
     int in[2] = {buffer_of(z, item->in[0]), item->n_in > 1 ? buffer_of(z, item->in[1]) : 0};
+    vly_operand x = image_of(z, item->in[0]);
+    bool is_float = is_better_in_floats(e, item, &x.image);
+    vly_status st = is_float ? emit_floats(e, item, &x, &in[0], err) : VLY_OK;
+
+    if (st != VLY_OK)
+        return st;
     vly_fused *p =
         add_step(e, &vly_fused_conv, item->step, in, item->n_in, buffer_of(z, item->out));
-
     if (p == NULL)
         return out_of_memory(err);
     vly_step *step = &e->f->steps[e->f->n_steps - 1];
-    p->x = image_of(z, item->in[0]);
+    p->x = x;
     p->y = image_of(z, item->out);
     if (item->n_in > 1)
         p->second = image_of(z, item->in[1]);
@@ -436,7 +482,7 @@ static vly_status emit_conv(emitter *e, const vly_item *item, vly_err *err)
     p->desc.act = item->act;
     p->desc.in = p->x.image.elem;
     p->desc.out = p->y.image.elem;
-    if (item->desc.group == 1 && covers_root(z, item->in[0]))
+    if (item->desc.group == 1 && !is_float && covers_root(z, item->in[0]))
         p->desc.c_in = p->x.image.c = (int)p->x.image.pixel;
     p->desc.is_flat = is_pointwise(&p->desc) && vly_image_is_flat(&p->x.image) &&
                       vly_image_is_flat(&p->y.image) &&
@@ -628,7 +674,7 @@ vly_status vly_fuse_emit(vly_fuser *z, vly_err *err)
 {
     const vly_plan *p = z->f->plan;
     emitter e = {.z = z, .f = z->f};
-    size_t n = (size_t)p->n_values, max_steps = (size_t)z->n_items + n;
+    size_t n = (size_t)p->n_values, max_steps = 2 * (size_t)z->n_items + n;
     vly_status st = VLY_OK;
 
     e.n_reads = vly_arena_calloc(z->f->scratch, n, sizeof(*e.n_reads));
@@ -644,7 +690,9 @@ vly_status vly_fuse_emit(vly_fuser *z, vly_err *err)
     e.has_image = vly_arena_calloc(z->f->scratch, n, sizeof(*e.has_image));
     e.has_tensor = vly_arena_calloc(z->f->scratch, n, sizeof(*e.has_tensor));
     z->f->steps = vly_arena_calloc(z->f->scratch, max_steps, sizeof(*z->f->steps));
-    z->f->new_values = vly_arena_calloc(z->f->scratch, n, sizeof(*z->f->new_values));
+    /* one for each root, and one for each convolution's floats */
+    z->f->new_values =
+        vly_arena_calloc(z->f->scratch, n + (size_t)z->n_items, sizeof(*z->f->new_values));
     if (e.dsp == NULL || e.has_image == NULL || e.has_tensor == NULL || z->f->steps == NULL ||
         z->f->new_values == NULL)
         return out_of_memory(err);
