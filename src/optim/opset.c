@@ -108,23 +108,57 @@ static int64_t rank_of(const vly_edit *e, vly_str name)
     return -1;
 }
 
-/* Before opset 13 the axes from `axis` on were one; that is the same only for the last. */
-static vly_status keep_softmax(vly_edit *e, vly_onnx_node *node, vly_err *err)
+static vly_status set_axis(vly_edit *e, vly_onnx_node *node, int64_t axis, vly_err *err)
 {
-    int64_t axis = vly_edit_attr_int(node, "axis", 1);
-    int64_t rank = rank_of(e, vly_edit_input(node, 0));
     vly_onnx_attr *attr = vly_arena_calloc(&e->arena, 1, sizeof(*attr));
 
     if (attr == NULL)
         return vly_arena_fail(&e->arena, err);
-    if (axis != -1 && (rank < 0 || axis != rank - 1))
-        return vly_fail(err, VLY_EUNSUPPORTED,
-                        "%.*s over more than the last axis, as before opset 13",
-                        VLY_STR_ARG(node->op_type));
-    *attr = (vly_onnx_attr){.name = VLY_STR("axis"), .type = VLY_ONNX_ATTR_INT, .i = -1};
+    *attr = (vly_onnx_attr){.name = VLY_STR("axis"), .type = VLY_ONNX_ATTR_INT, .i = axis};
     node->attrs = attr;
     node->n_attrs = 1;
     return VLY_OK;
+}
+
+/* out = op(in...) */
+static vly_status add_node(vly_edit *e, const char *op, const vly_str *in, size_t n_in, vly_str out,
+                           vly_err *err)
+{
+    vly_onnx_node node = {.name = out,
+                          .op_type = vly_str_from(op),
+                          .n_inputs = n_in,
+                          .inputs = in,
+                          .n_outputs = 1,
+                          .outputs = &out};
+    return vly_edit_add_node(e, &node, err);
+}
+
+/* Before opset 13 the axes from `axis` on were one. That is the same only for the last; otherwise
+ * they become one for the time being: y = Reshape(Softmax(Flatten(x, axis)), Shape(x)). */
+static vly_status keep_softmax(vly_edit *e, size_t at, vly_err *err)
+{
+    int64_t axis = vly_edit_attr_int(&e->nodes[at], "axis", 1);
+    vly_str x = vly_edit_input(&e->nodes[at], 0), y = e->nodes[at].outputs[0], flat, soft, shape;
+    vly_status st = set_axis(e, &e->nodes[at], -1, err);
+
+    if (st != VLY_OK || axis == -1 || axis == rank_of(e, x) - 1)
+        return st;
+    st = vly_edit_name(e, y, "flat", &flat, err);
+    if (st == VLY_OK)
+        st = vly_edit_name(e, y, "soft", &soft, err);
+    if (st == VLY_OK)
+        st = vly_edit_name(e, y, "shape", &shape, err);
+    if (st == VLY_OK)
+        st = add_node(e, "Flatten", &x, 1, flat, err);
+    if (st == VLY_OK)
+        st = set_axis(e, &e->nodes[e->n_nodes - 1], axis, err);
+    if (st == VLY_OK)
+        st = add_node(e, "Shape", &x, 1, shape, err);
+    if (st == VLY_OK)
+        st = add_node(e, "Reshape", (vly_str[]){soft, shape}, 2, y, err);
+    if (st == VLY_OK)
+        st = vly_edit_set_input(e, at, 0, flat, err);
+    return st == VLY_OK ? vly_edit_set_output(e, at, 0, soft, err) : st;
 }
 
 static vly_status raise_node(vly_edit *e, size_t at, vly_err *err)
@@ -136,7 +170,7 @@ static vly_status raise_node(vly_edit *e, size_t at, vly_err *err)
     if (vly_edit_is(node, "Upsample") || (vly_edit_is(node, "Resize") && e->model.opset < 11))
         return vly_fail(err, VLY_EUNSUPPORTED, "this operator changed with opset 11");
     if (is_softmax)
-        return keep_softmax(e, node, err);
+        return keep_softmax(e, at, err);
     return move_attrs(e, at, err);
 }
 
@@ -168,7 +202,8 @@ vly_status vly_optim_raise_opset(vly_edit *e, vly_err *err)
     if (e->model.opset < OPSET_LEAST)
         return vly_fail(err, VLY_EUNSUPPORTED, "opset %lld: expected at least %d",
                         (long long)e->model.opset, OPSET_LEAST);
-    for (size_t i = 0; i < e->n_nodes && st == VLY_OK; i++) {
+    size_t n = e->n_nodes; /* what is added is of the new opset */
+    for (size_t i = 0; i < n && st == VLY_OK; i++) {
         if (e->nodes[i].op_type.len == 0)
             continue;
         st = raise_node(e, i, err);

@@ -3,8 +3,7 @@
  * Raises a model to opset 13, the first whose DequantizeLinear has a scale for each channel: what
  * became an input since (Clip's limits, Slice's ranges, Split's sizes, axes) becomes one, and
  * Softmax keeps its meaning. Models of opset 13 and above stay as they are.
- * EUNSUPPORTED, naming the node: opsets below 9, and operators that changed in other ways (Resize
- * and Upsample before opset 11, a Softmax over several axes).
+ * EUNSUPPORTED, naming the node: opsets below 9; Resize before opset 11, Upsample.
  */
 #ifndef VLY_OPTIM_OPSET_H
 #define VLY_OPTIM_OPSET_H

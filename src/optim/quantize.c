@@ -282,6 +282,7 @@ static void settle_layer(vly_quantizer *q, const twin_run *run, size_t l)
             noise -= count * n->shift[c] * n->shift[c];
     }
     q->layers[l].sqnr_db = 10 * log10(fmax(run->signal[l], 1e-30) / fmax(noise, 1e-30));
+    q->layers[l].is_float = q->layers[l].is_float || q->layers[l].sqnr_db < VLY_QUANT_SQNR_LEAST;
 }
 
 static vly_status see_losses(vly_quantizer *q, const vly_samples *samples, vly_err *err)
