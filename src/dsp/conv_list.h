@@ -14,8 +14,8 @@
 #if defined(__x86_64__)
 #define VLY_CONV_KERNELS_F32(X)                                                                    \
     VLY_CONV_KERNELS_F32_ISA(X, avx512) VLY_CONV_KERNELS_F32_ISA(X, avx2)
-#define VLY_CONV_KERNELS_BF16(X) X(bf16_amx)
-#define VLY_CONV_KERNELS_U8(X)   X(u8_amx)
+#define VLY_CONV_KERNELS_BF16(X) X(bf16_amx) X(bf16_vnni) X(bf16_avx512) X(bf16_avx2)
+#define VLY_CONV_KERNELS_U8(X)   X(u8_amx) X(u8_vnni) X(u8_avxvnni) X(u8_avx2)
 #elif defined(__aarch64__)
 #define VLY_CONV_KERNELS_F32(X) VLY_CONV_KERNELS_F32_ISA(X, neon)
 #define VLY_CONV_KERNELS_BF16(X)
