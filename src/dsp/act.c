@@ -6,6 +6,8 @@
 #include "dsp/expf.h"
 #if defined(__x86_64__)
 #include "dsp/x86/act_x86.h"
+#elif defined(__aarch64__)
+#include "dsp/arm/vec_arm.h"
 #endif
 
 #include <math.h>
@@ -115,6 +117,8 @@ void vly_act_dsp_init(vly_act_dsp *dsp, unsigned cpu_flags)
         (vly_act_dsp){act_exp, act_sigmoid, act_silu, act_tanh, act_erf, act_gelu, act_gelu_tanh};
 #if defined(__x86_64__)
     vly_act_dsp_init_x86(dsp, cpu_flags);
+#elif defined(__aarch64__)
+    vly_act_dsp_init_arm(dsp, cpu_flags);
 #else
     (void)cpu_flags;
 #endif

@@ -5,6 +5,8 @@
 #include "dsp/expf.h"
 #if defined(__x86_64__)
 #include "dsp/x86/image_ops_x86.h"
+#elif defined(__aarch64__)
+#include "dsp/arm/vec_arm.h"
 #endif
 
 static void from_planes(const vly_image *y, const vly_planes *x, int n_channels, int begin, int end)
@@ -195,6 +197,8 @@ void vly_image_dsp_init(vly_image_dsp *dsp, unsigned cpu_flags)
                            global_mean, resize_nearest, expect};
 #if defined(__x86_64__)
     vly_image_dsp_init_x86(dsp, cpu_flags);
+#elif defined(__aarch64__)
+    vly_image_dsp_init_arm(dsp, cpu_flags);
 #else
     (void)cpu_flags;
 #endif

@@ -4,6 +4,8 @@
 #include "base/cpu.h"
 #if defined(__x86_64__)
 #include "dsp/x86/norm_x86.h"
+#elif defined(__aarch64__)
+#include "dsp/arm/vec_arm.h"
 #endif
 
 #include <math.h>
@@ -98,6 +100,8 @@ void vly_softmax_dsp_init(vly_softmax_dsp *dsp, unsigned cpu_flags)
     *dsp = (vly_softmax_dsp){softmax_row_c, softmax_columns_c};
 #if defined(__x86_64__)
     vly_softmax_dsp_init_x86(dsp, cpu_flags);
+#elif defined(__aarch64__)
+    vly_softmax_dsp_init_arm(dsp, cpu_flags);
 #else
     (void)cpu_flags;
 #endif

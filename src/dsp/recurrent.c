@@ -3,6 +3,8 @@
 
 #if defined(__x86_64__)
 #include "dsp/x86/recurrent_x86.h"
+#elif defined(__aarch64__)
+#include "dsp/arm/vec_arm.h"
 #endif
 
 #include <math.h>
@@ -148,6 +150,8 @@ const vly_cell_kernel *vly_cell_choose(unsigned cpu_flags)
 {
 #if defined(__x86_64__)
     return vly_cell_choose_x86(cpu_flags);
+#elif defined(__aarch64__)
+    return vly_cell_choose_arm(cpu_flags);
 #else
     (void)cpu_flags;
     return NULL;

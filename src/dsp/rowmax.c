@@ -3,6 +3,8 @@
 
 #if defined(__x86_64__)
 #include "dsp/x86/rowmax_x86.h"
+#elif defined(__aarch64__)
+#include "dsp/arm/vec_arm.h"
 #endif
 
 #include <math.h>
@@ -37,6 +39,8 @@ void vly_rowmax_dsp_init(vly_rowmax_dsp *dsp, unsigned cpu_flags)
     dsp->rowmax = rowmax_c;
 #if defined(__x86_64__)
     vly_rowmax_dsp_init_x86(dsp, cpu_flags);
+#elif defined(__aarch64__)
+    vly_rowmax_dsp_init_arm(dsp, cpu_flags);
 #else
     (void)cpu_flags;
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Activations over arrays on vectors, compiled once per instruction set. */
 #include "dsp/vec/vec_act.h"
-#include "dsp/x86/act_x86.h"
+#include "dsp/vec/vec_isa.h"
 
 #define ACT(name)                                                                                  \
     static void act_##name(const float *x, float *y, size_t n)                                     \

@@ -6,7 +6,7 @@
  * elements again on the way out, in registers.
  */
 #include "dsp/vec/vec_act.h"
-#include "dsp/x86/image_ops_x86.h"
+#include "dsp/vec/vec_isa.h"
 
 static inline vf to_real(const vly_image *im, vf q)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Softmax on vectors, compiled once per instruction set. */
 #include "dsp/vec/vec_act.h"
-#include "dsp/x86/norm_x86.h"
+#include "dsp/vec/vec_isa.h"
 
 #include <math.h>
 

@@ -16,14 +16,14 @@
  * in the gate's function: -log2 e for a sigmoid, -2 log2 e for a tanh.
  */
 #include "dsp/vec/vec.h"
-#include "dsp/x86/recurrent_x86.h"
+#include "dsp/vec/vec_isa.h"
 
 #include <string.h>
 
 enum {
     CHUNK = 48,
     SUMS_MAX = 4,
-    IS_WIDE = VF_LANES == 16,    /* with 32 registers */
+    IS_WIDE = VF_REGISTERS == 32,
     ROWS_MAX = IS_WIDE ? 6 : 3,  /* of a tile */
     UNITS_MAX = IS_WIDE ? 4 : 2, /* vectors of them in a tile */
 };
@@ -198,7 +198,7 @@ typedef void tile_fn(const step *t, ptrdiff_t row, ptrdiff_t u);
     {                                                                                              \
         tile(t, row, u, f, mr, nu);                                                                \
     }
-#if VF_LANES == 16
+#if VF_REGISTERS == 32
 #define TILES(f)                                                                                   \
     TILE(f, 1, 1)                                                                                  \
     TILE(f, 1, 2)                                                                                  \

@@ -5,7 +5,7 @@
  * stores of the maxima. Row numbers are floats until the last group, exact below 2^24.
  */
 #include "dsp/vec/vec.h"
-#include "dsp/x86/rowmax_x86.h"
+#include "dsp/vec/vec_isa.h"
 
 #include <math.h>
 #include <stdbool.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Vectors of floats, vf, as wide as the file's flags allow: *_vec.c files are written once and
- * compiled once per instruction set, and name what they export VF_NAME(x): x_avx2, x_avx512.
- * Empty without AVX2.
+ * compiled once per instruction set, and name what they export VF_NAME(x): x_avx2, x_avx512,
+ * x_neon. Empty without AVX2 or NEON.
  */
 #ifndef VLY_DSP_VEC_VEC_H
 #define VLY_DSP_VEC_VEC_H
@@ -13,6 +13,9 @@
 #elif defined(__AVX2__)
 #include "dsp/x86/vec_avx2.h"
 #define VF_NAME(name) name##_avx2
+#elif defined(__aarch64__)
+#include "dsp/arm/vec_neon.h"
+#define VF_NAME(name) name##_neon
 #endif
 
 #endif

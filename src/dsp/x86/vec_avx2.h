@@ -9,7 +9,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#define VF_LANES 8
+#define VF_LANES     8
+#define VF_REGISTERS 16
 
 typedef __m256 vf;
 

@@ -13,7 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define VF_LANES 16
+#define VF_LANES     16
+#define VF_REGISTERS 32
 
 typedef __m512 vf;
 
