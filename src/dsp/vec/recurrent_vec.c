@@ -26,6 +26,7 @@ enum {
     IS_WIDE = VF_REGISTERS == 32,
     ROWS_MAX = IS_WIDE ? 6 : 3,  /* of a tile */
     UNITS_MAX = IS_WIDE ? 4 : 2, /* vectors of them in a tile */
+    TILE_MAX = ROWS_MAX,         /* rows by vectors */
 };
 
 #define INLINE static inline __attribute__((always_inline))
@@ -62,27 +63,52 @@ typedef struct step {
     ptrdiff_t y_row;
 } step;
 
-typedef vf tile_sums[ROWS_MAX][UNITS_MAX][SUMS_MAX];
+/* Of each sum, and of each (row, vector of units) of a tile, units first. */
+typedef vf tile_sums[SUMS_MAX][TILE_MAX];
 
 /* ---- gates -------------------------------------------------------------------------------- */
 
-/* 1 / (1 + 2^t) */
-INLINE vf logistic(vf t)
+/* v[i] becomes 1 / (1 + 2^v[i]). Side by side: each waits long for itself. */
+INLINE void logistic(vf *v, int n)
 {
-    t = vf_min(vf_set(126.0f), t);                     /* NaN stays */
-    vf f = vf_fraction(t), p = vf_set(0.00187757669f); /* 2^f on [0, 1) within 9e-8 of it */
-    p = vf_fma(p, f, vf_set(0.00898934063f));
-    p = vf_fma(p, f, vf_set(0.0558263175f));
-    p = vf_fma(p, f, vf_set(0.240153611f));
-    p = vf_fma(p, f, vf_set(0.693153083f));
-    p = vf_fma(p, f, vf_set(0.99999994f));
-    return vf_recip(vf_add(vf_set(1.0f), vf_scale_floor(p, t)));
+    vf f[TILE_MAX], p[TILE_MAX];
+
+    UNROLL
+    for (int i = 0; i < n; i++)
+        v[i] = vf_min(vf_set(126.0f), v[i]); /* NaN stays */
+    UNROLL
+    for (int i = 0; i < n; i++)
+        f[i] = vf_fraction(v[i]);
+    UNROLL
+    for (int i = 0; i < n; i++) /* 2^f on [0, 1) within 9e-8 of it */
+        p[i] = vf_fma(vf_set(0.00187757669f), f[i], vf_set(0.00898934063f));
+    UNROLL
+    for (int i = 0; i < n; i++)
+        p[i] = vf_fma(p[i], f[i], vf_set(0.0558263175f));
+    UNROLL
+    for (int i = 0; i < n; i++)
+        p[i] = vf_fma(p[i], f[i], vf_set(0.240153611f));
+    UNROLL
+    for (int i = 0; i < n; i++)
+        p[i] = vf_fma(p[i], f[i], vf_set(0.693153083f));
+    UNROLL
+    for (int i = 0; i < n; i++)
+        p[i] = vf_fma(p[i], f[i], vf_set(0.99999994f));
+    UNROLL
+    for (int i = 0; i < n; i++)
+        p[i] = vf_add(vf_set(1.0f), vf_scale_floor(p[i], v[i]));
+    UNROLL
+    for (int i = 0; i < n; i++)
+        v[i] = vf_recip(p[i]);
 }
 
-/* tanh(v), for t = -2 log2 e * v */
-INLINE vf tanh_of(vf t)
+/* v[i] = -2 log2 e * u becomes tanh(u). */
+INLINE void tanh_all(vf *v, int n)
 {
-    return vf_fma(vf_set(2.0f), logistic(t), vf_set(-1.0f));
+    logistic(v, n);
+    UNROLL
+    for (int i = 0; i < n; i++)
+        v[i] = vf_fma(vf_set(2.0f), v[i], vf_set(-1.0f));
 }
 
 /* ---- a tile ------------------------------------------------------------------------------- */
@@ -95,67 +121,127 @@ INLINE void add_products(tile_sums s, const float *a, ptrdiff_t a_row, ptrdiff_t
 
     for (ptrdiff_t k = 0; k < n; k++, a++, w += gates * lanes) {
         vf v[ROWS_MAX];
-        UNROLL for (int m = 0; m < mr; m++) v[m] = vf_set(a[m * a_row]);
-        UNROLL for (int u = 0; u < nu; u++) UNROLL for (int g = 0; g < gates; g++)
-        {
+        UNROLL
+        for (int m = 0; m < mr; m++)
+            v[m] = vf_set(a[m * a_row]);
+        UNROLL
+        for (int u = 0; u < nu; u++)
+            UNROLL
+        for (int g = 0; g < gates; g++) {
             vf factor = vf_load(w + u * unit + g * lanes);
             int i = g == gates - 1 ? last : g;
-            UNROLL for (int m = 0; m < mr; m++) s[m][u][i] = vf_fma(v[m], factor, s[m][u][i]);
+            UNROLL
+            for (int m = 0; m < mr; m++)
+                s[i][m * nu + u] = vf_fma(v[m], factor, s[i][m * nu + u]);
         }
     }
 }
 
-INLINE void put_state(const step *t, ptrdiff_t row, ptrdiff_t unit, vf h)
+/* Where tile element i lies in a block of states. */
+INLINE ptrdiff_t at(const step *t, ptrdiff_t row, ptrdiff_t u, int nu, int i)
 {
-    vf_store(t->next + row * t->padded + unit, h);
+    return (row + i / nu) * t->padded + (u + i % nu) * VF_LANES;
+}
+
+INLINE void put_states(const step *t, ptrdiff_t row, ptrdiff_t u, const vf *h, int nu, int n)
+{
+    UNROLL
+    for (int i = 0; i < n; i++)
+        vf_store(t->next + at(t, row, u, nu, i), h[i]);
     if (t->y == NULL)
         return;
-    if (unit + VF_LANES <= t->hidden)
-        vf_store(t->y + row * t->y_row + unit, h);
-    else
-        vf_store_n(t->y + row * t->y_row + unit, h, t->hidden - unit);
+    UNROLL
+    for (int i = 0; i < n; i++) {
+        ptrdiff_t unit = (u + i % nu) * VF_LANES;
+        float *y = t->y + (row + i / nu) * t->y_row + unit;
+        if (unit + VF_LANES <= t->hidden)
+            vf_store(y, h[i]);
+        else
+            vf_store_n(y, h[i], t->hidden - unit);
+    }
 }
 
-INLINE void finish_lstm(const step *t, const vf s[SUMS_MAX], ptrdiff_t row, ptrdiff_t unit)
+INLINE void finish_lstm(const step *t, ptrdiff_t row, ptrdiff_t u, tile_sums s, int nu, int n)
 {
-    float *at = t->c + row * t->padded + unit;
-    vf in = logistic(s[0]), out = logistic(s[1]), forget = logistic(s[2]);
-    vf c = vf_fma(forget, vf_load(at), vf_mul(in, tanh_of(s[3])));
+    vf *in = s[0], *out = s[1], *forget = s[2], *g = s[3];
 
-    vf_store(at, c);
-    put_state(t, row, unit, vf_mul(out, tanh_of(vf_mul(c, vf_set((float)(-2.0 * LOG2_E))))));
+    logistic(in, n);
+    tanh_all(g, n);
+    logistic(forget, n);
+    UNROLL
+    for (int i = 0; i < n; i++) {
+        float *c = t->c + at(t, row, u, nu, i);
+        g[i] = vf_fma(forget[i], vf_load(c), vf_mul(in[i], g[i]));
+        vf_store(c, g[i]);
+        g[i] = vf_mul(g[i], vf_set((float)(-2.0 * LOG2_E)));
+    }
+    logistic(out, n);
+    tanh_all(g, n);
+    UNROLL
+    for (int i = 0; i < n; i++)
+        g[i] = vf_mul(out[i], g[i]);
+    put_states(t, row, u, g, nu, n);
 }
 
-/* z, and the sum that the candidate is made of */
-INLINE void finish_gru(const step *t, vf z, vf candidate, ptrdiff_t row, ptrdiff_t unit)
+/* z: gates; c: sums that candidates are made of */
+INLINE void finish_gru(const step *t, ptrdiff_t row, ptrdiff_t u, const vf *z, vf *c, int nu, int n)
 {
-    vf h = vf_load(t->h + row * t->padded + unit), c = tanh_of(candidate);
-    put_state(t, row, unit, vf_fma(z, vf_sub(h, c), c));
+    tanh_all(c, n);
+    UNROLL
+    for (int i = 0; i < n; i++) {
+        vf h = vf_load(t->h + at(t, row, u, nu, i));
+        c[i] = vf_fma(z[i], vf_sub(h, c[i]), c[i]);
+    }
+    put_states(t, row, u, c, nu, n);
 }
 
-INLINE void finish_gates(const step *t, const vf s[SUMS_MAX], ptrdiff_t row, ptrdiff_t unit)
+INLINE void finish_gru_linear(const step *t, ptrdiff_t row, ptrdiff_t u, tile_sums s, int nu, int n)
 {
-    ptrdiff_t at = row * t->padded + unit;
-
-    vf_store(t->z + at, logistic(s[0]));
-    vf_store(t->kept + at, vf_mul(logistic(s[1]), vf_load(t->h + at)));
-    vf_store(t->next + at, s[2]);
+    logistic(s[1], n);
+    UNROLL
+    for (int i = 0; i < n; i++)
+        s[2][i] = vf_fma(s[1][i], s[3][i], s[2][i]);
+    logistic(s[0], n);
+    finish_gru(t, row, u, s[0], s[2], nu, n);
 }
 
-INLINE void finish(const step *t, flow f, const vf s[SUMS_MAX], ptrdiff_t row, ptrdiff_t unit)
+INLINE void finish_gates(const step *t, ptrdiff_t row, ptrdiff_t u, tile_sums s, int nu, int n)
 {
-    if (f == FLOW_TANH)
-        put_state(t, row, unit, tanh_of(s[0]));
-    else if (f == FLOW_RELU)
-        put_state(t, row, unit, vf_max(vf_set(0.0f), s[0]));
-    else if (f == FLOW_LSTM)
-        finish_lstm(t, s, row, unit);
-    else if (f == FLOW_GRU_LINEAR)
-        finish_gru(t, logistic(s[0]), vf_fma(logistic(s[1]), s[3], s[2]), row, unit);
-    else if (f == FLOW_GRU_GATES)
-        finish_gates(t, s, row, unit);
-    else
-        finish_gru(t, vf_load(t->z + row * t->padded + unit), s[0], row, unit);
+    logistic(s[0], n);
+    logistic(s[1], n);
+    UNROLL
+    for (int i = 0; i < n; i++) {
+        ptrdiff_t to = at(t, row, u, nu, i);
+        vf_store(t->z + to, s[0][i]);
+        vf_store(t->kept + to, vf_mul(s[1][i], vf_load(t->h + to)));
+        vf_store(t->next + to, s[2][i]);
+    }
+}
+
+INLINE void finish(const step *t, ptrdiff_t row, ptrdiff_t u, flow f, tile_sums s, int nu, int n)
+{
+    vf z[TILE_MAX];
+
+    if (f == FLOW_LSTM) {
+        finish_lstm(t, row, u, s, nu, n);
+    } else if (f == FLOW_GRU_LINEAR) {
+        finish_gru_linear(t, row, u, s, nu, n);
+    } else if (f == FLOW_GRU_GATES) {
+        finish_gates(t, row, u, s, nu, n);
+    } else if (f == FLOW_GRU_CANDIDATE) {
+        UNROLL
+        for (int i = 0; i < n; i++)
+            z[i] = vf_load(t->z + at(t, row, u, nu, i));
+        finish_gru(t, row, u, z, s[0], nu, n);
+    } else if (f == FLOW_TANH) {
+        tanh_all(s[0], n);
+        put_states(t, row, u, s[0], nu, n);
+    } else {
+        UNROLL
+        for (int i = 0; i < n; i++)
+            s[0][i] = vf_max(vf_set(0.0f), s[0][i]);
+        put_states(t, row, u, s[0], nu, n);
+    }
 }
 
 INLINE int sums_of(flow f)
@@ -171,13 +257,13 @@ INLINE void tile(const step *t, ptrdiff_t row, ptrdiff_t u, flow f, int mr, int 
     const float *x = t->x + row * t->x_row, *h = t->h + row * t->padded;
     tile_sums s;
 
-    UNROLL for (int i = 0; i < nu; i++) UNROLL for (int g = 0; g < n_sums; g++)
-    {
-        vf bias = vf_load(t->bias + ((u + i) * n_sums + g) * VF_LANES);
-        UNROLL for (int m = 0; m < mr; m++) s[m][i][g] =
-            f == FLOW_GRU_CANDIDATE ? vf_load(t->next + (row + m) * t->padded + (u + i) * VF_LANES)
-                                    : bias;
-    }
+    UNROLL
+    for (int g = 0; g < n_sums; g++)
+        UNROLL
+    for (int i = 0; i < mr * nu; i++)
+        s[g][i] = f == FLOW_GRU_CANDIDATE
+                      ? vf_load(t->next + at(t, row, u, nu, i))
+                      : vf_load(t->bias + ((u + i % nu) * n_sums + g) * VF_LANES);
     if (f == FLOW_GRU_CANDIDATE) {
         add_products(s, t->kept + row * t->padded, t->padded, t->hidden,
                      t->r_candidate + u * t->hidden * VF_LANES, mr, nu, 1, 0);
@@ -187,8 +273,7 @@ INLINE void tile(const step *t, ptrdiff_t row, ptrdiff_t u, flow f, int mr, int 
         add_products(s, h, t->padded, t->hidden, t->r + u * t->hidden * gates_h * VF_LANES, mr, nu,
                      gates_h, f == FLOW_GRU_LINEAR ? 3 : gates_h - 1);
     }
-    UNROLL for (int i = 0; i < nu; i++) UNROLL for (int m = 0; m < mr; m++)
-        finish(t, f, s[m][i], row + m, (u + i) * VF_LANES);
+    finish(t, row, u, f, s, nu, mr * nu);
 }
 
 typedef void tile_fn(const step *t, ptrdiff_t row, ptrdiff_t u);
@@ -341,23 +426,29 @@ static step step_of(const vly_cell_desc *d, const void *packed, float *scratch)
     return t;
 }
 
-/* Part i of n things in k parts that differ by one at most. */
-static ptrdiff_t part(ptrdiff_t n, ptrdiff_t k, ptrdiff_t i)
+/* n things in `parts` parts that differ by one at most, the larger ones first. */
+typedef struct split {
+    ptrdiff_t parts, size, n_larger;
+} split;
+
+static split split_of(ptrdiff_t n, ptrdiff_t most)
 {
-    return n * i / k;
+    ptrdiff_t parts = (n + most - 1) / most;
+    return (split){parts, n / parts, n % parts};
 }
 
-static void run_flow(const step *t, flow f, ptrdiff_t rows)
+static void run_flow(const step *t, flow f, split rows, split units)
 {
-    ptrdiff_t n_rows = (rows + ROWS_MAX - 1) / ROWS_MAX, vectors = t->padded / VF_LANES;
-    ptrdiff_t most = n_rows > 1 ? 1 : units_max[rows], n_units = (vectors + most - 1) / most;
+    ptrdiff_t u = 0;
 
-    for (ptrdiff_t j = 0; j < n_units; j++) {
-        ptrdiff_t u = part(vectors, n_units, j), nu = part(vectors, n_units, j + 1) - u;
-        for (ptrdiff_t i = 0; i < n_rows; i++) {
-            ptrdiff_t row = part(rows, n_rows, i), mr = part(rows, n_rows, i + 1) - row;
+    for (ptrdiff_t j = 0; j < units.parts; j++) {
+        ptrdiff_t nu = units.size + (j < units.n_larger), row = 0;
+        for (ptrdiff_t i = 0; i < rows.parts; i++) {
+            ptrdiff_t mr = rows.size + (i < rows.n_larger);
             tiles[f][mr - 1][nu - 1](t, row, u);
+            row += mr;
         }
+        u += nu;
     }
 }
 
@@ -391,6 +482,8 @@ static void run_chunk(const vly_cell_call *call, int64_t begin, ptrdiff_t rows, 
     const vly_cell_desc *d = call->desc;
     step t = step_of(d, call->packed, scratch);
     flow f = flow_of(d);
+    split by_row = split_of(rows, ROWS_MAX);
+    split by_unit = split_of(vectors_of(d), by_row.parts > 1 ? 1 : units_max[rows]);
 
     load_states(&t, t.h, rows_from(call->h, begin * call->state_row), call->state_row, rows);
     if (f == FLOW_LSTM)
@@ -401,9 +494,9 @@ static void run_chunk(const vly_cell_call *call, int64_t begin, ptrdiff_t rows, 
         int64_t at = call->reverse ? call->steps - 1 - i : i;
         t.x = call->x + begin * call->x_row + at * call->x_step;
         t.y = out_from(call->y, begin * call->y_row + at * call->y_step);
-        run_flow(&t, f, rows);
+        run_flow(&t, f, by_row, by_unit);
         if (f == FLOW_GRU_GATES)
-            run_flow(&t, FLOW_GRU_CANDIDATE, rows);
+            run_flow(&t, FLOW_GRU_CANDIDATE, by_row, by_unit);
         float *old = t.h;
         t.h = t.next;
         t.next = old;
@@ -415,12 +508,12 @@ static void run_chunk(const vly_cell_call *call, int64_t begin, ptrdiff_t rows, 
 
 static void run(const vly_cell_call *call, int64_t begin, int64_t end, void *scratch)
 {
-    int64_t n = (end - begin + CHUNK - 1) / CHUNK;
+    split chunks = split_of((ptrdiff_t)(end - begin), CHUNK);
 
-    for (int64_t i = 0; i < n; i++) {
-        ptrdiff_t at = part((ptrdiff_t)(end - begin), (ptrdiff_t)n, (ptrdiff_t)i);
-        ptrdiff_t to = part((ptrdiff_t)(end - begin), (ptrdiff_t)n, (ptrdiff_t)i + 1);
-        run_chunk(call, begin + at, to - at, scratch);
+    for (ptrdiff_t i = 0; i < chunks.parts; i++) {
+        ptrdiff_t rows = chunks.size + (i < chunks.n_larger);
+        run_chunk(call, begin, rows, scratch);
+        begin += rows;
     }
 }
 
