@@ -168,6 +168,7 @@ static void int8_weights(random_graph *g, const char *name, int rank, const int6
         scales[i] = power_of_two(g, -9, 3);
         zeros[i] = is_symmetric ? 0 : (int8_t)(below(g, 40) - 20);
     }
+    g->is_exact &= is_symmetric || !has_zero; /* else floats, and perhaps Winograd */
     ob_tensor(&g->b, new_constant(g, q), OB_INT8, rank, dims, codes, (size_t)n);
     ob_floats(&g->b, new_constant(g, s), n_scales > 1 ? 1 : 0, &n_scales, scales);
     ob_tensor(&g->b, new_constant(g, z), OB_INT8, n_scales > 1 ? 1 : 0, &n_scales, zeros,

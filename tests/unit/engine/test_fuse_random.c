@@ -81,8 +81,9 @@ typedef struct tolerance {
 static bool is_close(const vly_tensor *got, const vly_tensor *want, tolerance t, double *ret_worst)
 {
     const float *a = got->data, *b = want->data;
-    double largest = 1.0, worst = 0.0, sum = 0.0, sum_want = 1e-3;
+    double largest = 1.0, worst = 0.0, sum = 0.0;
     uint64_t n = vly_tensor_count(want);
+    double sum_want = (double)n * 0.04; /* sums may cancel: as if values were 0.2 at least */
     bool is_comparable = true;
 
     assert_true(vly_shape_eq(&got->shape, &want->shape));
@@ -166,10 +167,10 @@ static void compare_many(vly_precision precision, bool is_quantised)
     assert_int_equal(vly_worker_pool_new(1, 1, &pool, &err), VLY_OK);
     for (uint64_t s = seed; s < seed + n; s++) {
         vly_str file = rg_build(&g, s, is_quantised);
-        tolerance t = precision == VLY_PRECISION_BF16 ? narrow
-                      : !is_quantised                 ? floats
-                      : g.is_exact                    ? none
-                                                      : codes;
+        tolerance t = precision == VLY_PRECISION_BF16                 ? narrow
+                      : !is_quantised                                 ? floats
+                      : g.is_exact && precision == VLY_PRECISION_INT8 ? none
+                                                                      : codes;
         n_faults += compare(file, s, precision, t, pool);
         rg_release(&g);
     }
