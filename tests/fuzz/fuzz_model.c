@@ -56,7 +56,9 @@ static void run(vly_model *model, vly_instance *inst)
 
 int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t n)
 {
-    vly_model_options options = {.max_file_bytes = (size_t)1 << 20, .max_memory_bytes = MEMORY_MAX};
+    vly_model_options options = {.max_file_bytes = (size_t)1 << 20,
+                                 .max_memory_bytes = MEMORY_MAX,
+                                 .precision = (vly_precision)(n % (VLY_PRECISION_AUTO + 1))};
     vly_model *model;
     vly_instance *inst;
     vly_err err;

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Writes the seeds of fuzz_model, a small model per group of operators. Needs onnx and numpy.
+"""Writes the seeds of fuzz_model, a small model per group of operators (random_*: graphs of
+tests/unit/engine/random_graph.c). Needs onnx and numpy.
 
     make_model_seeds.py tests/fuzz/corpus/model
 """

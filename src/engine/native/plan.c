@@ -214,6 +214,7 @@ static vly_status fuse_steps(compiler *c, vly_err *err)
                     .packs = c->packs,
                     .precision = precision_of(c),
                     .cpu_flags = vly_cpu_flags(),
+                    .max_memory_bytes = c->max_memory_bytes,
                     .fold = fold_now,
                     .fold_arg = c};
     vly_status st = vly_fuse(&f, err);

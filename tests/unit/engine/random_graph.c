@@ -445,19 +445,17 @@ static void add_concat(random_graph *g)
         return;
     int axis = g->values[first].rank == 3 && chance(g, 50) ? 2 : chance(g, 90) ? 1 : 0;
     rg_value type = g->values[first];
-    bool is_code = type.is_code;
     g->values[first].is_read = true;
     at = snprintf(in, sizeof(in), "v%d", first);
     for (int i = 1; i < n; i++) {
         int v = pick_like(g, first, axis);
         g->values[v].is_read = true;
-        is_code &= g->values[v].is_code;
         type.dim[axis] += g->values[v].dim[axis];
         at += snprintf(in + at, sizeof(in) - (size_t)at, ",v%d", v);
     }
     if (!is_acceptable(&type))
         return;
-    type.is_code = is_code;
+    type.is_code = false;
     add(g, "Concat", in, type);
     ob_attr_int(&g->b, "axis", chance(g, 20) ? axis - type.rank : axis);
 }
@@ -497,7 +495,7 @@ static void add_pool(random_graph *g)
 
     if (x < 0)
         return;
-    bool is_max = chance(g, 60), is_code = g->values[x].is_code;
+    bool is_max = chance(g, 60);
     rg_value type = g->values[x];
     if (!choose_window(g, &g->values[x], 1, &w, &type))
         return;
@@ -507,7 +505,7 @@ static void add_pool(random_graph *g)
     g->is_exact &= is_max || !g->is_quantised;
     int y = add_unary(g, is_max ? "MaxPool" : "AveragePool", x);
     write_window(g, &w, type.rank - 2, true);
-    type.is_code = is_max && is_code;
+    type.is_code = false;
     g->values[y] = type;
     if (!is_max && chance(g, 50))
         ob_attr_int(&g->b, "count_include_pad", 1);
@@ -535,7 +533,7 @@ static void add_resize(random_graph *g)
     ob_floats(&g->b, new_constant(g, c), 1, (int64_t[]){4}, scales);
     snprintf(in, sizeof(in), "v%d,,%s", x, c);
     g->values[x].is_read = true;
-    type.is_code &= is_nearest;
+    type.is_code = false;
     add(g, "Resize", in, type);
     ob_attr_string(&g->b, "mode", is_nearest ? "nearest" : "linear");
     ob_attr_string(&g->b, "coordinate_transformation_mode", modes[below(g, 4)]);
@@ -646,7 +644,6 @@ static void add_other(random_graph *g)
         ob_attr_ints(&g->b, "perm", (size_t)type.rank, perm);
         g->values[y].dim[1] = type.dim[last];
         g->values[y].dim[last] = type.dim[1];
-        g->values[y].is_code = type.is_code;
     }
     }
 }

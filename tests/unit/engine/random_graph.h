@@ -21,7 +21,7 @@ typedef struct rg_value {
     int rank;
     int64_t dim[4];
     bool is_read;
-    bool is_code; /* whole multiples of a scale, in 9 bits */
+    bool is_code; /* codes that fusion keeps as such: convolutions of them add integers */
 } rg_value;
 
 typedef struct random_graph {

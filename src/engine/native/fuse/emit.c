@@ -384,6 +384,10 @@ static vly_status pack(emitter *e, const vly_item *item, vly_fused *p, vly_err *
                     : NULL;
     if (p->packed != NULL)
         return VLY_OK;
+    size_t total = e->f->plan->constant_bytes;
+    if (!vly_size_add(total, bytes, &total) || total > e->f->max_memory_bytes)
+        return vly_fail(err, VLY_ELIMIT, "node '%s': packed weights need %zu bytes, over the limit",
+                        item->step->node->label, bytes);
     const void *weights = arranged_weights(e, item, &p->desc);
     void *packed = key != NULL ? vly_packs_add(e->f->packs, p->kernel, &p->desc, key,
                                                item->is_transposed, bytes)

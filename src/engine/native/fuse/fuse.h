@@ -32,6 +32,8 @@ typedef struct vly_fusion {
     vly_packs *packs;        /* of the model */
     vly_precision precision; /* not AUTO */
     unsigned cpu_flags;
+    size_t max_memory_bytes; /* of the plan's constants: packed weights may need far more than
+                                those of the file */
     vly_status (*fold)(void *arg, const vly_node *node,
                        vly_err *err); /* makes its output constant */
     void *fold_arg;

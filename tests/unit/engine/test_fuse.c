@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: MIT */
+/* Patterns that fusion knows: the steps they become, and their values by hand or by plain loops. */
+#include "engine/model.h"
+
+#include "base/mem.h"
+#include "support/onnx_builder.h"
+#include "unit.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct session {
+    onnx_builder b;
+    vly_model *model;
+    vly_instance *instance;
+    vly_tensor out;
+} session;
+
+static void begin(session *s, int rank, const int64_t *dims)
+{
+    *s = (session){0};
+    ob_init(&s->b);
+    ob_input(&s->b, "x", OB_FLOAT, rank, dims);
+    ob_output(&s->b, "y", OB_FLOAT, -1, NULL);
+}
+
+static void open_session(session *s, vly_precision precision)
+{
+    vly_model_options options = VLY_MODEL_OPTIONS_DEFAULT;
+    vly_str file = ob_finish(&s->b, 20);
+    vly_err err;
+
+    options.precision = precision;
+    if (vly_model_load_bytes(file.ptr, file.len, &options, &s->model, &err) != VLY_OK ||
+        vly_instance_new(s->model, NULL, &s->instance, &err) != VLY_OK)
+        fail_msg("%s", err.msg);
+}
+
+static size_t count_steps(session *s)
+{
+    vly_plan_summary plan;
+    vly_err err;
+
+    assert_int_equal(vly_instance_plan(s->instance, NULL, &plan, &err), VLY_OK);
+    return plan.n_steps;
+}
+
+/* Runs on x of the model's shape; twice, and the second time allocates nothing. */
+static const float *run_on(session *s, const float *x)
+{
+    vly_tensor in = vly_tensor_borrow(VLY_DTYPE_F32, &vly_model_describe(s->model)->inputs[0].shape,
+                                      (void *)(uintptr_t)x);
+    vly_err err;
+    uint64_t before = 0;
+
+    for (int i = 0; i < 2; i++) {
+        vly_tensor_release(&s->out);
+        before = vly_mem_count_all();
+        if (vly_instance_run(s->instance, &in, &s->out, &err) != VLY_OK)
+            fail_msg("%s", err.msg);
+    }
+    assert_int_equal(vly_mem_count_all(), before);
+    return s->out.data;
+}
+
+static void end(session *s)
+{
+    vly_tensor_release(&s->out);
+    vly_instance_free(s->instance);
+    vly_model_unref(s->model);
+    ob_release(&s->b);
+}
+
+static void expect(const float *got, const double *want, size_t n, double bound)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!(fabs((double)got[i] - want[i]) <= bound))
+            fail_msg("element %zu: %g, expected %g", i, (double)got[i], want[i]);
+}
+
+/* ---- convolution, batch norm, activation ---------------------------------------------------- */
+
+enum { C = 4, SIDE = 5, AREA = SIDE * SIDE, N = C * AREA };
+
+static void fill(float *p, size_t n, int seed)
+{
+    for (size_t i = 0; i < n; i++)
+        p[i] = (float)((i * 37 + (size_t)seed * 11) % 23) / 10.0f - 1.1f;
+}
+
+/* 3x3, one zero around. */
+static void convolve(const float *x, const float *w, const float *bias, double *y)
+{
+    for (int o = 0; o < C; o++)
+        for (int at = 0; at < AREA; at++) {
+            double sum = bias != NULL ? (double)bias[o] : 0.0;
+            for (int i = 0; i < C; i++)
+                for (int t = 0; t < 9; t++) {
+                    int r = at / SIDE + t / 3 - 1, c = at % SIDE + t % 3 - 1;
+                    if (r >= 0 && r < SIDE && c >= 0 && c < SIDE)
+                        sum +=
+                            (double)x[(i * SIDE + r) * SIDE + c] * (double)w[(o * C + i) * 9 + t];
+                }
+            y[o * AREA + at] = sum;
+        }
+}
+
+/* A convolution as convolve computes it. */
+static void add_conv(session *s, const char *in, const char *out, const float *w, const float *bias)
+{
+    char inputs[192], weights[64], name[64];
+
+    snprintf(weights, sizeof(weights), "w_%s", out);
+    snprintf(name, sizeof(name), "b_%s", out);
+    ob_floats(&s->b, weights, 4, (int64_t[]){C, C, 3, 3}, w);
+    ob_floats(&s->b, name, 1, (int64_t[]){C}, bias);
+    snprintf(inputs, sizeof(inputs), "%s,%s,%s", in, weights, name);
+    ob_node(&s->b, "Conv", inputs, out);
+    ob_attr_ints(&s->b, "pads", 4, (int64_t[]){1, 1, 1, 1});
+}
+
+static double sigmoid(double v)
+{
+    return 1.0 / (1.0 + exp(-v));
+}
+
+static double act(const char *op, double v)
+{
+    if (strcmp(op, "Relu") == 0)
+        return v > 0 ? v : 0;
+    if (strcmp(op, "Sigmoid") == 0)
+        return sigmoid(v);
+    if (strcmp(op, "Tanh") == 0)
+        return tanh(v);
+    if (strcmp(op, "HardSwish") == 0)
+        return v * fmin(fmax(v / 6 + 0.5, 0), 1);
+    if (strcmp(op, "HardSigmoid") == 0)
+        return fmin(fmax(0.2 * v + 0.5, 0), 1);
+    if (strcmp(op, "LeakyRelu") == 0)
+        return v < 0 ? 0.01 * v : v;
+    if (strcmp(op, "Gelu") == 0)
+        return v / 2 * (1 + erf(v / sqrt(2)));
+    return v * sigmoid(v); /* SiLU */
+}
+
+static void check_act(const char *op, vly_precision precision, double bound)
+{
+    float x[N], w[C * C * 9], bias[C] = {0.5f, -0.25f, 0, 1}, bn[4][C];
+    double want[N];
+    session s;
+    bool is_silu = strcmp(op, "SiLU") == 0;
+
+    fill(x, N, 1);
+    fill(w, C * C * 9, 2);
+    for (int k = 0; k < 4; k++)
+        for (int c = 0; c < C; c++)
+            bn[k][c] = (float)(k + c + 1) / 4.0f;
+    begin(&s, 4, (int64_t[]){1, C, SIDE, SIDE});
+    add_conv(&s, "x", "a", w, bias);
+    for (int k = 0; k < 4; k++)
+        ob_floats(&s.b, (const char *[]){"p0", "p1", "p2", "p3"}[k], 1, (int64_t[]){C}, bn[k]);
+    ob_node(&s.b, "BatchNormalization", "a,p0,p1,p2,p3", "n");
+    ob_node(&s.b, is_silu ? "Sigmoid" : op, "n", is_silu ? "g" : "y");
+    if (is_silu)
+        ob_node(&s.b, "Mul", "n,g", "y");
+    open_session(&s, precision);
+    assert_int_equal(count_steps(&s), 3); /* in, convolution, out */
+    convolve(x, w, bias, want);
+    for (int i = 0; i < N; i++) {
+        int c = i / AREA;
+        double v = (want[i] - (double)bn[2][c]) / sqrt((double)bn[3][c] + 1e-5) * (double)bn[0][c] +
+                   (double)bn[1][c];
+        want[i] = act(op, v);
+    }
+    expect(run_on(&s, x), want, N, bound);
+    end(&s);
+}
+
+static void test_activations(void **state)
+{
+    (void)state;
+    static const char *const ops[] = {"Relu",        "Sigmoid",   "Tanh", "HardSwish",
+                                      "HardSigmoid", "LeakyRelu", "Gelu", "SiLU"};
+
+    for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
+        check_act(ops[i], VLY_PRECISION_FP32, 1e-4);
+        check_act(ops[i], VLY_PRECISION_BF16, 0.4); /* 36 products of up to 1.3, 2^-8 each way */
+    }
+}
+
+/* relu(conv(x)) + conv(x), and relu of that, as in ResNet. */
+static void test_residual(void **state)
+{
+    (void)state;
+    float x[N], w1[C * C * 9], w2[C * C * 9], bias[C] = {0};
+    double a[N], b[N];
+    session s;
+
+    fill(x, N, 3);
+    fill(w1, C * C * 9, 4);
+    fill(w2, C * C * 9, 5);
+    begin(&s, 4, (int64_t[]){1, C, SIDE, SIDE});
+    add_conv(&s, "x", "a", w1, bias);
+    ob_node(&s.b, "Relu", "a", "r");
+    add_conv(&s, "x", "b", w2, bias);
+    ob_node(&s.b, "Add", "r,b", "s");
+    ob_node(&s.b, "Relu", "s", "y");
+    open_session(&s, VLY_PRECISION_FP32);
+    assert_int_equal(count_steps(&s), 4);
+    convolve(x, w1, bias, a);
+    convolve(x, w2, bias, b);
+    for (int i = 0; i < N; i++)
+        a[i] = fmax(fmax(a[i], 0) + b[i], 0);
+    expect(run_on(&s, x), a, N, 1e-4);
+    end(&s);
+}
+
+/* C2f of YOLOv8: a Split whose parts are convolved and put together again without a copy. */
+static void test_split_and_concat(void **state)
+{
+    (void)state;
+    float x[N], w1[C * C * 9], w2[C * C * 9], bias[C] = {0}, half[N];
+    double a[N], want[2 * N];
+    session s;
+
+    fill(x, N, 6);
+    fill(w1, C * C * 9, 7);
+    fill(w2, C * C * 9, 8);
+    begin(&s, 4, (int64_t[]){1, C, SIDE, SIDE});
+    add_conv(&s, "x", "a", w1, bias);
+    add_conv(&s, "a", "b", w2, bias);
+    ob_ints(&s.b, "sizes", 1, (int64_t[]){2}, (int64_t[]){1, 3});
+    ob_node(&s.b, "Split", "b,sizes", "p,q");
+    ob_attr_int(&s.b, "axis", 1);
+    ob_node(&s.b, "Concat", "p,q,a", "c");
+    ob_attr_int(&s.b, "axis", 1);
+    ob_node(&s.b, "Relu", "c", "y");
+    open_session(&s, VLY_PRECISION_FP32);
+    assert_int_equal(count_steps(&s), 4); /* in, two convolutions, Relu on the way out */
+    convolve(x, w1, bias, a);
+    for (int i = 0; i < N; i++) {
+        half[i] = (float)a[i];
+        want[N + i] = fmax(a[i], 0);
+    }
+    convolve(half, w2, bias, want);
+    for (int i = 0; i < N; i++)
+        want[i] = fmax(want[i], 0);
+    expect(run_on(&s, x), want, 2 * N, 1e-3);
+    end(&s);
+}
+
+/* A picture of one pixel and a matrix whose rows are no whole groups of channels. */
+static void test_narrow_rows(void **state)
+{
+    (void)state;
+    float x[3 * 5], w[5 * 2];
+    double want[3 * 2] = {0};
+    session s;
+
+    fill(x, 15, 9);
+    fill(w, 10, 10);
+    begin(&s, 2, (int64_t[]){3, 5});
+    ob_floats(&s.b, "w", 2, (int64_t[]){5, 2}, w);
+    ob_node(&s.b, "MatMul", "x,w", "y");
+    open_session(&s, VLY_PRECISION_BF16);
+    for (int i = 0; i < 3; i++)
+        for (int o = 0; o < 2; o++)
+            for (int k = 0; k < 5; k++)
+                want[i * 2 + o] += (double)x[i * 5 + k] * (double)w[k * 2 + o];
+    expect(run_on(&s, x), want, 6, 0.05);
+    end(&s);
+}
+
+/* Signals joined along time and convolved over the seam. */
+static void test_join(void **state)
+{
+    (void)state;
+    const float x[4] = {1, 2, 3, 4}, w[3] = {1, 10, 100};
+    const double want[8] = {2 * 10 + 4 * 100.0, 2 + 40 + 600.0, 4 + 60 + 800.0, 6 + 80 + 200.0,
+                            8 + 20 + 400.0,     2 + 40 + 600.0, 4 + 60 + 800.0, 6 + 80.0};
+    session s;
+
+    begin(&s, 3, (int64_t[]){1, 1, 4});
+    ob_floats(&s.b, "one", 3, (int64_t[]){1, 1, 1}, (float[]){2});
+    ob_floats(&s.b, "w", 3, (int64_t[]){1, 1, 3}, w);
+    ob_node(&s.b, "Conv", "x,one", "a");
+    ob_node(&s.b, "Concat", "a,a", "j");
+    ob_attr_int(&s.b, "axis", 2);
+    ob_node(&s.b, "Conv", "j,w", "y");
+    ob_attr_ints(&s.b, "pads", 2, (int64_t[]){1, 1});
+    open_session(&s, VLY_PRECISION_FP32);
+    expect(run_on(&s, x), want, 8, 1e-3);
+    end(&s);
+}
+
+/* ---- quantised ------------------------------------------------------------------------------ */
+
+/* Codes of 2x2 pixels through a 1x1 convolution with weights 1 and -2 in halves, hand-computed:
+ * x = 0.5 * q, y = 0.25 * round(4 * (0.5 * x0 - x1)). zero_point: of the weights. */
+static void check_codes(int8_t zero_point)
+{
+    const float x[8] = {1, 2, 3, 4, 0.5f, 0, -1, 2.3f}, half = 0.5f, quarter = 0.25f;
+    const int8_t codes[2] = {(int8_t)(1 + zero_point), (int8_t)(-2 + zero_point)};
+    const uint8_t middle = 100;
+    const double want[4] = {0, 1, 2.5, -0.5};
+    session s;
+
+    begin(&s, 4, (int64_t[]){1, 2, 2, 2});
+    ob_floats(&s.b, "h", 0, NULL, &half);
+    ob_floats(&s.b, "f", 0, NULL, &quarter);
+    ob_tensor(&s.b, "m", OB_UINT8, 0, NULL, &middle, 1);
+    ob_tensor(&s.b, "z", OB_INT8, 0, NULL, &zero_point, 1);
+    ob_tensor(&s.b, "w", OB_INT8, 4, (int64_t[]){1, 2, 1, 1}, codes, 2);
+    ob_node(&s.b, "QuantizeLinear", "x,h,m", "q");
+    ob_node(&s.b, "DequantizeLinear", "q,h,m", "d");
+    ob_node(&s.b, "DequantizeLinear", "w,h,z", "wd");
+    ob_node(&s.b, "Conv", "d,wd", "c");
+    ob_node(&s.b, "QuantizeLinear", "c,f,m", "cq");
+    ob_node(&s.b, "DequantizeLinear", "cq,f,m", "y");
+    open_session(&s, VLY_PRECISION_INT8);
+    expect(run_on(&s, x), want, 4, 0);
+    end(&s);
+}
+
+static void test_codes(void **state)
+{
+    (void)state;
+    check_codes(0);
+    check_codes(7); /* not symmetric: in floats, and right */
+}
+
+/* Packed weights count as memory: one output channel is packed as sixteen or more. */
+static void test_memory_limit(void **state)
+{
+    (void)state;
+    static float w[64 * 64 * 9];
+    vly_model_options options = VLY_MODEL_OPTIONS_DEFAULT;
+    vly_plan_summary plan;
+    vly_err err;
+    session s;
+
+    begin(&s, 4, (int64_t[]){1, 64, 1, 1});
+    ob_floats(&s.b, "w", 4, (int64_t[]){64, 64, 3, 3}, w);
+    ob_node(&s.b, "Conv", "x,w", "y");
+    ob_attr_ints(&s.b, "pads", 4, (int64_t[]){1, 1, 1, 1});
+    options.max_memory_bytes = sizeof(w) + 10000;
+    vly_str file = ob_finish(&s.b, 20);
+    assert_int_equal(vly_model_load_bytes(file.ptr, file.len, &options, &s.model, &err), VLY_OK);
+    assert_int_equal(vly_instance_new(s.model, NULL, &s.instance, &err), VLY_OK);
+    assert_int_equal(vly_instance_plan(s.instance, NULL, &plan, &err), VLY_ELIMIT);
+    end(&s);
+}
+
+UNIT_TESTS(cmocka_unit_test(test_activations), cmocka_unit_test(test_residual),
+           cmocka_unit_test(test_split_and_concat), cmocka_unit_test(test_narrow_rows),
+           cmocka_unit_test(test_join), cmocka_unit_test(test_codes),
+           cmocka_unit_test(test_memory_limit))
