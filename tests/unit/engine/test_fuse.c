@@ -81,7 +81,7 @@ static void expect(const float *got, const double *want, size_t n, double bound)
 
 /* ---- convolution, batch norm, activation ---------------------------------------------------- */
 
-enum { C = 4, SIDE = 5, AREA = SIDE * SIDE, N = C * AREA };
+enum { C = 4, SIDE = 5, AREA = SIDE * SIDE, N = C * AREA, N_WEIGHTS = C * C * 9 };
 
 static void fill(float *p, size_t n, int seed)
 {
@@ -146,13 +146,13 @@ static double act(const char *op, double v)
 
 static void check_act(const char *op, vly_precision precision, double bound)
 {
-    float x[N], w[C * C * 9], bias[C] = {0.5f, -0.25f, 0, 1}, bn[4][C];
+    float x[N], w[N_WEIGHTS], bias[C] = {0.5f, -0.25f, 0, 1}, bn[4][C];
     double want[N];
     session s;
     bool is_silu = strcmp(op, "SiLU") == 0;
 
     fill(x, N, 1);
-    fill(w, C * C * 9, 2);
+    fill(w, N_WEIGHTS, 2);
     for (int k = 0; k < 4; k++)
         for (int c = 0; c < C; c++)
             bn[k][c] = (float)(k + c + 1) / 4.0f;
@@ -193,13 +193,13 @@ static void test_activations(void **state)
 static void test_residual(void **state)
 {
     (void)state;
-    float x[N], w1[C * C * 9], w2[C * C * 9], bias[C] = {0};
+    float x[N], w1[N_WEIGHTS], w2[N_WEIGHTS], bias[C] = {0};
     double a[N], b[N];
     session s;
 
     fill(x, N, 3);
-    fill(w1, C * C * 9, 4);
-    fill(w2, C * C * 9, 5);
+    fill(w1, N_WEIGHTS, 4);
+    fill(w2, N_WEIGHTS, 5);
     begin(&s, 4, (int64_t[]){1, C, SIDE, SIDE});
     add_conv(&s, "x", "a", w1, bias);
     ob_node(&s.b, "Relu", "a", "r");
@@ -220,13 +220,13 @@ static void test_residual(void **state)
 static void test_split_and_concat(void **state)
 {
     (void)state;
-    float x[N], w1[C * C * 9], w2[C * C * 9], bias[C] = {0}, half[N];
+    float x[N], w1[N_WEIGHTS], w2[N_WEIGHTS], bias[C] = {0}, half[N];
     double a[N], want[2 * N];
     session s;
 
     fill(x, N, 6);
-    fill(w1, C * C * 9, 7);
-    fill(w2, C * C * 9, 8);
+    fill(w1, N_WEIGHTS, 7);
+    fill(w2, N_WEIGHTS, 8);
     begin(&s, 4, (int64_t[]){1, C, SIDE, SIDE});
     add_conv(&s, "x", "a", w1, bias);
     add_conv(&s, "a", "b", w2, bias);
@@ -246,7 +246,7 @@ static void test_split_and_concat(void **state)
     convolve(half, w2, bias, want);
     for (int i = 0; i < N; i++)
         want[i] = fmax(want[i], 0);
-    expect(run_on(&s, x), want, 2 * N, 1e-3);
+    expect(run_on(&s, x), want, sizeof(want) / sizeof(want[0]), 1e-3);
     end(&s);
 }
 
