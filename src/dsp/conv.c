@@ -28,6 +28,15 @@ const vly_conv_kernel *vly_conv_choose(const vly_conv_desc *d, unsigned cpu_flag
     return kernels[i];
 }
 
+bool vly_conv_has_kernels(unsigned cpu_flags)
+{
+    bool is_found = false;
+
+    for (size_t i = 0; i < sizeof(kernels) / sizeof(kernels[0]); i++)
+        is_found |= kernels[i]->cpu_flags != 0 && (kernels[i]->cpu_flags & ~cpu_flags) == 0;
+    return is_found;
+}
+
 static float clip(float v, float lo, float hi)
 {
     v = v < lo ? lo : v;

@@ -97,6 +97,9 @@ const vly_conv_kernel *vly_conv_choose(const vly_conv_desc *d, unsigned cpu_flag
 /* The kernel list, for tests: kernel i, or NULL past the end. */
 const vly_conv_kernel *vly_conv_kernel_at(int i);
 
+/* Is there more than the reference for this CPU? */
+bool vly_conv_has_kernels(unsigned cpu_flags);
+
 /* v after the call's activation (not VLY_ACT_TABLE): what every kernel must match. */
 float vly_act_apply(vly_act act, float v, float alpha, float beta);
 

@@ -5,7 +5,7 @@
 #include "base/bits.h"
 #include "base/cpu.h"
 #include "base/mem.h"
-#include "dsp/image.h"
+#include "dsp/conv.h"
 #include "engine/graph/constant.h"
 #include "engine/native/eval.h"
 #include "engine/native/fuse/fuse.h"
@@ -227,8 +227,15 @@ static vly_status fuse_steps(compiler *c, vly_err *err)
     if (f.n_steps > 0)
         memcpy(p->steps, f.steps, (size_t)f.n_steps * sizeof(*p->steps));
     p->n_steps = f.n_steps;
-    for (int s = 0; s < p->n_steps && st == VLY_OK; s++)
-        st = align_inputs(c, p->steps[s].node, err);
+    return VLY_OK;
+}
+
+static vly_status align_all(compiler *c, vly_err *err)
+{
+    vly_status st = VLY_OK;
+
+    for (int s = 0; s < c->plan->n_steps && st == VLY_OK; s++)
+        st = align_inputs(c, c->plan->steps[s].node, err);
     return st;
 }
 
@@ -596,6 +603,9 @@ vly_status vly_plan_compile(const vly_graph *graph, const vly_shape *input_shape
                   .max_memory_bytes = options->max_memory_bytes};
     vly_status st;
 
+    /* the reference convolutions of images are slower than the operators' own */
+    if (!vly_conv_has_kernels(vly_cpu_flags()))
+        c.precision = VLY_PRECISION_EXACT;
     if (p == NULL)
         return out_of_memory(err);
     atomic_init(&p->n_refs, 1);
@@ -610,6 +620,8 @@ vly_status vly_plan_compile(const vly_graph *graph, const vly_shape *input_shape
         st = drop_dead_steps(&c, err);
     if (st == VLY_OK && c.precision != VLY_PRECISION_EXACT)
         st = fuse_steps(&c, err);
+    if (st == VLY_OK)
+        st = align_all(&c, err);
     if (st == VLY_OK)
         st = find_last_uses(&c, err);
     if (st == VLY_OK)
