@@ -22,6 +22,7 @@
  */
 #ifndef VLY_DSP_X86_CONV_DOTS_H
 #define VLY_DSP_X86_CONV_DOTS_H
+#ifdef DOTS_PARTS /* else it is only parsed by itself */
 
 #include "base/cpu.h"
 #include "dsp/conv_list.h"
@@ -278,4 +279,5 @@ const vly_conv_kernel DOTS_KERNEL = {
     .run = dots_run,
 };
 
+#endif
 #endif

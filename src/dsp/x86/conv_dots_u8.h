@@ -3,6 +3,7 @@
  * sums around the intrinsic. */
 #ifndef VLY_DSP_X86_CONV_DOTS_U8_H
 #define VLY_DSP_X86_CONV_DOTS_U8_H
+#ifdef __AVX2__ /* else it is only parsed by itself */
 
 #include "dsp/vec/conv_tiles.h"
 
@@ -71,4 +72,5 @@ static inline void dots_put(unsigned char *to, int lane, int k, const void *weig
     ((int8_t *)to)[lane * 4 + k] = ((const int8_t *)weights)[i];
 }
 
+#endif
 #endif

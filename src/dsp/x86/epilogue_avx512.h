@@ -11,6 +11,7 @@
  */
 #ifndef VLY_DSP_X86_EPILOGUE_AVX512_H
 #define VLY_DSP_X86_EPILOGUE_AVX512_H
+#ifdef __AVX512F__ /* else it is only parsed by itself */
 
 #include "dsp/conv.h"
 #include "dsp/vec/vec_act.h"
@@ -88,4 +89,5 @@ EPILOGUE_INLINE __m512i epilogue_u8(const vf v[4], int32_t zero)
     return _mm512_permutexvar_epi32(order, q);
 }
 
+#endif
 #endif
