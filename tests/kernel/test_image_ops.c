@@ -492,7 +492,7 @@ static void combine_matches(void **state)
 static double pooled(const job *j, int n, int y, int x, int c)
 {
     const vly_pool_desc *d = &j->pool;
-    double max = -INFINITY, sum = 0.0;
+    double max = -(double)INFINITY, sum = 0.0;
     int count = 0;
 
     for (int i = 0; i < d->kernel_h * d->kernel_w; i++) {
@@ -651,7 +651,7 @@ static float bin_weights[32];
 
 static double expected_bin(const job *j, int n, int y, int x, int side)
 {
-    double max = -INFINITY, sum = 0.0, weighted = 0.0;
+    double max = -(double)INFINITY, sum = 0.0, weighted = 0.0;
 
     for (int i = 0; i < j->bins; i++)
         max = fmax(max, value(&j->x.im, n, y, x, side * j->bins + i));

@@ -57,7 +57,7 @@ static vly_status add_initialiser(builder *b, const vly_onnx_tensor *t, vly_err 
     if (t->external != NULL)
         st = vly_external_data(&b->g->external, t, &data, err);
     if (st == VLY_OK)
-        st = vly_constant_from_onnx(t, data, &constant, err);
+        st = vly_constant_from_file(t, data, &constant, err);
     if (st != VLY_OK)
         return st;
     st = add_value(b, t->name, &v, err);

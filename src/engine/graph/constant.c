@@ -42,8 +42,9 @@ vly_status vly_constant_align(vly_tensor *t, vly_err *err)
     return st;
 }
 
-vly_status vly_constant_from_onnx(const vly_onnx_tensor *t, const void *data, vly_tensor *ret,
-                                  vly_err *err)
+/* loose_from: so many bytes are borrowed as they lie */
+static vly_status convert(const vly_onnx_tensor *t, const void *data, size_t loose_from,
+                          vly_tensor *ret, vly_err *err)
 {
     vly_shape shape;
     vly_tensor copy;
@@ -58,7 +59,7 @@ vly_status vly_constant_from_onnx(const vly_onnx_tensor *t, const void *data, vl
         return st;
     if (data == NULL)
         data = dtype == VLY_DTYPE_STRING ? (const void *)t->strings : t->data;
-    bool is_loose = dtype != VLY_DTYPE_STRING && t->n_bytes >= LOOSE_FROM_BYTES;
+    bool is_loose = dtype != VLY_DTYPE_STRING && t->n_bytes >= loose_from;
     if (data != NULL && (is_loose || is_aligned(data, dtype))) {
         *ret = vly_tensor_borrow(dtype, &shape, data);
         return VLY_OK;
@@ -71,4 +72,16 @@ vly_status vly_constant_from_onnx(const vly_onnx_tensor *t, const void *data, vl
         memcpy(copy.data, data, copy.bytes);
     *ret = copy;
     return VLY_OK;
+}
+
+vly_status vly_constant_from_onnx(const vly_onnx_tensor *t, const void *data, vly_tensor *ret,
+                                  vly_err *err)
+{
+    return convert(t, data, SIZE_MAX, ret, err);
+}
+
+vly_status vly_constant_from_file(const vly_onnx_tensor *t, const void *data, vly_tensor *ret,
+                                  vly_err *err)
+{
+    return convert(t, data, LOOSE_FROM_BYTES, ret, err);
 }

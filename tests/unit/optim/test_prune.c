@@ -34,7 +34,7 @@ typedef vly_status (*prune_fn)(vly_edit *e, const vly_prune_opts *opts, const vl
 
 static vly_prune_report prune(prune_fn fn, const vly_prune_opts *opts, const vly_samples *samples)
 {
-    vly_prune_report report;
+    vly_prune_report report = {0};
     vly_err err = VLY_ERR_INIT;
 
     vly_edit_close(&edit);
