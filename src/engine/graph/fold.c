@@ -10,7 +10,8 @@
 
 bool vly_node_is_lazy(const vly_graph *g, const vly_node *node)
 {
-    if (node->op->domain != NULL || strcmp(node->op->name, "DequantizeLinear") != 0)
+    if (node->op->domain != NULL || strcmp(node->op->name, "DequantizeLinear") != 0 ||
+        node->n_in == 0 || node->in[0] == VLY_VALUE_NONE)
         return false;
     const vly_value *x = &g->values[node->in[0]];
     return vly_value_is_constant(x) && x->constant.shape.rank > 1;

@@ -313,11 +313,11 @@ static void join_concat(compiler *c, vly_step *step)
 {
     const vly_node *node = step->node;
     int out = node->out[0], axis = 0, joined = 0;
-    const vly_shape *shape = &c->values[out]->shape;
     size_t at = 0;
 
     if (step->is_dynamic || node->op->domain != NULL || strcmp(node->op->name, "Concat") != 0)
         return;
+    const vly_shape *shape = &c->values[out]->shape;
     vly_attrs a = vly_attrs_begin(node->proto);
     if (!vly_axis_normalise(vly_attrs_int(&a, "axis", 1), shape->rank, &axis) ||
         vly_shape_span(shape, 0, axis) != 1)
