@@ -195,7 +195,8 @@ VEC_INLINE void finish(const vly_conv_call *call, const conv_tile *t, vly_act ac
 }
 
 /* Writes the tile's outputs. */
-static __attribute__((noinline, unused)) void conv_finish(const vly_conv_call *call, const conv_tile *t)
+static __attribute__((noinline, unused)) void conv_finish(const vly_conv_call *call,
+                                                          const conv_tile *t)
 {
     switch (call->desc->act) {
     case VLY_ACT_NONE:
