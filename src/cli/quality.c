@@ -190,8 +190,11 @@ static vly_status open_measurement(measurement *m, const void *bytes, size_t len
 {
     const vly_quality_bench *b = m->bench;
     const vly_model_info *info = b->samples->info;
-    vly_status st = vly_model_load_bytes(bytes, len, NULL, &m->model, err);
+    vly_model_options model = VLY_MODEL_OPTIONS_DEFAULT;
 
+    /* a quantised file by the kernels that will serve it; one without codes is fp32 all the same */
+    model.precision = VLY_PRECISION_INT8;
+    vly_status st = vly_model_load_bytes(bytes, len, &model, &m->model, err);
     vly_arena_init(&m->arena, VLY_MEM_CLI, 1 << 20, OBSERVATIONS_MAX);
     m->inputs = vly_calloc(VLY_MEM_CLI, info->n_inputs + 1, sizeof(*m->inputs));
     m->outputs = vly_calloc(VLY_MEM_CLI, info->n_outputs + 1, sizeof(*m->outputs));
