@@ -61,7 +61,8 @@ void vly_quantizer_free(vly_quantizer *q); /* accepts NULL */
 /* Once. Afterwards layers of less than VLY_QUANT_SHARE_LEAST of the work are float, since they have
  * nothing to win (the 16 weights that decode YOLOv8's boxes, for one), and so are layers that lose
  * more than VLY_QUANT_SQNR_LEAST allows: one such layer can cost more than all others together (in
- * YOLOX-nano the first of 113 to go float takes the loss of mAP from 0.083 to 0.008). */
+ * YOLOX-nano the first of 113 to go float takes the loss of mAP from 0.083, on 8 photos, to 0.008,
+ * on 20). */
 vly_status vly_quantizer_calibrate(vly_quantizer *q, const vly_samples *samples,
                                    vly_err *err) VLY_MUST_CHECK;
 #define VLY_QUANT_SHARE_LEAST 0.0005

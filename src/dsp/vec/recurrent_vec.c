@@ -518,8 +518,8 @@ static void run(const vly_cell_call *call, int64_t begin, int64_t end, void *scr
 }
 
 const vly_cell_kernel VF_NAME(vly_cell) = {
-    .name = IS_WIDE ? "avx512" : "avx2",
-    .cpu_flags = IS_WIDE ? VLY_CPU_AVX512 : VLY_CPU_AVX2,
+    .name = VF_TITLE,
+    .cpu_flags = VF_CPU,
     .packed_bytes = packed_bytes,
     .pack = pack,
     .scratch_bytes = scratch_bytes,
