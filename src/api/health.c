@@ -11,23 +11,27 @@
 
 #define HEALTH_MAX_BYTES 4096
 
-static size_t count_serving(const vly_api *api)
+static size_t count_serving(const vly_api *api, size_t *ret_n_models)
 {
+    vly_model_set *set = vly_scheduler_models(api->scheduler);
     size_t n = 0;
 
-    for (size_t i = 0; i < vly_scheduler_count(api->scheduler); i++)
-        n += vly_scheduler_at(api->scheduler, i)->servable != NULL;
+    for (size_t i = 0; i < set->n; i++)
+        n += set->models[i]->servable != NULL;
+    *ret_n_models = set->n;
+    vly_model_set_unref(set);
     return n;
 }
 
 static bool is_ready(const vly_api *api)
 {
-    return !atomic_load(&api->is_draining) && count_serving(api) > 0;
+    size_t n_models;
+    return !atomic_load(&api->is_draining) && count_serving(api, &n_models) > 0;
 }
 
 static void answer(vly_api *api, vly_http_request *req, int status, const char *text)
 {
-    size_t n_serving = count_serving(api);
+    size_t n_models, n_serving = count_serving(api, &n_models);
     vly_buf b;
 
     vly_buf_init(&b, VLY_MEM_NET, HEALTH_MAX_BYTES);
@@ -35,7 +39,7 @@ static void answer(vly_api *api, vly_http_request *req, int status, const char *
                    "{\"status\":\"%s\",\"version\":\"" VOLLEY_VERSION "\",\"uptime_s\":%.3f,"
                    "\"models\":{\"ready\":%zu,\"unavailable\":%zu}}",
                    text, vly_clock_ms(vly_clock_now() - api->started_ns) / 1e3, n_serving,
-                   vly_scheduler_count(api->scheduler) - n_serving);
+                   n_models - n_serving);
     vly_answer_json(req, status, &b);
 }
 

@@ -140,13 +140,14 @@ static void put_histogram(vly_buf *b, const vly_served *m, const family *f)
     vly_buf_printf(b, "} %llu\n", count);
 }
 
-static void put_families(vly_buf *b, const vly_api *api, const char *type, const family *families,
-                         size_t n, void (*put)(vly_buf *, const vly_served *, const family *))
+static void put_families(vly_buf *b, const vly_model_set *set, const char *type,
+                         const family *families, size_t n,
+                         void (*put)(vly_buf *, const vly_served *, const family *))
 {
     for (size_t f = 0; f < n; f++) {
         put_head(b, families[f].name, type, families[f].help);
-        for (size_t i = 0; i < vly_scheduler_count(api->scheduler); i++) {
-            const vly_served *m = vly_scheduler_at(api->scheduler, i);
+        for (size_t i = 0; i < set->n; i++) {
+            const vly_served *m = set->models[i];
             if (m->servable != NULL)
                 put(b, m, &families[f]);
         }
@@ -174,7 +175,7 @@ static void put_load_time(vly_buf *b, const vly_served *m, const family *f)
     vly_buf_printf(b, "} %.9g\n", (double)m->load_ns / 1e9);
 }
 
-static void put_models(vly_buf *b, const vly_api *api)
+static void put_models(vly_buf *b, const vly_model_set *set)
 {
     static const family failures = {"nv_inference_request_failure",
                                     "Number of failed inference requests", 0};
@@ -182,12 +183,12 @@ static void put_models(vly_buf *b, const vly_api *api)
                                    "Requests awaiting execution, per model", 0};
     static const family load = {"nv_model_load_duration_secs", "Model load time in seconds", 0};
 
-    put_families(b, api, "counter", counters, VLY_COUNT(counters), put_counter);
-    put_families(b, api, "counter", &failures, 1, put_failures);
-    put_families(b, api, "counter", sums_us, VLY_COUNT(sums_us), put_sum_us);
-    put_families(b, api, "gauge", &pending, 1, put_pending);
-    put_families(b, api, "gauge", &load, 1, put_load_time);
-    put_families(b, api, "histogram", histograms, VLY_COUNT(histograms), put_histogram);
+    put_families(b, set, "counter", counters, VLY_COUNT(counters), put_counter);
+    put_families(b, set, "counter", &failures, 1, put_failures);
+    put_families(b, set, "counter", sums_us, VLY_COUNT(sums_us), put_sum_us);
+    put_families(b, set, "gauge", &pending, 1, put_pending);
+    put_families(b, set, "gauge", &load, 1, put_load_time);
+    put_families(b, set, "histogram", histograms, VLY_COUNT(histograms), put_histogram);
 }
 
 static void put_http(vly_buf *b, const vly_http_stats *s)
@@ -266,11 +267,13 @@ static void put_process(vly_buf *b, const vly_api *api)
 
 void vly_route_metrics(vly_api *api, vly_http_request *req, const vly_str *captures)
 {
+    vly_model_set *set = vly_scheduler_models(api->scheduler);
     vly_buf b;
 
     (void)captures;
     vly_buf_init(&b, VLY_MEM_NET, api->max_answer_bytes);
-    put_models(&b, api);
+    put_models(&b, set);
+    vly_model_set_unref(set);
     put_http(&b, vly_http_server_stats(req->server));
     put_process(&b, api);
     vly_answer_body(req, 200, "text/plain; version=0.0.4; charset=utf-8", &b);

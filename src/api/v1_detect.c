@@ -163,21 +163,14 @@ static vly_status check_files(const detect_call *c, size_t n_files, vly_err *err
     return VLY_OK;
 }
 
-/* Queues a job for each part that is a file. */
-static vly_status submit(detect_call *c, const vly_multipart_part *parts, size_t n_parts,
-                         vly_err *err)
+/* Queues a job for each part that is a file; n_files are. */
+static vly_status submit_files(detect_call *c, const vly_multipart_part *parts, size_t n_parts,
+                               size_t n_files, vly_err *err)
 {
     vly_arena *arena = &c->req->msg.arena;
     vly_detector_options options;
-    size_t n_files = 0;
+    vly_status st = vly_v1_options(&c->params, labels_of(c->model), &options, err);
 
-    for (size_t i = 0; i < n_parts; i++)
-        n_files += is_file(&parts[i]);
-    vly_status st = check_files(c, n_files, err);
-    if (st == VLY_OK)
-        st = vly_v1_model(c->api, &c->params, &c->model, err);
-    if (st == VLY_OK)
-        st = vly_v1_options(&c->params, labels_of(c->model), &options, err);
     if (st != VLY_OK)
         return st;
     vly_job **jobs = vly_arena_calloc(arena, n_files, sizeof(*jobs));
@@ -193,6 +186,26 @@ static vly_status submit(detect_call *c, const vly_multipart_part *parts, size_t
     }
     atomic_store(&c->n_left, n_files);
     return vly_scheduler_submit(c->model, jobs, n_files, err);
+}
+
+/* The jobs keep the model. Once they are queued, the call is theirs. */
+static vly_status submit(detect_call *c, const vly_multipart_part *parts, size_t n_parts,
+                         vly_err *err)
+{
+    vly_served *m;
+    size_t n_files = 0;
+
+    for (size_t i = 0; i < n_parts; i++)
+        n_files += is_file(&parts[i]);
+    vly_status st = check_files(c, n_files, err);
+    if (st == VLY_OK)
+        st = vly_v1_model(c->api, &c->params, &m, err);
+    if (st != VLY_OK)
+        return st;
+    c->model = m;
+    st = submit_files(c, parts, n_parts, n_files, err);
+    vly_served_unref(m);
+    return st;
 }
 
 static vly_status split(detect_call *c, vly_err *err)

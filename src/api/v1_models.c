@@ -27,16 +27,18 @@ static void put_model(vly_buf *b, const vly_served *m)
 
 void vly_route_v1_models(vly_api *api, vly_http_request *req, const vly_str *captures)
 {
+    vly_model_set *set = vly_scheduler_models(api->scheduler);
     vly_buf b;
 
     (void)captures;
     vly_buf_init(&b, VLY_MEM_NET, api->max_answer_bytes);
     vly_buf_puts(&b, "{\"models\":[");
-    for (size_t i = 0; i < vly_scheduler_count(api->scheduler); i++) {
+    for (size_t i = 0; i < set->n; i++) {
         if (i > 0)
             vly_buf_putc(&b, ',');
-        put_model(&b, vly_scheduler_at(api->scheduler, i));
+        put_model(&b, set->models[i]);
     }
+    vly_model_set_unref(set);
     vly_buf_puts(&b, "]}");
     vly_answer_json(req, 200, &b);
 }

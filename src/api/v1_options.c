@@ -35,22 +35,26 @@ static bool takes_pictures(const vly_served *m)
 /* The one model that takes pictures, of several versions the highest. */
 static vly_status only_model(const vly_api *api, vly_served **ret, vly_err *err)
 {
+    vly_model_set *set = vly_scheduler_models(api->scheduler);
     vly_served *found = NULL;
+    vly_status st = VLY_OK;
 
-    for (size_t i = 0; i < vly_scheduler_count(api->scheduler); i++) {
-        vly_served *m = vly_scheduler_at(api->scheduler, i);
+    for (size_t i = 0; i < set->n && st == VLY_OK; i++) {
+        vly_served *m = set->models[i];
         if (!takes_pictures(m))
             continue;
         if (found != NULL && strcmp(found->name, m->name) != 0)
-            return vly_fail(err, VLY_EINVAL,
-                            "'model': several models take pictures ('%s', '%s', ...); name one",
-                            found->name, m->name);
+            st = vly_fail(err, VLY_EINVAL,
+                          "'model': several models take pictures ('%s', '%s', ...); name one",
+                          found->name, m->name);
         found = m;
     }
-    if (found == NULL)
-        return vly_fail(err, VLY_ENOTFOUND, "no model that takes pictures is served");
-    *ret = found;
-    return VLY_OK;
+    if (st == VLY_OK && found == NULL)
+        st = vly_fail(err, VLY_ENOTFOUND, "no model that takes pictures is served");
+    if (st == VLY_OK)
+        *ret = vly_served_ref(found);
+    vly_model_set_unref(set);
+    return st;
 }
 
 vly_status vly_v1_model(const vly_api *api, const vly_v1_params *p, vly_served **ret, vly_err *err)
@@ -67,14 +71,16 @@ vly_status vly_v1_model(const vly_api *api, const vly_v1_params *p, vly_served *
     if (m == NULL)
         return vly_fail(err, VLY_ENOTFOUND, "model '%.*s' is not served", VLY_STR_ARG(name));
     if (m->servable == NULL)
-        return vly_fail(err, VLY_EUNAVAILABLE, "model '%s' is not available: %s", m->name,
-                        m->error);
-    if (!takes_pictures(m))
-        return vly_fail(err, VLY_EINVAL,
-                        "model '%s' takes no pictures (its task is '%s'); send it tensors", m->name,
-                        m->servable->decoder.name);
-    *ret = m;
-    return VLY_OK;
+        st = vly_fail(err, VLY_EUNAVAILABLE, "model '%s' is not available: %s", m->name, m->error);
+    else if (!takes_pictures(m))
+        st = vly_fail(err, VLY_EINVAL,
+                      "model '%s' takes no pictures (its task is '%s'); send it tensors", m->name,
+                      m->servable->decoder.name);
+    if (st == VLY_OK)
+        *ret = m;
+    else
+        vly_served_unref(m);
+    return st;
 }
 
 static vly_status read_float(const vly_v1_params *p, const char *name, float *ret, vly_err *err)

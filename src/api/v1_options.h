@@ -19,8 +19,8 @@ typedef struct vly_v1_params {
 vly_status vly_v1_param(const vly_v1_params *p, const char *name, vly_str *ret, bool *ret_is_set,
                         vly_err *err) VLY_MUST_CHECK;
 
-/* The model of that name, or the only one that takes pictures. ENOTFOUND; EINVAL: it is not clear
- * which one; EUNAVAILABLE: it could not be loaded. */
+/* A new reference to the model of that name, or the only one that takes pictures. ENOTFOUND;
+ * EINVAL: it is not clear which one; EUNAVAILABLE: it could not be loaded. */
 vly_status vly_v1_model(const vly_api *api, const vly_v1_params *p, vly_served **ret,
                         vly_err *err) VLY_MUST_CHECK;
 

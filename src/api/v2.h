@@ -14,7 +14,7 @@
 #define VLY_V2_PLATFORM "onnxruntime_onnx"
 #define VLY_V2_BACKEND  "onnxruntime"
 
-/* The model of captures {name, version or empty}. ENOTFOUND, EUNAVAILABLE. */
+/* The model of captures {name, version or empty}: a new reference. ENOTFOUND, EUNAVAILABLE. */
 vly_status vly_v2_find(const vly_api *api, const vly_str *captures, vly_served **ret,
                        vly_err *err) VLY_MUST_CHECK;
 

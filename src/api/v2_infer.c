@@ -150,19 +150,18 @@ static vly_status read_headers(infer_call *c, vly_err *err)
 static vly_status begin(vly_api *api, vly_http_request *req, const vly_str *captures, vly_err *err)
 {
     infer_call *c = vly_arena_calloc(&req->msg.arena, 1, sizeof(*c));
-    vly_served *m;
-    vly_status st = vly_v2_find(api, captures, &m, err);
+    vly_served *m = NULL;
 
     if (c == NULL)
         return vly_fail(err, VLY_ENOMEM, "out of memory for the request");
-    if (st != VLY_OK)
-        return st;
     c->api = api;
     c->req = req;
-    c->servable = m->servable;
-    st = read_headers(c, err);
+    vly_status st = read_headers(c, err);
+    if (st == VLY_OK)
+        st = vly_v2_find(api, captures, &m, err);
     if (st != VLY_OK)
         return st;
+    c->servable = m->servable;
     c->job = (vly_job){.kind = VLY_JOB_TENSORS,
                        .ctx = c,
                        .is_cancelled = &req->is_cancelled,
@@ -171,7 +170,9 @@ static vly_status begin(vly_api *api, vly_http_request *req, const vly_str *capt
                        .encode = encode,
                        .done = done};
     vly_job *job = &c->job;
-    return vly_scheduler_submit(m, &job, 1, err);
+    st = vly_scheduler_submit(m, &job, 1, err);
+    vly_served_unref(m);
+    return st;
 }
 
 void vly_route_v2_infer(vly_api *api, vly_http_request *req, const vly_str *captures)

@@ -33,11 +33,14 @@ vly_status vly_v2_find(const vly_api *api, const vly_str *captures, vly_served *
     if (m == NULL)
         return vly_fail(err, VLY_ENOTFOUND, "Request for unknown model: '%.*s' is not found",
                         VLY_STR_ARG(name));
-    if (m->servable == NULL)
-        return vly_fail(err, VLY_EUNAVAILABLE, "requested model '%s' is not available: %s", m->name,
-                        m->error);
-    *ret = m;
-    return VLY_OK;
+    if (m->servable != NULL) {
+        *ret = m;
+        return VLY_OK;
+    }
+    vly_status st = vly_fail(err, VLY_EUNAVAILABLE, "requested model '%s' is not available: %s",
+                             m->name, m->error);
+    vly_served_unref(m);
+    return st;
 }
 
 int64_t vly_v2_max_batch(const vly_servable *s)
@@ -80,17 +83,19 @@ static void put_metadata_ios(vly_buf *b, const char *key, const vly_model_io *io
 
 static void put_versions(vly_buf *b, const vly_api *api, const char *name)
 {
+    vly_model_set *set = vly_scheduler_models(api->scheduler);
     bool is_first = true;
 
     vly_buf_puts(b, ",\"versions\":[");
-    for (size_t i = 0; i < vly_scheduler_count(api->scheduler); i++) {
-        const vly_served *m = vly_scheduler_at(api->scheduler, i);
+    for (size_t i = 0; i < set->n; i++) {
+        const vly_served *m = set->models[i];
         if (m->servable == NULL || strcmp(m->name, name) != 0)
             continue;
         vly_buf_puts(b, is_first ? "" : ",");
         vly_buf_json_str(b, vly_str_from(m->version));
         is_first = false;
     }
+    vly_model_set_unref(set);
     vly_buf_putc(b, ']');
 }
 
@@ -113,15 +118,18 @@ void vly_route_v2_model(vly_api *api, vly_http_request *req, const vly_str *capt
     put_metadata_ios(&b, "inputs", info->inputs, info->n_inputs);
     put_metadata_ios(&b, "outputs", info->outputs, info->n_outputs);
     vly_buf_putc(&b, '}');
+    vly_served_unref(m);
     vly_answer_json(req, 200, &b);
 }
 
 void vly_route_v2_model_ready(vly_api *api, vly_http_request *req, const vly_str *captures)
 {
-    const vly_served *m = vly_scheduler_find(api->scheduler, captures[0], captures[1]);
+    vly_served *m = vly_scheduler_find(api->scheduler, captures[0], captures[1]);
+    bool is_ready = m != NULL && m->servable != NULL;
     vly_err err;
 
-    if (m != NULL && m->servable != NULL) {
+    vly_served_unref(m);
+    if (is_ready) {
         vly_answer_empty(req, 200);
         return;
     }
@@ -197,5 +205,6 @@ void vly_route_v2_config(vly_api *api, vly_http_request *req, const vly_str *cap
     }
     vly_buf_init(&b, VLY_MEM_NET, api->max_answer_bytes);
     put_config(&b, m, vly_worker_pool_threads(vly_scheduler_pool(api->scheduler)));
+    vly_served_unref(m);
     vly_answer_json(req, 200, &b);
 }

@@ -98,7 +98,7 @@ static void print_model(const vly_served *m)
 static vly_status add_model(server *s, const vly_repository_entry *e, vly_err *err)
 {
     const vly_config *c = &s->config;
-    const vly_served *m;
+    vly_served *m;
     vly_servable_spec spec = {.path = e->path,
                               .name = e->name,
                               .version = e->version,
@@ -109,11 +109,15 @@ static vly_status add_model(server *s, const vly_repository_entry *e, vly_err *e
 
     if (st != VLY_OK)
         return vly_fail_in(err, st, "setting 'model.precision'");
-    st = e->error != NULL
-             ? vly_scheduler_add_unavailable(s->scheduler, e->name, e->version, e->error, &m, err)
-             : vly_scheduler_add(s->scheduler, &spec, &m, err);
+    st = e->error != NULL ? vly_served_new(e->name, e->version, e->path, VLY_SERVED_UNAVAILABLE,
+                                           e->error, &m, err)
+                          : vly_scheduler_load(s->scheduler, &spec, &m, err);
+    if (st != VLY_OK)
+        return st;
+    st = vly_scheduler_publish(s->scheduler, m, err);
     if (st == VLY_OK)
         print_model(m);
+    vly_served_unref(m);
     return st;
 }
 

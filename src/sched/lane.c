@@ -11,6 +11,8 @@
 
 #define SCRATCH_BLOCK_BYTES ((size_t)64 << 10)
 
+typedef struct vly_lane vly_lane;
+
 /* What one worker needs to run the model. Owner: the worker that runs it; next_idle: the lane. */
 typedef struct instance {
     vly_work work; /* first: the pool hands out a pointer to it */
@@ -23,6 +25,7 @@ typedef struct instance {
 } instance;
 
 struct vly_lane {
+    vly_runner runner; /* first: a pointer to it is a pointer to the lane */
     vly_served *served;
     const vly_scheduler_opts *opts;
     vly_worker_pool *pool;
@@ -34,14 +37,9 @@ struct vly_lane {
     instance *instances;
 };
 
-/* Where the time of one job went, in nanoseconds. */
-typedef struct job_times {
-    vly_nsec queue, input, infer, output;
-} job_times;
-
 /* The instances get the pool, so a lone job is split over the workers that idle; when none does,
  * each worker runs a job of its own, which is the fastest for many. */
-static vly_status run_picture(instance *x, vly_job *job, job_times *times, vly_err *err)
+static vly_status run_picture(instance *x, vly_job *job, vly_err *err)
 {
     const vly_lane *lane = x->lane;
     vly_vision_times spent;
@@ -56,13 +54,13 @@ static vly_status run_picture(instance *x, vly_job *job, job_times *times, vly_e
                             err);
     if (st != VLY_OK)
         return st;
-    times->input += spent.decode + spent.prep;
-    times->infer += spent.infer;
-    times->output += spent.post;
+    job->times.input += spent.decode + spent.prep;
+    job->times.infer += spent.infer;
+    job->times.output += spent.post;
     return VLY_OK;
 }
 
-static vly_status run_tensors(instance *x, vly_job *job, job_times *times, vly_err *err)
+static vly_status run_tensors(instance *x, vly_job *job, vly_err *err)
 {
     vly_servable *s = x->lane->served->servable;
     vly_nsec begin = vly_clock_now();
@@ -80,7 +78,7 @@ static vly_status run_tensors(instance *x, vly_job *job, job_times *times, vly_e
     if (st != VLY_OK)
         return st;
     job->outputs = x->outputs;
-    times->infer += vly_clock_now() - begin;
+    job->times.infer += vly_clock_now() - begin;
     return VLY_OK;
 }
 
@@ -96,57 +94,23 @@ static void drop_results(instance *x, vly_job *job)
     job->observations = (vly_observations){.detections = NULL};
 }
 
-static vly_status run_job(instance *x, vly_job *job, job_times *times, vly_err *err)
+static vly_status run_job(instance *x, vly_job *job, vly_err *err)
 {
     vly_nsec begin = vly_clock_now();
     vly_status st = VLY_OK;
 
-    times->queue = begin - job->queued_ns;
+    job->times.queue = begin - job->queued_ns;
     if (job->prepare != NULL)
         st = job->prepare(job, err);
-    times->input = vly_clock_now() - begin;
+    job->times.input = vly_clock_now() - begin;
     if (st == VLY_OK)
-        st = job->kind == VLY_JOB_PICTURE ? run_picture(x, job, times, err)
-                                          : run_tensors(x, job, times, err);
+        st = job->kind == VLY_JOB_PICTURE ? run_picture(x, job, err) : run_tensors(x, job, err);
     begin = vly_clock_now();
     if (st == VLY_OK && job->encode != NULL)
         st = job->encode(job, err);
-    times->output += vly_clock_now() - begin;
+    job->times.output += vly_clock_now() - begin;
     drop_results(x, job);
     return st;
-}
-
-static vly_job_failure failure_of(vly_status st)
-{
-    if (st == VLY_EBUSY)
-        return VLY_JOB_FAILURE_REJECTED;
-    if (st == VLY_ECANCELLED || st == VLY_EDEADLINE)
-        return VLY_JOB_FAILURE_CANCELED;
-    if (st == VLY_EINVAL || st == VLY_EFORMAT || st == VLY_ELIMIT || st == VLY_EMEDIA)
-        return VLY_JOB_FAILURE_OTHER;
-    return VLY_JOB_FAILURE_BACKEND;
-}
-
-/* Counts the job and gives it back. */
-static void finish(vly_served *m, vly_job *job, vly_status st, const job_times *times)
-{
-    vly_served_stats *stats = &m->stats;
-    vly_nsec began = job->received_ns != 0 ? job->received_ns : job->queued_ns;
-
-    job->status = st;
-    if (st == VLY_OK) {
-        vly_counter_add(&stats->success, 1);
-        vly_counter_add(&stats->inferences, job->n_inferences != 0 ? job->n_inferences : 1);
-        vly_counter_add(&stats->executions, 1);
-        vly_histogram_record(&stats->queue, times->queue);
-        vly_histogram_record(&stats->compute_input, times->input);
-        vly_histogram_record(&stats->compute_infer, times->infer);
-        vly_histogram_record(&stats->compute_output, times->output);
-        vly_histogram_record(&stats->request, vly_clock_now() - began);
-    } else {
-        vly_counter_add(&stats->failures[failure_of(st)], 1);
-    }
-    job->done(job);
 }
 
 /* Is it too late for the job? */
@@ -174,10 +138,11 @@ static vly_job *take_job(vly_lane *lane)
     return job;
 }
 
-/* Back to the pool's line while jobs wait, else idle. */
+/* Back to the pool's line while jobs wait, else idle; then the lane may be gone. */
 static void end_turn(instance *x)
 {
     vly_lane *lane = x->lane;
+    vly_served *m = lane->served;
 
     pthread_mutex_lock(&lane->lock);
     bool is_idle = lane->head == NULL;
@@ -186,10 +151,12 @@ static void end_turn(instance *x)
         lane->idle = x;
     }
     pthread_mutex_unlock(&lane->lock);
-    if (!is_idle) {
-        vly_status st = vly_worker_pool_submit(lane->pool, &x->work);
-        VLY_ASSERT(st == VLY_OK); /* the pool's line has no bound of its own: see scheduler.c */
+    if (is_idle) {
+        vly_served_unref(m);
+        return;
     }
+    vly_status st = vly_worker_pool_submit(lane->pool, &x->work);
+    VLY_ASSERT(st == VLY_OK); /* the pool's line has no bound of its own: see scheduler.c */
 }
 
 /* One turn on a worker: one job that is still wanted, if there is one. */
@@ -201,18 +168,18 @@ static void take_turn(vly_work *work)
     vly_job *job;
 
     while (!did_run && (job = take_job(lane)) != NULL) {
-        job_times times = {0};
         vly_status st = check_job(job, &job->err);
         did_run = st == VLY_OK;
         if (did_run)
-            st = run_job(x, job, &times, &job->err);
-        finish(lane->served, job, st, &times);
+            st = run_job(x, job, &job->err);
+        vly_served_finish(lane->served, job, st);
     }
     end_turn(x);
 }
 
-vly_status vly_lane_submit(vly_lane *lane, vly_job *const *jobs, size_t n, vly_err *err)
+static vly_status lane_submit(vly_runner *r, vly_job *const *jobs, size_t n, vly_err *err)
 {
+    vly_lane *lane = (vly_lane *)r;
     vly_served *m = lane->served;
     size_t max = lane->opts->max_waiting;
     vly_nsec now = vly_clock_now();
@@ -229,6 +196,7 @@ vly_status vly_lane_submit(vly_lane *lane, vly_job *const *jobs, size_t n, vly_e
     }
     for (size_t i = 0; i < n; i++) {
         jobs[i]->queued_ns = now;
+        jobs[i]->times = (vly_job_times){0};
         jobs[i]->next = NULL;
         *lane->tail = jobs[i];
         lane->tail = &jobs[i]->next;
@@ -237,6 +205,7 @@ vly_status vly_lane_submit(vly_lane *lane, vly_job *const *jobs, size_t n, vly_e
             lane->idle = x->next_idle;
             x->next_idle = active;
             active = x;
+            vly_served_ref(m);
         }
     }
     lane->n_waiting += n;
@@ -252,37 +221,10 @@ vly_status vly_lane_submit(vly_lane *lane, vly_job *const *jobs, size_t n, vly_e
     return VLY_OK;
 }
 
-vly_status vly_lane_new(vly_served *served, const vly_scheduler_opts *opts, vly_worker_pool *pool,
-                        vly_lane **ret, vly_err *err)
+static void lane_free(vly_runner *r)
 {
-    size_t n = vly_worker_pool_threads(pool);
-    vly_lane *lane = vly_calloc(VLY_MEM_SCHED, 1, sizeof(*lane));
-    instance *instances = vly_calloc(VLY_MEM_SCHED, n, sizeof(*instances));
+    vly_lane *lane = (vly_lane *)r;
 
-    if (lane == NULL || instances == NULL) {
-        vly_free(lane);
-        vly_free(instances);
-        return vly_fail(err, VLY_ENOMEM, "out of memory for model '%s'", served->name);
-    }
-    *lane = (vly_lane){
-        .served = served, .opts = opts, .pool = pool, .n_instances = n, .instances = instances};
-    lane->tail = &lane->head;
-    pthread_mutex_init(&lane->lock, NULL);
-    for (size_t i = 0; i < n; i++) {
-        instances[i] =
-            (instance){.work = {.run = take_turn}, .lane = lane, .next_idle = lane->idle};
-        vly_arena_init(&instances[i].arena, VLY_MEM_SCHED, SCRATCH_BLOCK_BYTES,
-                       opts->max_scratch_bytes);
-        lane->idle = &instances[i];
-    }
-    *ret = lane;
-    return VLY_OK;
-}
-
-void vly_lane_free(vly_lane *lane)
-{
-    if (lane == NULL)
-        return;
     VLY_ASSERT(lane->head == NULL);
     for (size_t i = 0; i < lane->n_instances; i++) {
         instance *x = &lane->instances[i];
@@ -294,4 +236,37 @@ void vly_lane_free(vly_lane *lane)
     pthread_mutex_destroy(&lane->lock);
     vly_free(lane->instances);
     vly_free(lane);
+}
+
+static const vly_runner_ops ops = {.submit = lane_submit, .free = lane_free};
+
+vly_status vly_lane_new(vly_served *served, const vly_scheduler_opts *opts, vly_worker_pool *pool,
+                        vly_runner **ret, vly_err *err)
+{
+    size_t n = vly_worker_pool_threads(pool);
+    vly_lane *lane = vly_calloc(VLY_MEM_SCHED, 1, sizeof(*lane));
+    instance *instances = vly_calloc(VLY_MEM_SCHED, n, sizeof(*instances));
+
+    if (lane == NULL || instances == NULL) {
+        vly_free(lane);
+        vly_free(instances);
+        return vly_fail(err, VLY_ENOMEM, "out of memory for model '%s'", served->name);
+    }
+    *lane = (vly_lane){.runner = {&ops},
+                       .served = served,
+                       .opts = opts,
+                       .pool = pool,
+                       .n_instances = n,
+                       .instances = instances};
+    lane->tail = &lane->head;
+    pthread_mutex_init(&lane->lock, NULL);
+    for (size_t i = 0; i < n; i++) {
+        instances[i] =
+            (instance){.work = {.run = take_turn}, .lane = lane, .next_idle = lane->idle};
+        vly_arena_init(&instances[i].arena, VLY_MEM_SCHED, SCRATCH_BLOCK_BYTES,
+                       opts->max_scratch_bytes);
+        lane->idle = &instances[i];
+    }
+    *ret = &lane->runner;
+    return VLY_OK;
 }

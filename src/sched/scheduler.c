@@ -1,90 +1,50 @@
 /* SPDX-License-Identifier: MIT */
 #include "sched/scheduler.h"
 
-#include "base/arena.h"
 #include "base/assert.h"
 #include "base/mem.h"
 #include "sched/lane.h"
 #include "sys/core_count.h"
 
+#include <pthread.h>
 #include <string.h>
 
-#define TEXT_MAX_BYTES ((size_t)64 << 20)
-
 struct vly_scheduler {
-    vly_scheduler_opts opts;
-    vly_worker_pool *pool;
-    vly_arena arena;     /* names, paths and reasons */
-    vly_served **models; /* sorted by name, then version */
-    size_t n_models;
-    size_t cap;
+    vly_scheduler_opts opts; /* immutable */
+    vly_worker_pool *pool;   /* immutable */
+    pthread_mutex_t change;  /* held by whoever makes the next set; before lock */
+    pthread_mutex_t lock;
+    vly_model_set *models; /* guarded by lock; replaced under change too */
 };
 
-const char *vly_job_failure_name(vly_job_failure f)
+/* ---- the set of models ---- */
+
+static vly_model_set *set_new(size_t n)
 {
-#define NAME(name) #name,
-    static const char *const names[] = {VLY_JOB_FAILURE_MAP(NAME)};
-#undef NAME
-    VLY_ASSERT(f < VLY_JOB_FAILURE_N);
-    return names[f];
+    vly_model_set *set = vly_calloc(VLY_MEM_SCHED, 1, sizeof(*set) + n * sizeof(set->models[0]));
+
+    if (set != NULL)
+        atomic_init(&set->n_refs, 1);
+    return set;
 }
 
-/* The pool's line has no bound of its own: what may wait in it is one item for each instance, and
- * what else is submitted to it is bounded by the requests that a server holds. */
-vly_status vly_scheduler_new(const vly_scheduler_opts *opts, vly_scheduler **ret, vly_err *err)
+void vly_model_set_unref(vly_model_set *set)
 {
-    unsigned n_threads = opts->n_threads != 0 ? opts->n_threads : vly_core_count();
-    vly_scheduler *s = vly_calloc(VLY_MEM_SCHED, 1, sizeof(*s));
-
-    if (s == NULL)
-        return vly_fail(err, VLY_ENOMEM, "out of memory for the scheduler");
-    s->opts = *opts;
-    vly_arena_init(&s->arena, VLY_MEM_SCHED, 4096, TEXT_MAX_BYTES);
-    vly_status st = vly_worker_pool_new(n_threads, SIZE_MAX, &s->pool, err);
-    if (st != VLY_OK) {
-        vly_free(s);
-        return st;
-    }
-    *ret = s;
-    return VLY_OK;
-}
-
-static void served_free(vly_served *m)
-{
-    if (m == NULL)
+    /* acq_rel: the last owner must see what the others did before the memory goes */
+    if (set == NULL || atomic_fetch_sub_explicit(&set->n_refs, 1, memory_order_acq_rel) != 1)
         return;
-    vly_lane_free(m->lane);
-    vly_servable_unref(m->servable);
-    vly_free(m);
+    for (size_t i = 0; i < set->n; i++)
+        vly_served_unref(set->models[i]);
+    vly_free(set);
 }
 
-void vly_scheduler_free(vly_scheduler *s)
+vly_model_set *vly_scheduler_models(vly_scheduler *s)
 {
-    if (s == NULL)
-        return;
-    vly_worker_pool_drain(s->pool);
-    for (size_t i = 0; i < s->n_models; i++)
-        served_free(s->models[i]);
-    vly_worker_pool_free(s->pool);
-    vly_arena_release(&s->arena);
-    vly_free(s->models);
-    vly_free(s);
-}
-
-vly_worker_pool *vly_scheduler_pool(vly_scheduler *s)
-{
-    return s->pool;
-}
-
-size_t vly_scheduler_count(const vly_scheduler *s)
-{
-    return s->n_models;
-}
-
-vly_served *vly_scheduler_at(const vly_scheduler *s, size_t idx)
-{
-    VLY_ASSERT(idx < s->n_models);
-    return s->models[idx];
+    pthread_mutex_lock(&s->lock);
+    vly_model_set *set = s->models;
+    atomic_fetch_add_explicit(&set->n_refs, 1, memory_order_relaxed); /* the scheduler holds one */
+    pthread_mutex_unlock(&s->lock);
+    return set;
 }
 
 static int compare_text(vly_str a, vly_str b)
@@ -102,15 +62,15 @@ static int compare_version(vly_str a, vly_str b)
 }
 
 /* The first model at or after this name and version. */
-static size_t lower_bound(const vly_scheduler *s, vly_str name, vly_str version)
+static size_t lower_bound(const vly_model_set *set, vly_str name, vly_str version)
 {
-    size_t low = 0, high = s->n_models;
+    size_t low = 0, high = set->n;
 
     while (low < high) {
         size_t mid = low + (high - low) / 2;
-        int order = compare_text(vly_str_from(s->models[mid]->name), name);
+        int order = compare_text(vly_str_from(set->models[mid]->name), name);
         if (order == 0)
-            order = compare_version(vly_str_from(s->models[mid]->version), version);
+            order = compare_version(vly_str_from(set->models[mid]->version), version);
         if (order < 0)
             low = mid + 1;
         else
@@ -119,15 +79,19 @@ static size_t lower_bound(const vly_scheduler *s, vly_str name, vly_str version)
     return low;
 }
 
-vly_served *vly_scheduler_find(const vly_scheduler *s, vly_str name, vly_str version)
+static bool is_at(const vly_model_set *set, size_t at, vly_str name, vly_str version)
+{
+    return at < set->n && vly_str_is(name, set->models[at]->name) &&
+           vly_str_is(version, set->models[at]->version);
+}
+
+static vly_served *find(const vly_model_set *set, vly_str name, vly_str version)
 {
     vly_served *best = NULL;
 
-    name.ptr = name.ptr != NULL ? name.ptr : "";
-    version.ptr = version.ptr != NULL ? version.ptr : "";
-    for (size_t i = lower_bound(s, name, version);
-         i < s->n_models && vly_str_is(name, s->models[i]->name); i++) {
-        vly_served *m = s->models[i];
+    for (size_t i = lower_bound(set, name, version);
+         i < set->n && vly_str_is(name, set->models[i]->name); i++) {
+        vly_served *m = set->models[i];
         if (version.len > 0)
             return vly_str_is(version, m->version) ? m : NULL;
         if (best == NULL || m->servable != NULL || best->servable == NULL)
@@ -136,121 +100,163 @@ vly_served *vly_scheduler_find(const vly_scheduler *s, vly_str name, vly_str ver
     return best;
 }
 
-/* A new row with its name; path may be NULL. */
-static vly_status served_new(vly_scheduler *s, const char *name, const char *version,
-                             const char *path, vly_served **ret, vly_err *err)
+vly_served *vly_scheduler_find(vly_scheduler *s, vly_str name, vly_str version)
 {
-    vly_served *m = vly_calloc(VLY_MEM_SCHED, 1, sizeof(*m));
-
-    if (m != NULL) {
-        m->name = vly_arena_strdup(&s->arena, vly_str_from(name));
-        m->version = vly_arena_strdup(&s->arena, vly_str_from(version));
-        m->path = path != NULL ? vly_arena_strdup(&s->arena, vly_str_from(path)) : NULL;
-    }
-    if (m == NULL || m->name == NULL || m->version == NULL || (path != NULL && m->path == NULL)) {
-        vly_free(m);
-        return vly_fail(err, VLY_ENOMEM, "out of memory for model '%s'", name);
-    }
-    *ret = m;
-    return VLY_OK;
+    name.ptr = name.ptr != NULL ? name.ptr : "";
+    version.ptr = version.ptr != NULL ? version.ptr : "";
+    pthread_mutex_lock(&s->lock);
+    vly_served *m = find(s->models, name, version);
+    if (m != NULL)
+        vly_served_ref(m);
+    pthread_mutex_unlock(&s->lock);
+    return m;
 }
 
-static vly_status set_error(vly_scheduler *s, vly_served *m, const char *reason, vly_err *err)
+/* A copy of the set with models[at, at + n_out) replaced by m, or by nothing. */
+static vly_model_set *set_with(const vly_model_set *old, size_t at, size_t n_out, vly_served *m)
 {
-    m->error = vly_arena_strdup(&s->arena, vly_str_from(reason));
-    if (m->error == NULL)
+    vly_model_set *set = set_new(old->n + 1);
+
+    if (set == NULL)
+        return NULL;
+    for (size_t i = 0; i < at; i++)
+        set->models[set->n++] = vly_served_ref(old->models[i]);
+    if (m != NULL)
+        set->models[set->n++] = vly_served_ref(m);
+    for (size_t i = at + n_out; i < old->n; i++)
+        set->models[set->n++] = vly_served_ref(old->models[i]);
+    return set;
+}
+
+/* The caller holds change; takes set. The former set ends outside the lock: with it models may. */
+static void replace_set(vly_scheduler *s, vly_model_set *set)
+{
+    pthread_mutex_lock(&s->lock);
+    vly_model_set *old = s->models;
+    s->models = set;
+    pthread_mutex_unlock(&s->lock);
+    vly_model_set_unref(old);
+}
+
+vly_status vly_scheduler_publish(vly_scheduler *s, vly_served *m, vly_err *err)
+{
+    vly_str name = vly_str_from(m->name), version = vly_str_from(m->version);
+
+    pthread_mutex_lock(&s->change);
+    const vly_model_set *old = s->models; /* nobody else replaces it now */
+    size_t at = lower_bound(old, name, version);
+    bool is_there = is_at(old, at, name, version);
+    vly_model_set *set = set_with(old, at, is_there ? 1 : 0, m);
+    if (set != NULL && is_there && old->models[at] != m)
+        atomic_store(&old->models[at]->state, VLY_SERVED_UNLOADING);
+    if (set != NULL)
+        replace_set(s, set);
+    pthread_mutex_unlock(&s->change);
+    if (set == NULL)
         return vly_fail(err, VLY_ENOMEM, "out of memory for model '%s'", m->name);
     return VLY_OK;
 }
 
-/* The model serves, or says why it does not. */
-static vly_status load(vly_scheduler *s, vly_served *m, const vly_servable_spec *spec, vly_err *err)
+vly_status vly_scheduler_withdraw(vly_scheduler *s, vly_str name, vly_str version, vly_err *err)
 {
+    vly_status st = VLY_OK;
+
+    pthread_mutex_lock(&s->change);
+    const vly_model_set *old = s->models;
+    size_t at = lower_bound(old, name, version);
+    vly_model_set *set = NULL;
+    if (!is_at(old, at, name, version))
+        st = vly_fail(err, VLY_ENOTFOUND, "there is no model '%.*s' of version %.*s",
+                      VLY_STR_ARG(name), VLY_STR_ARG(version));
+    else if ((set = set_with(old, at, 1, NULL)) == NULL)
+        st = vly_fail(err, VLY_ENOMEM, "out of memory for the models");
+    if (st == VLY_OK) {
+        atomic_store(&old->models[at]->state, VLY_SERVED_UNLOADING);
+        replace_set(s, set);
+    }
+    pthread_mutex_unlock(&s->change);
+    return st;
+}
+
+/* ---- loading ---- */
+
+/* The model serves, or says why it does not. */
+vly_status vly_scheduler_load(vly_scheduler *s, const vly_servable_spec *spec, vly_served **ret,
+                              vly_err *err)
+{
+    vly_served *m = NULL;
+    vly_servable *servable = NULL;
     vly_err why = VLY_ERR_INIT;
     vly_nsec begin = vly_clock_now();
-    vly_status st = vly_servable_open(spec, &m->servable, &why);
 
-    m->load_ns = vly_clock_now() - begin;
-    if (st != VLY_OK)
-        return set_error(s, m, why.msg, err);
-    return vly_lane_new(m, &s->opts, s->pool, &m->lane, err);
-}
-
-static bool grow(vly_scheduler *s)
-{
-    size_t cap = s->cap == 0 ? 16 : s->cap * 2;
-
-    if (s->n_models < s->cap)
-        return true;
-    vly_served **models = vly_realloc(VLY_MEM_SCHED, s->models, cap * sizeof(*models));
-    if (models == NULL)
-        return false;
-    s->models = models;
-    s->cap = cap;
-    return true;
-}
-
-static vly_status check_new(const vly_scheduler *s, const char *name, const char *version,
-                            vly_err *err)
-{
-    if (vly_scheduler_find(s, vly_str_from(name), vly_str_from(version)) == NULL)
-        return VLY_OK;
-    return vly_fail(err, VLY_EEXIST, "there is a model '%s' of version %s already", name, version);
-}
-
-/* Puts m in its place and takes it; frees it when there is no room. */
-static vly_status insert(vly_scheduler *s, vly_served *m, const vly_served **ret, vly_err *err)
-{
-    if (!grow(s)) {
-        vly_status st = vly_fail(err, VLY_ENOMEM, "out of memory for model '%s'", m->name);
-        served_free(m);
+    VLY_ASSERT(spec->name != NULL && spec->version != NULL);
+    vly_status opened = vly_servable_open(spec, &servable, &why);
+    vly_status st = vly_served_new(spec->name, spec->version, spec->path,
+                                   opened == VLY_OK ? VLY_SERVED_READY : VLY_SERVED_UNAVAILABLE,
+                                   opened == VLY_OK ? NULL : why.msg, &m, err);
+    if (st != VLY_OK) {
+        vly_servable_unref(servable);
         return st;
     }
-    size_t at = lower_bound(s, vly_str_from(m->name), vly_str_from(m->version));
-    memmove(s->models + at + 1, s->models + at, (s->n_models - at) * sizeof(*s->models));
-    s->models[at] = m;
-    s->n_models++;
+    m->servable = servable;
+    if (servable != NULL)
+        st = vly_lane_new(m, &s->opts, s->pool, &m->runner, err);
+    m->load_ns = vly_clock_now() - begin;
+    if (st != VLY_OK) {
+        vly_served_unref(m);
+        return st;
+    }
     *ret = m;
     return VLY_OK;
 }
 
-vly_status vly_scheduler_add(vly_scheduler *s, const vly_servable_spec *spec,
-                             const vly_served **ret, vly_err *err)
-{
-    vly_served *m = NULL;
-
-    VLY_ASSERT(spec->name != NULL && spec->version != NULL);
-    vly_status st = check_new(s, spec->name, spec->version, err);
-    if (st == VLY_OK)
-        st = served_new(s, spec->name, spec->version, spec->path, &m, err);
-    if (st == VLY_OK)
-        st = load(s, m, spec, err);
-    if (st != VLY_OK) {
-        served_free(m);
-        return st;
-    }
-    return insert(s, m, ret, err);
-}
-
-vly_status vly_scheduler_add_unavailable(vly_scheduler *s, const char *name, const char *version,
-                                         const char *reason, const vly_served **ret, vly_err *err)
-{
-    vly_served *m = NULL;
-    vly_status st = check_new(s, name, version, err);
-
-    if (st == VLY_OK)
-        st = served_new(s, name, version, NULL, &m, err);
-    if (st == VLY_OK)
-        st = set_error(s, m, reason, err);
-    if (st != VLY_OK) {
-        served_free(m);
-        return st;
-    }
-    return insert(s, m, ret, err);
-}
-
 vly_status vly_scheduler_submit(vly_served *m, vly_job *const *jobs, size_t n, vly_err *err)
 {
-    VLY_ASSERT(m->lane != NULL);
-    return vly_lane_submit(m->lane, jobs, n, err);
+    VLY_ASSERT(m->runner != NULL);
+    return m->runner->ops->submit(m->runner, jobs, n, err);
+}
+
+/* ---- the scheduler ---- */
+
+/* The pool's line has no bound of its own: what may wait in it is one item for each instance, and
+ * what else is submitted to it is bounded by the requests that a server holds. */
+vly_status vly_scheduler_new(const vly_scheduler_opts *opts, vly_scheduler **ret, vly_err *err)
+{
+    unsigned n_threads = opts->n_threads != 0 ? opts->n_threads : vly_core_count();
+    vly_scheduler *s = vly_calloc(VLY_MEM_SCHED, 1, sizeof(*s));
+    vly_model_set *models = set_new(0);
+    vly_status st = VLY_OK;
+
+    if (s == NULL || models == NULL)
+        st = vly_fail(err, VLY_ENOMEM, "out of memory for the scheduler");
+    if (st == VLY_OK)
+        st = vly_worker_pool_new(n_threads, SIZE_MAX, &s->pool, err);
+    if (st != VLY_OK) {
+        vly_model_set_unref(models);
+        vly_free(s);
+        return st;
+    }
+    s->opts = *opts;
+    s->models = models;
+    pthread_mutex_init(&s->change, NULL);
+    pthread_mutex_init(&s->lock, NULL);
+    *ret = s;
+    return VLY_OK;
+}
+
+void vly_scheduler_free(vly_scheduler *s)
+{
+    if (s == NULL)
+        return;
+    vly_worker_pool_drain(s->pool);
+    vly_model_set_unref(s->models);
+    vly_worker_pool_free(s->pool);
+    pthread_mutex_destroy(&s->change);
+    pthread_mutex_destroy(&s->lock);
+    vly_free(s);
+}
+
+vly_worker_pool *vly_scheduler_pool(vly_scheduler *s)
+{
+    return s->pool;
 }

@@ -34,11 +34,13 @@ static void add(const char *name, const char *file, const char *config)
                                     .version = "1",
                                     .config_path = config,
                                     .options = VLY_MODEL_OPTIONS_DEFAULT};
-    const vly_served *m;
+    vly_served *m;
     vly_err err;
 
-    if (vly_scheduler_add(svc.scheduler, &spec, &m, &err) != VLY_OK)
+    if (vly_scheduler_load(svc.scheduler, &spec, &m, &err) != VLY_OK ||
+        vly_scheduler_publish(svc.scheduler, m, &err) != VLY_OK)
         fail_msg("%s", err.msg);
+    vly_served_unref(m);
 }
 
 /* Ends the model, writes it and adds it under that name. */

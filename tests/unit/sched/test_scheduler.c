@@ -52,30 +52,30 @@ static int remove_model(void **state)
     return unlink(path);
 }
 
+/* Loads and offers a model; the scheduler's reference keeps it. */
+static vly_served *add(const char *name, const char *version, const char *file)
+{
+    const vly_servable_spec spec = {
+        .path = file, .name = name, .version = version, .options = VLY_MODEL_OPTIONS_DEFAULT};
+    vly_served *m;
+
+    assert_int_equal(vly_scheduler_load(s, &spec, &m, &err), VLY_OK);
+    assert_int_equal(vly_scheduler_publish(s, m, &err), VLY_OK);
+    vly_served_unref(m);
+    return m;
+}
+
 static vly_served *start(unsigned n_threads)
 {
     const vly_scheduler_opts opts = {.n_threads = n_threads,
                                      .max_waiting = MAX_WAITING,
                                      .max_scratch_bytes = 1 << 20,
                                      .picture_limits = VLY_PICTURE_LIMITS_INIT};
-    const vly_servable_spec spec = {
-        .path = path, .name = "copy", .version = "1", .options = VLY_MODEL_OPTIONS_DEFAULT};
-    const vly_served *m;
 
     assert_int_equal(vly_scheduler_new(&opts, &s, &err), VLY_OK);
-    assert_int_equal(vly_scheduler_add(s, &spec, &m, &err), VLY_OK);
+    vly_served *m = add("copy", "1", path);
     assert_null(m->error);
-    return vly_scheduler_find(s, VLY_STR("copy"), (vly_str){NULL, 0});
-}
-
-static vly_served *add(const char *name, const char *version, const char *file)
-{
-    const vly_servable_spec spec = {
-        .path = file, .name = name, .version = version, .options = VLY_MODEL_OPTIONS_DEFAULT};
-    const vly_served *m;
-
-    assert_int_equal(vly_scheduler_add(s, &spec, &m, &err), VLY_OK);
-    return vly_scheduler_find(s, vly_str_from(name), vly_str_from(version));
+    return m;
 }
 
 static void stop(void)
@@ -379,38 +379,88 @@ static void free_waits_for_jobs(void **state)
     assert_int_equal(n_done, 2);
 }
 
+static const vly_served *find(const char *name, const char *version)
+{
+    vly_served *m = vly_scheduler_find(s, vly_str_from(name), vly_str_from(version));
+    vly_served_unref(m);
+    return m;
+}
+
 static void finds_models(void **state)
 {
     (void)state;
-    const vly_servable_spec again = {
-        .path = path, .name = "copy", .version = "2", .options = VLY_MODEL_OPTIONS_DEFAULT};
-    const vly_served *ret;
-    vly_served *v1 = start(1);
-    vly_served *v10 = add("copy", "10", path);
-    vly_served *v2 = add("copy", "2", path);
-    vly_served *bad = add("bad", "1", "/nonexistent/model.onnx");
     vly_served *worse;
+    const vly_served *v1 = start(1);
+    const vly_served *v10 = add("copy", "10", path);
+    const vly_served *v2 = add("copy", "2", path);
+    const vly_served *bad = add("bad", "1", "/nonexistent/model.onnx");
 
-    assert_int_equal(vly_scheduler_add(s, &again, &ret, &err), VLY_EEXIST);
-    assert_int_equal(vly_scheduler_add_unavailable(s, "copy", "11", "no file", &ret, &err), VLY_OK);
-    worse = vly_scheduler_find(s, VLY_STR("copy"), VLY_STR("11"));
-    assert_ptr_equal(worse, ret);
+    assert_int_equal(
+        vly_served_new("copy", "11", NULL, VLY_SERVED_UNAVAILABLE, "no file", &worse, &err),
+        VLY_OK);
+    assert_int_equal(vly_scheduler_publish(s, worse, &err), VLY_OK);
+    vly_served_unref(worse);
     assert_null(worse->servable);
     assert_string_equal(worse->error, "no file");
     assert_null(bad->servable);
+    assert_int_equal(bad->state, VLY_SERVED_UNAVAILABLE);
     assert_non_null(strstr(bad->error, "/nonexistent/model.onnx"));
-    assert_ptr_equal(bad, vly_scheduler_find(s, VLY_STR("bad"), VLY_STR("")));
 
     const vly_served *const want[] = {bad, v1, v2, v10, worse};
-    assert_int_equal(vly_scheduler_count(s), VLY_COUNT(want));
+    vly_model_set *set = vly_scheduler_models(s);
+    assert_int_equal(set->n, VLY_COUNT(want));
     for (size_t i = 0; i < VLY_COUNT(want); i++)
-        assert_ptr_equal(vly_scheduler_at(s, i), want[i]);
-    assert_ptr_equal(vly_scheduler_find(s, VLY_STR("copy"), VLY_STR("")), v10);
-    assert_ptr_equal(vly_scheduler_find(s, VLY_STR("copy"), VLY_STR("2")), v2);
-    assert_null(vly_scheduler_find(s, VLY_STR("copy"), VLY_STR("3")));
-    assert_null(vly_scheduler_find(s, VLY_STR("cop"), VLY_STR("")));
-    assert_null(vly_scheduler_find(s, VLY_STR("copyy"), VLY_STR("")));
+        assert_ptr_equal(set->models[i], want[i]);
+    vly_model_set_unref(set);
+    assert_ptr_equal(find("copy", ""), v10);
+    assert_ptr_equal(find("copy", "2"), v2);
+    assert_ptr_equal(find("copy", "11"), worse);
+    assert_ptr_equal(find("bad", ""), bad);
+    assert_null(find("copy", "3"));
+    assert_null(find("cop", ""));
+    assert_null(find("copyy", ""));
     assert_null(vly_scheduler_find(s, (vly_str){NULL, 0}, (vly_str){NULL, 0}));
+    stop();
+}
+
+/* What it had accepted is done by the model that is replaced; what comes later goes to the new. */
+static void replaces_a_model_at_work(void **state)
+{
+    (void)state;
+    vly_served *old = vly_served_ref(start(1));
+    reset();
+    hold_worker(old);
+    init_probe(1);
+    assert_int_equal(submit_one(old, 1), VLY_OK);
+    vly_model_set *before = vly_scheduler_models(s);
+    vly_served *new = add("copy", "1", path);
+    assert_ptr_equal(find("copy", ""), new);
+    assert_ptr_not_equal(new, old);
+    assert_int_equal(old->state, VLY_SERVED_UNLOADING);
+    assert_ptr_equal(before->models[0], old); /* a set never changes */
+    vly_model_set_unref(before);
+    init_probe(2);
+    assert_int_equal(submit_one(new, 2), VLY_OK);
+    sem_post(&gate);
+    wait_for(3);
+    assert_int_equal(vly_counter_get(&old->stats.success), 2);
+    assert_int_equal(vly_counter_get(&new->stats.success), 1);
+    vly_served_unref(old);
+    stop();
+}
+
+static void withdraws_a_model_at_work(void **state)
+{
+    (void)state;
+    vly_served *m = start(1);
+    reset();
+    hold_worker(m);
+    assert_int_equal(vly_scheduler_withdraw(s, VLY_STR("copy"), VLY_STR("2"), &err), VLY_ENOTFOUND);
+    assert_int_equal(vly_scheduler_withdraw(s, VLY_STR("copy"), VLY_STR("1"), &err), VLY_OK);
+    assert_null(find("copy", ""));
+    sem_post(&gate); /* the last reference is that of the job's instance */
+    wait_for(1);
+    assert_int_equal(probes[0].job.status, VLY_OK);
     stop();
 }
 
@@ -422,4 +472,6 @@ UNIT_TESTS(cmocka_unit_test_setup_teardown(runs_a_job, write_model, remove_model
            cmocka_unit_test_setup_teardown(models_take_turns, write_model, remove_model),
            cmocka_unit_test_setup_teardown(many_threads, write_model, remove_model),
            cmocka_unit_test_setup_teardown(free_waits_for_jobs, write_model, remove_model),
-           cmocka_unit_test_setup_teardown(finds_models, write_model, remove_model))
+           cmocka_unit_test_setup_teardown(finds_models, write_model, remove_model),
+           cmocka_unit_test_setup_teardown(replaces_a_model_at_work, write_model, remove_model),
+           cmocka_unit_test_setup_teardown(withdraws_a_model_at_work, write_model, remove_model))

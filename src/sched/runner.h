@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Runner: what carries out the jobs of one served model. The lane runs a model's own plan; other
+ * kinds stand in front of lanes. Each kind is one file with one vly_runner_ops.
+ */
+#ifndef VLY_SCHED_RUNNER_H
+#define VLY_SCHED_RUNNER_H
+
+#include "base/status.h"
+#include "sched/job.h"
+
+#include <stddef.h>
+
+typedef struct vly_runner vly_runner;
+
+typedef struct vly_runner_ops {
+    /* Queues n jobs, all or none; never blocks. EBUSY: there is no room now; ELIMIT: there never is
+     * for so many. In both cases done is not called. Thread: any. */
+    vly_status (*submit)(vly_runner *r, vly_job *const *jobs, size_t n, vly_err *err);
+    /* No job is queued or running. Thread: any, also that of the job that was the last. */
+    void (*free)(vly_runner *r);
+} vly_runner_ops;
+
+/* The first member of each kind. */
+struct vly_runner {
+    const vly_runner_ops *ops;
+};
+
+#endif

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+#include "sched/served.h"
+
+#include "base/assert.h"
+#include "base/mem.h"
+
+#include <string.h>
+
+const char *vly_job_failure_name(vly_job_failure f)
+{
+#define NAME(name) #name,
+    static const char *const names[] = {VLY_JOB_FAILURE_MAP(NAME)};
+    VLY_ASSERT(f < VLY_JOB_FAILURE_N);
+    return names[f];
+}
+
+const char *vly_served_state_name(vly_served_state state)
+{
+    static const char *const names[] = {VLY_SERVED_STATE_MAP(NAME)};
+#undef NAME
+    VLY_ASSERT((size_t)state < VLY_COUNT(names));
+    return names[state];
+}
+
+/* Copies text to *at, which moves on; NULL stays NULL. */
+static const char *keep(char **at, const char *text)
+{
+    if (text == NULL)
+        return NULL;
+    size_t bytes = strlen(text) + 1;
+    char *copy = memcpy(*at, text, bytes);
+    *at += bytes;
+    return copy;
+}
+
+static size_t text_bytes(const char *text)
+{
+    return text != NULL ? strlen(text) + 1 : 0;
+}
+
+vly_status vly_served_new(const char *name, const char *version, const char *path,
+                          vly_served_state state, const char *reason, vly_served **ret,
+                          vly_err *err)
+{
+    vly_served *m = vly_calloc(VLY_MEM_SCHED, 1,
+                               sizeof(*m) + text_bytes(name) + text_bytes(version) +
+                                   text_bytes(path) + text_bytes(reason));
+
+    if (m == NULL)
+        return vly_fail(err, VLY_ENOMEM, "out of memory for model '%s'", name);
+    char *at = (char *)(m + 1);
+    m->name = keep(&at, name);
+    m->version = keep(&at, version);
+    m->path = keep(&at, path);
+    m->error = keep(&at, reason);
+    atomic_init(&m->state, state);
+    atomic_init(&m->n_refs, 1);
+    *ret = m;
+    return VLY_OK;
+}
+
+vly_served *vly_served_ref(vly_served *m)
+{
+    atomic_fetch_add_explicit(&m->n_refs, 1, memory_order_relaxed); /* the caller holds one */
+    return m;
+}
+
+void vly_served_unref(vly_served *m)
+{
+    /* acq_rel: the last owner must see what the others did before the memory goes */
+    if (m == NULL || atomic_fetch_sub_explicit(&m->n_refs, 1, memory_order_acq_rel) != 1)
+        return;
+    if (m->runner != NULL)
+        m->runner->ops->free(m->runner);
+    vly_servable_unref(m->servable);
+    vly_free(m);
+}
+
+static vly_job_failure failure_of(vly_status st)
+{
+    if (st == VLY_EBUSY)
+        return VLY_JOB_FAILURE_REJECTED;
+    if (st == VLY_ECANCELLED || st == VLY_EDEADLINE)
+        return VLY_JOB_FAILURE_CANCELED;
+    if (st == VLY_EINVAL || st == VLY_EFORMAT || st == VLY_ELIMIT || st == VLY_EMEDIA)
+        return VLY_JOB_FAILURE_OTHER;
+    return VLY_JOB_FAILURE_BACKEND;
+}
+
+void vly_served_finish(vly_served *m, vly_job *job, vly_status st)
+{
+    vly_served_stats *stats = &m->stats;
+    vly_nsec began = job->received_ns != 0 ? job->received_ns : job->queued_ns;
+
+    job->status = st;
+    if (st == VLY_OK) {
+        vly_counter_add(&stats->success, 1);
+        vly_counter_add(&stats->inferences, job->n_inferences != 0 ? job->n_inferences : 1);
+        vly_counter_add(&stats->executions, 1);
+        vly_histogram_record(&stats->queue, job->times.queue);
+        vly_histogram_record(&stats->compute_input, job->times.input);
+        vly_histogram_record(&stats->compute_infer, job->times.infer);
+        vly_histogram_record(&stats->compute_output, job->times.output);
+        vly_histogram_record(&stats->request, vly_clock_now() - began);
+    } else {
+        vly_counter_add(&stats->failures[failure_of(st)], 1);
+    }
+    job->done(job);
+}
