@@ -222,6 +222,7 @@ static int on_headers_complete(llhttp_t *parser)
 
     m->method = method_of(parser->method);
     m->method_name = vly_str_from(llhttp_method_name((llhttp_method_t)parser->method));
+    m->major_version = parser->http_major;
     m->minor_version = parser->http_minor;
     if (parser->http_major != 1)
         return refuse(p, 505, "the only supported version is HTTP/1");

@@ -24,6 +24,7 @@ vly_http_exchange *vly_http__exchange_take(vly_http_loop *loop)
     }
     vly_buf_init(&ex->head, VLY_MEM_NET, HEAD_MAX_BYTES);
     ex->req.server = loop->server;
+    ex->req.loop_idx = loop->idx;
     ex->loop = loop;
     return ex;
 }
@@ -45,10 +46,24 @@ void vly_http__exchange_free(vly_http_exchange *ex)
     vly_free(ex);
 }
 
+static void finish(vly_http_exchange *ex)
+{
+    const vly_http_opts *opts = &ex->loop->server->opts;
+
+    if (opts->on_finished == NULL || ex->status == 0)
+        return;
+    opts->on_finished(opts->ctx, &ex->req,
+                      &(vly_http_finished){.status = ex->status,
+                                           .bytes_in = ex->bytes_in,
+                                           .bytes_out = ex->bytes_out,
+                                           .sent_ns = ex->sent_ns});
+}
+
 void vly_http__exchange_put(vly_http_exchange *ex)
 {
     vly_http_loop *loop = ex->loop;
 
+    finish(ex);
     if (loop->n_free == FREE_EXCHANGES_MAX) {
         vly_http__exchange_free(ex);
         return;
@@ -59,8 +74,14 @@ void vly_http__exchange_put(vly_http_exchange *ex)
     vly_buf_clear(&ex->head);
     vly_http_msg_clear(&ex->req.msg);
     atomic_store(&ex->req.is_cancelled, false);
+    ex->req.received_ns = 0;
+    ex->req.stream_kind = VLY_STREAM_NONE;
+    ex->req.peer[0] = '\0';
     ex->conn = NULL;
     ex->is_answered = ex->is_last = false;
+    ex->status = 0;
+    ex->bytes_in = ex->bytes_out = 0;
+    ex->sent_ns = 0;
     ex->next = loop->free_exchanges;
     loop->free_exchanges = ex;
     loop->n_free++;

@@ -21,6 +21,7 @@
 #include <pthread.h>
 #include <uv.h>
 
+#define VLY_HTTP_WRITE_BUFS     64
 #define VLY_HTTP_READ_BYTES     ((size_t)64 * 1024)
 #define VLY_HTTP_LINGER_MS      2000 /* for a client to read the last answer before the close */
 #define VLY_HTTP_DRAIN_GRACE_MS 500  /* in a drain, time for a request already on its way ... */
@@ -36,9 +37,12 @@ typedef struct vly_http_exchange {
     vly_http_conn *conn;  /* NULL: the connection has gone */
     struct vly_http_exchange *next;
     bool is_answered;
-    bool is_last; /* the connection ends with this answer */
+    bool is_last; /* HTTP/1: the connection ends with this answer */
     int status;
-    vly_buf head; /* status line and headers, but for Date, Connection and the empty line */
+    size_t bytes_in;  /* what the request was made of */
+    size_t bytes_out; /* handed to the kernel */
+    vly_nsec sent_ns; /* 0: not, or not wholly */
+    vly_buf head;     /* status line and headers, but for Date, Connection and the empty line */
     vly_buf parts[VLY_HTTP_MAX_PARTS];
     size_t n_parts;
 } vly_http_exchange;
@@ -49,6 +53,28 @@ typedef enum vly_http_conn_state {
     VLY_HTTP_CONN_CLOSED, /* uv_close was called */
 } vly_http_conn_state;
 
+/*
+ * What a protocol does with a connection; its state is conn.session. The connection moves bytes,
+ * watches the client take them, and ends; the protocol makes requests of what comes in and bytes of
+ * answers. None is called once `close` was, but for `written` (of a write under way) and `free`.
+ */
+typedef struct vly_http_proto {
+    bool (*open)(vly_http_conn *c);             /* makes the session; false: no memory */
+    void (*feed)(vly_http_conn *c, vly_str in); /* takes all of it, or keeps it */
+    void (*eof)(vly_http_conn *c);              /* the client sends no more */
+    void (*advance)(vly_http_conn *c);          /* goes on where something has been waited for */
+    /* What is ready to be sent, at most VLY_HTTP_WRITE_BUFS buffers; they stay as they are until
+     * `written`, which comes before the next collect. 0: nothing, and no `written` follows. */
+    unsigned (*collect)(vly_http_conn *c, uv_buf_t *bufs);
+    void (*written)(vly_http_conn *c, bool is_sent);
+    void (*answered)(vly_http_conn *c, vly_http_exchange *ex); /* ex.is_answered is set */
+    bool (*wants_input)(const vly_http_conn *c);
+    bool (*is_over)(const vly_http_conn *c); /* with nothing left to collect: shut and linger */
+    void (*sweep)(vly_http_conn *c, uint64_t now_ms);
+    void (*close)(vly_http_conn *c); /* exchanges that are out forget the connection */
+    void (*free)(vly_http_conn *c);
+} vly_http_proto;
+
 struct vly_http_conn {
     uv_tcp_t tcp;
     uv_write_t write;
@@ -58,22 +84,18 @@ struct vly_http_conn {
     vly_http_conn *next, **link; /* in loop.conns */
     vly_http_conn *next_dirty;
     vly_http_conn_state state;
-    vly_http1 parser;
-    vly_http_exchange *incoming; /* being parsed, or NULL */
-    vly_http_exchange *queue, **queue_tail;
-    unsigned n_queued;          /* in queue and writing */
-    vly_http_exchange *writing; /* of the write under way, linked by next */
-    vly_buf unread;             /* read, not parsed: more requests than may be in work */
-    size_t unread_pos;
-    uint64_t since_ms;    /* begin of the present phase: idle, head, body or linger */
-    uint64_t progress_ms; /* when the client last took a byte of the write under way */
+    const vly_http_proto *proto; /* NULL: not known yet */
+    void *session;               /* owner: proto */
+    unsigned n_preface;          /* bytes that came so far, the beginning of HTTP/2's preface */
+    uint64_t since_ms;           /* begin of the present phase: idle, head, body or linger */
+    uint64_t progress_ms;        /* when the client last took a byte of the write under way */
     size_t write_left;
+    char peer[VLY_HTTP_PEER_MAX];
     bool is_refused; /* past max_connections */
     bool is_dirty;   /* on the list of connections to pump */
-    bool is_parsing; /* inside the parser: answers wait for its end */
+    bool is_busy;    /* inside the protocol: answers wait for its end */
     bool is_writing; /* a uv_write is under way */
     bool is_eof;     /* the client has closed its sending side */
-    bool has_last;   /* no further request is taken */
 };
 
 typedef enum vly_http_phase {
@@ -88,20 +110,24 @@ struct vly_http_loop {
     uv_loop_t uv;
     uv_async_t wake;
     uv_timer_t sweep;
+    uv_check_t turn;   /* for opts.on_turn */
     pthread_t thread;  /* owner: the server's owner */
     pthread_t self;    /* set by the thread */
     vly_mpsc answers;  /* exchanges; any thread -> this loop */
     vly_mpsc arrivals; /* connections; accepting loop -> this loop */
     vly_http_conn *conns;
     size_t n_conns;
+    vly_http_conn *dirty; /* to pump, once is_batching ends */
     vly_http_exchange *free_exchanges;
     size_t n_free;
     size_t n_out;      /* exchanges that are with a responder */
     uint64_t drain_ms; /* when this loop saw the drain; 0: not draining */
     bool is_stopping;
+    bool is_batching; /* answers given now leave together, in a moment */
+    bool has_handed;  /* a request to on_request, in this turn */
     char *read_buf;
     time_t date_s;
-    char date[40]; /* "Date: ...\r\n" of date_s */
+    char date[40]; /* of date_s, as HTTP writes it */
     unsigned idx;
 };
 
@@ -135,11 +161,21 @@ void vly_http__exchange_answer(vly_http_exchange *ex, const vly_http_answer *ans
 void vly_http__exchange_error(vly_http_exchange *ex, int status, const char *msg);
 
 /* http_conn.c */
-void vly_http__conn_open(
-    vly_http_conn *c); /* c->fd and c->is_refused are set; frees c at the end */
+/* c->fd, c->peer and c->is_refused are set; frees c at the end. */
+void vly_http__conn_open(vly_http_conn *c);
+/* Does all that can be done now: to be called whenever input, an answer or room has come. */
 void vly_http__conn_pump(vly_http_conn *c);
 void vly_http__conn_sweep(vly_http_conn *c, uint64_t now_ms);
 void vly_http__conn_close(vly_http_conn *c);
+/* The client has sent something that is not read yet. */
+bool vly_http__conn_has_input(const vly_http_conn *c);
+/* Nothing has happened since c->since_ms for as long as is allowed; less long in a drain. */
+bool vly_http__conn_is_stale(const vly_http_conn *c, uint64_t now_ms);
+
+/* http1_conn.c */
+extern const vly_http_proto vly_http__proto_http1;
+/* Answers and ends a connection on which no request has come. */
+void vly_http__http1_refuse(vly_http_conn *c, int status, const char *reason);
 
 /* http_listen.c; all but the first on loop 0 */
 vly_status vly_http__listen(vly_http_server *s, vly_err *err);
@@ -149,10 +185,33 @@ void vly_http__listen_close(vly_http_server *s);
 /* Goes on where something has to wait; false when nothing does. */
 bool vly_http__listen_sweep(vly_http_server *s);
 
+/* http_loop.c */
+vly_status vly_http__loop_init(vly_http_loop *loop, vly_http_server *s, unsigned idx, vly_err *err);
+int vly_http__loop_start(vly_http_loop *loop);    /* its thread; an errno */
+void vly_http__loop_release(vly_http_loop *loop); /* the thread has ended, or never began */
+void vly_http__loop_watch(vly_http_loop *loop);   /* there is something to sweep */
+void vly_http__loop_end_when_empty(vly_http_loop *loop);
+void vly_http__hand_over(vly_http_conn *c, vly_http_exchange *ex); /* to opts.on_request */
+void vly_http__return(vly_http_exchange *ex);                      /* answered; thread: any */
+const char *vly_http__date(vly_http_loop *loop);                   /* the value of Date */
+
 /* http_server.c */
 bool vly_http__conn_admit(vly_http_server *s, bool *ret_is_refused);
 void vly_http__conn_gone(vly_http_server *s);
-void vly_http__loop_watch(vly_http_loop *loop); /* there is something to sweep */
-void vly_http__loop_end_when_empty(vly_http_loop *loop);
+
+static inline uint64_t vly_http__now_ms(const vly_http_conn *c)
+{
+    return uv_now(&c->loop->uv);
+}
+
+static inline vly_http_stats *vly_http__stats(const vly_http_conn *c)
+{
+    return &c->loop->server->stats;
+}
+
+static inline const vly_http_opts *vly_http__opts(const vly_http_conn *c)
+{
+    return &c->loop->server->opts;
+}
 
 #endif

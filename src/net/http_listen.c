@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <linux/filter.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -70,7 +71,26 @@ vly_status vly_http__listen(vly_http_server *s, vly_err *err)
     return VLY_OK;
 }
 
-static void deal_out(vly_http_server *s, int fd, bool is_refused)
+/* As a log shows it; an IPv4 client of an IPv6 socket by its IPv4 address. */
+static void format_peer(const listen_addr *addr, char *out)
+{
+    char text[INET6_ADDRSTRLEN] = "";
+
+    if (addr->any.sa_family == AF_INET) {
+        inet_ntop(AF_INET, &addr->v4.sin_addr, text, sizeof(text));
+        snprintf(out, VLY_HTTP_PEER_MAX, "%s:%u", text, ntohs(addr->v4.sin_port));
+        return;
+    }
+    if (IN6_IS_ADDR_V4MAPPED(&addr->v6.sin6_addr)) {
+        inet_ntop(AF_INET, &addr->v6.sin6_addr.s6_addr[12], text, sizeof(text));
+        snprintf(out, VLY_HTTP_PEER_MAX, "%s:%u", text, ntohs(addr->v6.sin6_port));
+        return;
+    }
+    inet_ntop(AF_INET6, &addr->v6.sin6_addr, text, sizeof(text));
+    snprintf(out, VLY_HTTP_PEER_MAX, "[%s]:%u", text, ntohs(addr->v6.sin6_port));
+}
+
+static void deal_out(vly_http_server *s, int fd, const listen_addr *peer, bool is_refused)
 {
     vly_http_conn *c = vly_calloc(VLY_MEM_NET, 1, sizeof(*c));
 
@@ -80,6 +100,7 @@ static void deal_out(vly_http_server *s, int fd, bool is_refused)
         return;
     }
     c->fd = fd;
+    format_peer(peer, c->peer);
     c->is_refused = is_refused;
     c->loop = &s->loops[s->next_loop];
     s->next_loop = (s->next_loop + 1) % s->n_loops;
@@ -92,12 +113,14 @@ static void deal_out(vly_http_server *s, int fd, bool is_refused)
 /* False when there is nothing more to accept now. */
 static bool accept_one(vly_http_server *s)
 {
+    listen_addr peer = {0};
+    socklen_t peer_len = sizeof(peer);
     bool is_refused;
-    int fd = accept4(s->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int fd = accept4(s->listen_fd, &peer.any, &peer_len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
     if (fd >= 0) {
         if (vly_http__conn_admit(s, &is_refused))
-            deal_out(s, fd, is_refused);
+            deal_out(s, fd, &peer, is_refused);
         else
             close(fd);
         return true;

@@ -47,8 +47,8 @@ void vly_http_msg_clear(vly_http_msg *m)
     m->n_headers = 0;
     m->method = VLY_HTTP_OTHER;
     m->method_name = m->target = m->path = m->query = (vly_str){0};
-    m->minor_version = 0;
-    m->keep_alive = false;
+    m->major_version = m->minor_version = 0;
+    m->is_tls = m->keep_alive = false;
 }
 
 vly_str vly_http_msg_header(const vly_http_msg *m, const char *name)

@@ -59,8 +59,10 @@ typedef struct vly_http_msg {
     size_t n_headers;
     vly_buf body;      /* whole and contiguous; chunks joined */
     vly_arena arena;   /* for whoever works on the request */
-    int minor_version; /* HTTP/1.minor_version: 0 or 1 */
-    bool keep_alive;   /* what the request asked for */
+    int major_version; /* HTTP/1.0, 1.1, 2.0 */
+    int minor_version;
+    bool is_tls;
+    bool keep_alive; /* what the request asked for */
 
     /* Private to net. */
     vly_buf head; /* bytes of request line and headers; never moves once reserved */

@@ -5,8 +5,6 @@
 #include "net/http_internal.h"
 
 #include <errno.h>
-#include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -46,51 +44,6 @@ void vly_http__conn_gone(vly_http_server *s)
 
 /* ---- answers ---- */
 
-/* The exchange is back on its loop. Puts its connection on the list of those to pump. */
-static void take_back(vly_http_exchange *ex, vly_http_conn **dirty)
-{
-    vly_http_loop *loop = ex->loop;
-    vly_http_conn *c = ex->conn;
-
-    VLY_ASSERT(loop->n_out > 0 && !ex->is_answered);
-    loop->n_out--;
-    if (atomic_load(&ex->req.is_cancelled))
-        vly_counter_add(&loop->server->stats.requests_cancelled, 1);
-    if (c == NULL) {
-        vly_http__exchange_put(ex);
-        return;
-    }
-    ex->is_answered = true;
-    if (c->is_dirty)
-        return;
-    c->is_dirty = true;
-    c->next_dirty = *dirty;
-    *dirty = c;
-}
-
-/* Apart from take_back, so that all answers of a batch leave together. */
-static void pump_all(vly_http_conn *dirty)
-{
-    while (dirty != NULL) {
-        vly_http_conn *c = dirty;
-        dirty = c->next_dirty;
-        c->is_dirty = false;
-        vly_http__conn_pump(c);
-    }
-}
-
-static void return_exchange(vly_http_exchange *ex)
-{
-    vly_http_conn *dirty = NULL;
-
-    if (!pthread_equal(pthread_self(), ex->loop->self)) {
-        vly_mpsc_push(&ex->loop->answers, &ex->node);
-        return;
-    }
-    take_back(ex, &dirty);
-    pump_all(dirty);
-}
-
 static vly_http_exchange *exchange_of(vly_http_request *req)
 {
     return CONTAINER_OF(req, vly_http_exchange, req);
@@ -100,180 +53,19 @@ void vly_http_respond(vly_http_request *req, const vly_http_answer *answer)
 {
     vly_http_exchange *ex = exchange_of(req);
     vly_http__exchange_answer(ex, answer);
-    return_exchange(ex);
+    vly_http__return(ex);
 }
 
 void vly_http_respond_error(vly_http_request *req, int status, const char *msg)
 {
     vly_http_exchange *ex = exchange_of(req);
     vly_http__exchange_error(ex, status, msg);
-    return_exchange(ex);
+    vly_http__return(ex);
 }
 
 void vly_http_respond_err(vly_http_request *req, const vly_err *err)
 {
     vly_http_respond_error(req, vly_status_http(err->status), err->msg);
-}
-
-/* ---- a loop ---- */
-
-static void take_answers(vly_http_loop *loop)
-{
-    vly_http_conn *dirty = NULL;
-
-    for (vly_mpsc_node *node = vly_mpsc_take_all(&loop->answers), *next; node; node = next) {
-        next = node->next;
-        take_back(CONTAINER_OF(node, vly_http_exchange, node), &dirty);
-    }
-    pump_all(dirty);
-}
-
-static void take_arrivals(vly_http_loop *loop)
-{
-    for (vly_mpsc_node *node = vly_mpsc_take_all(&loop->arrivals), *next; node; node = next) {
-        next = node->next;
-        vly_http__conn_open(CONTAINER_OF(node, vly_http_conn, node));
-    }
-}
-
-/* Once stopping: when every connection is closed and every exchange back, the loop has no more to
- * do and ends with its last two handles. */
-void vly_http__loop_end_when_empty(vly_http_loop *loop)
-{
-    if (!loop->is_stopping || loop->n_conns > 0 || loop->n_out > 0 ||
-        uv_is_closing((uv_handle_t *)&loop->wake))
-        return;
-    uv_close((uv_handle_t *)&loop->wake, NULL);
-    uv_close((uv_handle_t *)&loop->sweep, NULL);
-}
-
-static void begin_drain(vly_http_loop *loop)
-{
-    if (loop->idx == 0)
-        vly_http__listen_refuse(loop->server);
-    loop->drain_ms = uv_now(&loop->uv) + 1; /* + 1: never 0 */
-}
-
-static void stop_loop(vly_http_loop *loop)
-{
-    loop->is_stopping = true;
-    for (vly_http_conn *c = loop->conns; c != NULL; c = c->next)
-        vly_http__conn_close(c);
-}
-
-static void on_wake(uv_async_t *wake)
-{
-    vly_http_loop *loop = wake->data;
-    vly_http_server *s = loop->server;
-
-    /* Read before the arrivals are taken: once STOPPING, no more can come. */
-    pthread_mutex_lock(&s->lock);
-    vly_http_phase phase = s->phase;
-    pthread_mutex_unlock(&s->lock);
-    if (phase >= VLY_HTTP_DRAINING && loop->drain_ms == 0)
-        begin_drain(loop);
-    if (phase >= VLY_HTTP_CLOSING && loop->idx == 0)
-        vly_http__listen_close(s);
-    take_arrivals(loop);
-    take_answers(loop);
-    if (phase == VLY_HTTP_STOPPING)
-        stop_loop(loop);
-    vly_http__loop_end_when_empty(loop);
-}
-
-static void on_sweep(uv_timer_t *timer)
-{
-    vly_http_loop *loop = timer->data;
-    uint64_t now = uv_now(&loop->uv);
-    bool is_listener_waiting = loop->idx == 0 && vly_http__listen_sweep(loop->server);
-
-    for (vly_http_conn *c = loop->conns; c != NULL; c = c->next)
-        vly_http__conn_sweep(c, now);
-    if (loop->n_conns == 0 && !is_listener_waiting)
-        uv_timer_stop(timer);
-    vly_http__loop_end_when_empty(loop);
-}
-
-void vly_http__loop_watch(vly_http_loop *loop)
-{
-    unsigned ms = loop->server->sweep_ms;
-    if (!uv_is_active((uv_handle_t *)&loop->sweep))
-        uv_timer_start(&loop->sweep, on_sweep, ms, ms);
-}
-
-static void *loop_main(void *arg)
-{
-    vly_http_loop *loop = arg;
-    char name[16];
-
-    loop->self = pthread_self();
-    snprintf(name, sizeof(name), "volley-net-%u", loop->idx % 1000);
-    pthread_setname_np(pthread_self(), name);
-    if (loop->idx == 0)
-        vly_http__listen_start(loop->server);
-    uv_run(&loop->uv, UV_RUN_DEFAULT);
-    return NULL;
-}
-
-static void wake_loop(void *ctx)
-{
-    vly_http_loop *loop = ctx;
-    uv_async_send(&loop->wake);
-}
-
-static vly_status loop_init(vly_http_loop *loop, vly_http_server *s, unsigned idx, vly_err *err)
-{
-    *loop = (vly_http_loop){.server = s, .idx = idx, .date_s = -1};
-    loop->read_buf = vly_alloc(VLY_MEM_NET, VLY_HTTP_READ_BYTES);
-    if (loop->read_buf == NULL)
-        return vly_fail(err, VLY_ENOMEM, "http server: no memory for loop %u", idx);
-    int rc = uv_loop_init(&loop->uv);
-    if (rc != 0) {
-        vly_free(loop->read_buf);
-        return vly_fail(err, VLY_EUNAVAILABLE, "http server: loop %u: %s", idx, uv_strerror(rc));
-    }
-    rc = uv_async_init(&loop->uv, &loop->wake, on_wake);
-    if (rc != 0) {
-        uv_loop_close(&loop->uv);
-        vly_free(loop->read_buf);
-        return vly_fail(err, VLY_EUNAVAILABLE, "http server: loop %u: %s", idx, uv_strerror(rc));
-    }
-    uv_timer_init(&loop->uv, &loop->sweep);
-    loop->wake.data = loop->sweep.data = loop;
-    vly_mpsc_init(&loop->answers, wake_loop, loop);
-    vly_mpsc_init(&loop->arrivals, wake_loop, loop);
-    return VLY_OK;
-}
-
-/* The thread has ended, or never began. */
-static void loop_release(vly_http_loop *loop)
-{
-    if (!uv_is_closing((uv_handle_t *)&loop->wake)) {
-        uv_close((uv_handle_t *)&loop->wake, NULL);
-        uv_close((uv_handle_t *)&loop->sweep, NULL);
-        uv_run(&loop->uv, UV_RUN_DEFAULT);
-    }
-    VLY_ASSERT(uv_loop_close(&loop->uv) == 0);
-    while (loop->free_exchanges != NULL) {
-        vly_http_exchange *ex = loop->free_exchanges;
-        loop->free_exchanges = ex->next;
-        vly_http__exchange_free(ex);
-    }
-    vly_mpsc_release(&loop->answers);
-    vly_mpsc_release(&loop->arrivals);
-    vly_free(loop->read_buf);
-}
-
-/* Signals are the main thread's business, and a write to a closed socket must not raise one. */
-static int start_thread(vly_http_loop *loop)
-{
-    sigset_t all, before;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = pthread_create(&loop->thread, NULL, loop_main, loop);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return rc;
 }
 
 /* ---- the server ---- */
@@ -301,13 +93,13 @@ static vly_status start_loops(vly_http_server *s, vly_err *err)
 
     /* All are complete before the first runs, for that one deals connections out to all. */
     for (unsigned i = 0; i < n; i++) {
-        vly_status st = loop_init(&s->loops[i], s, i, err);
+        vly_status st = vly_http__loop_init(&s->loops[i], s, i, err);
         if (st != VLY_OK)
             return st;
         s->n_loops++;
     }
     for (unsigned i = n; i-- > 0;) {
-        int rc = start_thread(&s->loops[i]);
+        int rc = vly_http__loop_start(&s->loops[i]);
         if (rc != 0)
             return vly_fail(err, VLY_EUNAVAILABLE, "http server: thread of loop %u: %s", i,
                             strerror(rc));
@@ -423,7 +215,7 @@ void vly_http_server_free(vly_http_server *s)
     if (s->n_running > 0)
         stop_loops(s);
     for (unsigned i = 0; i < s->n_loops; i++)
-        loop_release(&s->loops[i]);
+        vly_http__loop_release(&s->loops[i]);
     if (s->listen_fd >= 0)
         close(s->listen_fd);
     pthread_cond_destroy(&s->is_empty);

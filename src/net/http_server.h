@@ -28,13 +28,24 @@
 #include <stdint.h>
 
 #define VLY_HTTP_MAX_PARTS 16
+#define VLY_HTTP_PEER_MAX  56 /* "[address]:port" with its NUL */
 
 typedef struct vly_http_server vly_http_server;
+
+/* What may come of a request besides one answer: net/http_stream.h. */
+typedef enum vly_stream_kind {
+    VLY_STREAM_NONE,
+    VLY_STREAM_WEBSOCKET, /* a valid upgrade was asked for */
+    VLY_STREAM_GRPC,      /* opts.is_stream said so; there is no body to wait for */
+} vly_stream_kind;
 
 /* Owner: as msg. Made by the server only. */
 typedef struct vly_http_request {
     vly_http_msg msg;
-    vly_nsec received_ns; /* when its last byte was parsed */
+    vly_nsec received_ns;         /* when its last byte was parsed */
+    vly_stream_kind stream_kind;  /* not NONE: vly_stream_accept may be called */
+    unsigned loop_idx;            /* of the loop thread whose request this is */
+    char peer[VLY_HTTP_PEER_MAX]; /* "127.0.0.1:40000", "[::1]:40000" */
     /* The client has gone, or the server is giving up: the answer will not be read. Read it before
      * starting costly work; respond all the same. Thread: any. */
     _Atomic bool is_cancelled;
@@ -43,6 +54,14 @@ typedef struct vly_http_request {
 
 /* Thread: loop. Must not block, and must see to it that the request is answered. */
 typedef void (*vly_http_handler)(void *ctx, vly_http_request *req);
+
+/* What became of an answer. */
+typedef struct vly_http_finished {
+    int status;
+    size_t bytes_in;  /* head and body as received */
+    size_t bytes_out; /* head and body, begun to be sent */
+    vly_nsec sent_ns; /* when the kernel had all of them; 0: the client went before */
+} vly_http_finished;
 
 typedef struct vly_http_opts {
     const char *address; /* IPv4 or IPv6 literal */
@@ -59,6 +78,16 @@ typedef struct vly_http_opts {
     unsigned write_timeout_ms;
     bool abort_on_close;
     vly_http_handler on_request;
+    /* The rest may be NULL; all on a loop thread. At the end of each turn of a loop in which
+     * requests were handed over: work of little cost is done here, for all of them at once, and
+     * answers given here leave together. */
+    void (*on_turn)(void *ctx, unsigned loop_idx);
+    /* The answer has left, or was lost; req is valid for this call. Requests that were refused
+     * before on_request come too, with as much of msg as had been read. For the access log. */
+    void (*on_finished)(void *ctx, const vly_http_request *req, const vly_http_finished *f);
+    /* Headers of an HTTP/2 request have come: true when its body is a stream of gRPC messages, so
+     * that on_request is to be called at once, with stream_kind GRPC. */
+    bool (*is_stream)(void *ctx, const vly_http_msg *msg);
     void *ctx;
 } vly_http_opts;
 
@@ -95,6 +124,8 @@ typedef struct vly_http_answer {
     const char *content_type;       /* NULL: no body type */
     const vly_http_header *headers; /* besides Date, Connection, Content-Length and Content-Type */
     size_t n_headers;
+    const vly_http_header *trailers; /* sent behind the body over HTTP/2; else left out */
+    size_t n_trailers;
     vly_buf *parts; /* the body is their concatenation; at most VLY_HTTP_MAX_PARTS */
     size_t n_parts;
 } vly_http_answer;
