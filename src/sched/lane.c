@@ -69,7 +69,7 @@ static vly_status run_tensors(instance *x, vly_job *job, vly_err *err)
     if (x->native == NULL)
         st = vly_instance_new(s->model, x->lane->pool, &x->native, err);
     if (st == VLY_OK && x->outputs == NULL) {
-        x->outputs = vly_calloc(VLY_MEM_SCHED, s->info->n_outputs, sizeof(*x->outputs));
+        x->outputs = vly_calloc(VLY_MEM_SCHED, s->run_info->n_outputs, sizeof(*x->outputs));
         if (x->outputs == NULL)
             st = vly_fail(err, VLY_ENOMEM, "out of memory for model '%s'", s->name);
     }
@@ -86,7 +86,7 @@ static vly_status run_tensors(instance *x, vly_job *job, vly_err *err)
 static void drop_results(instance *x, vly_job *job)
 {
     if (job->outputs != NULL)
-        for (size_t i = 0; i < x->lane->served->servable->info->n_outputs; i++)
+        for (size_t i = 0; i < x->lane->served->servable->run_info->n_outputs; i++)
             vly_tensor_release(&x->outputs[i]);
     vly_picture_release(&job->pixels);
     vly_arena_reset(&x->arena);

@@ -84,8 +84,9 @@ static vly_status open_model(servable *s, const vly_servable_spec *spec, vly_err
     if (st != VLY_OK)
         return st;
     vly_task_config task = {.task = task_of(spec, s->pub.config)};
-    s->pub.info = vly_model_describe(s->pub.model);
-    st = vly_decoder_init(&s->pub.decoder, s->pub.info, &task, &s->arena, err);
+    s->pub.run_info = vly_model_describe(s->pub.model);
+    s->pub.info = s->pub.run_info;
+    st = vly_decoder_init(&s->pub.decoder, s->pub.run_info, &task, &s->arena, err);
     return st == VLY_OK ? st : vly_fail_in(err, st, "model '%s'", spec->path);
 }
 

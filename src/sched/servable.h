@@ -2,6 +2,11 @@
 /*
  * Servable: a loaded model together with what it takes to answer with it: name, version, task,
  * picture preparation and class names. Immutable after open, shared by threads, refcounted.
+ *
+ * Clients see `info`. A run of the model takes and gives the tensors of `run_info`, which differ
+ * where a runner (sched/runner.h) stands between the two: the sequence batcher fills state and
+ * control tensors that clients do not send. What has no file, an ensemble or a built-in step, has
+ * no model either, and is described by its configuration.
  */
 #ifndef VLY_SCHED_SERVABLE_H
 #define VLY_SCHED_SERVABLE_H
@@ -15,10 +20,11 @@
 
 typedef struct vly_servable {
     const char *name;
-    const char *version; /* "1" */
-    const char *path;    /* of the .onnx file */
-    vly_model *model;
-    const vly_model_info *info;      /* the model's */
+    const char *version;             /* "1" */
+    const char *path;                /* of the .onnx file; NULL: there is none */
+    vly_model *model;                /* NULL: an ensemble, or a built-in step */
+    const vly_model_info *info;      /* inputs and outputs as clients see them */
+    const vly_model_info *run_info;  /* those of one run; often the same */
     vly_decoder decoder;             /* kind VLY_TASK_TENSOR when no task fits */
     const vly_triton_config *config; /* NULL: the model came without a config.pbtxt */
 } vly_servable;

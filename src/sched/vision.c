@@ -19,7 +19,7 @@ static vly_status check_servable(const vly_servable *s, vly_err *err)
                         "model '%s': its outputs fit no picture task; use it with tensors, or name "
                         "its task in the configuration",
                         s->name);
-    const vly_model_io *in = &s->info->inputs[0];
+    const vly_model_io *in = &s->run_info->inputs[0];
     if (in->dtype != VLY_DTYPE_F32)
         return vly_fail(err, VLY_EUNSUPPORTED, "model '%s': input '%s': expected float32, got %s",
                         s->name, in->name, vly_dtype_name(in->dtype));
@@ -42,7 +42,7 @@ vly_status vly_vision_new(vly_servable *s, const vly_picture_limits *limits,
     v->servable = vly_servable_ref(s);
     v->limits = *limits;
     vly_letterbox_init(&v->letterbox);
-    v->outputs = vly_calloc(VLY_MEM_SCHED, s->info->n_outputs, sizeof(*v->outputs));
+    v->outputs = vly_calloc(VLY_MEM_SCHED, s->run_info->n_outputs, sizeof(*v->outputs));
     if (v->outputs == NULL)
         st = vly_fail(err, VLY_ENOMEM, "out of memory for model '%s'", s->name);
     if (st == VLY_OK)
@@ -83,7 +83,7 @@ static vly_status observe(vly_vision *v, const vly_picture *picture,
                           vly_vision_times *times, vly_err *err)
 {
     const vly_decoder *d = &v->servable->decoder;
-    size_t n_outputs = v->servable->info->n_outputs;
+    size_t n_outputs = v->servable->run_info->n_outputs;
     vly_nsec t = vly_clock_now();
     vly_letterbox_map map;
     vly_status st = vly_letterbox_run(&v->letterbox, picture, &d->prep, d->input_width,
