@@ -12,6 +12,7 @@
 struct vly_scheduler {
     vly_scheduler_opts opts; /* immutable */
     vly_worker_pool *pool;   /* immutable */
+    vly_alarms *alarms;      /* immutable */
     pthread_mutex_t change;  /* held by whoever makes the next set; before lock */
     pthread_mutex_t lock;
     vly_model_set *models; /* guarded by lock; replaced under change too */
@@ -230,8 +231,11 @@ vly_status vly_scheduler_new(const vly_scheduler_opts *opts, vly_scheduler **ret
     if (s == NULL || models == NULL)
         st = vly_fail(err, VLY_ENOMEM, "out of memory for the scheduler");
     if (st == VLY_OK)
+        st = vly_alarms_new(&s->alarms, err);
+    if (st == VLY_OK)
         st = vly_worker_pool_new(n_threads, SIZE_MAX, &s->pool, err);
     if (st != VLY_OK) {
+        vly_alarms_free(s != NULL ? s->alarms : NULL);
         vly_model_set_unref(models);
         vly_free(s);
         return st;
@@ -251,6 +255,7 @@ void vly_scheduler_free(vly_scheduler *s)
     vly_worker_pool_drain(s->pool);
     vly_model_set_unref(s->models);
     vly_worker_pool_free(s->pool);
+    vly_alarms_free(s->alarms);
     pthread_mutex_destroy(&s->change);
     pthread_mutex_destroy(&s->lock);
     vly_free(s);
@@ -259,4 +264,9 @@ void vly_scheduler_free(vly_scheduler *s)
 vly_worker_pool *vly_scheduler_pool(vly_scheduler *s)
 {
     return s->pool;
+}
+
+vly_alarms *vly_scheduler_alarms(vly_scheduler *s)
+{
+    return s->alarms;
 }

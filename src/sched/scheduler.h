@@ -22,6 +22,7 @@
 #define VLY_SCHED_SCHEDULER_H
 
 #include "sched/served.h"
+#include "sys/alarm.h"
 #include "sys/worker_pool.h"
 
 typedef struct vly_scheduler vly_scheduler;
@@ -38,6 +39,7 @@ vly_status vly_scheduler_new(const vly_scheduler_opts *opts, vly_scheduler **ret
 /* Waits for the jobs that were accepted. No reference to a model may be left. Accepts NULL. */
 void vly_scheduler_free(vly_scheduler *s);
 vly_worker_pool *vly_scheduler_pool(vly_scheduler *s);
+vly_alarms *vly_scheduler_alarms(vly_scheduler *s); /* the process's; ends with the scheduler */
 
 /* Loads a model, ready to run; the specification has a name and a version. One that cannot be
  * loaded comes back as UNAVAILABLE, with the reason. *ret: a new reference. ENOMEM. */
