@@ -20,6 +20,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+static const char refused_text[] = "too many connections";
+
 static bool is_draining(const vly_http_conn *c)
 {
     return c->loop->drain_ms != 0;
@@ -38,6 +40,7 @@ static void on_closed(uv_handle_t *handle)
     loop->n_conns--;
     if (c->proto != NULL)
         c->proto->free(c);
+    vly_http__tls_free(c);
     vly_free(c);
     vly_http__conn_gone(loop->server);
     vly_http__loop_end_when_empty(loop);
@@ -48,6 +51,8 @@ void vly_http__conn_close(vly_http_conn *c)
     if (c->state == VLY_HTTP_CONN_CLOSED)
         return;
     c->state = VLY_HTTP_CONN_CLOSED;
+    if (c->tls != NULL)
+        vly_http__tls_end(c);
     if (c->proto != NULL)
         c->proto->close(c);
     uv_close((uv_handle_t *)&c->tcp, on_closed); /* a write under way ends first, by its callback */
@@ -57,6 +62,8 @@ static void start_linger(vly_http_conn *c)
 {
     int fd;
 
+    if (c->tls != NULL)
+        vly_http__tls_end(c);
     if (c->is_eof || uv_fileno((uv_handle_t *)&c->tcp, &fd) != 0 || shutdown(fd, SHUT_WR) != 0) {
         vly_http__conn_close(c);
         return;
@@ -67,12 +74,27 @@ static void start_linger(vly_http_conn *c)
 
 /* ---- output ---- */
 
+static unsigned collect(vly_http_conn *c, uv_buf_t *bufs)
+{
+    if (c->tls != NULL)
+        return vly_http__tls_collect(c, bufs);
+    return c->proto != NULL ? c->proto->collect(c, bufs) : 0;
+}
+
+static void written(vly_http_conn *c, bool is_sent)
+{
+    if (c->tls != NULL)
+        vly_http__tls_written(c, is_sent);
+    else
+        c->proto->written(c, is_sent);
+}
+
 static void on_written(uv_write_t *write, int status)
 {
     vly_http_conn *c = write->data;
 
     c->is_writing = false;
-    c->proto->written(c, status == 0);
+    written(c, status == 0);
     if (c->state != VLY_HTTP_CONN_OPEN)
         return;
     if (status != 0)
@@ -113,9 +135,9 @@ static bool flush(vly_http_conn *c)
     uv_buf_t storage[VLY_HTTP_WRITE_BUFS], *bufs = storage;
     uv_stream_t *stream = (uv_stream_t *)&c->tcp;
 
-    if (c->is_writing || c->state != VLY_HTTP_CONN_OPEN || c->proto == NULL)
+    if (c->is_writing || c->state != VLY_HTTP_CONN_OPEN)
         return false;
-    unsigned n_bufs = c->proto->collect(c, bufs);
+    unsigned n_bufs = collect(c, bufs);
     size_t total = 0;
     for (unsigned i = 0; i < n_bufs; i++)
         total += bufs[i].len;
@@ -126,13 +148,13 @@ static bool flush(vly_http_conn *c)
         bufs = skip_bytes(bufs, &n_bufs, (size_t)done);
     vly_counter_add(&vly_http__stats(c)->bytes_out, total);
     if (n_bufs == 0) {
-        c->proto->written(c, true);
+        written(c, true);
         return true;
     }
     c->write.data = c;
     if ((done < 0 && done != UV_EAGAIN) ||
         uv_write(&c->write, stream, bufs, n_bufs, on_written) != 0) {
-        c->proto->written(c, false);
+        written(c, false);
         vly_http__conn_close(c);
         return false;
     }
@@ -203,21 +225,17 @@ static bool open_proto(vly_http_conn *c, const vly_http_proto *proto)
 
 static void feed(vly_http_conn *c, vly_str in)
 {
-    if (c->state == VLY_HTTP_CONN_OPEN)
-        c->proto->feed(c, in);
-}
-
-static void on_bytes(vly_http_conn *c, vly_str in)
-{
-    vly_counter_add(&vly_http__stats(c)->bytes_in, in.len);
-    if (c->state != VLY_HTTP_CONN_OPEN)
-        return;
     if (c->proto == NULL && !open_proto(c, &vly_http__proto_http1))
         return;
     c->is_busy = true;
-    feed(c, in);
+    c->proto->feed(c, in);
     c->is_busy = false;
-    vly_http__conn_pump(c);
+}
+
+static void refuse(vly_http_conn *c, int status, const char *reason)
+{
+    if (c->proto == NULL && open_proto(c, &vly_http__proto_http1))
+        vly_http__http1_refuse(c, status, reason);
 }
 
 static void on_eof(vly_http_conn *c)
@@ -230,6 +248,38 @@ static void on_eof(vly_http_conn *c)
     if (c->proto != NULL)
         c->proto->eof(c);
     vly_http__conn_pump(c);
+}
+
+/* Plaintext of in; ends the connection when there is none to come. */
+static vly_str decrypt(vly_http_conn *c, vly_str in)
+{
+    if (vly_http__tls_is_plain_http(c, in)) {
+        vly_http__tls_free(c);
+        refuse(c, 400, "this port speaks HTTPS, and the request came as plain HTTP");
+        return (vly_str){NULL, 0};
+    }
+    if (!vly_http__tls_decrypt(c, in, &in)) {
+        vly_http__conn_close(c);
+        return (vly_str){NULL, 0};
+    }
+    if (c->is_refused && vly_http__tls_state(c) != VLY_TLS_HANDSHAKE)
+        refuse(c, 503, refused_text);
+    return in;
+}
+
+static void on_bytes(vly_http_conn *c, vly_str in)
+{
+    vly_counter_add(&vly_http__stats(c)->bytes_in, in.len);
+    if (c->state != VLY_HTTP_CONN_OPEN)
+        return;
+    if (c->tls != NULL)
+        in = decrypt(c, in);
+    if (c->state == VLY_HTTP_CONN_OPEN && in.len > 0)
+        feed(c, in);
+    if (c->tls != NULL && !c->is_eof && vly_http__tls_state(c) == VLY_TLS_ENDED)
+        on_eof(c);
+    else
+        vly_http__conn_pump(c);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
@@ -273,6 +323,8 @@ static bool is_late(vly_http_conn *c, uint64_t now)
         return now - c->since_ms >= VLY_HTTP_LINGER_MS;
     if (c->is_writing)
         return is_write_stuck(c, now);
+    if (c->tls != NULL && vly_http__tls_state(c) == VLY_TLS_HANDSHAKE)
+        return now - c->since_ms >= vly_http__opts(c)->header_timeout_ms;
     return c->proto == NULL && vly_http__conn_is_stale(c, now);
 }
 
@@ -308,7 +360,9 @@ void vly_http__conn_open(vly_http_conn *c)
         return;
     }
     uv_tcp_nodelay(&c->tcp, 1);
-    if (c->is_refused && open_proto(c, &vly_http__proto_http1))
-        vly_http__http1_refuse(c, 503, "too many connections");
+    if (vly_http__opts(c)->tls != NULL && !vly_http__tls_open(c))
+        vly_http__conn_close(c);
+    else if (c->is_refused && c->tls == NULL)
+        refuse(c, 503, refused_text);
     vly_http__conn_pump(c);
 }

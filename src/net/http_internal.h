@@ -16,6 +16,7 @@
 
 #include "net/http1.h"
 #include "net/http_server.h"
+#include "net/tls.h"
 #include "sys/mpsc.h"
 
 #include <pthread.h>
@@ -29,6 +30,7 @@
 
 typedef struct vly_http_loop vly_http_loop;
 typedef struct vly_http_conn vly_http_conn;
+typedef struct vly_http_tls vly_http_tls;
 
 typedef struct vly_http_exchange {
     vly_http_request req; /* first: the handler's pointer is ours */
@@ -86,6 +88,7 @@ struct vly_http_conn {
     vly_http_conn_state state;
     const vly_http_proto *proto; /* NULL: not known yet */
     void *session;               /* owner: proto */
+    vly_http_tls *tls;           /* NULL: none */
     unsigned n_preface;          /* bytes that came so far, the beginning of HTTP/2's preface */
     uint64_t since_ms;           /* begin of the present phase: idle, head, body or linger */
     uint64_t progress_ms;        /* when the client last took a byte of the write under way */
@@ -126,6 +129,7 @@ struct vly_http_loop {
     bool is_batching; /* answers given now leave together, in a moment */
     bool has_handed;  /* a request to on_request, in this turn */
     char *read_buf;
+    vly_buf plain; /* what a TLS session has decrypted, for the protocol to look at */
     time_t date_s;
     char date[40]; /* of date_s, as HTTP writes it */
     unsigned idx;
@@ -176,6 +180,20 @@ bool vly_http__conn_is_stale(const vly_http_conn *c, uint64_t now_ms);
 extern const vly_http_proto vly_http__proto_http1;
 /* Answers and ends a connection on which no request has come. */
 void vly_http__http1_refuse(vly_http_conn *c, int status, const char *reason);
+
+/* http_tls.c: of connections with c->tls, but for open */
+bool vly_http__tls_open(vly_http_conn *c); /* makes c->tls; false: no memory */
+void vly_http__tls_free(vly_http_conn *c);
+vly_tls_state vly_http__tls_state(const vly_http_conn *c);
+/* in begins the connection, and is no handshake but HTTP as it is. */
+bool vly_http__tls_is_plain_http(vly_http_conn *c, vly_str in);
+/* Plaintext, perhaps none, that lasts until the next call on this loop; false when TLS has failed,
+ * which is all there is to say then. */
+bool vly_http__tls_decrypt(vly_http_conn *c, vly_str in, vly_str *ret_plain);
+/* As of vly_http_proto, between it and the socket. */
+unsigned vly_http__tls_collect(vly_http_conn *c, uv_buf_t *bufs);
+void vly_http__tls_written(vly_http_conn *c, bool is_sent);
+void vly_http__tls_end(vly_http_conn *c); /* tells the client, or tells it why TLS has failed */
 
 /* http_listen.c; all but the first on loop 0 */
 vly_status vly_http__listen(vly_http_server *s, vly_err *err);

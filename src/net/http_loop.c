@@ -220,6 +220,7 @@ static void wake_loop(void *ctx)
 vly_status vly_http__loop_init(vly_http_loop *loop, vly_http_server *s, unsigned idx, vly_err *err)
 {
     *loop = (vly_http_loop){.server = s, .idx = idx, .date_s = -1};
+    vly_buf_init(&loop->plain, VLY_MEM_NET, VLY_HTTP_READ_BYTES + 2 * VLY_TLS_RECORD_BYTES);
     loop->read_buf = vly_alloc(VLY_MEM_NET, VLY_HTTP_READ_BYTES);
     if (loop->read_buf == NULL)
         return vly_fail(err, VLY_ENOMEM, "http server: no memory for loop %u", idx);
@@ -259,6 +260,7 @@ void vly_http__loop_release(vly_http_loop *loop)
     vly_mpsc_release(&loop->answers);
     vly_mpsc_release(&loop->arrivals);
     vly_free(loop->read_buf);
+    vly_buf_release(&loop->plain);
 }
 
 /* Signals are the main thread's business, and a write to a closed socket must not raise one. */

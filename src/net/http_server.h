@@ -22,6 +22,7 @@
 #include "base/metrics.h"
 #include "base/status.h"
 #include "net/http_msg.h"
+#include "net/tls.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -77,6 +78,7 @@ typedef struct vly_http_opts {
     unsigned idle_timeout_ms;
     unsigned write_timeout_ms;
     bool abort_on_close;
+    vly_tls *tls; /* NULL: plaintext; borrowed, outlives the server */
     vly_http_handler on_request;
     /* The rest may be NULL; all on a loop thread. At the end of each turn of a loop in which
      * requests were handed over: work of little cost is done here, for all of them at once, and
