@@ -568,23 +568,35 @@ static bool parse_octal(vly_str s, uint64_t *ret)
     return true;
 }
 
-bool vly_pbtxt_i64(const vly_pbtxt *field, int64_t *ret)
+/* Digits without their sign. */
+static bool parse_magnitude(const vly_pbtxt *field, uint64_t *ret)
 {
     vly_str s = field->text;
-    uint64_t v;
-    bool ok;
 
     if (field->kind != VLY_PBTXT_NUMBER)
         return false;
     if (has_hex_prefix(s))
-        ok = parse_hex(skip(s, 2), &v);
-    else if (has_octal_prefix(s))
-        ok = parse_octal(s, &v);
-    else
-        ok = vly_str_to_u64(s, &v);
-    if (!ok || v > (uint64_t)INT64_MAX + field->is_negative)
+        return parse_hex(skip(s, 2), ret);
+    return has_octal_prefix(s) ? parse_octal(s, ret) : vly_str_to_u64(s, ret);
+}
+
+bool vly_pbtxt_i64(const vly_pbtxt *field, int64_t *ret)
+{
+    uint64_t v;
+
+    if (!parse_magnitude(field, &v) || v > (uint64_t)INT64_MAX + field->is_negative)
         return false;
     *ret = field->is_negative ? (int64_t)(0 - v) : (int64_t)v;
+    return true;
+}
+
+bool vly_pbtxt_u64(const vly_pbtxt *field, uint64_t *ret)
+{
+    uint64_t v;
+
+    if (!parse_magnitude(field, &v) || (field->is_negative && v != 0))
+        return false;
+    *ret = v;
     return true;
 }
 

@@ -51,6 +51,7 @@ vly_status vly_pbtxt_parse(vly_str text, vly_arena *arena, const vly_pbtxt **ret
  * floats decimal, inf or nan; bools true, True, t, 1, false, False, f, 0. False: it is not one, or
  * does not fit. */
 bool vly_pbtxt_i64(const vly_pbtxt *field, int64_t *ret);
+bool vly_pbtxt_u64(const vly_pbtxt *field, uint64_t *ret);
 bool vly_pbtxt_f64(const vly_pbtxt *field, double *ret);
 bool vly_pbtxt_bool(const vly_pbtxt *field, bool *ret);
 

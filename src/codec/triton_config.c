@@ -1,209 +1,103 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Tables name the fields of each message of model_config.proto; a work list carries the messages
- * that wait to be read into their structs.
- */
+/* A work list carries the messages that wait to be read into their structs. */
 #include "codec/triton_config.h"
 
 #include "base/assert.h"
+#include "codec/triton_schema.h"
+#include "codec/triton_tree.h"
 
+#include <stdio.h>
 #include <string.h>
-
-typedef enum row_kind {
-    ROW_STR,
-    ROW_INT, /* int64_t within lo..hi */
-    ROW_BOOL,
-    ROW_ENUM,    /* unsigned: index into names */
-    ROW_TYPE,    /* vly_str: KServe's name of a DataType */
-    ROW_MESSAGE, /* child: fills the same struct */
-    ROW_TREE,    /* const vly_pbtxt * */
-    ROW_INTS,    /* lists: a pointer at offset, a size_t at n_offset */
-    ROW_MESSAGES,
-    ROW_KNOWN, /* not read; may be repeated */
-} row_kind;
-
-typedef struct schema schema;
-
-typedef struct field_row {
-    const char *name;
-    row_kind kind;
-    size_t offset;
-    size_t n_offset;
-    size_t has_offset; /* of a bool to set when the field is there; 0: none */
-    int64_t lo, hi;
-    const schema *child;
-    const char *const *names;
-    size_t n_names;
-} field_row;
-
-struct schema {
-    const field_row *rows;
-    size_t n_rows; /* at most 64 */
-    size_t bytes;  /* of the struct that a list of these holds */
-};
 
 /* A message of the tree that is to be read. */
 typedef struct task {
     struct task *next;
-    const schema *schema;
+    const vly_tschema *schema;
     const vly_pbtxt *message;
     char *dest;
     const char *path; /* "input." */
 } task;
 
-typedef struct name_item {
-    struct name_item *next;
-    vly_str name;
-} name_item;
+/* Grows from its end, and is turned into an array when everything is read. */
+typedef struct note {
+    struct note *before;
+    vly_str path;
+    const char *reason; /* NULL: the field is unknown */
+} note;
 
 typedef struct reader {
     vly_arena *arena;
     vly_err *err;
     task *todo;
-    size_t n_unknown;
-    name_item *unknown; /* the last one first */
+    size_t n_unknown, n_ignored;
+    note *last;
 } reader;
-
-/* ---- tables ---- */
-
-static const char *const type_names[] = {
-    "TYPE_INVALID", "TYPE_BOOL", "TYPE_UINT8", "TYPE_UINT16", "TYPE_UINT32",
-    "TYPE_UINT64",  "TYPE_INT8", "TYPE_INT16", "TYPE_INT32",  "TYPE_INT64",
-    "TYPE_FP16",    "TYPE_FP32", "TYPE_FP64",  "TYPE_STRING", "TYPE_BF16",
-};
-#define TYPE_INVALID 0
-#define TYPE_STRING  13
-
-static const char *const format_names[] = {"FORMAT_NONE", "FORMAT_NHWC", "FORMAT_NCHW"};
-static const char *const kind_names[] = {"KIND_AUTO", "KIND_GPU", "KIND_CPU", "KIND_MODEL"};
-
-#define AT(type, member) offsetof(vly_triton_##type, member)
-#define SCHEMA(of_rows, of_bytes)                                                                  \
-    {                                                                                              \
-        .rows = (of_rows), .n_rows = VLY_COUNT(of_rows), .bytes = (of_bytes)                       \
-    }
-
-static const field_row reshape_rows[] = {
-    {"shape", ROW_INTS, AT(io, reshape), AT(io, n_reshape), .lo = -1, .hi = INT64_MAX},
-};
-static const schema reshape_schema = SCHEMA(reshape_rows, 0);
-
-#define IO_ROWS                                                                                    \
-    {"name", ROW_STR, AT(io, name)}, {"data_type", ROW_TYPE, AT(io, datatype)},                    \
-        {"dims", ROW_INTS, AT(io, dims), AT(io, n_dims), .lo = -1, .hi = INT64_MAX},               \
-        {"reshape", ROW_MESSAGE, .has_offset = AT(io, has_reshape), .child = &reshape_schema},     \
-        {"is_shape_tensor", ROW_KNOWN},                                                            \
-    {                                                                                              \
-        "is_non_linear_format_io", ROW_KNOWN                                                       \
-    }
-
-static const field_row input_rows[] = {
-    IO_ROWS,
-    {"format", ROW_ENUM, AT(io, format), .names = format_names, .n_names = VLY_COUNT(format_names)},
-    {"optional", ROW_BOOL, AT(io, is_optional)},
-    {"allow_ragged_batch", ROW_KNOWN},
-};
-static const schema input_schema = SCHEMA(input_rows, sizeof(vly_triton_io));
-
-static const field_row output_rows[] = {
-    IO_ROWS,
-    {"label_filename", ROW_STR, AT(io, label_filename)},
-};
-static const schema output_schema = SCHEMA(output_rows, sizeof(vly_triton_io));
-
-static const field_row group_rows[] = {
-    {"name", ROW_STR, AT(instance_group, name)},
-    {"kind", ROW_ENUM, AT(instance_group, kind), .names = kind_names,
-     .n_names = VLY_COUNT(kind_names)},
-    {"count", ROW_INT, AT(instance_group, count), .lo = 0, .hi = INT32_MAX},
-    {"gpus", ROW_INTS, AT(instance_group, gpus), AT(instance_group, n_gpus), .lo = 0,
-     .hi = INT32_MAX},
-    {"rate_limiter", ROW_KNOWN},
-    {"secondary_devices", ROW_KNOWN},
-    {"profile", ROW_KNOWN},
-    {"passive", ROW_KNOWN},
-    {"host_policy", ROW_KNOWN},
-};
-static const schema group_schema = SCHEMA(group_rows, sizeof(vly_triton_instance_group));
-
-static const field_row latest_rows[] = {
-    {"num_versions", ROW_INT, AT(config, n_latest), .lo = 1, .hi = UINT32_MAX},
-};
-static const schema latest_schema = SCHEMA(latest_rows, 0);
-
-static const field_row specific_rows[] = {
-    {"versions", ROW_INTS, AT(config, versions), AT(config, n_versions), .lo = 1, .hi = INT64_MAX},
-};
-static const schema specific_schema = SCHEMA(specific_rows, 0);
-
-static const field_row policy_rows[] = {
-    {"latest", ROW_MESSAGE, .child = &latest_schema},
-    {"all", ROW_KNOWN},
-    {"specific", ROW_MESSAGE, .child = &specific_schema},
-};
-static const schema policy_schema = SCHEMA(policy_rows, 0);
-
-static const field_row param_value_rows[] = {
-    {"string_value", ROW_STR, AT(param, value)},
-};
-static const schema param_value_schema = SCHEMA(param_value_rows, 0);
-
-static const field_row param_rows[] = {
-    {"key", ROW_STR, AT(param, key)},
-    {"value", ROW_MESSAGE, .child = &param_value_schema},
-};
-static const schema param_schema = SCHEMA(param_rows, sizeof(vly_triton_param));
-
-static const field_row config_rows[] = {
-    {"name", ROW_STR, AT(config, name)},
-    {"platform", ROW_STR, AT(config, platform)},
-    {"backend", ROW_STR, AT(config, backend)},
-    {"default_model_filename", ROW_STR, AT(config, default_model_filename)},
-    {"max_batch_size", ROW_INT, AT(config, max_batch_size),
-     .has_offset = AT(config, has_max_batch_size), .lo = 0, .hi = INT32_MAX},
-    {"input", ROW_MESSAGES, AT(config, inputs), AT(config, n_inputs), .child = &input_schema},
-    {"output", ROW_MESSAGES, AT(config, outputs), AT(config, n_outputs), .child = &output_schema},
-    {"instance_group", ROW_MESSAGES, AT(config, instance_groups), AT(config, n_instance_groups),
-     .child = &group_schema},
-    {"parameters", ROW_MESSAGES, AT(config, params), AT(config, n_params), .child = &param_schema},
-    {"version_policy", ROW_MESSAGE, .child = &policy_schema},
-    {"dynamic_batching", ROW_TREE, AT(config, dynamic_batching)},
-    {"sequence_batching", ROW_TREE, AT(config, sequence_batching)},
-    {"ensemble_scheduling", ROW_TREE, AT(config, ensemble_scheduling)},
-    {"response_cache", ROW_TREE, AT(config, response_cache)},
-    {"model_warmup", ROW_KNOWN},
-    {"runtime", ROW_KNOWN},
-    {"batch_input", ROW_KNOWN},
-    {"batch_output", ROW_KNOWN},
-    {"optimization", ROW_KNOWN},
-    {"cc_model_filenames", ROW_KNOWN},
-    {"metric_tags", ROW_KNOWN},
-    {"model_operations", ROW_KNOWN},
-    {"model_transaction_policy", ROW_KNOWN},
-    {"model_repository_agents", ROW_KNOWN},
-    {"model_metrics", ROW_KNOWN},
-};
-static const schema config_schema = SCHEMA(config_rows, sizeof(vly_triton_config));
 
 /* ---- values ---- */
 
+/* Where f stands, for the beginning of an error. */
+typedef struct place {
+    char text[32];
+} place;
+
+static const char *place_of(const vly_pbtxt *f, place *p)
+{
+    p->text[0] = '\0';
+    if (f->line > 0)
+        snprintf(p->text, sizeof(p->text), "%u:%u: ", f->line, f->column);
+    return p->text;
+}
+
 static vly_status fail_kind(reader *r, const vly_pbtxt *f, const char *want)
 {
-    return vly_fail(r->err, VLY_EFORMAT, "%u:%u: '%.*s': expected %s", f->line, f->column,
+    return vly_fail(r->err, VLY_EFORMAT, "%s'%.*s': expected %s", place_of(f, &(place){""}),
                     VLY_STR_ARG(f->name), want);
 }
 
-static vly_status get_int(reader *r, const vly_pbtxt *f, const field_row *row, int64_t *ret)
+static void int_range(const vly_tfield *field, int64_t *lo, int64_t *hi)
 {
-    int64_t v;
+    bool is_64 = field->kind == VLY_TFIELD_INT64;
+
+    *lo = field->lo;
+    *hi = field->hi;
+    if (*lo == 0 && *hi == 0) {
+        *lo = is_64 ? INT64_MIN : field->kind == VLY_TFIELD_INT32 ? INT32_MIN : 0;
+        *hi = is_64 ? INT64_MAX : field->kind == VLY_TFIELD_INT32 ? INT32_MAX : UINT32_MAX;
+    }
+}
+
+static vly_status read_int(reader *r, const vly_pbtxt *f, const vly_tfield *field, char *at)
+{
+    int64_t v = 0, lo, hi;
 
     if (!vly_pbtxt_i64(f, &v))
         return fail_kind(r, f, "an integer");
-    if (v < row->lo || v > row->hi)
-        return vly_fail(r->err, VLY_EFORMAT, "%u:%u: '%s': expected %lld to %lld, got %lld",
-                        f->line, f->column, row->name, (long long)row->lo, (long long)row->hi,
+    int_range(field, &lo, &hi);
+    if (v < lo || v > hi)
+        return vly_fail(r->err, VLY_EFORMAT, "%s'%s': expected %lld to %lld, got %lld",
+                        place_of(f, &(place){""}), field->name, (long long)lo, (long long)hi,
                         (long long)v);
-    *ret = v;
+    memcpy(at, &v, sizeof(v));
+    return VLY_OK;
+}
+
+static vly_status read_u64(reader *r, const vly_pbtxt *f, char *at)
+{
+    uint64_t v = 0;
+
+    if (!vly_pbtxt_u64(f, &v))
+        return fail_kind(r, f, "an integer of at least 0");
+    memcpy(at, &v, sizeof(v));
+    return VLY_OK;
+}
+
+static vly_status read_f64(reader *r, const vly_pbtxt *f, char *at)
+{
+    double v = 0;
+
+    if (!vly_pbtxt_f64(f, &v))
+        return fail_kind(r, f, "a number");
+    memcpy(at, &v, sizeof(v));
     return VLY_OK;
 }
 
@@ -211,6 +105,7 @@ static vly_status get_int(reader *r, const vly_pbtxt *f, const field_row *row, i
 static vly_status get_enum(reader *r, const vly_pbtxt *f, const char *const *names, size_t n,
                            unsigned *ret)
 {
+    char want[128];
     int64_t v;
 
     for (size_t i = 0; i < n && f->kind == VLY_PBTXT_IDENT && !f->is_negative; i++) {
@@ -219,27 +114,20 @@ static vly_status get_enum(reader *r, const vly_pbtxt *f, const char *const *nam
             return VLY_OK;
         }
     }
-    if (!vly_pbtxt_i64(f, &v) || v < 0 || (uint64_t)v >= n)
-        return vly_fail(r->err, VLY_EFORMAT, "%u:%u: '%.*s': expected one of %s ... %s", f->line,
-                        f->column, VLY_STR_ARG(f->name), names[0], names[n - 1]);
-    *ret = (unsigned)v;
-    return VLY_OK;
+    if (vly_pbtxt_i64(f, &v) && v >= 0 && (uint64_t)v < n) {
+        *ret = (unsigned)v;
+        return VLY_OK;
+    }
+    if (n == 1)
+        return fail_kind(r, f, names[0]);
+    snprintf(want, sizeof(want), "one of %s ... %s", names[0], names[n - 1]);
+    return fail_kind(r, f, want);
 }
 
-static vly_status read_int(reader *r, const vly_pbtxt *f, const field_row *row, char *at)
-{
-    int64_t v = 0;
-    vly_status st = get_int(r, f, row, &v);
-
-    if (st == VLY_OK)
-        memcpy(at, &v, sizeof(v));
-    return st;
-}
-
-static vly_status read_enum(reader *r, const vly_pbtxt *f, const field_row *row, char *at)
+static vly_status read_enum(reader *r, const vly_pbtxt *f, const vly_tfield *field, char *at)
 {
     unsigned v = 0;
-    vly_status st = get_enum(r, f, row->names, row->n_names, &v);
+    vly_status st = get_enum(r, f, field->names, field->n_names, &v);
 
     if (st == VLY_OK)
         memcpy(at, &v, sizeof(v));
@@ -249,15 +137,11 @@ static vly_status read_enum(reader *r, const vly_pbtxt *f, const field_row *row,
 static vly_status read_type(reader *r, const vly_pbtxt *f, char *at)
 {
     unsigned v = 0;
-    vly_status st = get_enum(r, f, type_names, VLY_COUNT(type_names), &v);
+    vly_status st = get_enum(r, f, vly_triton_type_names, VLY_TRITON_TYPES, &v);
 
     if (st != VLY_OK)
         return st;
-    vly_str name = {NULL, 0};
-    if (v == TYPE_STRING)
-        name = VLY_STR("BYTES");
-    else if (v != TYPE_INVALID)
-        name = vly_str_from(type_names[v] + strlen("TYPE_"));
+    vly_str name = vly_triton_type_kserve(v);
     memcpy(at, &name, sizeof(name));
     return VLY_OK;
 }
@@ -280,7 +164,9 @@ static vly_status read_bool(reader *r, const vly_pbtxt *f, char *at)
     return VLY_OK;
 }
 
-static vly_status add_task(reader *r, const schema *s, const vly_pbtxt *f, char *dest,
+/* ---- messages ---- */
+
+static vly_status add_task(reader *r, const vly_tschema *s, const vly_pbtxt *f, char *dest,
                            const char *parent_path)
 {
     if (f->kind != VLY_PBTXT_MESSAGE)
@@ -292,6 +178,45 @@ static vly_status add_task(reader *r, const schema *s, const vly_pbtxt *f, char 
     *t = (task){.next = r->todo, .schema = s, .message = f, .dest = dest, .path = path};
     r->todo = t;
     return VLY_OK;
+}
+
+static vly_status read_message(reader *r, const task *t, const vly_tfield *field,
+                               const vly_pbtxt *f, char *at)
+{
+    if (field->count != VLY_TFIELD_ONE)
+        return add_task(r, field->child, f, at, t->path);
+    char *made = vly_arena_calloc(r->arena, 1, field->child->bytes);
+    if (made == NULL)
+        return vly_arena_fail(r->arena, r->err);
+    memcpy(at, &made, sizeof(made));
+    return add_task(r, field->child, f, made, t->path);
+}
+
+static vly_status read_value(reader *r, const task *t, const vly_tfield *field, const vly_pbtxt *f,
+                             char *at)
+{
+    switch (field->kind) {
+    case VLY_TFIELD_STR:
+        return read_str(r, f, at);
+    case VLY_TFIELD_BOOL:
+        return read_bool(r, f, at);
+    case VLY_TFIELD_INT32:
+    case VLY_TFIELD_UINT32:
+    case VLY_TFIELD_INT64:
+        return read_int(r, f, field, at);
+    case VLY_TFIELD_UINT64:
+        return read_u64(r, f, at);
+    case VLY_TFIELD_FLOAT:
+    case VLY_TFIELD_DOUBLE:
+        return read_f64(r, f, at);
+    case VLY_TFIELD_ENUM:
+        return read_enum(r, f, field, at);
+    case VLY_TFIELD_TYPE:
+        return read_type(r, f, at);
+    case VLY_TFIELD_MESSAGE:
+        break;
+    }
+    return read_message(r, t, field, f, at);
 }
 
 /* ---- lists ---- */
@@ -306,94 +231,131 @@ static size_t count(const vly_pbtxt *message, const char *name)
 }
 
 /* The place of the next element; the list is allocated, at its exact size, with the first one. */
-static char *next_elem(reader *r, const task *t, const field_row *row, size_t elem_bytes)
+static char *next_elem(reader *r, const task *t, const vly_tfield *field)
 {
+    size_t bytes = vly_tfield_bytes(field), n;
     char *list;
-    size_t n;
 
-    memcpy(&list, t->dest + row->offset, sizeof(list));
-    memcpy(&n, t->dest + row->n_offset, sizeof(n));
+    memcpy(&list, t->dest + field->offset, sizeof(list));
+    memcpy(&n, t->dest + field->n_offset, sizeof(n));
     if (list == NULL) {
-        list = vly_arena_calloc(r->arena, count(t->message, row->name), elem_bytes);
+        list = vly_arena_calloc(r->arena, count(t->message, field->name), bytes);
         if (list == NULL)
             return NULL;
-        memcpy(t->dest + row->offset, &list, sizeof(list));
+        memcpy(t->dest + field->offset, &list, sizeof(list));
     }
     n++;
-    memcpy(t->dest + row->n_offset, &n, sizeof(n));
-    return list + (n - 1) * elem_bytes;
+    memcpy(t->dest + field->n_offset, &n, sizeof(n));
+    return list + (n - 1) * bytes;
 }
 
-static vly_status read_elem(reader *r, const task *t, const field_row *row, const vly_pbtxt *f)
+/* ---- notes ---- */
+
+/* A path is noted once, however often it is there. */
+static vly_status add_note(reader *r, const task *t, const vly_pbtxt *f, const char *reason)
 {
-    bool is_int = row->kind == ROW_INTS;
-    char *at = next_elem(r, t, row, is_int ? sizeof(int64_t) : row->child->bytes);
+    const char *path = vly_arena_printf(r->arena, "%s%.*s", t->path, VLY_STR_ARG(f->name));
+
+    if (path == NULL)
+        return vly_arena_fail(r->arena, r->err);
+    for (const note *n = r->last; n != NULL; n = n->before)
+        if (n->reason == reason && vly_str_is(n->path, path))
+            return VLY_OK;
+    note *n = vly_arena_calloc(r->arena, 1, sizeof(*n));
+    if (n == NULL)
+        return vly_arena_fail(r->arena, r->err);
+    *n = (note){.before = r->last, .path = vly_str_from(path), .reason = reason};
+    r->last = n;
+    r->n_unknown += reason == NULL;
+    r->n_ignored += reason != NULL;
+    return VLY_OK;
+}
+
+static vly_status list_notes(reader *r, vly_triton_config *c)
+{
+    vly_str *unknown = vly_arena_calloc(r->arena, r->n_unknown, sizeof(*unknown));
+    vly_triton_ignored *ignored = vly_arena_calloc(r->arena, r->n_ignored, sizeof(*ignored));
+
+    if (unknown == NULL || ignored == NULL)
+        return vly_arena_fail(r->arena, r->err);
+    c->n_unknown = r->n_unknown;
+    c->unknown = unknown;
+    c->n_ignored = r->n_ignored;
+    c->ignored = ignored;
+    for (const note *n = r->last; n != NULL; n = n->before) {
+        if (n->reason == NULL)
+            unknown[--r->n_unknown] = n->path;
+        else
+            ignored[--r->n_ignored] = (vly_triton_ignored){n->path, n->reason};
+    }
+    return VLY_OK;
+}
+
+/* Whether a value that Volley ignores asks for anything: "passive: false" does not. */
+static bool says_something(const vly_tfield *field, const char *at)
+{
+    if (field->count != VLY_TFIELD_ONE || field->kind == VLY_TFIELD_MESSAGE)
+        return true;
+    size_t bytes = field->kind == VLY_TFIELD_STR ? sizeof(vly_str) : vly_tfield_bytes(field);
+    vly_str text = {NULL, 0};
+    if (field->kind == VLY_TFIELD_STR) {
+        memcpy(&text, at, bytes);
+        return text.len > 0;
+    }
+    for (size_t i = 0; i < bytes; i++)
+        if (at[i] != 0)
+            return true;
+    return false;
+}
+
+/* ---- fields ---- */
+
+static vly_status read_known(reader *r, const task *t, const vly_tfield *field, const vly_pbtxt *f)
+{
+    bool is_list = field->count == VLY_TFIELD_LIST || field->count == VLY_TFIELD_MAP;
+    char *at = is_list ? next_elem(r, t, field) : t->dest + field->offset;
 
     if (at == NULL)
         return vly_arena_fail(r->arena, r->err);
-    return is_int ? read_int(r, f, row, at) : add_task(r, row->child, f, at, t->path);
-}
-
-/* ---- messages ---- */
-
-static vly_status add_unknown(reader *r, const task *t, const vly_pbtxt *f)
-{
-    name_item *item = vly_arena_calloc(r->arena, 1, sizeof(*item));
-    const char *path = vly_arena_printf(r->arena, "%s%.*s", t->path, VLY_STR_ARG(f->name));
-
-    if (item == NULL || path == NULL)
-        return vly_arena_fail(r->arena, r->err);
-    *item = (name_item){.next = r->unknown, .name = vly_str_from(path)};
-    r->unknown = item;
-    r->n_unknown++;
-    return VLY_OK;
-}
-
-static vly_status read_row(reader *r, const task *t, const field_row *row, const vly_pbtxt *f)
-{
-    char *at = t->dest + row->offset;
-
-    if (row->has_offset != 0)
-        memcpy(t->dest + row->has_offset, &(bool){true}, sizeof(bool));
-    switch (row->kind) {
-    case ROW_STR:
-        return read_str(r, f, at);
-    case ROW_INT:
-        return read_int(r, f, row, at);
-    case ROW_BOOL:
-        return read_bool(r, f, at);
-    case ROW_ENUM:
-        return read_enum(r, f, row, at);
-    case ROW_TYPE:
-        return read_type(r, f, at);
-    case ROW_MESSAGE:
-        return add_task(r, row->child, f, t->dest, t->path);
-    case ROW_TREE:
-        memcpy(at, &f, sizeof(f));
-        return f->kind == VLY_PBTXT_MESSAGE ? VLY_OK : fail_kind(r, f, "a message in braces");
-    case ROW_INTS:
-    case ROW_MESSAGES:
-        return read_elem(r, t, row, f);
-    case ROW_KNOWN:
-        break;
-    }
-    return VLY_OK;
+    if (field->has_offset != 0)
+        memcpy(t->dest + field->has_offset, &(bool){true}, sizeof(bool));
+    vly_status st = read_value(r, t, field, f, at);
+    if (st == VLY_OK && field->ignored != NULL && says_something(field, at))
+        st = add_note(r, t, f, field->ignored);
+    return st;
 }
 
 static vly_status read_field(reader *r, const task *t, const vly_pbtxt *f, uint64_t *seen)
 {
-    for (size_t i = 0; i < t->schema->n_rows; i++) {
-        const field_row *row = &t->schema->rows[i];
-        if (!vly_str_is(f->name, row->name))
+    for (size_t i = 0; i < t->schema->n_fields; i++) {
+        const vly_tfield *field = &t->schema->fields[i];
+        if (!vly_str_is(f->name, field->name))
             continue;
-        bool is_single = row->kind < ROW_INTS;
+        bool is_single = field->count == VLY_TFIELD_ONE || field->count == VLY_TFIELD_VALUE;
         if (is_single && (*seen >> i & 1) != 0)
-            return vly_fail(r->err, VLY_EFORMAT, "%u:%u: '%s' is given twice", f->line, f->column,
-                            row->name);
+            return vly_fail(r->err, VLY_EFORMAT, "%s'%s' is given twice", place_of(f, &(place){""}),
+                            field->name);
         *seen |= UINT64_C(1) << i;
-        return read_row(r, t, row, f);
+        return read_known(r, t, field, f);
     }
-    return add_unknown(r, t, f);
+    return add_note(r, t, f, NULL);
+}
+
+/* Of a oneof only one may be there. */
+static vly_status check_choices(reader *r, const task *t, uint64_t seen)
+{
+    const vly_tfield *first = NULL;
+
+    for (size_t i = 0; i < t->schema->n_fields; i++) {
+        const vly_tfield *field = &t->schema->fields[i];
+        if (!field->is_choice || (seen >> i & 1) == 0)
+            continue;
+        if (first != NULL)
+            return vly_fail(r->err, VLY_EFORMAT, "%s'%s' and '%s': expected one of them",
+                            place_of(t->message, &(place){""}), first->name, field->name);
+        first = field;
+    }
+    return VLY_OK;
 }
 
 static vly_status run_tasks(reader *r)
@@ -407,72 +369,48 @@ static vly_status run_tasks(reader *r)
             if (st != VLY_OK)
                 return st;
         }
+        vly_status st = check_choices(r, t, seen);
+        if (st != VLY_OK)
+            return st;
     }
     return VLY_OK;
 }
 
 /* ---- the whole ---- */
 
-static vly_status set_policy(reader *r, vly_triton_config *c)
-{
-    const vly_pbtxt *policy = vly_pbtxt_find(c->root, "version_policy");
-    size_t n = 0;
-
-    c->policy = VLY_TRITON_POLICY_LATEST;
-    if (c->n_latest == 0)
-        c->n_latest = 1;
-    if (policy == NULL)
-        return VLY_OK;
-    n += vly_pbtxt_find(policy, "latest") != NULL;
-    if (vly_pbtxt_find(policy, "all") != NULL) {
-        c->policy = VLY_TRITON_POLICY_ALL;
-        n++;
-    }
-    if (vly_pbtxt_find(policy, "specific") != NULL) {
-        c->policy = VLY_TRITON_POLICY_SPECIFIC;
-        n++;
-    }
-    if (n > 1)
-        return vly_fail(r->err, VLY_EFORMAT,
-                        "%u:%u: 'version_policy': expected one of latest, all, specific",
-                        policy->line, policy->column);
-    return VLY_OK;
-}
-
-static vly_status list_unknown(reader *r, vly_triton_config *c)
-{
-    if (r->n_unknown == 0)
-        return VLY_OK;
-    vly_str *names = vly_arena_calloc(r->arena, r->n_unknown, sizeof(*names));
-    if (names == NULL)
-        return vly_arena_fail(r->arena, r->err);
-    size_t i = r->n_unknown;
-    for (const name_item *item = r->unknown; item != NULL; item = item->next)
-        names[--i] = item->name;
-    c->n_unknown = r->n_unknown;
-    c->unknown = names;
-    return VLY_OK;
-}
-
-vly_status vly_triton_config_parse(vly_str text, vly_arena *arena, const vly_triton_config **ret,
-                                   vly_err *err)
+vly_status vly_triton_tree_read(const vly_pbtxt *root, vly_arena *arena,
+                                const vly_triton_config **ret, vly_err *err)
 {
     reader r = {.arena = arena, .err = err};
     vly_triton_config *c = vly_arena_calloc(arena, 1, sizeof(*c));
 
     if (c == NULL)
         return vly_arena_fail(arena, err);
-    vly_status st = vly_pbtxt_parse(text, arena, &c->root, err);
-    if (st != VLY_OK)
-        return st;
-    task first = {.schema = &config_schema, .message = c->root, .dest = (char *)c, .path = ""};
+    task first = {.schema = &vly_tschema_config, .message = root, .dest = (char *)c, .path = ""};
     r.todo = &first;
-    st = run_tasks(&r);
+    vly_status st = run_tasks(&r);
     if (st == VLY_OK)
-        st = set_policy(&r, c);
-    if (st == VLY_OK)
-        st = list_unknown(&r, c);
+        st = list_notes(&r, c);
     if (st == VLY_OK)
         *ret = c;
     return st;
+}
+
+vly_status vly_triton_config_parse(vly_str text, vly_arena *arena, const vly_triton_config **ret,
+                                   vly_err *err)
+{
+    const vly_pbtxt *root;
+    vly_status st = vly_pbtxt_parse(text, arena, &root, err);
+
+    return st == VLY_OK ? vly_triton_tree_read(root, arena, ret, err) : st;
+}
+
+vly_str vly_triton_config_param(const vly_triton_config *config, const char *key)
+{
+    vly_str value = {NULL, 0};
+
+    for (size_t i = 0; config != NULL && i < config->n_params; i++)
+        if (vly_str_is(config->params[i].key, key))
+            value = config->params[i].value; /* of equal keys the last one counts */
+    return value;
 }

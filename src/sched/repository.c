@@ -118,16 +118,16 @@ static vly_status find_versions(scan *s, model_dir *d, vly_err *err)
 /* version_policy; without one only the latest is served. idx: of the sorted versions. */
 static bool is_served(const model_dir *d, size_t idx)
 {
-    const vly_triton_config *c = d->config;
+    const vly_triton_version_policy *p = d->config != NULL ? d->config->version_policy : NULL;
 
-    if (c == NULL || c->policy == VLY_TRITON_POLICY_LATEST) {
-        size_t n_latest = c != NULL && c->n_latest > 0 ? (size_t)c->n_latest : 1;
-        return d->n_versions - idx <= n_latest;
-    }
-    if (c->policy == VLY_TRITON_POLICY_ALL)
+    if (p != NULL && p->all != NULL)
         return true;
-    for (size_t i = 0; i < c->n_versions; i++)
-        if (c->versions[i] == d->versions[idx])
+    if (p == NULL || p->specific == NULL) {
+        bool is_number_given = p != NULL && p->latest != NULL && p->latest->n_versions > 0;
+        return d->n_versions - idx <= (is_number_given ? (size_t)p->latest->n_versions : 1);
+    }
+    for (size_t i = 0; i < p->specific->n_versions; i++)
+        if (p->specific->versions[i] == d->versions[idx])
             return true;
     return false;
 }

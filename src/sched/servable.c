@@ -46,25 +46,16 @@ static vly_status read_config(servable *s, const char *path, vly_err *err)
     return st;
 }
 
-/* `parameters` of config.pbtxt; empty: not given */
-static vly_str parameter(const vly_triton_config *config, const char *key)
-{
-    for (size_t i = 0; config != NULL && i < config->n_params; i++)
-        if (vly_str_is(config->params[i].key, key))
-            return config->params[i].value;
-    return (vly_str){NULL, 0};
-}
-
 static vly_str task_of(const vly_servable_spec *spec, const vly_triton_config *config)
 {
-    return spec->task != NULL ? vly_str_from(spec->task) : parameter(config, "task");
+    return spec->task != NULL ? vly_str_from(spec->task) : vly_triton_config_param(config, "task");
 }
 
 /* The configuration's word on precision goes before the server's. */
 static vly_status model_options(const vly_servable_spec *spec, const vly_triton_config *config,
                                 vly_model_options *ret, vly_err *err)
 {
-    vly_str precision = parameter(config, "precision");
+    vly_str precision = vly_triton_config_param(config, "precision");
 
     *ret = spec->options;
     return precision.len > 0 ? vly_precision_parse(precision, ret, err) : VLY_OK;

@@ -5,6 +5,7 @@
  */
 #include "base/assert.h"
 #include "base/buf.h"
+#include "codec/pbtxt.h"
 #include "codec/triton_config.h"
 
 int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t n);
@@ -103,7 +104,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t n)
     st = vly_triton_config_parse(text, &arena, &c, NULL);
     VLY_ASSERT((st == VLY_OK) == (c != NULL) && (is_tree || c == NULL));
     if (c != NULL) {
-        VLY_ASSERT(c->max_batch_size >= 0 && c->n_latest >= 1);
+        VLY_ASSERT(c->max_batch_size >= 0);
         for (size_t i = 0; i < c->n_inputs; i++)
             for (size_t d = 0; d < c->inputs[i].n_dims; d++)
                 VLY_ASSERT(c->inputs[i].dims[d] >= -1);

@@ -64,7 +64,6 @@ static void reads_scalars_and_trees(void **state)
 {
     (void)state;
     const vly_triton_config *c = parse(full);
-    int64_t v;
 
     assert_true(vly_str_is(c->name, "detector"));
     assert_true(vly_str_is(c->platform, "onnxruntime_onnx"));
@@ -72,14 +71,15 @@ static void reads_scalars_and_trees(void **state)
     assert_true(vly_str_is(c->default_model_filename, "model.onnx"));
     assert_true(c->has_max_batch_size);
     assert_int_equal(c->max_batch_size, 8);
-    assert_non_null(c->dynamic_batching);
-    assert_true(
-        vly_pbtxt_i64(vly_pbtxt_find(c->dynamic_batching, "max_queue_delay_microseconds"), &v));
-    assert_int_equal(v, 100);
-    assert_non_null(c->response_cache);
+    assert_int_equal(c->dynamic_batching->max_queue_delay_us, 100);
+    assert_int_equal(c->dynamic_batching->n_preferred_batch_sizes, 2);
+    assert_int_equal(c->dynamic_batching->preferred_batch_sizes[1], 8);
+    assert_true(c->response_cache->enable);
     assert_null(c->sequence_batching);
     assert_null(c->ensemble_scheduling);
-    assert_non_null(vly_pbtxt_find(c->root, "optimization"));
+    assert_true(c->optimization->cuda->graphs);
+    assert_int_equal(c->n_warmups, 2);
+    assert_true(vly_str_is(c->warmups[1].name, "v"));
     assert_int_equal(c->n_unknown, 0);
 }
 
@@ -95,22 +95,20 @@ static void reads_inputs_and_outputs(void **state)
     assert_int_equal(c->inputs[0].n_dims, 3);
     assert_int_equal(c->inputs[0].dims[1], 640);
     assert_int_equal(c->inputs[0].dims[2], -1);
-    assert_true(c->inputs[0].has_reshape);
-    assert_int_equal(c->inputs[0].n_reshape, 4);
-    assert_int_equal(c->inputs[0].reshape[3], -1);
+    assert_int_equal(c->inputs[0].reshape->n_dims, 4);
+    assert_int_equal(c->inputs[0].reshape->dims[3], -1);
     assert_false(c->inputs[0].is_optional);
     assert_true(vly_str_is(c->inputs[1].datatype, "BYTES"));
     assert_int_equal(c->inputs[1].n_dims, 2);
     assert_int_equal(c->inputs[1].dims[1], 2);
     assert_true(c->inputs[1].is_optional);
-    assert_false(c->inputs[1].has_reshape);
+    assert_null(c->inputs[1].reshape);
 
     assert_int_equal(c->n_outputs, 1);
     assert_true(vly_str_is(c->outputs[0].datatype, "BF16"));
     assert_int_equal(c->outputs[0].n_dims, 0);
     assert_true(vly_str_is(c->outputs[0].label_filename, "coco.txt"));
-    assert_true(c->outputs[0].has_reshape); /* to a scalar */
-    assert_int_equal(c->outputs[0].n_reshape, 0);
+    assert_int_equal(c->outputs[0].reshape->n_dims, 0); /* to a scalar */
 }
 
 static void reads_groups_policy_parameters(void **state)
@@ -125,9 +123,10 @@ static void reads_groups_policy_parameters(void **state)
     assert_int_equal(c->instance_groups[1].kind, VLY_TRITON_KIND_GPU);
     assert_int_equal(c->instance_groups[1].n_gpus, 2);
     assert_int_equal(c->instance_groups[1].gpus[1], 1);
-    assert_int_equal(c->policy, VLY_TRITON_POLICY_SPECIFIC);
-    assert_int_equal(c->n_versions, 2);
-    assert_int_equal(c->versions[1], 3);
+    assert_int_equal(c->version_policy->specific->n_versions, 2);
+    assert_int_equal(c->version_policy->specific->versions[1], 3);
+    assert_null(c->version_policy->latest);
+    assert_null(c->version_policy->all);
     assert_int_equal(c->n_params, 2);
     assert_true(vly_str_is(c->params[0].key, "task"));
     assert_true(vly_str_is(c->params[0].value, "detect"));
@@ -142,13 +141,11 @@ static void reads_defaults(void **state)
 
     assert_false(c->has_max_batch_size);
     assert_int_equal(c->max_batch_size, 0);
-    assert_int_equal(c->policy, VLY_TRITON_POLICY_LATEST);
-    assert_int_equal(c->n_latest, 1);
+    assert_null(c->version_policy);
     c = parse("version_policy { latest { num_versions: 3 } } max_batch_size: 0");
     assert_true(c->has_max_batch_size);
-    assert_int_equal(c->policy, VLY_TRITON_POLICY_LATEST);
-    assert_int_equal(c->n_latest, 3);
-    assert_int_equal(parse("version_policy { all { } }")->policy, VLY_TRITON_POLICY_ALL);
+    assert_int_equal(c->version_policy->latest->n_versions, 3);
+    assert_non_null(parse("version_policy { all { } }")->version_policy->all);
 }
 
 static void lists_unknown_fields(void **state)
@@ -190,7 +187,7 @@ static void rejects_wrong_values(void **state)
         {"instance_group { kind: GPU }", "1:18: 'kind': expected one of KIND_AUTO ... KIND_MODEL"},
         {"dynamic_batching: true", "1:1: 'dynamic_batching': expected a message in braces"},
         {"version_policy { all {} specific { versions: 1 } }",
-         "1:1: 'version_policy': expected one of latest, all, specific"},
+         "1:1: 'all' and 'specific': expected one of them"},
         {"name: ", "1:7: expected a value, got the end"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
