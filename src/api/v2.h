@@ -14,10 +14,6 @@
 #define VLY_V2_PLATFORM "onnxruntime_onnx"
 #define VLY_V2_BACKEND  "onnxruntime"
 
-/* The model of captures {name, version or empty}: a new reference. ENOTFOUND, EUNAVAILABLE. */
-vly_status vly_v2_find(const vly_api *api, const vly_str *captures, vly_served **ret,
-                       vly_err *err) VLY_MUST_CHECK;
-
 /* Most items in one batch: what config.pbtxt says, else by Triton's rule for models without one: 4
  * when the first dimension of every input and output is left open. 0: the model does not batch. The
  * shapes of a configuration begin behind the batch dimension, those of requests with it. */

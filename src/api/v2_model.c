@@ -3,6 +3,7 @@
 #include "api/routes.h"
 
 #include "api/answer.h"
+#include "api/infer.h"
 #include "api/v2.h"
 #include "volley/version.h"
 
@@ -19,28 +20,6 @@ void vly_route_v2_server(vly_api *api, vly_http_request *req, const vly_str *cap
                      "\"classification\",\"model_configuration\",\"binary_tensor_data\","
                      "\"parameters\"]}");
     vly_answer_json(req, 200, &b);
-}
-
-vly_status vly_v2_find(const vly_api *api, const vly_str *captures, vly_served **ret, vly_err *err)
-{
-    vly_str name = captures[0], version = captures[1];
-    vly_served *m = vly_scheduler_find(api->scheduler, name, version);
-
-    if (m == NULL && version.len > 0)
-        return vly_fail(err, VLY_ENOTFOUND,
-                        "Request for unknown model: '%.*s' version %.*s is not found",
-                        VLY_STR_ARG(name), VLY_STR_ARG(version));
-    if (m == NULL)
-        return vly_fail(err, VLY_ENOTFOUND, "Request for unknown model: '%.*s' is not found",
-                        VLY_STR_ARG(name));
-    if (m->servable != NULL) {
-        *ret = m;
-        return VLY_OK;
-    }
-    vly_status st = vly_fail(err, VLY_EUNAVAILABLE, "requested model '%s' is not available: %s",
-                             m->name, m->error);
-    vly_served_unref(m);
-    return st;
 }
 
 int64_t vly_v2_max_batch(const vly_servable *s)
@@ -105,7 +84,7 @@ void vly_route_v2_model(vly_api *api, vly_http_request *req, const vly_str *capt
     vly_served *m;
     vly_buf b;
 
-    if (vly_v2_find(api, captures, &m, &err) != VLY_OK) {
+    if (vly_infer_find(api, captures[0], captures[1], &m, &err) != VLY_OK) {
         vly_answer_err(req, &err);
         return;
     }
@@ -199,7 +178,7 @@ void vly_route_v2_config(vly_api *api, vly_http_request *req, const vly_str *cap
     vly_served *m;
     vly_buf b;
 
-    if (vly_v2_find(api, captures, &m, &err) != VLY_OK) {
+    if (vly_infer_find(api, captures[0], captures[1], &m, &err) != VLY_OK) {
         vly_answer_err(req, &err);
         return;
     }

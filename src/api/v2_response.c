@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/v2_response.h"
 
-#include "api/v2.h"
-#include "api/v2_classify.h"
 #include "tasks/observation_json.h"
 
 #include <math.h>
@@ -81,25 +79,11 @@ static vly_status put_data(vly_buf *b, const vly_tensor *t, vly_err *err)
     return VLY_OK;
 }
 
-static void put_text_binary(vly_buf *b, vly_str s)
-{
-    uint32_t len = (uint32_t)s.len; /* little-endian hosts only: see meson.build */
-
-    if (s.len > UINT32_MAX)
-        b->failed = true;
-    vly_buf_add(b, &len, sizeof(len));
-    vly_buf_add_str(b, s);
-}
-
 static void put_binary(vly_buf *json, vly_buf *binary, const vly_tensor *t)
 {
     size_t before = binary->len;
 
-    if (t->dtype == VLY_DTYPE_STRING)
-        for (uint64_t i = 0; i < vly_tensor_count(t); i++)
-            put_text_binary(binary, ((const vly_str *)t->data)[i]);
-    else
-        vly_buf_add(binary, t->data, t->bytes);
+    vly_infer_put_wire(t, binary);
     vly_buf_printf(json, ",\"parameters\":{\"binary_data_size\":%zu}", binary->len - before);
 }
 
@@ -114,16 +98,17 @@ static void put_shape(vly_buf *b, const vly_shape *s)
     vly_buf_putc(b, ']');
 }
 
-static vly_status put_output(const vly_infer_json_output *how, const vly_tensor *t, vly_buf *json,
-                             vly_buf *binary, vly_err *err)
+static vly_status put_output(const vly_infer_result *r, vly_buf *json, vly_buf *binary,
+                             vly_err *err)
 {
+    const vly_tensor *t = &r->tensor;
     vly_status st = VLY_OK;
 
     vly_buf_puts(json, "{\"name\":");
-    vly_buf_json_str(json, how->name);
+    vly_buf_json_str(json, r->name);
     vly_buf_printf(json, ",\"datatype\":\"%s\"", vly_dtype_kserve(t->dtype));
     put_shape(json, &t->shape);
-    if (how->is_binary)
+    if (r->how.is_binary)
         put_binary(json, binary, t);
     else
         st = put_data(json, t, err);
@@ -131,53 +116,29 @@ static vly_status put_output(const vly_infer_json_output *how, const vly_tensor 
     return st;
 }
 
-static vly_status put_classes(const vly_infer_json_output *how, const vly_servable *s,
-                              const vly_tensor *t, vly_arena *arena, vly_buf *json, vly_buf *binary,
-                              vly_err *err)
-{
-    vly_tensor classes;
-    vly_status st = vly_v2_classify(t, vly_v2_max_batch(s) > 0, how->n_classes, &s->decoder.labels,
-                                    arena, &classes, err);
-
-    if (st != VLY_OK)
-        return st;
-    st = put_output(how, &classes, json, binary, err);
-    vly_tensor_release(&classes);
-    return st;
-}
-
-static void put_head(const vly_v2_request *r, const vly_servable *s, vly_buf *json)
+static void put_head(const vly_infer *call, vly_buf *json)
 {
     vly_buf_putc(json, '{');
-    if (r->json.id.len > 0) {
+    if (call->request.id.len > 0) {
         vly_buf_puts(json, "\"id\":");
-        vly_buf_json_str(json, r->json.id);
+        vly_buf_json_str(json, call->request.id);
         vly_buf_putc(json, ',');
     }
     vly_buf_puts(json, "\"model_name\":");
-    vly_buf_json_str(json, vly_str_from(s->name));
+    vly_buf_json_str(json, vly_str_from(call->served->name));
     vly_buf_puts(json, ",\"model_version\":");
-    vly_buf_json_str(json, vly_str_from(s->version));
+    vly_buf_json_str(json, vly_str_from(call->served->version));
     vly_buf_puts(json, ",\"outputs\":[");
 }
 
-vly_status vly_v2_response_write(const vly_v2_request *r, const vly_servable *s,
-                                 const vly_tensor *outputs, vly_arena *arena, vly_buf *json,
-                                 vly_buf *binary, vly_err *err)
+vly_status vly_v2_response_write(const vly_infer *call, vly_buf *json, vly_buf *binary,
+                                 vly_err *err)
 {
-    bool is_first = true;
-
-    put_head(r, s, json);
-    for (size_t i = 0; i < s->info->n_outputs; i++) {
-        const vly_infer_json_output *how = &r->outputs[i];
-        if (how->name.ptr == NULL)
-            continue;
-        if (!is_first)
+    put_head(call, json);
+    for (size_t i = 0; i < call->n_results; i++) {
+        if (i > 0)
             vly_buf_putc(json, ',');
-        is_first = false;
-        vly_status st = how->n_classes > 0
-                            ? put_classes(how, s, &outputs[i], arena, json, binary, err)
-                            : put_output(how, &outputs[i], json, binary, err);
+        vly_status st = put_output(&call->results[i], json, binary, err);
         if (st != VLY_OK)
             return st;
     }

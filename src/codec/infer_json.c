@@ -147,13 +147,17 @@ static vly_status read_opt_obj(yyjson_val *obj, const char *key, yyjson_val **re
     return VLY_OK;
 }
 
-static vly_status no_shared_memory(yyjson_val *params, vly_str name, vly_err *err)
+static vly_status read_region(yyjson_val *params, vly_infer_json_region *ret, vly_err *err)
 {
-    if (yyjson_obj_get(params, "shared_memory_region") == NULL)
-        return VLY_OK;
-    return vly_fail(err, VLY_EUNSUPPORTED,
-                    "'%.*s': shared memory is not offered; send the data with the request",
-                    VLY_STR_ARG(name));
+    vly_status st = VLY_OK;
+
+    if (yyjson_obj_get(params, "shared_memory_region") != NULL)
+        st = read_str(params, "shared_memory_region", &ret->name, err);
+    if (st == VLY_OK)
+        st = read_opt_uint(params, "shared_memory_offset", &ret->offset, err);
+    if (st == VLY_OK)
+        st = read_opt_uint(params, "shared_memory_byte_size", &ret->bytes, err);
+    return st;
 }
 
 static vly_status read_shape(yyjson_val *obj, vly_infer_json_input *in, vly_err *err)
@@ -182,27 +186,35 @@ static vly_status read_shape(yyjson_val *obj, vly_infer_json_input *in, vly_err 
     return VLY_OK;
 }
 
-/* An input says in exactly one way where its data are. */
+vly_status vly_infer_json_no_content(vly_err *err)
+{
+    return vly_fail(err, VLY_EINVAL,
+                    "Input must set only one of the following fields: 'data', "
+                    "'binary_data_size' in 'parameters', 'shared_memory_region' "
+                    "in 'parameters'. But no field is set");
+}
+
+/* An input says in at most one way where its data are. */
 static vly_status read_content(yyjson_val *obj, yyjson_val *params, vly_infer_json_input *in,
                                vly_err *err)
 {
     yyjson_val *data = yyjson_obj_get(obj, "data");
     bool has_binary = yyjson_obj_get(params, "binary_data_size") != NULL;
-    uint64_t bytes = 0;
-    vly_status st;
+    bool has_region = yyjson_obj_get(params, "shared_memory_region") != NULL;
 
-    if ((data != NULL) + has_binary != 1)
+    if ((data != NULL) + has_binary + has_region > 1)
         return vly_fail(err, VLY_EINVAL,
                         "Input must set only one of the following fields: 'data', "
                         "'binary_data_size' in 'parameters', 'shared_memory_region' in "
-                        "'parameters'. But %s",
-                        has_binary ? "set 'data' 'binary_data_size'" : "no field is set");
+                        "'parameters'. But set%s%s%s",
+                        data != NULL ? " 'data'" : "", has_binary ? " 'binary_data_size'" : "",
+                        has_region ? " 'shared_memory_region'" : "");
     if (data != NULL && !yyjson_is_arr(data))
         return bad_member("data", data, "an array", err);
-    st = read_opt_uint(params, "binary_data_size", &bytes, err);
     in->data = data;
-    in->binary_bytes = (size_t)bytes;
-    return st;
+    in->has_binary = has_binary;
+    vly_status st = read_opt_uint(params, "binary_data_size", &in->binary_bytes, err);
+    return st == VLY_OK ? read_region(params, &in->region, err) : st;
 }
 
 static vly_status read_input(yyjson_val *obj, void *elem, vly_err *err)
@@ -213,8 +225,6 @@ static vly_status read_input(yyjson_val *obj, void *elem, vly_err *err)
 
     if (st == VLY_OK)
         st = read_opt_obj(obj, "parameters", &params, err);
-    if (st == VLY_OK)
-        st = no_shared_memory(params, in->name, err);
     if (st == VLY_OK)
         st = read_content(obj, params, in, err);
     if (st == VLY_OK)
@@ -233,11 +243,17 @@ static vly_status read_output(yyjson_val *obj, void *elem, vly_err *err)
     if (st == VLY_OK)
         st = read_opt_obj(obj, "parameters", &params, err);
     if (st == VLY_OK)
-        st = no_shared_memory(params, out->name, err);
+        st = read_region(params, &out->region, err);
     if (st == VLY_OK)
         st = read_opt_bool(params, "binary_data", &out->is_binary, err);
     if (st == VLY_OK)
         st = read_opt_uint(params, "classification", &out->n_classes, err);
+    if (st == VLY_OK && out->region.name.ptr != NULL && out->n_classes > 0)
+        return vly_fail(err, VLY_EINVAL,
+                        "Output can't set both 'shared_memory_region' and 'classification'");
+    if (st == VLY_OK && out->region.name.ptr != NULL && out->is_binary)
+        return vly_fail(err, VLY_EINVAL,
+                        "Output can't set both 'shared_memory_region' and 'binary_data'");
     return st;
 }
 
@@ -278,6 +294,22 @@ static vly_status read_tensors(yyjson_val *root, const tensor_kind *kind, vly_ar
     return VLY_OK;
 }
 
+/* extension_sequence.md: sequence_id is an unsigned integer or a string. */
+static vly_status read_sequence(yyjson_val *params, vly_infer_json *r, vly_err *err)
+{
+    vly_status st;
+
+    if (yyjson_is_str(yyjson_obj_get(params, "sequence_id")))
+        st = read_str(params, "sequence_id", &r->sequence_name, err);
+    else
+        st = read_opt_uint(params, "sequence_id", &r->sequence_id, err);
+    if (st == VLY_OK)
+        st = read_opt_bool(params, "sequence_start", &r->is_sequence_start, err);
+    if (st == VLY_OK)
+        st = read_opt_bool(params, "sequence_end", &r->is_sequence_end, err);
+    return st;
+}
+
 static vly_status read_params(yyjson_val *root, vly_infer_json *r, vly_err *err)
 {
     yyjson_val *params = NULL;
@@ -288,7 +320,11 @@ static vly_status read_params(yyjson_val *root, vly_infer_json *r, vly_err *err)
     if (st == VLY_OK)
         st = read_opt_bool(params, "binary_data_output", &r->is_binary_output, err);
     if (st == VLY_OK)
+        st = read_opt_uint(params, "priority", &r->priority, err);
+    if (st == VLY_OK)
         st = read_opt_uint(params, "timeout", &r->timeout_us, err);
+    if (st == VLY_OK)
+        st = read_sequence(params, r, err);
     if (st != VLY_OK || params == NULL)
         return st;
     yyjson_obj_foreach(params, i, n, key, value)

@@ -30,25 +30,41 @@ typedef struct vly_infer_json_limits {
 
 struct yyjson_val;
 
+/* A part of a shared memory region, in the parameters of an input or output. */
+typedef struct vly_infer_json_region {
+    vly_str name; /* ptr NULL: not in shared memory */
+    uint64_t offset;
+    uint64_t bytes;
+} vly_infer_json_region;
+
+/* Where the data are: in data, in has_binary, or in region.name; in at most one of them. */
 typedef struct vly_infer_json_input {
     vly_str name;
     vly_str datatype; /* as sent: "FP32" */
     size_t rank;
     int64_t shape[VLY_INFER_JSON_RANK_MAX]; /* each >= 0 */
-    struct yyjson_val *data;                /* NULL: the data come as binary */
-    size_t binary_bytes;
+    struct yyjson_val *data;
+    bool has_binary;
+    uint64_t binary_bytes;
+    vly_infer_json_region region;
 } vly_infer_json_input;
 
 typedef struct vly_infer_json_output {
     vly_str name;
     bool is_binary;
     uint64_t n_classes; /* of the classification extension; 0: the tensor itself */
+    vly_infer_json_region region;
 } vly_infer_json_output;
 
 typedef struct vly_infer_json {
     vly_str id;            /* ptr NULL: none */
     bool is_binary_output; /* outputs that the request does not list */
-    uint64_t timeout_us;   /* 0: none */
+    uint64_t priority;     /* 0: none, as the next */
+    uint64_t timeout_us;
+    uint64_t sequence_id;  /* 0: none */
+    vly_str sequence_name; /* sequence_id as a string; ptr NULL: none */
+    bool is_sequence_start;
+    bool is_sequence_end;
     vly_infer_json_input *inputs;
     size_t n_inputs;
     vly_infer_json_output *outputs;
@@ -57,11 +73,13 @@ typedef struct vly_infer_json {
 } vly_infer_json;
 
 /* The arrays of *ret live in arena, strings and data in the document, which release frees; json
- * need not outlive the call. EINVAL: not JSON, or not a request; ELIMIT: past a limit;
- * EUNSUPPORTED: shared memory; ENOMEM. */
+ * need not outlive the call. EINVAL: not JSON, or not a request; ELIMIT: past a limit; ENOMEM.
+ * Whether an input without data is one is for the caller to say: vly_infer_json_no_content. */
 vly_status vly_infer_json_parse(vly_str json, const vly_infer_json_limits *limits, vly_arena *arena,
                                 vly_infer_json *ret, vly_err *err) VLY_MUST_CHECK;
 void vly_infer_json_release(vly_infer_json *r); /* accepts a zeroed one */
+/* EINVAL: an input that says nothing of where its data are. */
+vly_status vly_infer_json_no_content(vly_err *err);
 
 /* How the elements of a tensor are stored. */
 typedef enum vly_infer_json_class {

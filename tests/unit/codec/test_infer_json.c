@@ -120,10 +120,6 @@ static void refuses_in_tritons_words(void **state)
          "Unable to parse 'shape': ", VLY_EINVAL},
         {INPUT("\"datatype\":\"FP32\",\"shape\":[1],\"data\":1"),
          "Unable to parse 'data': ", VLY_EINVAL},
-        {INPUT("\"datatype\":\"FP32\",\"shape\":[1]"),
-         "Input must set only one of the following fields: 'data', 'binary_data_size' in "
-         "'parameters', 'shared_memory_region' in 'parameters'. But no field is set",
-         VLY_EINVAL},
         {INPUT("\"datatype\":\"FP32\",\"shape\":[1],\"data\":[1],"
                "\"parameters\":{\"binary_data_size\":4}"),
          "Input must set only one of the following fields: 'data', 'binary_data_size' in "
@@ -132,8 +128,19 @@ static void refuses_in_tritons_words(void **state)
         {INPUT("\"datatype\":\"FP32\",\"shape\":[1],\"parameters\":{\"binary_data_size\":\"4\"}"),
          "Unable to parse 'binary_data_size': ", VLY_EINVAL},
         {INPUT("\"datatype\":\"FP32\",\"shape\":[1],"
-               "\"parameters\":{\"shared_memory_region\":\"r\",\"shared_memory_byte_size\":4}"),
-         "'a': shared memory is not offered", VLY_EUNSUPPORTED},
+               "\"parameters\":{\"binary_data_size\":4,\"shared_memory_region\":\"r\"}"),
+         "Input must set only one of the following fields: 'data', 'binary_data_size' in "
+         "'parameters', 'shared_memory_region' in 'parameters'. But set 'binary_data_size' "
+         "'shared_memory_region'",
+         VLY_EINVAL},
+        {"{\"inputs\":[],\"outputs\":[{\"name\":\"y\",\"parameters\":{\"classification\":1,"
+         "\"shared_memory_region\":\"r\"}}]}",
+         "Output can't set both 'shared_memory_region' and 'classification'", VLY_EINVAL},
+        {"{\"inputs\":[],\"outputs\":[{\"name\":\"y\",\"parameters\":{\"binary_data\":true,"
+         "\"shared_memory_region\":\"r\"}}]}",
+         "Output can't set both 'shared_memory_region' and 'binary_data'", VLY_EINVAL},
+        {"{\"inputs\":[],\"parameters\":{\"sequence_id\":-1}}",
+         "Unable to parse 'sequence_id': ", VLY_EINVAL},
         {"{\"inputs\":[],\"x\":[[[[[[[[1]]]]]]]]}",
          "failed to parse the request JSON buffer: nested", VLY_ELIMIT},
     };
@@ -143,6 +150,36 @@ static void refuses_in_tritons_words(void **state)
         if (strncmp(err.msg, cases[i].message, strlen(cases[i].message)) != 0)
             fail_msg("case %zu: got '%s'", i, err.msg);
     }
+}
+
+static void sequences_and_shared_memory(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        parse("{\"inputs\":[{\"name\":\"a\",\"datatype\":\"FP32\",\"shape\":[1],\"parameters\":{"
+              "\"shared_memory_region\":\"r\",\"shared_memory_offset\":8,"
+              "\"shared_memory_byte_size\":4}},"
+              "{\"name\":\"b\",\"datatype\":\"FP32\",\"shape\":[1]}],"
+              "\"parameters\":{\"sequence_id\":\"s\",\"sequence_start\":true,\"priority\":2}}"),
+        VLY_OK);
+    assert_true(vly_str_is(r.inputs[0].region.name, "r"));
+    assert_int_equal(r.inputs[0].region.offset, 8);
+    assert_int_equal(r.inputs[0].region.bytes, 4);
+    assert_false(r.inputs[0].has_binary);
+    assert_null(r.inputs[1].region.name.ptr); /* nothing is said: for the caller to judge */
+    assert_null(r.inputs[1].data);
+    assert_true(vly_str_is(r.sequence_name, "s"));
+    assert_true(r.is_sequence_start);
+    assert_false(r.is_sequence_end);
+    assert_int_equal(r.priority, 2);
+    vly_infer_json_release(&r);
+    assert_int_equal(parse("{\"inputs\":[],\"parameters\":{\"sequence_id\":18446744073709551615,"
+                           "\"sequence_end\":true}}"),
+                     VLY_OK);
+    assert_int_equal(r.sequence_id, UINT64_MAX);
+    assert_null(r.sequence_name.ptr);
+    assert_true(r.is_sequence_end);
+    vly_infer_json_release(&r);
 }
 
 static void depth_looks_past_strings(void **state)
@@ -332,7 +369,8 @@ static void refuses_other_kinds(void **state)
     }
 }
 
-UNIT_TESTS(cmocka_unit_test_setup_teardown(reads_every_member, begin, end),
+UNIT_TESTS(cmocka_unit_test_setup_teardown(sequences_and_shared_memory, begin, end),
+           cmocka_unit_test_setup_teardown(reads_every_member, begin, end),
            cmocka_unit_test_setup_teardown(members_may_be_absent, begin, end),
            cmocka_unit_test_setup_teardown(refuses_in_tritons_words, begin, end),
            cmocka_unit_test_setup_teardown(depth_looks_past_strings, begin, end),

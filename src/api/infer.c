@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/infer.h"
+
+#include "api/infer_inputs.h"
+#include "api/infer_outputs.h"
+
+vly_status vly_infer_find(const vly_api *api, vly_str name, vly_str version, vly_served **ret,
+                          vly_err *err)
+{
+    vly_served *m = vly_scheduler_find(api->scheduler, name, version);
+
+    if (m == NULL && version.len > 0)
+        return vly_fail(err, VLY_ENOTFOUND,
+                        "Request for unknown model: '%.*s' version %.*s is not found",
+                        VLY_STR_ARG(name), VLY_STR_ARG(version));
+    if (m == NULL)
+        return vly_fail(err, VLY_ENOTFOUND, "Request for unknown model: '%.*s' is not found",
+                        VLY_STR_ARG(name));
+    if (m->servable != NULL) {
+        *ret = m;
+        return VLY_OK;
+    }
+    vly_status st = vly_fail(err, VLY_EUNAVAILABLE, "requested model '%s' is not available: %s",
+                             m->name, m->error);
+    vly_served_unref(m);
+    return st;
+}
+
+/* The end of every call that was started. The model may go with done. */
+static void finish(vly_infer *call, vly_status st, const vly_err *err)
+{
+    vly_served *m = call->model;
+
+    vly_infer__release_inputs(call);
+    vly_infer__release_results(call);
+    call->status = st;
+    call->err = err;
+    call->times = call->job.times;
+    call->done(call);
+    vly_served_unref(m);
+}
+
+static vly_status encode(vly_job *job, vly_err *err)
+{
+    vly_infer *call = job->ctx;
+    vly_status st = vly_infer__collect(call, err);
+
+    if (st == VLY_OK && call->write != NULL)
+        st = call->write(call, err);
+    return st;
+}
+
+static void done(vly_job *job)
+{
+    finish(job->ctx, job->status, &job->err);
+}
+
+/* The earlier of what the protocol and what the request say. */
+static vly_nsec deadline_of(const vly_infer *call)
+{
+    uint64_t us = call->request.timeout_us;
+    vly_nsec since = call->received_ns;
+
+    if (us == 0 || us > (UINT64_MAX - since) / VLY_NSEC_PER_US)
+        return call->deadline_ns;
+    vly_nsec own = since + us * VLY_NSEC_PER_US;
+    return call->deadline_ns != 0 && call->deadline_ns < own ? call->deadline_ns : own;
+}
+
+static vly_status check(vly_infer *call, vly_err *err)
+{
+    if (call->job.deadline_ns != 0 && vly_clock_now() > call->job.deadline_ns)
+        return vly_fail(err, VLY_EDEADLINE, "Request timeout expired");
+    vly_status st = vly_infer__choose(call, err);
+    return st == VLY_OK ? vly_infer__bind(call, err) : st;
+}
+
+static vly_status prepare(vly_infer *call, vly_err *err)
+{
+    const vly_infer_request *r = &call->request;
+    vly_status st = call->read != NULL ? call->read(call, err) : VLY_OK;
+
+    if (st != VLY_OK)
+        return st;
+    call->job = (vly_job){.kind = VLY_JOB_TENSORS,
+                          .ctx = call,
+                          .is_cancelled = call->is_cancelled,
+                          .deadline_ns = deadline_of(call),
+                          .received_ns = call->received_ns,
+                          .priority = r->priority,
+                          .timeout_us = r->timeout_us,
+                          .sequence = r->sequence,
+                          .encode = encode,
+                          .done = done};
+    st = check(call, err);
+    call->job.inputs = call->inputs;
+    return st;
+}
+
+/* What is refused before the scheduler sees it counts as a failure of the model all the same. */
+static vly_status read_and_submit(vly_infer *call, vly_err *err)
+{
+    vly_status st = prepare(call, err);
+    vly_job *job = &call->job;
+
+    if (st == VLY_OK)
+        return vly_scheduler_submit(call->model, &job, 1, err);
+    vly_counter_add(&call->model->stats.failures[st == VLY_EDEADLINE ? VLY_JOB_FAILURE_CANCELED
+                                                                     : VLY_JOB_FAILURE_OTHER],
+                    1);
+    return st;
+}
+
+static void read_on_worker(vly_work *work)
+{
+    vly_infer *call = (vly_infer *)(void *)((char *)work - offsetof(vly_infer, work));
+    vly_err err;
+    vly_status st = read_and_submit(call, &err);
+
+    if (st != VLY_OK)
+        finish(call, st, &err);
+}
+
+static vly_status begin(vly_infer *call, vly_err *err)
+{
+    if (!call->is_heavy)
+        return read_and_submit(call, err);
+    call->work = (vly_work){.run = read_on_worker};
+    vly_status st = vly_worker_pool_submit(vly_scheduler_pool(call->api->scheduler), &call->work);
+    return st == VLY_OK ? st : vly_fail(err, st, "Exceeds maximum queue size");
+}
+
+vly_status vly_infer_start(vly_infer *call, vly_err *err)
+{
+    vly_status st =
+        vly_infer_find(call->api, call->request.model, call->request.version, &call->model, err);
+
+    if (st != VLY_OK)
+        return st;
+    call->served = call->model;
+    st = begin(call, err);
+    if (st != VLY_OK) {
+        vly_infer__release_inputs(call);
+        vly_served_unref(call->model);
+    }
+    return st;
+}
