@@ -2,11 +2,12 @@
 /*
  * `volley serve`: models of a directory behind HTTP, until SIGTERM or SIGINT.
  *
- * Order of life: settings, models, listen; then, on the signal: health turns not-ready, the server
- * answers what it has accepted and closes, the workers end, the models go.
+ * Order of life: settings, models, certificate, listen; then, on the signal: health turns
+ * not-ready, the server answers what it has accepted and closes, the workers end, the models go.
  */
 #include "api/api.h"
 #include "base/log.h"
+#include "cli/certificate.h"
 #include "cli/command.h"
 #include "sched/repository.h"
 #include "sys/config.h"
@@ -48,6 +49,7 @@ typedef struct server {
     vly_config config;
     vly_scheduler *scheduler;
     vly_api api;
+    vly_tls *tls; /* NULL: plain HTTP */
     vly_http_server *http;
 } server;
 
@@ -173,6 +175,7 @@ static vly_status start_http(server *s, vly_err *err)
         .idle_timeout_ms = (unsigned)c->http_idle_timeout_ms,
         .write_timeout_ms = (unsigned)c->http_write_timeout_ms,
         .abort_on_close = c->http_abort_on_close,
+        .tls = s->tls,
         .on_request = vly_api_handle,
         .ctx = &s->api,
     };
@@ -220,8 +223,22 @@ static void print_url(const server *s)
     const char *address = s->config.http_address;
     bool is_v6 = strchr(address, ':') != NULL;
 
-    printf("listening on http://%s%s%s:%u\n", is_v6 ? "[" : "", address, is_v6 ? "]" : "",
-           vly_http_server_port(s->http));
+    printf("listening on %s://%s%s%s:%u\n", s->tls != NULL ? "https" : "http", is_v6 ? "[" : "",
+           address, is_v6 ? "]" : "", vly_http_server_port(s->http));
+}
+
+/* Looks after what may change while the server runs; returns the signal that is to end it. */
+static int wait_for_end(const server *s, const sigset_t *signals)
+{
+    int64_t ms = s->config.tls_check_ms;
+    const struct timespec interval = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+
+    for (;;) {
+        int no = sigtimedwait(signals, NULL, &interval);
+        if (no == SIGINT || no == SIGTERM)
+            return no;
+        vly_certificate_check(s->tls, no == SIGHUP);
+    }
 }
 
 /* Serves until a signal of the set comes. They are blocked before any thread starts, so that all
@@ -229,12 +246,12 @@ static void print_url(const server *s)
 static vly_status serve(server *s, const serve_opts *o, vly_err *err)
 {
     sigset_t signals;
-    int signal_no = 0;
     vly_status st = read_settings(&s->config, o, err);
 
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -249,12 +266,14 @@ static vly_status serve(server *s, const serve_opts *o, vly_err *err)
         st = load_models(s, err);
     }
     if (st == VLY_OK)
+        st = vly_certificate_open(&s->config, &s->tls, err);
+    if (st == VLY_OK)
         st = start_http(s, err);
     if (st != VLY_OK)
         return st;
     print_url(s);
-    sigwait(&signals, &signal_no);
-    printf("%s: answering what was accepted\n", signal_no == SIGINT ? "SIGINT" : "SIGTERM");
+    int end = wait_for_end(s, &signals);
+    printf("%s: answering what was accepted\n", end == SIGINT ? "SIGINT" : "SIGTERM");
     if (!drain(s, &signals))
         return vly_fail(err, VLY_EDEADLINE, "requests were left after drain_timeout_ms of %lld",
                         (long long)s->config.drain_timeout_ms);
@@ -272,6 +291,7 @@ static int run(const void *opts, int n_args, char *const *args)
     vly_config_init(&s.config);
     vly_status st = serve(&s, opts, &err);
     vly_http_server_free(s.http);
+    vly_tls_free(s.tls);
     vly_scheduler_free(s.scheduler);
     vly_config_release(&s.config);
     return st == VLY_OK ? VLY_EXIT_OK : vly_command_fail(&err);

@@ -61,6 +61,13 @@
       "time without a byte taken by the client after which an answer is given up")                 \
     X(BOOL, http_abort_on_close, "http.abort_on_close", true, 0, 1,                                \
       "a client that closes its sending side while it waits has gone: cancel its requests")        \
+    X(TEXT, tls_certificate, "tls.certificate", "", 0, 4096,                                       \
+      "PEM file: the server's certificate, then its chain; with it the port speaks HTTPS only")    \
+    X(TEXT, tls_key, "tls.key", "", 0, 4096,                                                       \
+      "PEM file of the certificate's key, without a password; by default tls.certificate")         \
+    X(TEXT, tls_min_version, "tls.min_version", "1.2", 1, 8, "oldest TLS to speak: 1.2 or 1.3")    \
+    X(INT, tls_check_ms, "tls.check_ms", 5000, 10, 86400000,                                       \
+      "how often to look for a new certificate; it is also read again on SIGHUP")                  \
     X(INT, drain_timeout_ms, "drain_timeout_ms", 30000, 0, 3600000,                                \
       "time for accepted requests to end after SIGTERM")                                           \
     X(TEXT, models_dir, "models.dir", "models", 1, 4096,                                           \

@@ -35,17 +35,18 @@ class Answer:
 
 
 class Server:
-    """A running `volley serve`. stop() ends it and gives its exit status."""
+    """A running `volley serve`. stop() ends it and gives its exit status. log: a file for stderr."""
 
-    def __init__(self, volley, models, *args):
+    def __init__(self, volley, models, *args, log=None):
         self.process = subprocess.Popen([volley, "serve", "--models", models, "--port", "0", *args],
-                                        stdout=subprocess.PIPE, text=True)
+                                        stdout=subprocess.PIPE, stderr=log, text=True)
         self.lines = []
         for line in self.process.stdout:
             self.lines.append(line.rstrip("\n"))
-            found = re.match(r"listening on http://127\.0\.0\.1:(\d+)$", line)
+            found = re.match(r"listening on (https?)://127\.0\.0\.1:(\d+)$", line)
             if found:
-                self.port = int(found.group(1))
+                self.scheme = found.group(1)
+                self.port = int(found.group(2))
                 return
         raise RuntimeError("the server ended: " + "\n".join(self.lines))
 
@@ -105,8 +106,8 @@ class Tools:
         os.mkdir(self.models)
         subprocess.run([make_models, self.models], check=True)
 
-    def serve(self, *args, models=None):
-        return Server(self.volley, models or self.models, *args)
+    def serve(self, *args, models=None, log=None):
+        return Server(self.volley, models or self.models, *args, log=log)
 
     def path(self, name):
         return os.path.join(self.directory, name)
