@@ -35,7 +35,7 @@ class Answer:
 
 
 class Server:
-    """A running `volley serve`. stop() ends it and gives its exit status. log: a file for stderr."""
+    """A running `volley serve`, its stderr to the file log. stop() ends it: its exit status."""
 
     def __init__(self, volley, models, *args, log=None):
         self.process = subprocess.Popen([volley, "serve", "--models", models, "--port", "0", *args],
