@@ -91,38 +91,13 @@ void vly_buf_printf(vly_buf *b, const char *fmt, ...)
     b->len += (size_t)n;
 }
 
-/* Length of the valid UTF-8 sequence at p (at most left bytes), or 0. RFC 3629, no surrogates. */
-static size_t utf8_len(const unsigned char *p, size_t left)
-{
-    static const struct {
-        unsigned char lead_lo, lead_hi, second_lo, second_hi, len;
-    } rows[] = {
-        {0x00, 0x7f, 0, 0, 1},       {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
-        {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
-        {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
-    };
-    for (size_t r = 0; r < sizeof(rows) / sizeof(rows[0]); r++) {
-        if (p[0] < rows[r].lead_lo || p[0] > rows[r].lead_hi)
-            continue;
-        if (rows[r].len > left)
-            return 0;
-        if (rows[r].len > 1 && (p[1] < rows[r].second_lo || p[1] > rows[r].second_hi))
-            return 0;
-        for (size_t i = 2; i < rows[r].len; i++)
-            if (p[i] < 0x80 || p[i] > 0xbf)
-                return 0;
-        return rows[r].len;
-    }
-    return 0;
-}
-
 void vly_buf_json_str(vly_buf *b, vly_str s)
 {
     const unsigned char *p = (const unsigned char *)s.ptr;
 
     vly_buf_putc(b, '"');
     for (size_t i = 0; i < s.len;) {
-        size_t n = utf8_len(p + i, s.len - i);
+        size_t n = vly_utf8_len((vly_str){s.ptr + i, s.len - i});
         if (n == 0) {
             vly_buf_puts(b, "\xef\xbf\xbd");
             n = 1;

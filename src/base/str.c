@@ -62,6 +62,43 @@ vly_str vly_str_split(vly_str *s, char sep)
     return head;
 }
 
+size_t vly_utf8_len(vly_str s)
+{
+    static const struct {
+        unsigned char lead_lo, lead_hi, second_lo, second_hi, len;
+    } rows[] = {
+        {0x00, 0x7f, 0, 0, 1},       {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
+        {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
+        {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
+    };
+    const unsigned char *p = (const unsigned char *)s.ptr;
+
+    for (size_t r = 0; s.len > 0 && r < sizeof(rows) / sizeof(rows[0]); r++) {
+        if (p[0] < rows[r].lead_lo || p[0] > rows[r].lead_hi)
+            continue;
+        if (rows[r].len > s.len)
+            return 0;
+        if (rows[r].len > 1 && (p[1] < rows[r].second_lo || p[1] > rows[r].second_hi))
+            return 0;
+        for (size_t i = 2; i < rows[r].len; i++)
+            if (p[i] < 0x80 || p[i] > 0xbf)
+                return 0;
+        return rows[r].len;
+    }
+    return 0;
+}
+
+bool vly_str_is_utf8(vly_str s)
+{
+    while (s.len > 0) {
+        size_t n = vly_utf8_len(s);
+        if (n == 0)
+            return false;
+        s = (vly_str){s.ptr + n, s.len - n};
+    }
+    return true;
+}
+
 bool vly_str_to_u64(vly_str s, uint64_t *ret)
 {
     uint64_t v = 0;

@@ -42,6 +42,10 @@ vly_str vly_str_trim(vly_str s); /* without leading and trailing blanks, tabs, C
  * returns all of it and leaves *s empty with ptr NULL, so `while (s.ptr != NULL)` visits all. */
 vly_str vly_str_split(vly_str *s, char sep);
 
+/* Length of the UTF-8 sequence that s begins with; 0: none (RFC 3629, so no surrogates). */
+size_t vly_utf8_len(vly_str s);
+bool vly_str_is_utf8(vly_str s);
+
 /* Decimal integer and float over the whole view; false on anything else, overflow included. */
 bool vly_str_to_i64(vly_str s, int64_t *ret);
 bool vly_str_to_u64(vly_str s, uint64_t *ret);

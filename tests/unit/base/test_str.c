@@ -107,5 +107,32 @@ static void floats(void **state)
     assert_false(vly_str_to_f64(VLY_STR("1\0"), &d));
 }
 
-UNIT_TESTS(cmocka_unit_test(compares), cmocka_unit_test(trims), cmocka_unit_test(splits_each_part),
-           cmocka_unit_test(integers), cmocka_unit_test(floats))
+/* RFC 3629: the shortest and longest of each length, and what is just outside. */
+static void knows_utf8(void **state)
+{
+    static const char *const good[] = {"", "a\x7f", "\xc2\x80\xdf\xbf",
+                                       "\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\xef\xbf\xbf",
+                                       "\xf0\x90\x80\x80\xf4\x8f\xbf\xbf"};
+    static const char *const bad[] = {"\x80",
+                                      "\xc1\xbf",
+                                      "\xc3",
+                                      "\xc3(",
+                                      "\xe0\x9f\xbf",
+                                      "\xed\xa0\x80",
+                                      "\xe2\x82",
+                                      "\xf0\x8f\xbf\xbf",
+                                      "\xf4\x90\x80\x80",
+                                      "\xf5\x80\x80",
+                                      "ok\xff"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+        assert_true(vly_str_is_utf8(vly_str_from(good[i])));
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_false(vly_str_is_utf8(vly_str_from(bad[i])));
+    assert_int_equal(vly_utf8_len(VLY_STR("\xe2\x82\xac!")), 3);
+    assert_int_equal(vly_utf8_len(VLY_STR("")), 0);
+}
+
+UNIT_TESTS(cmocka_unit_test(knows_utf8), cmocka_unit_test(compares), cmocka_unit_test(trims),
+           cmocka_unit_test(splits_each_part), cmocka_unit_test(integers), cmocka_unit_test(floats))
