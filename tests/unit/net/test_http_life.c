@@ -30,6 +30,19 @@ static const vly_http_stats *stats(void)
     return vly_http_server_stats(w.server);
 }
 
+/* A server so set, and a connection to it. */
+static int begin(const vly_http_opts *o)
+{
+    wire_start(&w, o);
+    return wire_connect(&w);
+}
+
+static void end(int fd)
+{
+    close(fd);
+    wire_stop(&w);
+}
+
 static uint64_t ms_since(vly_nsec t)
 {
     return (vly_clock_now() - t) / VLY_NSEC_PER_MS;
@@ -63,8 +76,7 @@ static void slow_header(void **state)
 
     (void)state;
     o.header_timeout_ms = 100;
-    wire_start(&w, &o);
-    int fd = wire_connect(&w);
+    int fd = begin(&o);
     vly_nsec start = vly_clock_now();
     wire_puts(fd, GET_WHAT "GET /wh");
     assert_string_equal(wire_read(fd, sizeof(WHAT_KEEP) - 1, NULL), WHAT_KEEP);
@@ -73,8 +85,7 @@ static void slow_header(void **state)
     assert_true(starts_with(answer, "HTTP/1.1 408 Request Timeout\r\n"));
     assert_non_null(strstr(answer, "header came too slowly"));
     assert_in_range(ms_since(start), 90, 5000); /* the loop's clock is a few ms coarse */
-    close(fd);
-    wire_stop(&w);
+    end(fd);
 }
 
 /* Neither does an answer to an earlier request grant time. */
@@ -84,8 +95,7 @@ static void slow_header_behind_an_answer(void **state)
 
     (void)state;
     o.header_timeout_ms = 600;
-    wire_start(&w, &o);
-    int fd = wire_connect(&w);
+    int fd = begin(&o);
     vly_nsec start = vly_clock_now();
     wire_puts(fd, GET_HOLD "GET /wh");
     wire_wait_held(&w, 1);
@@ -93,8 +103,7 @@ static void slow_header_behind_an_answer(void **state)
     wire_let_go(&w);
     assert_non_null(strstr(wire_read(fd, 0, NULL), "HTTP/1.1 408 "));
     assert_true(ms_since(start) < 1000);
-    close(fd);
-    wire_stop(&w);
+    end(fd);
 }
 
 static void slow_body(void **state)
@@ -103,15 +112,13 @@ static void slow_body(void **state)
 
     (void)state;
     o.body_timeout_ms = 100;
-    wire_start(&w, &o);
-    int fd = wire_connect(&w);
+    int fd = begin(&o);
     wire_puts(fd, "POST /echo HTTP/1.1\r\n" H "Content-Length: 1000\r\n\r\n");
     drip(fd, 'b');
     const char *answer = wire_read(fd, 0, NULL);
     assert_true(starts_with(answer, "HTTP/1.1 408 Request Timeout\r\n"));
     assert_non_null(strstr(answer, "body came too slowly"));
-    close(fd);
-    wire_stop(&w);
+    end(fd);
 }
 
 /* 40 bytes at 20 ms each take 800 ms: too slow for 100 ms, but each byte grants a second. */
@@ -122,16 +129,14 @@ static void steady_body(void **state)
     (void)state;
     o.body_timeout_ms = 100;
     o.body_min_rate = 1;
-    wire_start(&w, &o);
-    int fd = wire_connect(&w);
+    int fd = begin(&o);
     wire_puts(fd, "POST /echo HTTP/1.1\r\nContent-Length: 40\r\n" CLOSE);
     for (int i = 0; i < 40; i++) {
         wire_puts(fd, "x");
         wire_sleep_ms(20);
     }
     assert_true(starts_with(wire_read(fd, 0, NULL), "HTTP/1.1 200 OK\r\n"));
-    close(fd);
-    wire_stop(&w);
+    end(fd);
 }
 
 /* While the hint to send the body has to wait behind an earlier answer, the clock stands. */
@@ -141,8 +146,7 @@ static void unasked_body_is_not_late(void **state)
 
     (void)state;
     o.body_timeout_ms = 60;
-    wire_start(&w, &o);
-    int fd = wire_connect(&w);
+    int fd = begin(&o);
     wire_puts(fd, GET_HOLD
               "POST /echo HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 1\r\n" CLOSE);
     wire_wait_held(&w, 1);
@@ -152,8 +156,7 @@ static void unasked_body_is_not_late(void **state)
     assert_string_equal(wire_read(fd, sizeof(first) - 1, NULL), first);
     wire_puts(fd, "x");
     assert_true(starts_with(wire_read(fd, 0, NULL), "HTTP/1.1 200 OK\r\n"));
-    close(fd);
-    wire_stop(&w);
+    end(fd);
 }
 
 static void idle_connections_end_silently(void **state)
@@ -187,13 +190,11 @@ static void client_that_never_reads(void **state)
 
     (void)state;
     o.write_timeout_ms = 100;
-    wire_start(&w, &o);
-    int fd = wire_connect(&w);
+    int fd = begin(&o);
     wire_puts(fd, "GET /large/50000000 HTTP/1.1\r\n" H "\r\n");
     wire_wait_until(vly_counter_get(&stats()->requests) == 1);
     wire_wait_until(vly_gauge_get(&stats()->connections_open) == 0);
-    close(fd);
-    wire_stop(&w);
+    end(fd);
 }
 
 /* A client that reads slowly, but reads, gets it all. */
@@ -205,16 +206,14 @@ static void client_that_reads_slowly(void **state)
 
     (void)state;
     o.write_timeout_ms = 200;
-    wire_start(&w, &o);
-    int fd = wire_connect(&w);
+    int fd = begin(&o);
     wire_puts(fd, "GET /large/20000000 HTTP/1.1\r\n" CLOSE);
     for (ssize_t n; (n = recv(fd, buf, sizeof(buf), 0)) > 0;) {
         total += (size_t)n;
         wire_sleep_ms(10);
     }
     assert_true(total > 20000000);
-    close(fd);
-    wire_stop(&w);
+    end(fd);
 }
 
 /* ---- clients that leave ---- */
@@ -247,8 +246,7 @@ static void reset_cancels(void **state)
     vly_http_opts o = wire_opts();
 
     (void)state;
-    wire_start(&w, &o);
-    int fd = wire_connect(&w);
+    int fd = begin(&o);
     wire_puts(fd, GET_HOLD);
     vly_http_request *req = wire_wait_held(&w, 1);
     assert_false(atomic_load(&req->is_cancelled));
@@ -268,8 +266,7 @@ static void half_close_cancels_if_so_set(void **state)
     (void)state;
     for (int abort_on_close = 0; abort_on_close < 2; abort_on_close++) {
         o.abort_on_close = abort_on_close != 0;
-        wire_start(&w, &o);
-        int fd = wire_connect(&w);
+        int fd = begin(&o);
         wire_puts(fd, GET_HOLD GET_HOLD "GET /cut");
         wire_wait_held(&w, 1);
         shutdown(fd, SHUT_WR);
@@ -282,8 +279,7 @@ static void half_close_cancels_if_so_set(void **state)
         }
         wire_let_go(&w); /* an answer that comes all the same is sent */
         assert_string_equal(wire_read(fd, 0, NULL), HOLD_KEEP HOLD_KEEP);
-        close(fd);
-        wire_stop(&w);
+        end(fd);
     }
 }
 
@@ -383,8 +379,7 @@ static void body_budget(void **state)
 
     (void)state;
     o.max_body_total_bytes = 1000;
-    wire_start(&w, &o);
-    int fd = wire_connect(&w);
+    int fd = begin(&o);
     wire_puts(fd, "POST /hold HTTP/1.1\r\nContent-Length: 6\r\n" CLOSE "123456");
     wire_wait_held(&w, 1);
     int other = wire_connect(&w);
@@ -528,8 +523,7 @@ static void drain_gives_up(void **state)
     vly_http_opts o = wire_opts();
 
     (void)state;
-    wire_start(&w, &o);
-    int fd = wire_connect(&w);
+    int fd = begin(&o);
     wire_puts(fd, GET_HOLD);
     wire_wait_held(&w, 1);
     assert_false(vly_http_server_drain(w.server, 200));
@@ -551,8 +545,7 @@ static void stop_waits_for_responders(void **state)
     vly_http_opts o = wire_opts();
 
     (void)state;
-    wire_start(&w, &o);
-    int fd = wire_connect(&w);
+    int fd = begin(&o);
     wire_puts(fd, GET_HOLD);
     vly_http_request *req = wire_wait_held(&w, 1);
     assert_int_equal(pthread_create(&thread, NULL, run_free, w.server), 0);
