@@ -670,11 +670,12 @@ void vly_plan_unref(vly_plan *p)
 void vly_plan_describe(const vly_plan *p, const vly_step *step, vly_step_profile *ret)
 {
     const vly_node *node = step->node;
+    const uint64_t fused_bytes = vly_fused_bytes(node);
 
     *ret = (vly_step_profile){.kernel = step->kernel != NULL ? step->kernel : node->op->name,
                               .node = node->label,
                               .flops = step->flops,
-                              .bytes = vly_fused_bytes(node)};
+                              .bytes = fused_bytes};
     bool has_shape = vly_fused_describe(node, &ret->shape, &ret->precision);
     for (int i = 0; i < node->n_in + node->n_out; i++) {
         int v = i < node->n_in ? node->in[i] : node->out[i - node->n_in];
@@ -682,7 +683,7 @@ void vly_plan_describe(const vly_plan *p, const vly_step *step, vly_step_profile
             continue;
         const vly_tensor *t = &p->slots[v].tensor;
         bool is_moved = !step->is_joined && (node->op->flags & VLY_OP_VIEW) == 0;
-        ret->bytes += vly_fused_bytes(node) == 0 && is_moved ? t->bytes : 0;
+        ret->bytes += fused_bytes == 0 && is_moved ? t->bytes : 0;
         if (has_shape || i < node->n_in)
             continue;
         has_shape = true; /* the first output stands for the step */

@@ -99,7 +99,8 @@ static rows_job job_of(const vly_op_ctx *ctx)
     return j;
 }
 
-#define ROWS_RUN(name, n_rows, CALL)                                                               \
+/* planes_at: the plain tensor, where the step reads or writes one */
+#define ROWS_RUN(name, n_rows, planes_at, CALL)                                                    \
     static void name##_rows(void *arg, size_t first, size_t last)                                  \
     {                                                                                              \
         const rows_job *j = arg;                                                                   \
@@ -113,51 +114,26 @@ static rows_job job_of(const vly_op_ctx *ctx)
         rows_job j = job_of(ctx);                                                                  \
                                                                                                    \
         (void)err;                                                                                 \
-        j.planes.data = name##_planes(ctx);                                                        \
+        j.planes.data = planes_at;                                                                 \
         split(ctx, n_rows, name##_rows, &j);                                                       \
         fill_borders(&j.y);                                                                        \
         return VLY_OK;                                                                             \
     }
 
-static float *no_planes(const vly_op_ctx *ctx)
-{
-    (void)ctx;
-    return NULL;
-}
-
-static float *input_planes(const vly_op_ctx *ctx)
-{
-    return ctx->in[0]->data;
-}
-
-static float *output_planes(const vly_op_ctx *ctx)
-{
-    return ctx->out[0].data;
-}
-
-#define pool_planes        no_planes
-#define mean_planes        no_planes
-#define resize_planes      no_planes
-#define combine_planes     no_planes
-#define map_planes         no_planes
-#define lookup_planes      no_planes
-#define from_planes_planes input_planes
-#define to_planes_planes   output_planes
-#define expect_planes      output_planes
-
-ROWS_RUN(pool, j.y.n *j.y.h, p->dsp->pool(&j->y, &j->x, &p->pool, begin, end))
-ROWS_RUN(mean, j.y.n, p->dsp->global_mean(&j->y, &j->x, begin, end))
-ROWS_RUN(resize, j.y.n *j.y.h, p->dsp->resize_nearest(&j->y, &j->x, p->rows, p->cols, begin, end))
-ROWS_RUN(combine, j.y.n *j.y.h,
+ROWS_RUN(pool, j.y.n *j.y.h, NULL, p->dsp->pool(&j->y, &j->x, &p->pool, begin, end))
+ROWS_RUN(mean, j.y.n, NULL, p->dsp->global_mean(&j->y, &j->x, begin, end))
+ROWS_RUN(resize, j.y.n *j.y.h, NULL,
+         p->dsp->resize_nearest(&j->y, &j->x, p->rows, p->cols, begin, end))
+ROWS_RUN(combine, j.y.n *j.y.h, NULL,
          p->dsp->combine(&j->y, &j->x, &j->second, p->combine, p->act, p->alpha, p->beta, begin,
                          end))
-ROWS_RUN(map, j.y.n *j.y.h, p->dsp->map(&j->y, &j->x, p->act, p->alpha, p->beta, begin, end))
-ROWS_RUN(lookup, j.y.n *j.y.h, p->dsp->lookup(&j->y, &j->x, p->table, begin, end))
-ROWS_RUN(from_planes, j.y.n *j.y.h,
+ROWS_RUN(map, j.y.n *j.y.h, NULL, p->dsp->map(&j->y, &j->x, p->act, p->alpha, p->beta, begin, end))
+ROWS_RUN(lookup, j.y.n *j.y.h, NULL, p->dsp->lookup(&j->y, &j->x, p->table, begin, end))
+ROWS_RUN(from_planes, j.y.n *j.y.h, ctx->in[0]->data,
          p->dsp->from_planes(&j->y, &j->planes, p->n_channels, begin, end))
-ROWS_RUN(to_planes, j.x.n *j.x.h,
+ROWS_RUN(to_planes, j.x.n *j.x.h, ctx->out[0].data,
          p->dsp->to_planes(&j->planes, &j->x, p->act, p->alpha, p->beta, begin, end))
-ROWS_RUN(expect, j.x.n *j.x.h,
+ROWS_RUN(expect, j.x.n *j.x.h, ctx->out[0].data,
          p->dsp->expect(&j->planes, &j->x, p->bin_weights, p->bins, begin, end))
 
 /* The border of an image that copies fill, none of which reaches over all of it. */
