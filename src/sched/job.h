@@ -10,6 +10,7 @@
 #define VLY_SCHED_JOB_H
 
 #include "base/clock.h"
+#include "base/heap.h"
 #include "base/status.h"
 #include "base/str.h"
 #include "codec/picture.h"
@@ -40,6 +41,15 @@ typedef struct vly_job_sequence {
     vly_str name; /* id as a string; wins when not empty; lives as long as the job */
     bool is_start, is_end;
 } vly_job_sequence;
+
+/* Private to sched/batch_queue.h. */
+typedef struct vly_job_place {
+    vly_job *prev; /* in the list of its level; next is the job's */
+    vly_heap_node expiry;
+    uint64_t number; /* in the order of arrival */
+    size_t level;    /* from 0 */
+    bool is_late, is_ended;
+} vly_job_place;
 
 struct vly_job {
     vly_job_kind kind;
@@ -74,8 +84,9 @@ struct vly_job {
     vly_err err;
     vly_job_times times;
 
-    vly_job *next; /* private */
+    vly_job *next; /* private, as all below */
     vly_nsec queued_ns;
+    vly_job_place place;
 };
 
 #endif
