@@ -176,6 +176,10 @@ static vly_status start_http(server *s, vly_err *err)
         .write_timeout_ms = (unsigned)c->http_write_timeout_ms,
         .abort_on_close = c->http_abort_on_close,
         .tls = s->tls,
+        .http2_max_streams = (unsigned)c->http2_max_streams,
+        .http2_max_noise = (unsigned)c->http2_max_noise,
+        .http2_window_bytes = c->http2_window_bytes,
+        .http2_conn_window_bytes = c->http2_conn_window_bytes,
         .on_request = vly_api_handle,
         .ctx = &s->api,
     };

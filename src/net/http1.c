@@ -11,8 +11,7 @@
 
 #include "base/assert.h"
 
-#define BODY_RESERVE_MAX ((size_t)1024 * 1024) /* taken on the word of Content-Length alone */
-#define HEADER_OVERHEAD  4                     /* ": " and the end of the line */
+#define HEADER_OVERHEAD 4 /* ": " and the end of the line */
 
 static vly_http1 *self(llhttp_t *parser)
 {
@@ -152,21 +151,8 @@ static vly_str strip_authority(vly_str target)
 
 static int check_target(vly_http1 *p)
 {
-    vly_http_msg *m = p->msg;
-    vly_str query = strip_authority(m->target);
-
-    if (vly_str_is(query, "*") && m->method == VLY_HTTP_OPTIONS) {
-        m->path = query;
-        return 0;
-    }
-    if (query.len == 0 || query.ptr[0] != '/' || memchr(query.ptr, '#', query.len) != NULL)
-        return refuse(p, 400, "the request target must be a path");
-    vly_str path = vly_str_split(&query, '?');
-    m->query = query;
-    vly_status st = vly_http_unescape(&m->arena, path, false, &m->path);
-    if (st == VLY_EFORMAT)
-        return refuse(p, 400, "the path has a bad percent escape");
-    return st == VLY_OK ? 0 : refuse(p, 503, "no memory for the request");
+    int status = vly_http__msg_set_path(p->msg, strip_authority(p->msg->target), &p->reason);
+    return status == 0 ? 0 : refuse(p, status, p->reason);
 }
 
 static size_t count_headers(const vly_http_msg *m, vly_str name)
@@ -203,10 +189,9 @@ static int check_body(vly_http1 *p)
     bool is_chunked = (p->parser.flags & F_CHUNKED) != 0;
     uint64_t len = (p->parser.flags & F_CONTENT_LENGTH) != 0 ? p->parser.content_length : 0;
 
-    if (len > m->limits->max_body_bytes)
-        return refuse(p, 413, "the request body is too large");
-    if (len > 0 && !vly_buf_reserve(&m->body, len < BODY_RESERVE_MAX ? len : BODY_RESERVE_MAX))
-        return refuse(p, 503, "no memory for the request body");
+    int status = vly_http__msg_expect_body(m, len, &p->reason);
+    if (status != 0)
+        return refuse(p, status, p->reason);
     if (expect.ptr == NULL || m->minor_version == 0)
         return 0;
     if (!vly_str_eq_nocase(expect, VLY_STR("100-continue")))
@@ -238,30 +223,13 @@ static int on_headers_complete(llhttp_t *parser)
     return rc;
 }
 
-static bool take_budget(vly_http_msg *m, size_t n)
-{
-    vly_http_budget *budget = m->limits->body_budget;
-
-    if (atomic_fetch_add(&budget->used_bytes, n) + n > budget->max_bytes) {
-        atomic_fetch_sub(&budget->used_bytes, n);
-        return false;
-    }
-    m->budget_taken += n;
-    return true;
-}
-
 static int on_body(llhttp_t *parser, const char *at, size_t n)
 {
     vly_http1 *p = self(parser);
-    vly_http_msg *m = p->msg;
 
     p->wants_continue = false;
-    if (n > m->limits->max_body_bytes - m->body.len)
-        return refuse(p, 413, "the request body is too large");
-    if (!take_budget(m, n))
-        return refuse(p, 503, "too many request bodies in memory");
-    vly_buf_add(&m->body, at, n);
-    return m->body.failed ? refuse(p, 503, "no memory for the request body") : 0;
+    int status = vly_http__msg_add_body(p->msg, at, n, &p->reason);
+    return status == 0 ? 0 : refuse(p, status, p->reason);
 }
 
 static int on_message_complete(llhttp_t *parser)

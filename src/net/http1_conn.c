@@ -109,7 +109,7 @@ static void end_head(vly_http_conn *c, vly_http_exchange *ex)
 
 static unsigned add_bufs(vly_http_exchange *ex, uv_buf_t *bufs)
 {
-    bool has_body = ex->req.msg.method != VLY_HTTP_HEAD && ex->status != 204 && ex->status != 304;
+    bool has_body = vly_http__exchange_has_body(ex);
     unsigned n = 0;
 
     bufs[n++] = uv_buf_init(ex->head.ptr, (unsigned)ex->head.len);

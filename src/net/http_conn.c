@@ -68,6 +68,8 @@ static void start_linger(vly_http_conn *c)
         vly_http__conn_close(c);
         return;
     }
+    if (c->proto != NULL)
+        c->proto->close(c);
     c->state = VLY_HTTP_CONN_LINGER;
     c->since_ms = vly_http__now_ms(c);
 }
@@ -225,13 +227,49 @@ static bool open_proto(vly_http_conn *c, const vly_http_proto *proto)
 
 static void feed(vly_http_conn *c, vly_str in)
 {
-    if (c->proto == NULL && !open_proto(c, &vly_http__proto_http1))
-        return;
+    if (in.len > 0 && c->state == VLY_HTTP_CONN_OPEN)
+        c->proto->feed(c, in);
+}
+
+/* What an HTTP/2 client says first (RFC 9113 3.4): made to be no HTTP/1 request. */
+static const vly_str preface = {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 24};
+
+/* Opens the protocol that the first bytes are of. False: they are too few to tell, or it could not
+ * be opened. What came before `in` is fed to it, for being known it was not kept. */
+static bool choose_proto(vly_http_conn *c, vly_str in)
+{
+    unsigned before = c->n_preface, n = 0;
+    const vly_http_proto *proto = &vly_http__proto_http1;
+
+    while (n < in.len && before + n < preface.len && in.ptr[n] == preface.ptr[before + n])
+        n++;
+    if (vly_http__opts(c)->http2_max_streams > 0) {
+        if (before + n == preface.len) {
+            proto = &vly_http__proto_http2;
+        } else if (n == in.len) {
+            if (before == 0)
+                c->since_ms = vly_http__now_ms(c);
+            c->n_preface += n;
+            return false;
+        }
+    }
+    if (!open_proto(c, proto))
+        return false;
+    feed(c, (vly_str){preface.ptr, before});
+    return true;
+}
+
+/* Plaintext of HTTP has come. */
+static void take_input(vly_http_conn *c, vly_str in)
+{
     c->is_busy = true;
-    c->proto->feed(c, in);
+    if (c->proto != NULL || choose_proto(c, in))
+        feed(c, in);
     c->is_busy = false;
 }
 
+/* Answers and ends a connection whose protocol is not known, in the language that all clients
+ * understand. */
 static void refuse(vly_http_conn *c, int status, const char *reason)
 {
     if (c->proto == NULL && open_proto(c, &vly_http__proto_http1))
@@ -275,7 +313,7 @@ static void on_bytes(vly_http_conn *c, vly_str in)
     if (c->tls != NULL)
         in = decrypt(c, in);
     if (c->state == VLY_HTTP_CONN_OPEN && in.len > 0)
-        feed(c, in);
+        take_input(c, in);
     if (c->tls != NULL && !c->is_eof && vly_http__tls_state(c) == VLY_TLS_ENDED)
         on_eof(c);
     else
@@ -325,7 +363,7 @@ static bool is_late(vly_http_conn *c, uint64_t now)
         return is_write_stuck(c, now);
     if (c->tls != NULL && vly_http__tls_state(c) == VLY_TLS_HANDSHAKE)
         return now - c->since_ms >= vly_http__opts(c)->header_timeout_ms;
-    return c->proto == NULL && vly_http__conn_is_stale(c, now);
+    return c->proto == NULL && c->n_preface == 0 && vly_http__conn_is_stale(c, now);
 }
 
 void vly_http__conn_sweep(vly_http_conn *c, uint64_t now)
@@ -336,6 +374,11 @@ void vly_http__conn_sweep(vly_http_conn *c, uint64_t now)
         vly_http__conn_close(c);
     else if (c->state == VLY_HTTP_CONN_OPEN && c->proto != NULL)
         c->proto->sweep(c, now);
+    else if (c->proto == NULL && c->n_preface > 0 &&
+             now - c->since_ms >= vly_http__opts(c)->header_timeout_ms) {
+        refuse(c, 408, "the request header came too slowly");
+        vly_http__conn_pump(c);
+    }
 }
 
 /* ---- the beginning ---- */

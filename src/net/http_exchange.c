@@ -2,6 +2,8 @@
 #include "base/assert.h"
 #include "net/http_internal.h"
 
+#include <stdio.h>
+
 #define FREE_EXCHANGES_MAX 64                  /* kept per loop */
 #define HEAD_MAX_BYTES     ((size_t)64 * 1024) /* of one answer */
 #define HEAD_KEEP_BYTES    ((size_t)4 * 1024)  /* a larger buffer is not kept */
@@ -82,9 +84,20 @@ void vly_http__exchange_put(vly_http_exchange *ex)
     ex->status = 0;
     ex->bytes_in = ex->bytes_out = 0;
     ex->sent_ns = 0;
+    ex->h2 = (typeof(ex->h2)){0};
     ex->next = loop->free_exchanges;
     loop->free_exchanges = ex;
     loop->n_free++;
+}
+
+static bool has_no_body(int status)
+{
+    return status == 204 || status == 304;
+}
+
+bool vly_http__exchange_has_body(const vly_http_exchange *ex)
+{
+    return ex->req.msg.method != VLY_HTTP_HEAD && !has_no_body(ex->status);
 }
 
 size_t vly_http__exchange_body_len(const vly_http_exchange *ex)
@@ -154,6 +167,48 @@ static void add_clean(vly_buf *out, vly_str text)
             out->ptr[i] = ' ';
 }
 
+/* HTTP/2: names are in small letters. */
+static void add_field(vly_buf *out, vly_str name, vly_str value)
+{
+    size_t start = out->len;
+
+    add_clean(out, name);
+    for (size_t i = start; i < out->len; i++)
+        if (out->ptr[i] >= 'A' && out->ptr[i] <= 'Z')
+            out->ptr[i] = (char)(out->ptr[i] - 'A' + 'a');
+    vly_buf_putc(out, '\0');
+    add_clean(out, value);
+    vly_buf_putc(out, '\0');
+}
+
+static void add_length_field(vly_http_exchange *ex)
+{
+    char text[24];
+    int n = snprintf(text, sizeof(text), "%zu", vly_http__exchange_body_len(ex));
+
+    add_field(&ex->head, VLY_STR("content-length"), (vly_str){text, (size_t)n});
+    ex->n_fields++;
+}
+
+static void format_fields(vly_http_exchange *ex, const vly_http_answer *answer)
+{
+    vly_buf *out = &ex->head;
+
+    vly_buf_clear(out);
+    ex->n_fields = answer->n_headers;
+    ex->n_trailers = answer->n_trailers;
+    for (size_t i = 0; i < answer->n_headers; i++)
+        add_field(out, answer->headers[i].name, answer->headers[i].value);
+    if (answer->content_type != NULL) {
+        add_field(out, VLY_STR("content-type"), vly_str_from(answer->content_type));
+        ex->n_fields++;
+    }
+    if (!has_no_body(answer->status) && answer->n_trailers == 0)
+        add_length_field(ex);
+    for (size_t i = 0; i < answer->n_trailers; i++)
+        add_field(out, answer->trailers[i].name, answer->trailers[i].value);
+}
+
 static void add_header(vly_buf *out, vly_str name, vly_str value)
 {
     add_clean(out, name);
@@ -166,15 +221,19 @@ static void format_head(vly_http_exchange *ex, const vly_http_answer *answer)
 {
     vly_buf *out = &ex->head;
 
+    ex->status = answer->status;
+    if (ex->req.msg.major_version == 2) {
+        format_fields(ex, answer);
+        return;
+    }
     vly_buf_clear(out);
     vly_buf_printf(out, "HTTP/1.1 %d %s\r\n", answer->status, status_text(answer->status));
     if (answer->content_type != NULL)
         add_header(out, VLY_STR("Content-Type"), vly_str_from(answer->content_type));
     for (size_t i = 0; i < answer->n_headers; i++)
         add_header(out, answer->headers[i].name, answer->headers[i].value);
-    if (answer->status != 204 && answer->status != 304)
+    if (!has_no_body(answer->status))
         vly_buf_printf(out, "Content-Length: %zu\r\n", vly_http__exchange_body_len(ex));
-    ex->status = answer->status;
 }
 
 /* What is left to say when the answer itself cannot be built. */

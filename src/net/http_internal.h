@@ -31,8 +31,9 @@
 typedef struct vly_http_loop vly_http_loop;
 typedef struct vly_http_conn vly_http_conn;
 typedef struct vly_http_tls vly_http_tls;
+typedef struct vly_http_exchange vly_http_exchange;
 
-typedef struct vly_http_exchange {
+struct vly_http_exchange {
     vly_http_request req; /* first: the handler's pointer is ours */
     vly_mpsc_node node;   /* in loop.answers */
     vly_http_loop *loop;  /* immutable */
@@ -41,13 +42,25 @@ typedef struct vly_http_exchange {
     bool is_answered;
     bool is_last; /* HTTP/1: the connection ends with this answer */
     int status;
+    struct {                      /* what HTTP/2 alone needs */
+        vly_http_exchange **link; /* to this one, from what stands before it */
+        int32_t stream_id;        /* 0: the stream is closed */
+        bool is_received;         /* nothing more is expected of the client */
+        bool is_whole;            /* all of the answer is in the batch that leaves */
+        uint64_t since_ms;        /* when the request began; later, when the client took bytes */
+        size_t body_left;         /* of the answer, to be framed */
+        size_t part, part_pos;    /* where framing goes on */
+    } h2;
     size_t bytes_in;  /* what the request was made of */
     size_t bytes_out; /* handed to the kernel */
     vly_nsec sent_ns; /* 0: not, or not wholly */
-    vly_buf head;     /* status line and headers, but for Date, Connection and the empty line */
+    /* HTTP/1: status line and headers, but for Date, Connection and the empty line. HTTP/2: names
+     * and values of n_fields headers, then of n_trailers, each with a NUL behind it. */
+    vly_buf head;
+    size_t n_fields, n_trailers;
     vly_buf parts[VLY_HTTP_MAX_PARTS];
     size_t n_parts;
-} vly_http_exchange;
+};
 
 typedef enum vly_http_conn_state {
     VLY_HTTP_CONN_OPEN,
@@ -160,6 +173,7 @@ struct vly_http_server {
 vly_http_exchange *vly_http__exchange_take(vly_http_loop *loop); /* NULL: out of memory */
 void vly_http__exchange_put(vly_http_exchange *ex);
 void vly_http__exchange_free(vly_http_exchange *ex);
+bool vly_http__exchange_has_body(const vly_http_exchange *ex); /* the answer; not for HEAD, 204 */
 size_t vly_http__exchange_body_len(const vly_http_exchange *ex);
 void vly_http__exchange_answer(vly_http_exchange *ex, const vly_http_answer *answer);
 void vly_http__exchange_error(vly_http_exchange *ex, int status, const char *msg);
@@ -194,6 +208,8 @@ bool vly_http__tls_decrypt(vly_http_conn *c, vly_str in, vly_str *ret_plain);
 unsigned vly_http__tls_collect(vly_http_conn *c, uv_buf_t *bufs);
 void vly_http__tls_written(vly_http_conn *c, bool is_sent);
 void vly_http__tls_end(vly_http_conn *c); /* tells the client, or tells it why TLS has failed */
+/* http2_conn.c */
+extern const vly_http_proto vly_http__proto_http2;
 
 /* http_listen.c; all but the first on loop 0 */
 vly_status vly_http__listen(vly_http_server *s, vly_err *err);

@@ -2,7 +2,8 @@
 #include "net/http_msg.h"
 
 #define ARENA_BLOCK_BYTES 4096
-#define BODY_KEEP_BYTES   ((size_t)64 * 1024) /* a larger buffer is not kept */
+#define BODY_RESERVE_MAX  ((size_t)1024 * 1024) /* taken on the word of a length alone */
+#define BODY_KEEP_BYTES   ((size_t)64 * 1024)   /* a larger buffer is not kept */
 
 vly_status vly_http_msg_init(vly_http_msg *m, const vly_http_limits *limits, vly_err *err)
 {
@@ -113,4 +114,61 @@ vly_status vly_http_msg_query(vly_http_msg *m, const char *name, vly_str *ret)
             return vly_http_unescape(&m->arena, value, true, ret);
     }
     return VLY_ENOTFOUND;
+}
+
+/* ---- what the protocols share ---- */
+
+static int refuse(int status, const char *reason, const char **ret_reason)
+{
+    *ret_reason = reason;
+    return status;
+}
+
+int vly_http__msg_set_path(vly_http_msg *m, vly_str target, const char **ret_reason)
+{
+    vly_str query = target;
+
+    if (vly_str_is(query, "*") && m->method == VLY_HTTP_OPTIONS) {
+        m->path = query;
+        return 0;
+    }
+    if (query.len == 0 || query.ptr[0] != '/' || memchr(query.ptr, '#', query.len) != NULL)
+        return refuse(400, "the request target must be a path", ret_reason);
+    vly_str path = vly_str_split(&query, '?');
+    m->query = query;
+    vly_status st = vly_http_unescape(&m->arena, path, false, &m->path);
+    if (st == VLY_EFORMAT)
+        return refuse(400, "the path has a bad percent escape", ret_reason);
+    return st == VLY_OK ? 0 : refuse(503, "no memory for the request", ret_reason);
+}
+
+int vly_http__msg_expect_body(vly_http_msg *m, uint64_t len, const char **ret_reason)
+{
+    if (len > m->limits->max_body_bytes)
+        return refuse(413, "the request body is too large", ret_reason);
+    if (len > 0 && !vly_buf_reserve(&m->body, len < BODY_RESERVE_MAX ? len : BODY_RESERVE_MAX))
+        return refuse(503, "no memory for the request body", ret_reason);
+    return 0;
+}
+
+static bool take_budget(vly_http_msg *m, size_t n)
+{
+    vly_http_budget *budget = m->limits->body_budget;
+
+    if (atomic_fetch_add(&budget->used_bytes, n) + n > budget->max_bytes) {
+        atomic_fetch_sub(&budget->used_bytes, n);
+        return false;
+    }
+    m->budget_taken += n;
+    return true;
+}
+
+int vly_http__msg_add_body(vly_http_msg *m, const char *at, size_t n, const char **ret_reason)
+{
+    if (n > m->limits->max_body_bytes - m->body.len)
+        return refuse(413, "the request body is too large", ret_reason);
+    if (!take_budget(m, n))
+        return refuse(503, "too many request bodies in memory", ret_reason);
+    vly_buf_add(&m->body, at, n);
+    return m->body.failed ? refuse(503, "no memory for the request body", ret_reason) : 0;
 }

@@ -17,6 +17,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Methods are compared by what they are, not spelled out each time. */
 typedef enum vly_http_method {
@@ -86,5 +87,13 @@ vly_status vly_http_msg_query(vly_http_msg *m, const char *name, vly_str *ret) V
 /* Decodes %XX from s into the arena. EFORMAT: a bad escape, or %00. plus_is_blank: as in forms. */
 vly_status vly_http_unescape(vly_arena *arena, vly_str s, bool plus_is_blank,
                              vly_str *ret) VLY_MUST_CHECK;
+
+/* Private to net. Each returns 0, or the status to refuse the request with, and why in *ret_reason,
+ * static text. */
+/* From the origin form, "/path?query", or "*": method is set. */
+int vly_http__msg_set_path(vly_http_msg *m, vly_str target, const char **ret_reason);
+/* len: as announced; 0 when nothing was. */
+int vly_http__msg_expect_body(vly_http_msg *m, uint64_t len, const char **ret_reason);
+int vly_http__msg_add_body(vly_http_msg *m, const char *at, size_t n, const char **ret_reason);
 
 #endif

@@ -123,6 +123,7 @@ vly_status vly_http_server_start(const vly_http_opts *opts, vly_http_server **re
 {
     VLY_ASSERT(opts->n_loops >= 1 && opts->max_pipelined >= 1 && opts->body_min_rate >= 1 &&
                opts->limits.max_headers >= 1 && opts->on_request != NULL);
+    VLY_ASSERT(opts->http2_max_streams == 0 || opts->http2_max_noise > 0);
     vly_http_server *s =
         vly_calloc(VLY_MEM_NET, 1, sizeof(*s) + opts->n_loops * sizeof(s->loops[0]));
 

@@ -78,7 +78,13 @@ typedef struct vly_http_opts {
     unsigned idle_timeout_ms;
     unsigned write_timeout_ms;
     bool abort_on_close;
-    vly_tls *tls; /* NULL: plaintext; borrowed, outlives the server */
+    vly_tls *tls;               /* NULL: plaintext; borrowed, outlives the server */
+    unsigned http2_max_streams; /* requests of one connection in work; 0: no HTTP/2 */
+    /* PING, SETTINGS, PRIORITY, RST_STREAM and empty DATA frames taken from a connection in 10 s,
+     * besides one for each DATA frame with something in it. */
+    unsigned http2_max_noise;
+    size_t http2_window_bytes; /* of a request body on its way; 65535 .. 2^31 - 1 */
+    size_t http2_conn_window_bytes;
     vly_http_handler on_request;
     /* The rest may be NULL; all on a loop thread. At the end of each turn of a loop in which
      * requests were handed over: work of little cost is done here, for all of them at once, and

@@ -68,6 +68,14 @@
     X(TEXT, tls_min_version, "tls.min_version", "1.2", 1, 8, "oldest TLS to speak: 1.2 or 1.3")    \
     X(INT, tls_check_ms, "tls.check_ms", 5000, 10, 86400000,                                       \
       "how often to look for a new certificate; it is also read again on SIGHUP")                  \
+    X(INT, http2_max_streams, "http2.max_streams", 128, 0, 100000,                                 \
+      "requests of one HTTP/2 connection in work at once; 0 turns HTTP/2 off")                     \
+    X(INT, http2_max_noise, "http2.max_noise", 1000, 10, 1000000,                                  \
+      "PING, SETTINGS, RST_STREAM and empty frames of a connection in 10 s beyond its data")       \
+    X(BYTES, http2_window_bytes, "http2.window_bytes", 1 * VLY_MIB, 64 * VLY_KIB, 1 * VLY_GIB,     \
+      "flow-control window of one HTTP/2 request")                                                 \
+    X(BYTES, http2_conn_window_bytes, "http2.connection_window_bytes", 16 * VLY_MIB, 64 * VLY_KIB, \
+      1 * VLY_GIB, "flow-control window of one HTTP/2 connection")                                 \
     X(INT, drain_timeout_ms, "drain_timeout_ms", 30000, 0, 3600000,                                \
       "time for accepted requests to end after SIGTERM")                                           \
     X(TEXT, models_dir, "models.dir", "models", 1, 4096,                                           \

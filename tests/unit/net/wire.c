@@ -33,6 +33,10 @@ vly_http_opts wire_opts(void)
         .idle_timeout_ms = 20000,
         .write_timeout_ms = 20000,
         .abort_on_close = true,
+        .http2_max_streams = 16,
+        .http2_max_noise = 100,
+        .http2_window_bytes = 65535,
+        .http2_conn_window_bytes = 1 << 20,
     };
 }
 
@@ -87,6 +91,18 @@ static void answer_parts(vly_http_request *req)
     vly_http_respond(req, &a);
 }
 
+static void answer_trailers(vly_http_request *req)
+{
+    static const vly_http_header trailers[] = {{{"Grpc-Status", 11}, {"0", 1}},
+                                               {{"grpc-message", 12}, {"fine", 4}}};
+    vly_buf body;
+    vly_buf_init(&body, VLY_MEM_NET, 1 << 20);
+    vly_buf_add_str(&body, vly_buf_str(&req->msg.body));
+    const vly_http_answer a = {
+        .status = 200, .trailers = trailers, .n_trailers = 2, .parts = &body, .n_parts = 1};
+    vly_http_respond(req, &a);
+}
+
 typedef struct later {
     vly_work work; /* first: the work is its later */
     vly_http_request *req;
@@ -134,6 +150,8 @@ static void on_request(void *ctx, vly_http_request *req)
         answer_large(req);
     else if (vly_str_is(path, "/parts"))
         answer_parts(req);
+    else if (vly_str_is(path, "/trailers"))
+        answer_trailers(req);
     else if (vly_str_is(path, "/empty"))
         vly_http_respond(req, &(vly_http_answer){.status = 204});
     else if (vly_str_starts(path, VLY_STR("/later")))

@@ -7,6 +7,7 @@
  *   /what      200, "METHOD path?query" of the request
  *   /large/N   200, N bytes
  *   /parts     201, body in three parts, two headers of its own
+ *   /trailers  200, the body back and two trailers behind it
  *   /empty     204
  *   /later     as /what, answered from a worker thread
  *   /hold      answered, from the test's thread, when the test calls wire_let_go

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * HTTP/2 on a connection, by nghttp2: what its files share. Private to net.
+ *
+ *     http2_conn.c   the protocol's life: open, feed, drain, time, close
+ *     http2_in.c     frames in: requests
+ *     http2_out.c    answers to frames, gathered without copying bodies
+ *
+ * Each stream is an exchange, the stream's user data, in `exchanges` until both the responder and
+ * nghttp2 are done with it. Buffers of an exchange may be in the write under way when its stream
+ * closes; so it waits in `done` for the end of that write. Owner: the loop thread.
+ */
+#ifndef VLY_NET_HTTP2_INTERNAL_H
+#define VLY_NET_HTTP2_INTERNAL_H
+
+#include "net/http_internal.h"
+
+#include <nghttp2/nghttp2.h>
+
+typedef struct vly_http2 {
+    vly_http_conn *conn;
+    nghttp2_session *ng;
+    vly_http_exchange *exchanges;
+    unsigned n_exchanges; /* those of cancelled requests that are still out included */
+    vly_http_exchange *done;
+    vly_buf out;    /* frames, but for long payloads */
+    uv_buf_t *bufs; /* of the batch being collected; base NULL: the next bytes of out */
+    unsigned n_bufs;
+    size_t n_bytes;
+    bool is_leaving;     /* a batch is collected and not yet written */
+    unsigned noise_left; /* the right to frames that only keep us busy; refills with time */
+    uint64_t noise_ms;   /* when it was last refilled */
+    uint64_t goaway_ms;  /* when the drain was announced; 0: not */
+    bool is_goaway_sent; /* the last one, that names the last stream */
+    bool is_lost;        /* nghttp2 cannot go on */
+} vly_http2;
+
+static inline vly_http2 *vly_http2__of(const vly_http_conn *c)
+{
+    return c->session;
+}
+
+/* http2_in.c */
+void vly_http2__set_input(nghttp2_session_callbacks *callbacks);
+/* Answers ex, which is not with a responder, with an error. */
+void vly_http2__refuse(vly_http2 *h, vly_http_exchange *ex, int status, const char *reason);
+
+/* http2_out.c */
+void vly_http2__set_output(nghttp2_session_callbacks *callbacks);
+unsigned vly_http2__collect(vly_http_conn *c, uv_buf_t *bufs);
+void vly_http2__submit(vly_http2 *h, vly_http_exchange *ex); /* it is answered */
+
+/* http2_conn.c */
+void vly_http2__link(vly_http2 *h, vly_http_exchange *ex);
+/* Out of `exchanges`, into `done`. */
+void vly_http2__retire(vly_http2 *h, vly_http_exchange *ex);
+
+#endif
