@@ -5,10 +5,12 @@
 
 #include <limits.h>
 #include <zlib.h>
+#include <zstd.h>
 
-#define STEP_BYTES   ((size_t)64 << 10)
-#define WINDOW_BITS  15
-#define GZIP_WRAPPER 16 /* added to the window bits: a gzip header, not zlib's */
+#define STEP_BYTES          ((size_t)64 << 10)
+#define WINDOW_BITS         15
+#define GZIP_WRAPPER        16 /* added to the window bits: a gzip header, not zlib's */
+#define ZSTD_WINDOW_LOG_MAX 23 /* 8 MiB, as RFC 8878 3.1.1.1.2 recommends */
 
 static void *zlib_alloc(void *ctx, unsigned n, unsigned size)
 {
@@ -22,36 +24,79 @@ static void zlib_free(void *ctx, void *p)
     vly_free(p);
 }
 
+static const char *const names[VLY_ENCODING_N] = {"identity", "gzip", "deflate", "zstd"};
+
+const char *vly_encoding_name(vly_encoding encoding)
+{
+    return names[encoding];
+}
+
 vly_status vly_encoding_parse(vly_str name, vly_encoding *ret, vly_err *err)
 {
-    if (name.len == 0 || vly_str_eq_nocase(name, VLY_STR("identity")))
+    if (name.len == 0) {
         *ret = VLY_ENCODING_IDENTITY;
-    else if (vly_str_eq_nocase(name, VLY_STR("gzip")))
-        *ret = VLY_ENCODING_GZIP;
-    else if (vly_str_eq_nocase(name, VLY_STR("deflate")))
-        *ret = VLY_ENCODING_DEFLATE;
-    else
-        return vly_fail(err, VLY_EUNSUPPORTED,
-                        "Unsupported compression type '%.*s', expected gzip or deflate",
-                        VLY_STR_ARG(name));
+        return VLY_OK;
+    }
+    for (int e = 0; e < VLY_ENCODING_N; e++) {
+        if (vly_str_eq_nocase(name, vly_str_from(names[e]))) {
+            *ret = (vly_encoding)e;
+            return VLY_OK;
+        }
+    }
+    return vly_fail(err, VLY_EUNSUPPORTED,
+                    "Unsupported compression type '%.*s', expected gzip, deflate or zstd",
+                    VLY_STR_ARG(name));
+}
+
+/* Bytes that may come out of n, besides what out allows. */
+static size_t most_from(size_t n)
+{
+    if (n > SIZE_MAX / VLY_INFLATE_RATIO_MAX)
+        return SIZE_MAX;
+    n *= VLY_INFLATE_RATIO_MAX;
+    return n > VLY_INFLATE_FREE_BYTES ? n : VLY_INFLATE_FREE_BYTES;
+}
+
+/* What one body may become, and where it goes. */
+typedef struct target {
+    vly_buf *out;
+    size_t begin; /* out's length before */
+    size_t most;
+} target;
+
+/* Room for one call of a library. */
+static vly_status make_room(const target *t, size_t *ret, vly_err *err)
+{
+    size_t left = t->out->max_bytes - t->out->len;
+    size_t own = t->most - (t->out->len - t->begin);
+    size_t room = left < own ? left : own;
+
+    room = room < STEP_BYTES ? room : STEP_BYTES;
+    if (left == 0)
+        return vly_fail(err, VLY_ELIMIT, "compressed body: more than %zu bytes come out of it",
+                        t->out->max_bytes);
+    if (room == 0)
+        return vly_fail(err, VLY_ELIMIT,
+                        "compressed body: more than %d times its size comes out of it",
+                        VLY_INFLATE_RATIO_MAX);
+    if (!vly_buf_reserve(t->out, room))
+        return vly_fail(err, VLY_ENOMEM, "compressed body: out of memory");
+    *ret = room;
     return VLY_OK;
 }
 
-/* One call of the library: as much as fits into the room that out has now. */
-static vly_status step(z_stream *z, vly_buf *out, bool *ret_is_end, vly_err *err)
+/* One call of zlib: as much as fits into the room that there is now. */
+static vly_status zlib_step(z_stream *z, const target *t, bool *ret_is_end, vly_err *err)
 {
-    size_t left = out->max_bytes - out->len;
-    size_t room = left < STEP_BYTES ? left : STEP_BYTES;
+    size_t room;
+    vly_status st = make_room(t, &room, err);
 
-    if (room == 0)
-        return vly_fail(err, VLY_ELIMIT, "compressed body: more than %zu bytes come out of it",
-                        out->max_bytes);
-    if (!vly_buf_reserve(out, room))
-        return vly_fail(err, VLY_ENOMEM, "compressed body: out of memory");
-    z->next_out = (unsigned char *)out->ptr + out->len;
+    if (st != VLY_OK)
+        return st;
+    z->next_out = (unsigned char *)t->out->ptr + t->out->len;
     z->avail_out = (unsigned)room;
     int code = inflate(z, Z_NO_FLUSH);
-    out->len += room - z->avail_out;
+    t->out->len += room - z->avail_out;
     *ret_is_end = code == Z_STREAM_END;
     if (code == Z_OK || code == Z_STREAM_END)
         return VLY_OK;
@@ -63,17 +108,12 @@ static vly_status step(z_stream *z, vly_buf *out, bool *ret_is_end, vly_err *err
                                         : "damaged");
 }
 
-vly_status vly_inflate(vly_encoding encoding, vly_str bytes, vly_buf *out, vly_err *err)
+static vly_status zlib_all(vly_encoding encoding, vly_str bytes, const target *t, vly_err *err)
 {
     z_stream z = {.zalloc = zlib_alloc, .zfree = zlib_free};
     bool is_end = false;
     vly_status st = VLY_OK;
 
-    if (encoding == VLY_ENCODING_IDENTITY) {
-        vly_buf_add_str(out, bytes);
-        return out->failed ? vly_fail(err, VLY_ELIMIT, "body: more than %zu bytes", out->max_bytes)
-                           : VLY_OK;
-    }
     if (bytes.len > UINT_MAX)
         return vly_fail(err, VLY_ELIMIT, "compressed body: %zu bytes are too many", bytes.len);
     z.next_in = (unsigned char *)(uintptr_t)bytes.ptr; /* only read: zlib's const is an option */
@@ -81,9 +121,62 @@ vly_status vly_inflate(vly_encoding encoding, vly_str bytes, vly_buf *out, vly_e
     if (inflateInit2(&z, WINDOW_BITS + (encoding == VLY_ENCODING_GZIP ? GZIP_WRAPPER : 0)) != Z_OK)
         return vly_fail(err, VLY_ENOMEM, "compressed body: out of memory");
     while (st == VLY_OK && !is_end)
-        st = step(&z, out, &is_end, err);
+        st = zlib_step(&z, t, &is_end, err);
     if (st == VLY_OK && z.avail_in > 0)
         st = vly_fail(err, VLY_EFORMAT, "compressed body: %u bytes behind its end", z.avail_in);
     inflateEnd(&z);
     return st;
+}
+
+static vly_status zstd_step(ZSTD_DCtx *z, ZSTD_inBuffer *in, const target *t, bool *ret_is_end,
+                            vly_err *err)
+{
+    size_t room;
+    vly_status st = make_room(t, &room, err);
+
+    if (st != VLY_OK)
+        return st;
+    ZSTD_outBuffer to = {t->out->ptr + t->out->len, room, 0};
+    size_t left = ZSTD_decompressStream(z, &to, in);
+    if (ZSTD_isError(left))
+        return vly_fail(err, VLY_EFORMAT, "compressed body: %s", ZSTD_getErrorName(left));
+    t->out->len += to.pos;
+    *ret_is_end = left == 0;
+    if (left > 0 && in->pos == in->size && to.pos < room)
+        return vly_fail(err, VLY_EFORMAT, "compressed body: it ends early");
+    return VLY_OK;
+}
+
+/* One frame. A content-coding may hold several; what writes them is not known, so none is read. */
+static vly_status zstd_all(vly_str bytes, const target *t, vly_err *err)
+{
+    ZSTD_inBuffer in = {bytes.ptr, bytes.len, 0};
+    ZSTD_DCtx *z = ZSTD_createDCtx();
+    bool is_end = false;
+    vly_status st = VLY_OK;
+
+    if (z == NULL)
+        return vly_fail(err, VLY_ENOMEM, "compressed body: out of memory");
+    /* The value is a constant within the library's range, so this cannot fail. */
+    (void)ZSTD_DCtx_setParameter(z, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG_MAX);
+    while (st == VLY_OK && !is_end)
+        st = zstd_step(z, &in, t, &is_end, err);
+    if (st == VLY_OK && in.pos < in.size)
+        st = vly_fail(err, VLY_EFORMAT, "compressed body: %zu bytes behind its end",
+                      in.size - in.pos);
+    ZSTD_freeDCtx(z);
+    return st;
+}
+
+vly_status vly_inflate(vly_encoding encoding, vly_str bytes, vly_buf *out, vly_err *err)
+{
+    const target t = {out, out->len, most_from(bytes.len)};
+
+    if (encoding == VLY_ENCODING_ZSTD)
+        return zstd_all(bytes, &t, err);
+    if (encoding != VLY_ENCODING_IDENTITY)
+        return zlib_all(encoding, bytes, &t, err);
+    vly_buf_add_str(out, bytes);
+    return out->failed ? vly_fail(err, VLY_ELIMIT, "body: more than %zu bytes", out->max_bytes)
+                       : VLY_OK;
 }

@@ -12,6 +12,10 @@ static const unsigned char gzip_hello[] = {
     0xc9, 0x57, 0xc8, 0x40, 0x90, 0x00, 0x80, 0x88, 0xf9, 0xe5, 0x11, 0x00, 0x00, 0x00};
 static const unsigned char zlib_hello[] = {0x78, 0x9c, 0xcb, 0x48, 0xcd, 0xc9, 0xc9, 0x57,
                                            0xc8, 0x40, 0x90, 0x00, 0x3a, 0x2e, 0x06, 0x7d};
+/* printf 'hello hello hello' | zstd -c */
+static const unsigned char zstd_hello[] = {0x28, 0xb5, 0x2f, 0xfd, 0x04, 0x58, 0x65, 0x00, 0x00,
+                                           0x30, 0x68, 0x65, 0x6c, 0x6c, 0x6f, 0x20, 0x01, 0x00,
+                                           0x31, 0x4a, 0x11, 0xa2, 0xed, 0x1e, 0x0c};
 static const unsigned char zlib_zeros[] = {
     0x78, 0x9c, 0xed, 0xc1, 0x31, 0x01, 0x00, 0x00, 0x00, 0xc2, 0xa0, 0xf5, 0x4f, 0x6d, 0x0d,
     0x0f, 0xa0, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
@@ -53,7 +57,8 @@ static void knows_names(void **state)
     } rows[] = {
         {"", VLY_OK, VLY_ENCODING_IDENTITY}, {"Identity", VLY_OK, VLY_ENCODING_IDENTITY},
         {"GZIP", VLY_OK, VLY_ENCODING_GZIP}, {"deflate", VLY_OK, VLY_ENCODING_DEFLATE},
-        {"br", VLY_EUNSUPPORTED, 0},         {"gzip, gzip", VLY_EUNSUPPORTED, 0},
+        {"zstd", VLY_OK, VLY_ENCODING_ZSTD}, {"br", VLY_EUNSUPPORTED, 0},
+        {"gzip, gzip", VLY_EUNSUPPORTED, 0},
     };
     for (size_t i = 0; i < VLY_COUNT(rows); i++) {
         vly_encoding e = VLY_ENCODING_IDENTITY;
@@ -70,6 +75,9 @@ static void inflates(void **state)
     assert_memory_equal(out.ptr, HELLO, strlen(HELLO));
     assert_int_equal(inflate_to(VLY_ENCODING_DEFLATE, BYTES(zlib_hello), 100), VLY_OK);
     assert_int_equal(out.len, strlen(HELLO));
+    assert_int_equal(inflate_to(VLY_ENCODING_ZSTD, BYTES(zstd_hello), 100), VLY_OK);
+    assert_int_equal(out.len, strlen(HELLO));
+    assert_memory_equal(out.ptr, HELLO, strlen(HELLO));
     assert_int_equal(inflate_to(VLY_ENCODING_IDENTITY, VLY_STR(HELLO), 100), VLY_OK);
     assert_int_equal(out.len, strlen(HELLO));
     assert_int_equal(inflate_to(VLY_ENCODING_DEFLATE, BYTES(zlib_zeros), 1 << 20), VLY_OK);
@@ -83,6 +91,8 @@ static void output_is_bounded(void **state)
     assert_true(out.len <= 99999);
     assert_int_equal(inflate_to(VLY_ENCODING_GZIP, BYTES(gzip_hello), strlen(HELLO) - 1),
                      VLY_ELIMIT);
+    assert_int_equal(inflate_to(VLY_ENCODING_ZSTD, BYTES(zstd_hello), strlen(HELLO) - 1),
+                     VLY_ELIMIT);
     assert_int_equal(inflate_to(VLY_ENCODING_IDENTITY, VLY_STR(HELLO), 3), VLY_ELIMIT);
 }
 
@@ -94,6 +104,10 @@ static void refuses_damage(void **state)
     for (size_t n = 0; n < sizeof(gzip_hello); n++) /* cut anywhere */
         assert_int_equal(inflate_to(VLY_ENCODING_GZIP, (vly_str){(const char *)gzip_hello, n}, 100),
                          VLY_EFORMAT);
+    for (size_t n = 0; n < sizeof(zstd_hello); n++)
+        assert_int_equal(inflate_to(VLY_ENCODING_ZSTD, (vly_str){(const char *)zstd_hello, n}, 100),
+                         VLY_EFORMAT);
+    assert_int_equal(inflate_to(VLY_ENCODING_ZSTD, BYTES(gzip_hello), 100), VLY_EFORMAT);
     memcpy(bytes, gzip_hello, sizeof(gzip_hello));
     assert_int_equal(
         inflate_to(VLY_ENCODING_GZIP, (vly_str){(const char *)bytes, sizeof(bytes)}, 100),
