@@ -3,6 +3,8 @@
 #ifndef VLY_DSP_ARM_VEC_NEON_H
 #define VLY_DSP_ARM_VEC_NEON_H
 
+#include "dsp/vec/vec_inline.h"
+
 #ifdef __aarch64__
 #include <arm_neon.h>
 #include <stddef.h>
@@ -14,151 +16,165 @@
 
 typedef float32x4_t vf;
 
-static inline void vf_copy(void *to, const void *from, size_t bytes)
+VF_INLINE void vf_copy(void *to, const void *from, size_t bytes)
 {
     memcpy(to, from, bytes);
 }
 
-static inline vf vf_set(float v)
+VF_INLINE vf vf_set(float v)
 {
     return vdupq_n_f32(v);
 }
 
-static inline vf vf_load(const float *p)
+VF_INLINE vf vf_load(const float *p)
 {
     return vld1q_f32(p);
 }
 
-static inline vf vf_load_n(const float *p, ptrdiff_t n)
+VF_INLINE vf vf_load_n(const float *p, ptrdiff_t n)
 {
+    if (n == VF_LANES)
+        return vld1q_f32(p);
     vf v = vld1q_lane_f32(p, vdupq_n_f32(0.0f), 0);
     if (n > 1)
         v = vld1q_lane_f32(p + 1, v, 1);
     if (n > 2)
         v = vld1q_lane_f32(p + 2, v, 2);
-    if (n > 3)
-        v = vld1q_lane_f32(p + 3, v, 3);
     return v;
 }
 
-static inline void vf_store(float *p, vf v)
+VF_INLINE void vf_store(float *p, vf v)
 {
     vst1q_f32(p, v);
 }
 
-static inline void vf_store_n(float *p, vf v, ptrdiff_t n)
+VF_INLINE void vf_store_n(float *p, vf v, ptrdiff_t n)
 {
+    if (n == VF_LANES) {
+        vst1q_f32(p, v);
+        return;
+    }
     vst1q_lane_f32(p, v, 0);
     if (n > 1)
         vst1q_lane_f32(p + 1, v, 1);
     if (n > 2)
         vst1q_lane_f32(p + 2, v, 2);
-    if (n > 3)
-        vst1q_lane_f32(p + 3, v, 3);
 }
 
-static inline vf vf_add(vf a, vf b)
+VF_INLINE vf vf_add(vf a, vf b)
 {
     return vaddq_f32(a, b);
 }
 
-static inline vf vf_sub(vf a, vf b)
+VF_INLINE vf vf_sub(vf a, vf b)
 {
     return vsubq_f32(a, b);
 }
 
-static inline vf vf_mul(vf a, vf b)
+VF_INLINE vf vf_mul(vf a, vf b)
 {
     return vmulq_f32(a, b);
 }
 
-static inline vf vf_div(vf a, vf b)
+VF_INLINE vf vf_div(vf a, vf b)
 {
     return vdivq_f32(a, b);
 }
 
-/* b where either is NaN, which vminq is not */
-static inline vf vf_min(vf a, vf b)
+/* vminq is NaN where either is. */
+VF_INLINE vf vf_min(vf a, vf b)
 {
     return vbslq_f32(vcltq_f32(a, b), a, b);
 }
 
-/* b where either is NaN, which vmaxq is not */
-static inline vf vf_max(vf a, vf b)
+VF_INLINE vf vf_max(vf a, vf b)
 {
     return vbslq_f32(vcgtq_f32(a, b), a, b);
 }
 
-static inline vf vf_fma(vf a, vf b, vf c) /* a * b + c */
+VF_INLINE vf vf_fma(vf a, vf b, vf c)
 {
     return vfmaq_f32(c, a, b);
 }
 
-static inline vf vf_fnma(vf a, vf b, vf c) /* c - a * b */
+VF_INLINE vf vf_fms(vf a, vf b, vf c)
+{
+    return vfmaq_f32(vnegq_f32(c), a, b);
+}
+
+VF_INLINE vf vf_fnma(vf a, vf b, vf c)
 {
     return vfmsq_f32(c, a, b);
 }
 
-static inline vf vf_abs(vf v)
+VF_INLINE vf vf_abs(vf v)
 {
     return vabsq_f32(v);
 }
 
-static inline vf vf_copysign(vf v, vf sign)
+VF_INLINE vf vf_with_sign(vf v, vf sign)
 {
     return vbslq_f32(vdupq_n_u32(0x80000000u), sign, v);
 }
 
-static inline vf vf_if_less(vf a, vf b, vf then, vf otherwise)
+VF_INLINE vf vf_if_less(vf a, vf b, vf then, vf otherwise)
 {
     return vbslq_f32(vcltq_f32(a, b), then, otherwise);
 }
 
-static inline vf vf_round(vf v) /* half to even */
+VF_INLINE vf vf_round(vf v)
 {
     return vrndnq_f32(v);
 }
 
 /* 2^k of whole numbers, -126 <= k <= 127 */
-static inline vf vf_power_of_two(int32x4_t k)
+VF_INLINE vf vf_power_of_two(int32x4_t k)
 {
     return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(k, vdupq_n_s32(127)), 23));
 }
 
-/* v * 2^k, |k| <= 160: two factors, so that each is a normal number. */
-static inline vf vf_ldexp(vf v, vf k)
+/* Two factors, so that each is a normal number. */
+VF_INLINE vf vf_ldexp(vf v, vf k)
 {
     int32x4_t whole = vcvtnq_s32_f32(k), half = vshrq_n_s32(whole, 1);
     return vmulq_f32(vmulq_f32(v, vf_power_of_two(half)), vf_power_of_two(vsubq_s32(whole, half)));
 }
 
-/* v - floor(v); 0 for an infinity */
-static inline vf vf_fraction(vf v)
+VF_INLINE vf vf_scale(vf v, vf k)
+{
+    int32x4_t up = vshlq_n_s32(vcvtq_s32_f32(k), 23);
+    return vreinterpretq_f32_s32(vaddq_s32(vreinterpretq_s32_f32(v), up));
+}
+
+VF_INLINE vf vf_fraction(vf v)
 {
     v = vminq_f32(vdupq_n_f32(0x1p127f), vmaxq_f32(vdupq_n_f32(-0x1p127f), v));
     return vsubq_f32(v, vrndmq_f32(v));
 }
 
-/* v * 2^floor(k), |v| within 1..2, k <= 126; 0 may stand for what is less than 2^-126 */
-static inline vf vf_scale_floor(vf v, vf k)
+VF_INLINE vf vf_scale_floor(vf v, vf k)
 {
-    int32x4_t up = vcvtmq_s32_f32(vmaxq_f32(vdupq_n_f32(-126.0f), k));
-    return vreinterpretq_f32_s32(vaddq_s32(vreinterpretq_s32_f32(v), vshlq_n_s32(up, 23)));
+    return vf_scale(v, vrndmq_f32(vmaxq_f32(vdupq_n_f32(-126.0f), k)));
 }
 
-/* 1 / v within 2^-23 of it, 2^-126 <= v <= 2^126 */
-static inline vf vf_recip(vf v)
+VF_INLINE vf vf_recip(vf v)
 {
     return vdivq_f32(vdupq_n_f32(1.0f), v);
 }
 
-static inline float vf_sum(vf v)
+/* vrecpe is good to 2^-8, a step of Newton doubles that. */
+VF_INLINE vf vf_recip_coarse(vf v)
+{
+    vf r = vrecpeq_f32(v);
+    return vmulq_f32(r, vrecpsq_f32(v, r));
+}
+
+VF_INLINE float vf_sum(vf v)
 {
     return vaddvq_f32(v);
 }
 
-/* v: whole numbers */
-static inline void vf_store_i32_n(int32_t *p, vf v, ptrdiff_t n)
+VF_INLINE void vf_store_i32_n(int32_t *p, vf v, ptrdiff_t n)
 {
     int32x4_t w = vcvtnq_s32_f32(v);
 
@@ -171,8 +187,7 @@ static inline void vf_store_i32_n(int32_t *p, vf v, ptrdiff_t n)
         vst1q_lane_s32(p + 3, w, 3);
 }
 
-/* As vly_bf16_from_f32. */
-static inline uint16x4_t vf_bf16_bits(vf v)
+VF_INLINE uint16x4_t vf_bf16_bits(vf v)
 {
     uint32x4_t u = vreinterpretq_u32_f32(v);
     uint32x4_t odd = vandq_u32(vshrq_n_u32(u, 16), vdupq_n_u32(1));
@@ -182,42 +197,44 @@ static inline uint16x4_t vf_bf16_bits(vf v)
     return vshrn_n_u32(vbslq_u32(vceqq_f32(v, v), up, quiet), 16);
 }
 
-static inline vf vf_load_bf16(const uint16_t *p)
+VF_INLINE vf vf_load_bf16(const uint16_t *p)
 {
     return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16));
 }
 
-static inline vf vf_load_bf16_n(const uint16_t *p, ptrdiff_t n)
+VF_INLINE vf vf_load_bf16_n(const uint16_t *p, ptrdiff_t n)
 {
+    if (n == VF_LANES)
+        return vf_load_bf16(p);
     uint16x4_t v = vld1_lane_u16(p, vdup_n_u16(0), 0);
     if (n > 1)
         v = vld1_lane_u16(p + 1, v, 1);
     if (n > 2)
         v = vld1_lane_u16(p + 2, v, 2);
-    if (n > 3)
-        v = vld1_lane_u16(p + 3, v, 3);
     return vreinterpretq_f32_u32(vshll_n_u16(v, 16));
 }
 
-static inline void vf_store_bf16(uint16_t *p, vf v)
+VF_INLINE void vf_store_bf16(uint16_t *p, vf v)
 {
     vst1_u16(p, vf_bf16_bits(v));
 }
 
-static inline void vf_store_bf16_n(uint16_t *p, vf v, ptrdiff_t n)
+VF_INLINE void vf_store_bf16_n(uint16_t *p, vf v, ptrdiff_t n)
 {
     uint16x4_t bits = vf_bf16_bits(v);
 
+    if (n == VF_LANES) {
+        vst1_u16(p, bits);
+        return;
+    }
     vst1_lane_u16(p, bits, 0);
     if (n > 1)
         vst1_lane_u16(p + 1, bits, 1);
     if (n > 2)
         vst1_lane_u16(p + 2, bits, 2);
-    if (n > 3)
-        vst1_lane_u16(p + 3, bits, 3);
 }
 
-static inline vf vf_load_u8_n(const uint8_t *p, ptrdiff_t n)
+VF_INLINE vf vf_load_u8_n(const uint8_t *p, ptrdiff_t n)
 {
     uint8x8_t v = vld1_lane_u8(p, vdup_n_u8(0), 0);
     if (n > 1)
@@ -229,7 +246,7 @@ static inline vf vf_load_u8_n(const uint8_t *p, ptrdiff_t n)
     return vcvtq_f32_u32(vmovl_u16(vget_low_u16(vmovl_u8(v))));
 }
 
-static inline vf vf_load_u8(const uint8_t *p)
+VF_INLINE vf vf_load_u8(const uint8_t *p)
 {
     uint32_t bits;
     memcpy(&bits, p, sizeof(bits));
@@ -238,19 +255,19 @@ static inline vf vf_load_u8(const uint8_t *p)
 }
 
 /* v: whole numbers 0..255; their bytes in lanes 0..3 */
-static inline uint8x8_t vf_u8_bits(vf v)
+VF_INLINE uint8x8_t vf_u8_bits(vf v)
 {
     uint16x4_t half = vmovn_u32(vcvtnq_u32_f32(v));
     return vmovn_u16(vcombine_u16(half, half));
 }
 
-static inline void vf_store_u8(uint8_t *p, vf v)
+VF_INLINE void vf_store_u8(uint8_t *p, vf v)
 {
     uint32_t bits = vget_lane_u32(vreinterpret_u32_u8(vf_u8_bits(v)), 0);
     memcpy(p, &bits, sizeof(bits));
 }
 
-static inline void vf_store_u8_n(uint8_t *p, vf v, ptrdiff_t n)
+VF_INLINE void vf_store_u8_n(uint8_t *p, vf v, ptrdiff_t n)
 {
     uint8x8_t bits = vf_u8_bits(v);
 
@@ -263,8 +280,7 @@ static inline void vf_store_u8_n(uint8_t *p, vf v, ptrdiff_t n)
         vst1_lane_u8(p + 3, bits, 3);
 }
 
-/* t[i][j] becomes t[j][i]. */
-static inline void vf_transpose(vf t[VF_LANES])
+VF_INLINE void vf_transpose(vf t[VF_LANES])
 {
     float32x4x2_t a = vtrnq_f32(t[0], t[1]), b = vtrnq_f32(t[2], t[3]);
 
@@ -274,26 +290,23 @@ static inline void vf_transpose(vf t[VF_LANES])
     t[3] = vcombine_f32(vget_high_f32(a.val[1]), vget_high_f32(b.val[1]));
 }
 
-/* Pixels of 4 channels, VF_LANES of them side by side: p[4 i + j] = c[j][i]. */
-static inline void vf_store_pixels(float *p, const vf c[4])
+VF_INLINE void vf_store_pixels(float *p, const vf c[4])
 {
     vst4q_f32(p, (float32x4x4_t){{c[0], c[1], c[2], c[3]}});
 }
 
-/* The same with 3 channels. */
-static inline void vf_store_triples(float *p, const vf c[3])
+VF_INLINE void vf_store_triples(float *p, const vf c[3])
 {
     vst3q_f32(p, (float32x4x3_t){{c[0], c[1], c[2]}});
 }
 
-static inline void vf_store_pixels_bf16(uint16_t *p, const vf c[4])
+VF_INLINE void vf_store_pixels_bf16(uint16_t *p, const vf c[4])
 {
     vst4_u16(p, (uint16x4x4_t){{vf_bf16_bits(c[0]), vf_bf16_bits(c[1]), vf_bf16_bits(c[2]),
                                 vf_bf16_bits(c[3])}});
 }
 
-/* c: whole numbers 0..255 */
-static inline void vf_store_pixels_u8(uint8_t *p, const vf c[4])
+VF_INLINE void vf_store_pixels_u8(uint8_t *p, const vf c[4])
 {
     uint32x4_t v = vcvtnq_u32_f32(c[0]);
 

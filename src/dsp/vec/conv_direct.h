@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Direct convolution of floats on vectors of output channels (dsp/vec/vec_f32.h).
+ * Direct convolution of floats on vectors of output channels (dsp/vec/vec.h).
  *
  * A tile of T pixels in a row and NB vectors of channels is summed in T * NB registers: for each
  * tap and input channel NB vectors of weights are loaded, and each pixel's input is broadcast and
  * multiplied with them. Weights are packed so that this reads them in one stream:
  *
- *   [group][block][tap row][tap column][c_in / group][vectors of the block * VF]
+ *   [group][block][tap row][tap column][c_in / group][vectors of the block * VF_LANES]
  *
  * with zeros in the channels past the last. Where neighbouring pixels touch in memory the taps of a
  * row are one long run.
@@ -33,35 +33,35 @@ enum {
 };
 
 /* T, nb: constants */
-VEC_INLINE void direct_tile(const conv_taps *t, const int T, const int nb)
+VF_INLINE void direct_tile(const conv_taps *t, const int T, const int nb)
 {
     vf acc[TILE_ACC_MAX];
     const float *w = t->w;
     const int64_t step = t->step;
 
-    VEC_UNROLL
+    VF_UNROLL
     for (int i = 0; i < T * nb; i++)
-        acc[i] = vf_zero();
+        acc[i] = vf_set(0.0f);
     for (int r = 0; r < t->rows; r++)
         for (int q = 0; q < t->columns; q++) {
             const float *x = t->x + r * t->row_step + q * t->column_step;
-            for (int k = 0; k < t->run; k++, w += nb * VF) {
+            for (int k = 0; k < t->run; k++, w += nb * VF_LANES) {
                 vf wv[TILE_NB_MAX];
-                VEC_UNROLL
+                VF_UNROLL
                 for (int j = 0; j < nb; j++)
-                    wv[j] = vf_load(w + j * VF);
-                VEC_UNROLL
+                    wv[j] = vf_load(w + j * VF_LANES);
+                VF_UNROLL
                 for (int i = 0; i < T; i++) {
                     vf v = vf_set(x[i * step + k]);
-                    VEC_UNROLL
+                    VF_UNROLL
                     for (int j = 0; j < nb; j++)
                         acc[i * nb + j] = vf_fma(v, wv[j], acc[i * nb + j]);
                 }
             }
         }
-    VEC_UNROLL
+    VF_UNROLL
     for (int i = 0; i < T * nb; i++)
-        vf_store(t->sums + i * VF, acc[i]);
+        vf_store(t->sums + i * VF_LANES, acc[i]);
 }
 
 #define DIRECT_DEFINE(T, NB)                                                                       \
@@ -72,7 +72,7 @@ VEC_INLINE void direct_tile(const conv_taps *t, const int T, const int nb)
 CONV_TILES(DIRECT_DEFINE)
 #undef DIRECT_DEFINE
 
-const conv_tile_fn VEC_NAME(vly_conv__tiles)[TILE_NB_MAX + 1][TILE_T_MAX + 1] = {
+const conv_tile_fn VF_NAME(vly_conv__tiles)[TILE_NB_MAX + 1][TILE_T_MAX + 1] = {
 #define DIRECT_ENTRY(T, NB) [NB][T] = direct_##T##x##NB,
     CONV_TILES(DIRECT_ENTRY)
 #undef DIRECT_ENTRY
@@ -86,7 +86,7 @@ static bool direct_fits(const vly_conv_desc *d)
 /* Vectors of output channels of a group. */
 static int direct_vectors(const vly_conv_desc *d)
 {
-    return div_up(d->c_out / d->group, VF);
+    return div_up(d->c_out / d->group, VF_LANES);
 }
 
 static size_t direct_k(const vly_conv_desc *d)
@@ -96,7 +96,7 @@ static size_t direct_k(const vly_conv_desc *d)
 
 static size_t direct_packed_bytes(const vly_conv_desc *d)
 {
-    return direct_k(d) * (size_t)direct_vectors(d) * (size_t)d->group * VF * sizeof(float);
+    return direct_k(d) * (size_t)direct_vectors(d) * (size_t)d->group * VF_LANES * sizeof(float);
 }
 
 /* Weights of the `width` channels from o on, of a group: [tap][c_in / group][padded]. */
@@ -121,11 +121,11 @@ static void direct_pack(const vly_conv_desc *d, const void *weights, void *packe
 
     for (int g = 0; g < d->group; g++)
         for (int v = 0; v < vectors;) {
-            int nb = tile_block(vectors, v), o = v * VF;
-            int width = per_group - o < nb * VF ? per_group - o : nb * VF;
+            int nb = tile_block(vectors, v), o = v * VF_LANES;
+            int width = per_group - o < nb * VF_LANES ? per_group - o : nb * VF_LANES;
             const float *w = (const float *)weights + ((size_t)(g * per_group) + (size_t)o) * k;
-            direct_pack_block(d, w, to, width, nb * VF);
-            to += k * (size_t)nb * VF;
+            direct_pack_block(d, w, to, width, nb * VF_LANES);
+            to += k * (size_t)nb * VF_LANES;
             v += nb;
         }
 }
@@ -155,7 +155,7 @@ static void direct_tiles(const vly_conv_call *call, conv_taps *taps, conv_tile *
 
     for (int i = 0; i < n_tiles; i++) {
         int t = (int)((int64_t)count * (i + 1) / n_tiles - (int64_t)count * i / n_tiles);
-        VEC_NAME(vly_conv__tiles)[nb][t](taps);
+        VF_NAME(vly_conv__tiles)[nb][t](taps);
         tile->count = t;
         conv_finish(call, tile);
         taps->x += t * taps->step;
@@ -191,7 +191,7 @@ static void direct_chunk(const vly_conv_call *call, int64_t begin, int64_t end)
     const vly_image *x = call->x;
     const int vectors = direct_vectors(d), c_in = d->c_in / d->group, c_out = d->c_out / d->group;
     const bool touch = x->pixel == c_in && d->dilation_w == 1;
-    _Alignas(64) float sums[TILE_ACC_MAX * VF];
+    _Alignas(64) float sums[TILE_ACC_MAX * VF_LANES];
     conv_taps taps = {.w = call->packed,
                       .sums = sums,
                       .step = x->pixel * d->stride_w,
@@ -205,11 +205,11 @@ static void direct_chunk(const vly_conv_call *call, int64_t begin, int64_t end)
     for (int g = 0; g < d->group; g++)
         for (int v = 0; v < vectors;) {
             int nb = tile_block(vectors, v);
-            tile.stride = nb * VF;
-            tile.o = g * c_out + v * VF;
-            tile.n_o = c_out - v * VF < nb * VF ? c_out - v * VF : nb * VF;
+            tile.stride = nb * VF_LANES;
+            tile.o = g * c_out + v * VF_LANES;
+            tile.n_o = c_out - v * VF_LANES < nb * VF_LANES ? c_out - v * VF_LANES : nb * VF_LANES;
             direct_block_run(call, &taps, &tile, nb, g * c_in, begin, end);
-            taps.w += direct_k(d) * (size_t)nb * VF;
+            taps.w += direct_k(d) * (size_t)nb * VF_LANES;
             v += nb;
         }
 }
@@ -227,9 +227,9 @@ static void direct_run(const vly_conv_call *call, int begin, int end, void *scra
         direct_chunk(call, p, p + chunk < stop ? p + chunk : stop);
 }
 
-const vly_conv_kernel VEC_NAME(vly_conv_direct) = {
-    .name = VEC_TITLE("direct"),
-    .cpu_flags = VEC_CPU,
+const vly_conv_kernel VF_NAME(vly_conv_direct) = {
+    .name = "direct " VF_TITLE,
+    .cpu_flags = VF_CPU,
     .fits = direct_fits,
     .packed_bytes = direct_packed_bytes,
     .pack = direct_pack,

@@ -7,8 +7,8 @@
  * NB * CHAINS registers, every chain over its own share of the inputs, so that the latency of the
  * additions stays hidden when NB is small.
  *
- * Packed weights: [block][c_in][vectors of the block * VF], zeros past the last channel. A unit is
- * one block.
+ * Packed weights: [block][c_in][vectors of the block * VF_LANES], zeros past the last channel. A
+ * unit is one block.
  */
 #ifndef VLY_DSP_VEC_CONV_GEMV_H
 #define VLY_DSP_VEC_CONV_GEMV_H
@@ -29,7 +29,7 @@ static bool gemv_fits(const vly_conv_desc *d)
 
 static int gemv_vectors(const vly_conv_desc *d)
 {
-    return (d->c_out + VF - 1) / VF;
+    return (d->c_out + VF_LANES - 1) / VF_LANES;
 }
 
 static int gemv_units(const vly_conv_desc *d)
@@ -39,7 +39,7 @@ static int gemv_units(const vly_conv_desc *d)
 
 static size_t gemv_packed_bytes(const vly_conv_desc *d)
 {
-    return (size_t)d->c_in * (size_t)gemv_vectors(d) * VF * sizeof(float);
+    return (size_t)d->c_in * (size_t)gemv_vectors(d) * VF_LANES * sizeof(float);
 }
 
 static void gemv_pack(const vly_conv_desc *d, const void *weights, void *packed)
@@ -47,9 +47,9 @@ static void gemv_pack(const vly_conv_desc *d, const void *weights, void *packed)
     const float *w = weights;
     float *to = packed;
 
-    for (int o = 0; o < d->c_out; o += BLOCK * VF) {
-        int width = d->c_out - o < BLOCK * VF ? d->c_out - o : BLOCK * VF;
-        int padded = (width + VF - 1) / VF * VF;
+    for (int o = 0; o < d->c_out; o += BLOCK * VF_LANES) {
+        int width = d->c_out - o < BLOCK * VF_LANES ? d->c_out - o : BLOCK * VF_LANES;
+        int padded = (width + VF_LANES - 1) / VF_LANES * VF_LANES;
         for (int i = 0; i < d->c_in; i++, to += padded) {
             for (int j = 0; j < width; j++)
                 to[j] = w[(int64_t)(o + j) * d->c_in + i];
@@ -58,40 +58,40 @@ static void gemv_pack(const vly_conv_desc *d, const void *weights, void *packed)
     }
 }
 
-/* sums[nb * VF] = x[k] * w[k][nb * VF]; nb, chains: constants */
-VEC_INLINE void gemv_block(const float *x, const float *w, int k, float *sums, const int nb,
-                           const int chains)
+/* sums[nb * VF_LANES] = x[k] * w[k][nb * VF_LANES]; nb, chains: constants */
+VF_INLINE void gemv_block(const float *x, const float *w, int k, float *sums, const int nb,
+                          const int chains)
 {
     vf acc[16];
     int i = 0;
 
-    VEC_UNROLL
+    VF_UNROLL
     for (int j = 0; j < nb * chains; j++)
-        acc[j] = vf_zero();
+        acc[j] = vf_set(0.0f);
     for (; i + chains <= k; i += chains) {
-        VEC_UNROLL
+        VF_UNROLL
         for (int c = 0; c < chains; c++) {
             vf v = vf_set(x[i + c]);
-            VEC_UNROLL
-            for (int j = 0; j < nb; j++, w += VF)
+            VF_UNROLL
+            for (int j = 0; j < nb; j++, w += VF_LANES)
                 acc[c * nb + j] = vf_fma(v, vf_load(w), acc[c * nb + j]);
         }
     }
     for (; i < k; i++) {
         vf v = vf_set(x[i]);
-        VEC_UNROLL
-        for (int j = 0; j < nb; j++, w += VF)
+        VF_UNROLL
+        for (int j = 0; j < nb; j++, w += VF_LANES)
             acc[j] = vf_fma(v, vf_load(w), acc[j]);
     }
-    VEC_UNROLL
+    VF_UNROLL
     for (int half = chains / 2; half > 0; half /= 2) {
-        VEC_UNROLL
+        VF_UNROLL
         for (int j = 0; j < half * nb; j++)
             acc[j] = vf_add(acc[j], acc[half * nb + j]);
     }
-    VEC_UNROLL
+    VF_UNROLL
     for (int j = 0; j < nb; j++)
-        vf_store(sums + j * VF, acc[j]);
+        vf_store(sums + j * VF_LANES, acc[j]);
 }
 
 static void gemv_sums(const float *x, const float *w, int k, float *sums, int nb)
@@ -137,10 +137,10 @@ static void gemv_finish(const vly_conv_call *call, const conv_tile *t)
         conv_finish(call, t);
         return;
     }
-    for (int j = 0; j < t->n_o; j += VF) {
-        const vf_mask m = vf_first(t->n_o - j);
-        vf v = vf_add(vf_load(t->sums + j), vf_load_part(call->bias + t->o + j, m));
-        vf_store_part(y + j, vf_max(low, v), m);
+    for (int j = 0; j < t->n_o; j += VF_LANES) {
+        const int m = vf_lanes(t->n_o - j);
+        vf v = vf_add(vf_load(t->sums + j), vf_load_n(call->bias + t->o + j, m));
+        vf_store_n(y + j, vf_max(low, v), m);
     }
 }
 
@@ -148,22 +148,23 @@ static void gemv_run(const vly_conv_call *call, int begin, int end, void *scratc
 {
     const vly_conv_desc *d = call->desc;
     const float *x = call->x->data;
-    const float *w = (const float *)call->packed + (size_t)begin * BLOCK * VF * (size_t)d->c_in;
-    _Alignas(64) float sums[BLOCK * VF];
-    conv_tile tile = {.sums = sums, .stride = BLOCK * VF, .count = 1};
+    const float *w =
+        (const float *)call->packed + (size_t)begin * BLOCK * VF_LANES * (size_t)d->c_in;
+    _Alignas(64) float sums[BLOCK * VF_LANES];
+    conv_tile tile = {.sums = sums, .stride = BLOCK * VF_LANES, .count = 1};
 
     (void)scratch;
-    for (int i = begin; i < end; i++, w += (size_t)BLOCK * VF * (size_t)d->c_in) {
-        tile.o = i * BLOCK * VF;
-        tile.n_o = d->c_out - tile.o < BLOCK * VF ? d->c_out - tile.o : BLOCK * VF;
-        gemv_sums(x, w, d->c_in, sums, (tile.n_o + VF - 1) / VF);
+    for (int i = begin; i < end; i++, w += (size_t)BLOCK * VF_LANES * (size_t)d->c_in) {
+        tile.o = i * BLOCK * VF_LANES;
+        tile.n_o = d->c_out - tile.o < BLOCK * VF_LANES ? d->c_out - tile.o : BLOCK * VF_LANES;
+        gemv_sums(x, w, d->c_in, sums, (tile.n_o + VF_LANES - 1) / VF_LANES);
         gemv_finish(call, &tile);
     }
 }
 
-const vly_conv_kernel VEC_NAME(vly_conv_gemv) = {
-    .name = VEC_TITLE("gemv"),
-    .cpu_flags = VEC_CPU,
+const vly_conv_kernel VF_NAME(vly_conv_gemv) = {
+    .name = "gemv " VF_TITLE,
+    .cpu_flags = VF_CPU,
     .fits = gemv_fits,
     .packed_bytes = gemv_packed_bytes,
     .pack = gemv_pack,

@@ -6,13 +6,13 @@
 #ifndef VLY_DSP_VEC_CONV_TILES_H
 #define VLY_DSP_VEC_CONV_TILES_H
 
-#include "dsp/vec/vec_f32.h"
+#include "dsp/vec/vec.h"
 
 /* What a tile reads, and where its sums go. */
 typedef struct conv_taps {
     const float *x; /* tap (0, 0) of the first pixel */
     const float *w;
-    float *sums;                   /* [T][NB * VF] */
+    float *sums;                   /* [T][NB * VF_LANES] */
     int64_t step;                  /* from pixel to pixel, elements */
     int64_t row_step, column_step; /* from tap to tap */
     int rows, columns, run;        /* taps; run: elements under one tap that are contiguous */
@@ -30,7 +30,7 @@ typedef void (*conv_tile_fn)(const conv_taps *t);
 
 /* Registers: NB weights, one input, T * NB sums. With NB = 1 each product needs its own broadcast,
  * and loads are the limit: sixteen pixels are enough to hide the latency. */
-#if VEC_REGISTERS == 32
+#if VF_REGISTERS == 32
 enum { TILE_NB_MAX = 5, TILE_T_MAX = 16, TILE_ACC_MAX = 25 };
 #define CONV_TILES(X) TILES_16(X, 1) TILES_12(X, 2) TILES_8(X, 3) TILES_6(X, 4) TILES_5(X, 5)
 #else
@@ -39,11 +39,11 @@ enum { TILE_NB_MAX = 3, TILE_T_MAX = 12, TILE_ACC_MAX = 12 };
 #endif
 
 /* [NB][T], for 1 <= NB <= TILE_NB_MAX, 1 <= T <= tile_t_max(NB) */
-extern const conv_tile_fn VEC_NAME(vly_conv__tiles)[TILE_NB_MAX + 1][TILE_T_MAX + 1];
+extern const conv_tile_fn VF_NAME(vly_conv__tiles)[TILE_NB_MAX + 1][TILE_T_MAX + 1];
 
 static inline int tile_t_max(int nb)
 {
-#if VEC_REGISTERS == 32
+#if VF_REGISTERS == 32
     static const int most[] = {0, 16, 12, 8, 6, 5};
 #else
     static const int most[] = {0, 12, 6, 4};

@@ -23,7 +23,7 @@
  * the direct convolution; the sums are transformed back and finished. A unit is UNIT_TILES tiles or
  * some more: with fewer, reading the weights would take longer than using them.
  *
- * Packed weights: [block][36][c_in][vectors of the block * VF].
+ * Packed weights: [block][36][c_in][vectors of the block * VF_LANES].
  */
 #ifndef VLY_DSP_VEC_CONV_WINOGRAD_H
 #define VLY_DSP_VEC_CONV_WINOGRAD_H
@@ -80,14 +80,14 @@ static int unit_begin(const vly_conv_desc *d, int unit)
 
 static int vectors_of(int channels)
 {
-    return div_up(channels, VF);
+    return div_up(channels, VF_LANES);
 }
 
 /* Tiles of a block: as many as the scratch may hold, in blocks of about one size. */
 static int block_tiles(const vly_conv_desc *d)
 {
     int vectors = vectors_of(d->c_in) + tile_block(vectors_of(d->c_out), 0);
-    int most = BLOCK_KB * 1024 / (POINTS * vectors * VF * (int)sizeof(float));
+    int most = BLOCK_KB * 1024 / (POINTS * vectors * VF_LANES * (int)sizeof(float));
     int total = tiles_of(d);
 
     most = most < BLOCK_TILES ? BLOCK_TILES : most;
@@ -98,7 +98,7 @@ static int block_tiles(const vly_conv_desc *d)
  * the 36 do not fall into one set of the cache. */
 static size_t point_step(int tiles, int vectors)
 {
-    return ((size_t)tiles * (size_t)vectors + 1) * VF;
+    return ((size_t)tiles * (size_t)vectors + 1) * VF_LANES;
 }
 
 static size_t winograd_scratch_bytes(const vly_conv_desc *d)
@@ -111,11 +111,12 @@ static size_t winograd_scratch_bytes(const vly_conv_desc *d)
 
 static size_t winograd_packed_bytes(const vly_conv_desc *d)
 {
-    return (size_t)POINTS * (size_t)d->c_in * (size_t)vectors_of(d->c_out) * VF * sizeof(float);
+    return (size_t)POINTS * (size_t)d->c_in * (size_t)vectors_of(d->c_out) * VF_LANES *
+           sizeof(float);
 }
 
 /* r = G w for one column of weights */
-VEC_INLINE void weights_1d(const vf w[3], vf r[IN])
+VF_INLINE void weights_1d(const vf w[3], vf r[IN])
 {
     vf even_a = vf_mul(vf_fma(w[2], vf_set(0.5f), w[0]), vf_set(-2.0f / 3.0f));
     vf even_b = vf_mul(vf_fma(w[2], vf_set(2.0f), w[0]), vf_set(1.0f / 6.0f));
@@ -130,13 +131,15 @@ VEC_INLINE void weights_1d(const vf w[3], vf r[IN])
     r[5] = w[2];
 }
 
-/* The weights of one input channel for VF output channels, [9][VF], to 36 vectors `step` apart. */
+/* The weights of one input channel for VF_LANES output channels, [9][VF_LANES], to 36 vectors
+ * `step` apart. */
 static void transform_weights(const float *w, float *to, size_t step)
 {
     vf columns[3][IN];
 
     for (int q = 0; q < 3; q++) {
-        vf w3[3] = {vf_load(w + q * VF), vf_load(w + (3 + q) * VF), vf_load(w + (6 + q) * VF)};
+        vf w3[3] = {vf_load(w + q * VF_LANES), vf_load(w + (3 + q) * VF_LANES),
+                    vf_load(w + (6 + q) * VF_LANES)};
         weights_1d(w3, columns[q]);
     }
     for (int r = 0; r < IN; r++) {
@@ -155,18 +158,19 @@ static void winograd_pack(const vly_conv_desc *d, const void *weights, void *pac
 
     for (int v = 0; v < vectors;) {
         int nb = tile_block(vectors, v);
-        size_t step = c_in * (size_t)nb * VF;
+        size_t step = c_in * (size_t)nb * VF_LANES;
         for (int j = 0; j < nb; j++)
             for (size_t c = 0; c < c_in; c++) {
-                _Alignas(64) float w[9 * VF] = {0};
-                int n = d->c_out - (v + j) * VF < VF ? d->c_out - (v + j) * VF : VF;
+                _Alignas(64) float w[9 * VF_LANES] = {0};
+                int n = d->c_out - (v + j) * VF_LANES < VF_LANES ? d->c_out - (v + j) * VF_LANES
+                                                                 : VF_LANES;
                 for (int o = 0; o < n; o++) {
                     const float *from =
-                        (const float *)weights + ((size_t)((v + j) * VF + o) * c_in + c) * 9;
+                        (const float *)weights + ((size_t)((v + j) * VF_LANES + o) * c_in + c) * 9;
                     for (int t = 0; t < 9; t++)
-                        w[t * VF + o] = from[t];
+                        w[t * VF_LANES + o] = from[t];
                 }
-                transform_weights(w, to + (c * (size_t)nb + (size_t)j) * VF, step);
+                transform_weights(w, to + (c * (size_t)nb + (size_t)j) * VF_LANES, step);
             }
         to += POINTS * step;
         v += nb;
@@ -174,7 +178,7 @@ static void winograd_pack(const vly_conv_desc *d, const void *weights, void *pac
 }
 
 /* r = B' d */
-VEC_INLINE void input_1d(const vf d[IN], vf r[IN])
+VF_INLINE void input_1d(const vf d[IN], vf r[IN])
 {
     const vf a = vf_set(POINT_A), b = vf_set(POINT_B), five_halves = vf_set(2.5f);
     vf even_a = vf_fnma(vf_set(2.0f), d[2], d[4]), odd_a = vf_fnma(vf_set(2.0f), d[1], d[3]);
@@ -189,7 +193,7 @@ VEC_INLINE void input_1d(const vf d[IN], vf r[IN])
 }
 
 /* y = A' m */
-VEC_INLINE void output_1d(const vf m[IN], vf y[OUT])
+VF_INLINE void output_1d(const vf m[IN], vf y[OUT])
 {
     vf sum_a = vf_add(m[1], m[2]), diff_a = vf_sub(m[1], m[2]);
     vf sum_b = vf_add(m[3], m[4]), diff_b = vf_sub(m[3], m[4]);
@@ -210,28 +214,28 @@ typedef struct winograd {
 
 /* One tile's inputs, of which `rows` times `columns` are inside the picture and its border, for the
  * channels under the mask. x, to: the first channel's. */
-VEC_INLINE void input_tile(const float *x, const vly_image *im, int rows, int columns, vf_mask mask,
-                           float *to, size_t step)
+VF_INLINE void input_tile(const float *x, const vly_image *im, int rows, int columns, int m,
+                          float *to, size_t step)
 {
     vf d[IN][IN];
 
-    VEC_UNROLL
+    VF_UNROLL
     for (int q = 0; q < IN; q++) {
         vf in[IN], out[IN];
-        VEC_UNROLL
+        VF_UNROLL
         for (int r = 0; r < IN; r++)
-            in[r] = r < rows && q < columns ? vf_load_part(x + r * im->row + q * im->pixel, mask)
-                                            : vf_zero();
+            in[r] = r < rows && q < columns ? vf_load_n(x + r * im->row + q * im->pixel, m)
+                                            : vf_set(0.0f);
         input_1d(in, out);
-        VEC_UNROLL
+        VF_UNROLL
         for (int r = 0; r < IN; r++)
             d[r][q] = out[r];
     }
-    VEC_UNROLL
+    VF_UNROLL
     for (int r = 0; r < IN; r++) {
         vf out[IN];
         input_1d(d[r], out);
-        VEC_UNROLL
+        VF_UNROLL
         for (int q = 0; q < IN; q++)
             vf_store(to + (size_t)(r * IN + q) * step, out[q]);
     }
@@ -262,38 +266,38 @@ static void transform_inputs(const winograd *s, int first, int count)
     for (int i = 0; i < count; i++) {
         place p = place_of(d, first + i);
         const float *x = vly_image_at(im, p.n, p.y - d->pad_top, p.x - d->pad_left);
-        float *to = s->v + (size_t)i * (size_t)vectors * VF;
+        float *to = s->v + (size_t)i * (size_t)vectors * VF_LANES;
         int rows = min2(IN, d->h_out - p.y + 2), columns = min2(IN, d->w_out - p.x + 2);
         if (rows == IN && columns == IN)
-            for (int c = 0; c < d->c_in; c += VF)
-                input_tile(x + c, im, IN, IN, vf_first(d->c_in - c), to + c, s->v_step);
+            for (int c = 0; c < d->c_in; c += VF_LANES)
+                input_tile(x + c, im, IN, IN, vf_lanes(d->c_in - c), to + c, s->v_step);
         else
-            for (int c = 0; c < d->c_in; c += VF)
-                input_tile(x + c, im, rows, columns, vf_first(d->c_in - c), to + c, s->v_step);
+            for (int c = 0; c < d->c_in; c += VF_LANES)
+                input_tile(x + c, im, rows, columns, vf_lanes(d->c_in - c), to + c, s->v_step);
     }
 }
 
 /* Sums of a tile for one vector of channels to outputs [4 rows of a line][4], as they lie. */
-VEC_INLINE void output_tile(const float *m, size_t step, float *to, size_t line, size_t pixel)
+VF_INLINE void output_tile(const float *m, size_t step, float *to, size_t line, size_t pixel)
 {
     vf d[OUT][IN];
 
-    VEC_UNROLL
+    VF_UNROLL
     for (int q = 0; q < IN; q++) {
         vf in[IN], out[OUT];
-        VEC_UNROLL
+        VF_UNROLL
         for (int r = 0; r < IN; r++)
             in[r] = vf_load(m + (size_t)(r * IN + q) * step);
         output_1d(in, out);
-        VEC_UNROLL
+        VF_UNROLL
         for (int r = 0; r < OUT; r++)
             d[r][q] = out[r];
     }
-    VEC_UNROLL
+    VF_UNROLL
     for (int r = 0; r < OUT; r++) {
         vf out[OUT];
         output_1d(d[r], out);
-        VEC_UNROLL
+        VF_UNROLL
         for (int q = 0; q < OUT; q++)
             vf_store(to + (size_t)r * line + (size_t)q * pixel, out[q]);
     }
@@ -303,9 +307,9 @@ VEC_INLINE void output_tile(const float *m, size_t step, float *to, size_t line,
 static void transform_outputs(const winograd *s, int first, int count, int nb, conv_tile *tile)
 {
     const vly_conv_desc *d = s->call->desc;
-    const size_t pixel = (size_t)nb * VF, line = ROW_TILES * OUT * pixel;
+    const size_t pixel = (size_t)nb * VF_LANES, line = ROW_TILES * OUT * pixel;
     const size_t step = point_step(s->tiles, nb);
-    _Alignas(64) float sums[OUT * ROW_TILES * OUT * TILE_NB_MAX * VF];
+    _Alignas(64) float sums[OUT * ROW_TILES * OUT * TILE_NB_MAX * VF_LANES];
 
     tile->stride = (int)pixel;
     for (int i = 0; i < count;) {
@@ -313,8 +317,8 @@ static void transform_outputs(const winograd *s, int first, int count, int nb, c
         int n = min2(min2(ROW_TILES, count - i), div_up(d->w_out - p.x, OUT));
         for (int k = 0; k < n; k++)
             for (int j = 0; j < nb; j++)
-                output_tile(s->m + (size_t)(i + k) * pixel + (size_t)j * VF, step,
-                            sums + (size_t)k * OUT * pixel + (size_t)j * VF, line, pixel);
+                output_tile(s->m + (size_t)(i + k) * pixel + (size_t)j * VF_LANES, step,
+                            sums + (size_t)k * OUT * pixel + (size_t)j * VF_LANES, line, pixel);
         tile->n = p.n;
         tile->x = p.x;
         tile->count = min2(n * OUT, d->w_out - p.x);
@@ -330,17 +334,18 @@ static void transform_outputs(const winograd *s, int first, int count, int nb, c
 static void multiply(const winograd *s, const float *w, int count, int nb)
 {
     const int c_in = s->call->desc->c_in, n_parts = div_up(count, tile_t_max(nb));
-    conv_taps taps = {.step = (int64_t)vectors_of(c_in) * VF, .rows = 1, .columns = 1, .run = c_in};
+    conv_taps taps = {
+        .step = (int64_t)vectors_of(c_in) * VF_LANES, .rows = 1, .columns = 1, .run = c_in};
 
     for (int point = 0; point < POINTS; point++) {
         taps.x = s->v + (size_t)point * s->v_step;
-        taps.w = w + (size_t)point * (size_t)c_in * (size_t)nb * VF;
+        taps.w = w + (size_t)point * (size_t)c_in * (size_t)nb * VF_LANES;
         taps.sums = s->m + (size_t)point * point_step(s->tiles, nb);
         for (int i = 0; i < n_parts; i++) {
             int t = count * (i + 1) / n_parts - count * i / n_parts;
-            VEC_NAME(vly_conv__tiles)[nb][t](&taps);
+            VF_NAME(vly_conv__tiles)[nb][t](&taps);
             taps.x += t * taps.step;
-            taps.sums += t * nb * VF;
+            taps.sums += t * nb * VF_LANES;
         }
     }
 }
@@ -359,18 +364,19 @@ static void winograd_run(const vly_conv_call *call, int begin, int end, void *sc
         transform_inputs(&s, first, count);
         for (int v = 0; v < vectors;) {
             int nb = tile_block(vectors, v);
-            conv_tile tile = {.o = v * VF, .n_o = min2(d->c_out - v * VF, nb * VF)};
+            conv_tile tile = {.o = v * VF_LANES,
+                              .n_o = min2(d->c_out - v * VF_LANES, nb * VF_LANES)};
             multiply(&s, w, count, nb);
             transform_outputs(&s, first, count, nb, &tile);
-            w += (size_t)POINTS * (size_t)d->c_in * (size_t)nb * VF;
+            w += (size_t)POINTS * (size_t)d->c_in * (size_t)nb * VF_LANES;
             v += nb;
         }
     }
 }
 
-const vly_conv_kernel VEC_NAME(vly_conv_winograd) = {
-    .name = VEC_TITLE("winograd"),
-    .cpu_flags = VEC_CPU,
+const vly_conv_kernel VF_NAME(vly_conv_winograd) = {
+    .name = "winograd " VF_TITLE,
+    .cpu_flags = VF_CPU,
     .fits = winograd_fits,
     .packed_bytes = winograd_packed_bytes,
     .pack = winograd_pack,

@@ -8,6 +8,11 @@
 #include "dsp/vec/vec_act.h"
 #include "dsp/vec/vec_isa.h"
 
+VF_INLINE vf act_of(vly_act act, vf v, float alpha, float beta)
+{
+    return act == VLY_ACT_NONE ? v : vf_act(act, v, alpha, beta);
+}
+
 static inline vf to_real(const vly_image *im, vf q)
 {
     return vf_mul(vf_sub(q, vf_set((float)im->zero)), vf_set(im->scale));
@@ -16,15 +21,12 @@ static inline vf to_real(const vly_image *im, vf q)
 /* As vly_image_quantise, before the narrowing. */
 static inline vf to_u8(const vly_image *im, vf v)
 {
-    vf q = vf_add(vf_round(vf_div(v, vf_set(im->scale))), vf_set((float)im->zero));
-    return vf_min(vf_max(q, vf_set(0.0f)), vf_set(255.0f)); /* NaN: 0 */
+    return vf_code(vf_div(v, vf_set(im->scale)), (float)im->zero);
 }
-
-#define INLINE static inline __attribute__((always_inline))
 
 /* n elements from element i of `at` on, 1 <= n <= VF_LANES; what is not there is 0. elem is that of
  * im: a constant where the loop is worth a copy for each. */
-INLINE vf get_as(vly_elem elem, const vly_image *im, const void *at, ptrdiff_t i, ptrdiff_t n)
+VF_INLINE vf get_as(vly_elem elem, const vly_image *im, const void *at, ptrdiff_t i, ptrdiff_t n)
 {
     bool is_all = n == VF_LANES;
 
@@ -114,7 +116,7 @@ static void row_from_planes(const vly_image *y, const vly_planes *x, int n_chann
     const float *from = x->data + n * x->picture + (int64_t)row * y->w;
 
     for (; col < y->w; col += VF_LANES) {
-        int cols = at_most(y->w - col, VF_LANES);
+        int cols = vf_lanes(y->w - col);
         for (int c = 0; c < y->c; c += VF_LANES) {
             vf t[VF_LANES];
             for (int i = 0; i < VF_LANES; i++)
@@ -122,7 +124,7 @@ static void row_from_planes(const vly_image *y, const vly_planes *x, int n_chann
                                           : vf_set(0.0f);
             vf_transpose(t);
             for (int i = 0; i < cols; i++)
-                put_n(y, vly_image_at(y, n, row, col + i), c, t[i], at_most(y->c - c, VF_LANES));
+                put_n(y, vly_image_at(y, n, row, col + i), c, t[i], vf_lanes(y->c - c));
         }
     }
 }
@@ -183,8 +185,8 @@ static line line_at(const vly_image *im, int i, int end)
 
 /* VF_LANES pixels from `at` on, m channels of each, transposed: t[k] is channel k of the pixels.
  * Pixels beyond `cols` are 0. */
-INLINE void get_block(vly_elem elem, const vly_image *x, const unsigned char *at, int64_t cols,
-                      int m, vf t[VF_LANES])
+VF_INLINE void get_block(vly_elem elem, const vly_image *x, const unsigned char *at, int64_t cols,
+                         int m, vf t[VF_LANES])
 {
     int64_t step = x->pixel * (int64_t)vly_elem_size(elem);
 
@@ -198,20 +200,20 @@ INLINE void get_block(vly_elem elem, const vly_image *x, const unsigned char *at
     vf_transpose(t);
 }
 
-INLINE void line_to_planes(vly_elem elem, float *to, int64_t plane, const vly_image *x,
-                           const line *l, vly_act act, float alpha, float beta)
+VF_INLINE void line_to_planes(vly_elem elem, float *to, int64_t plane, const vly_image *x,
+                              const line *l, vly_act act, float alpha, float beta)
 {
     const unsigned char *from = vly_image_at(x, l->n, l->row, 0);
     int64_t size = (int64_t)vly_elem_size(elem);
 
     for (int c = 0; c < x->c; c += VF_LANES) {
-        int channels = at_most(x->c - c, VF_LANES);
+        int channels = vf_lanes(x->c - c);
         for (int64_t col = 0; col < l->w; col += VF_LANES) {
             int64_t left = l->w - col, cols = left < VF_LANES ? left : VF_LANES;
             vf t[VF_LANES];
             get_block(elem, x, from + (col * x->pixel + c) * size, cols, channels, t);
             for (int k = 0; k < channels; k++)
-                vf_store_n(to + (c + k) * plane + col, vf_act(act, t[k], alpha, beta), cols);
+                vf_store_n(to + (c + k) * plane + col, act_of(act, t[k], alpha, beta), cols);
         }
     }
 }
@@ -238,9 +240,9 @@ static void map(const vly_image *y, const vly_image *x, vly_act act, float alpha
             void *to = vly_image_at(y, i / y->h, i % y->h, k);
             int j = 0;
             for (; j + VF_LANES <= r.n; j += VF_LANES)
-                put(y, to, j, vf_act(act, get(x, from, j), alpha, beta));
+                put(y, to, j, act_of(act, get(x, from, j), alpha, beta));
             if (j < r.n)
-                put_n(y, to, j, vf_act(act, get_n(x, from, j, r.n - j), alpha, beta), r.n - j);
+                put_n(y, to, j, act_of(act, get_n(x, from, j, r.n - j), alpha, beta), r.n - j);
         }
 }
 
@@ -266,10 +268,10 @@ static void combine(const vly_image *y, const vly_image *a, const vly_image *b, 
             void *to = vly_image_at(y, n, row, k);
             vf one = vf_set(is_one ? vly_image_get(b, right, 0) : 0.0f);
             for (int j = 0; j < r.n; j += VF_LANES) {
-                int m = at_most(r.n - j, VF_LANES);
+                int m = vf_lanes(r.n - j);
                 vf u = is_one && y->c > 1 ? one : get_n(b, right, j, m);
                 vf v = combine_two(op, get_n(a, left, j, m), u);
-                put_n(y, to, j, vf_act(act, v, alpha, beta), m);
+                put_n(y, to, j, act_of(act, v, alpha, beta), m);
             }
         }
 }
@@ -299,17 +301,17 @@ typedef struct pool_line {
     int64_t row_step, col_step, to_step; /* bytes */
 } pool_line;
 
-INLINE vf pool_two(bool is_max, vf acc, vf v)
+VF_INLINE vf pool_two(bool is_max, vf acc, vf v)
 {
     return is_max ? vf_max(v, acc) : vf_add(acc, v); /* NaN never wins */
 }
 
-INLINE vf pool_start(bool is_max)
+VF_INLINE vf pool_start(bool is_max)
 {
     return vf_set(is_max ? -INFINITY : 0.0f);
 }
 
-INLINE vf pool_column(vly_elem elem, bool is_max, const pool_line *p, int col, int m)
+VF_INLINE vf pool_column(vly_elem elem, bool is_max, const pool_line *p, int col, int m)
 {
     const unsigned char *at = p->from + col * p->col_step;
     vf acc = pool_start(is_max);
@@ -326,7 +328,7 @@ static float pool_count(const pool_line *p, taps q)
     return (float)(p->d->counts_border ? p->d->kernel_h * p->d->kernel_w : inside);
 }
 
-INLINE void pool_row(vly_elem elem, bool is_max, const pool_line *p, int m)
+VF_INLINE void pool_row(vly_elem elem, bool is_max, const pool_line *p, int m)
 {
     const vly_pool_desc *d = p->d;
     bool is_kept = (d->kernel_w - 1) * d->dilation_w < RING;
@@ -351,7 +353,7 @@ INLINE void pool_row(vly_elem elem, bool is_max, const pool_line *p, int m)
     }
 }
 
-INLINE void pool_channels(vly_elem elem, const pool_line *p)
+VF_INLINE void pool_channels(vly_elem elem, const pool_line *p)
 {
     if (p->d->is_max && p->m == VF_LANES)
         pool_row(elem, true, p, VF_LANES);
@@ -378,7 +380,7 @@ static void pool(const vly_image *y, const vly_image *x, const vly_pool_desc *d,
                        .col_step = x->pixel * size,
                        .to_step = y->pixel * y_size};
         for (int c = 0; c < y->c; c += VF_LANES) {
-            p.m = at_most(y->c - c, VF_LANES);
+            p.m = vf_lanes(y->c - c);
             BY_ELEM(x->elem, pool_channels, &p)
             p.from += VF_LANES * size;
             p.to += VF_LANES * y_size;
@@ -393,7 +395,7 @@ static void global_mean(const vly_image *y, const vly_image *x, int begin, int e
 
     for (int n = begin; n < end; n++)
         for (int c = 0; c < y->c; c += VF_LANES) {
-            int m = at_most(y->c - c, VF_LANES);
+            int m = vf_lanes(y->c - c);
             vf sum = vf_set(0.0f);
             for (int row = 0; row < x->h; row++) {
                 vf of_row = vf_set(0.0f);
@@ -408,7 +410,7 @@ static void global_mean(const vly_image *y, const vly_image *x, int begin, int e
 static void convert_pixel(const vly_image *y, void *to, const vly_image *x, const void *from)
 {
     for (int c = 0; c < y->c; c += VF_LANES) {
-        int m = at_most(y->c - c, VF_LANES);
+        int m = vf_lanes(y->c - c);
         put_n(y, to, c, get_n(x, from, c, m), m);
     }
 }
@@ -438,7 +440,7 @@ typedef struct bin_sums {
 } bin_sums;
 
 /* weights: of bin `first` and on */
-INLINE void add_bins(bin_sums *s, const vf *t, const float *weights, bool is_first, int m)
+VF_INLINE void add_bins(bin_sums *s, const vf *t, const float *weights, bool is_first, int m)
 {
     vf max = t[0], sum = vf_set(0.0f), weighted = vf_set(0.0f);
 
@@ -458,8 +460,8 @@ INLINE void add_bins(bin_sums *s, const vf *t, const float *weights, bool is_fir
     *s = (bin_sums){max, sum, weighted};
 }
 
-INLINE void line_of_bins(vly_elem elem, float *to, int64_t plane, const vly_image *x,
-                         const float *weights, int bins, const line *l)
+VF_INLINE void line_of_bins(vly_elem elem, float *to, int64_t plane, const vly_image *x,
+                            const float *weights, int bins, const line *l)
 {
     const unsigned char *from = vly_image_at(x, l->n, l->row, 0);
     int64_t size = (int64_t)vly_elem_size(elem);
@@ -469,7 +471,7 @@ INLINE void line_of_bins(vly_elem elem, float *to, int64_t plane, const vly_imag
         for (int side = 0; side < 4; side++) {
             bin_sums s = {.max = vf_set(0.0f)};
             for (int first = 0; first < bins; first += VF_LANES) {
-                int m = at_most(bins - first, VF_LANES);
+                int m = vf_lanes(bins - first);
                 int64_t at = col * x->pixel + (int64_t)side * bins + first;
                 vf t[VF_LANES];
                 get_block(elem, x, from + at * size, cols, m, t);

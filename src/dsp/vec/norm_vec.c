@@ -5,11 +5,6 @@
 
 #include <math.h>
 
-static inline ptrdiff_t lanes_left(int64_t n, int64_t i)
-{
-    return n - i < VF_LANES ? (ptrdiff_t)(n - i) : VF_LANES;
-}
-
 /* NaN does not count. */
 static float row_max(const float *x, int64_t n)
 {
@@ -33,7 +28,7 @@ static void softmax_row(const float *x, int64_t n, float *y)
     float last = 0.0f;
 
     for (int64_t i = 0; i < n; i += VF_LANES) {
-        ptrdiff_t m = lanes_left(n, i);
+        int m = vf_lanes(n - i);
         vf e = vf_exp(vf_sub(vf_load_n(x + i, m), max));
         vf_store_n(y + i, e, m);
         if (m == VF_LANES)
@@ -43,7 +38,7 @@ static void softmax_row(const float *x, int64_t n, float *y)
     }
     vf scale = vf_set(vf_sum(sum) + last);
     for (int64_t i = 0; i < n; i += VF_LANES) {
-        ptrdiff_t m = lanes_left(n, i);
+        int m = vf_lanes(n - i);
         vf_store_n(y + i, vf_div(vf_load_n(y + i, m), scale), m);
     }
 }
@@ -51,7 +46,7 @@ static void softmax_row(const float *x, int64_t n, float *y)
 static void softmax_columns(const float *x, int64_t n, int64_t inner, float *y)
 {
     for (int64_t j = 0; j < inner; j += VF_LANES) {
-        ptrdiff_t m = lanes_left(inner, j);
+        int m = vf_lanes(inner - j);
         vf max = vf_load_n(x + j, m), sum = vf_set(0.0f);
         for (int64_t i = 1; i < n; i++)
             max = vf_max(vf_load_n(x + i * inner + j, m), max);

@@ -29,14 +29,6 @@ enum {
     TILE_MAX = ROWS_MAX,         /* rows by vectors */
 };
 
-#define INLINE static inline __attribute__((always_inline))
-/* Before a loop over constants: arrays of vectors become registers. */
-#ifdef __clang__
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 8")
-#endif
-
 #define LOG2_E 1.44269504088896341
 
 /* How a tile computes. GRU without linear_before_reset takes two passes over the state. */
@@ -69,44 +61,44 @@ typedef vf tile_sums[SUMS_MAX][TILE_MAX];
 /* ---- gates -------------------------------------------------------------------------------- */
 
 /* v[i] becomes 1 / (1 + 2^v[i]). Side by side: each waits long for itself. */
-INLINE void logistic(vf *v, int n)
+VF_INLINE void logistic(vf *v, int n)
 {
     vf f[TILE_MAX], p[TILE_MAX];
 
-    UNROLL
+    VF_UNROLL
     for (int i = 0; i < n; i++)
         v[i] = vf_min(vf_set(126.0f), v[i]); /* NaN stays */
-    UNROLL
+    VF_UNROLL
     for (int i = 0; i < n; i++)
         f[i] = vf_fraction(v[i]);
-    UNROLL
+    VF_UNROLL
     for (int i = 0; i < n; i++) /* 2^f on [0, 1) within 9e-8 of it */
         p[i] = vf_fma(vf_set(0.00187757669f), f[i], vf_set(0.00898934063f));
-    UNROLL
+    VF_UNROLL
     for (int i = 0; i < n; i++)
         p[i] = vf_fma(p[i], f[i], vf_set(0.0558263175f));
-    UNROLL
+    VF_UNROLL
     for (int i = 0; i < n; i++)
         p[i] = vf_fma(p[i], f[i], vf_set(0.240153611f));
-    UNROLL
+    VF_UNROLL
     for (int i = 0; i < n; i++)
         p[i] = vf_fma(p[i], f[i], vf_set(0.693153083f));
-    UNROLL
+    VF_UNROLL
     for (int i = 0; i < n; i++)
         p[i] = vf_fma(p[i], f[i], vf_set(0.99999994f));
-    UNROLL
+    VF_UNROLL
     for (int i = 0; i < n; i++)
         p[i] = vf_add(vf_set(1.0f), vf_scale_floor(p[i], v[i]));
-    UNROLL
+    VF_UNROLL
     for (int i = 0; i < n; i++)
         v[i] = vf_recip(p[i]);
 }
 
 /* v[i] = -2 log2 e * u becomes tanh(u). */
-INLINE void tanh_all(vf *v, int n)
+VF_INLINE void tanh_all(vf *v, int n)
 {
     logistic(v, n);
-    UNROLL
+    VF_UNROLL
     for (int i = 0; i < n; i++)
         v[i] = vf_fma(vf_set(2.0f), v[i], vf_set(-1.0f));
 }
@@ -114,23 +106,23 @@ INLINE void tanh_all(vf *v, int n)
 /* ---- a tile ------------------------------------------------------------------------------- */
 
 /* Sums 0 .. gates - 2 and `last` += products of n values of each row with w. */
-INLINE void add_products(tile_sums s, const float *a, ptrdiff_t a_row, ptrdiff_t n, const float *w,
-                         int mr, int nu, int gates, int last)
+VF_INLINE void add_products(tile_sums s, const float *a, ptrdiff_t a_row, ptrdiff_t n,
+                            const float *w, int mr, int nu, int gates, int last)
 {
     const ptrdiff_t lanes = VF_LANES, unit = n * gates * lanes;
 
     for (ptrdiff_t k = 0; k < n; k++, a++, w += gates * lanes) {
         vf v[ROWS_MAX];
-        UNROLL
+        VF_UNROLL
         for (int m = 0; m < mr; m++)
             v[m] = vf_set(a[m * a_row]);
-        UNROLL
+        VF_UNROLL
         for (int u = 0; u < nu; u++)
-            UNROLL
+            VF_UNROLL
         for (int g = 0; g < gates; g++) {
             vf factor = vf_load(w + u * unit + g * lanes);
             int i = g == gates - 1 ? last : g;
-            UNROLL
+            VF_UNROLL
             for (int m = 0; m < mr; m++)
                 s[i][m * nu + u] = vf_fma(v[m], factor, s[i][m * nu + u]);
         }
@@ -138,19 +130,19 @@ INLINE void add_products(tile_sums s, const float *a, ptrdiff_t a_row, ptrdiff_t
 }
 
 /* Where tile element i lies in a block of states. */
-INLINE ptrdiff_t at(const step *t, ptrdiff_t row, ptrdiff_t u, int nu, int i)
+VF_INLINE ptrdiff_t at(const step *t, ptrdiff_t row, ptrdiff_t u, int nu, int i)
 {
     return (row + i / nu) * t->padded + (u + i % nu) * VF_LANES;
 }
 
-INLINE void put_states(const step *t, ptrdiff_t row, ptrdiff_t u, const vf *h, int nu, int n)
+VF_INLINE void put_states(const step *t, ptrdiff_t row, ptrdiff_t u, const vf *h, int nu, int n)
 {
-    UNROLL
+    VF_UNROLL
     for (int i = 0; i < n; i++)
         vf_store(t->next + at(t, row, u, nu, i), h[i]);
     if (t->y == NULL)
         return;
-    UNROLL
+    VF_UNROLL
     for (int i = 0; i < n; i++) {
         ptrdiff_t unit = (u + i % nu) * VF_LANES;
         float *y = t->y + (row + i / nu) * t->y_row + unit;
@@ -161,14 +153,14 @@ INLINE void put_states(const step *t, ptrdiff_t row, ptrdiff_t u, const vf *h, i
     }
 }
 
-INLINE void finish_lstm(const step *t, ptrdiff_t row, ptrdiff_t u, tile_sums s, int nu, int n)
+VF_INLINE void finish_lstm(const step *t, ptrdiff_t row, ptrdiff_t u, tile_sums s, int nu, int n)
 {
     vf *in = s[0], *out = s[1], *forget = s[2], *g = s[3];
 
     logistic(in, n);
     tanh_all(g, n);
     logistic(forget, n);
-    UNROLL
+    VF_UNROLL
     for (int i = 0; i < n; i++) {
         float *c = t->c + at(t, row, u, nu, i);
         g[i] = vf_fma(forget[i], vf_load(c), vf_mul(in[i], g[i]));
@@ -177,17 +169,18 @@ INLINE void finish_lstm(const step *t, ptrdiff_t row, ptrdiff_t u, tile_sums s, 
     }
     logistic(out, n);
     tanh_all(g, n);
-    UNROLL
+    VF_UNROLL
     for (int i = 0; i < n; i++)
         g[i] = vf_mul(out[i], g[i]);
     put_states(t, row, u, g, nu, n);
 }
 
 /* z: gates; c: sums that candidates are made of */
-INLINE void finish_gru(const step *t, ptrdiff_t row, ptrdiff_t u, const vf *z, vf *c, int nu, int n)
+VF_INLINE void finish_gru(const step *t, ptrdiff_t row, ptrdiff_t u, const vf *z, vf *c, int nu,
+                          int n)
 {
     tanh_all(c, n);
-    UNROLL
+    VF_UNROLL
     for (int i = 0; i < n; i++) {
         vf h = vf_load(t->h + at(t, row, u, nu, i));
         c[i] = vf_fma(z[i], vf_sub(h, c[i]), c[i]);
@@ -195,21 +188,22 @@ INLINE void finish_gru(const step *t, ptrdiff_t row, ptrdiff_t u, const vf *z, v
     put_states(t, row, u, c, nu, n);
 }
 
-INLINE void finish_gru_linear(const step *t, ptrdiff_t row, ptrdiff_t u, tile_sums s, int nu, int n)
+VF_INLINE void finish_gru_linear(const step *t, ptrdiff_t row, ptrdiff_t u, tile_sums s, int nu,
+                                 int n)
 {
     logistic(s[1], n);
-    UNROLL
+    VF_UNROLL
     for (int i = 0; i < n; i++)
         s[2][i] = vf_fma(s[1][i], s[3][i], s[2][i]);
     logistic(s[0], n);
     finish_gru(t, row, u, s[0], s[2], nu, n);
 }
 
-INLINE void finish_gates(const step *t, ptrdiff_t row, ptrdiff_t u, tile_sums s, int nu, int n)
+VF_INLINE void finish_gates(const step *t, ptrdiff_t row, ptrdiff_t u, tile_sums s, int nu, int n)
 {
     logistic(s[0], n);
     logistic(s[1], n);
-    UNROLL
+    VF_UNROLL
     for (int i = 0; i < n; i++) {
         ptrdiff_t to = at(t, row, u, nu, i);
         vf_store(t->z + to, s[0][i]);
@@ -218,7 +212,7 @@ INLINE void finish_gates(const step *t, ptrdiff_t row, ptrdiff_t u, tile_sums s,
     }
 }
 
-INLINE void finish(const step *t, ptrdiff_t row, ptrdiff_t u, flow f, tile_sums s, int nu, int n)
+VF_INLINE void finish(const step *t, ptrdiff_t row, ptrdiff_t u, flow f, tile_sums s, int nu, int n)
 {
     vf z[TILE_MAX];
 
@@ -229,7 +223,7 @@ INLINE void finish(const step *t, ptrdiff_t row, ptrdiff_t u, flow f, tile_sums 
     } else if (f == FLOW_GRU_GATES) {
         finish_gates(t, row, u, s, nu, n);
     } else if (f == FLOW_GRU_CANDIDATE) {
-        UNROLL
+        VF_UNROLL
         for (int i = 0; i < n; i++)
             z[i] = vf_load(t->z + at(t, row, u, nu, i));
         finish_gru(t, row, u, z, s[0], nu, n);
@@ -237,29 +231,29 @@ INLINE void finish(const step *t, ptrdiff_t row, ptrdiff_t u, flow f, tile_sums 
         tanh_all(s[0], n);
         put_states(t, row, u, s[0], nu, n);
     } else {
-        UNROLL
+        VF_UNROLL
         for (int i = 0; i < n; i++)
             s[0][i] = vf_max(vf_set(0.0f), s[0][i]);
         put_states(t, row, u, s[0], nu, n);
     }
 }
 
-INLINE int sums_of(flow f)
+VF_INLINE int sums_of(flow f)
 {
     return f == FLOW_LSTM || f == FLOW_GRU_LINEAR ? 4 : f == FLOW_GRU_GATES ? 3 : 1;
 }
 
 /* Rows from `row` on by vectors of units from u on. */
-INLINE void tile(const step *t, ptrdiff_t row, ptrdiff_t u, flow f, int mr, int nu)
+VF_INLINE void tile(const step *t, ptrdiff_t row, ptrdiff_t u, flow f, int mr, int nu)
 {
     int n_sums = sums_of(f), gates_x = f == FLOW_GRU_LINEAR ? 3 : n_sums;
     int gates_h = f == FLOW_GRU_GATES ? 2 : gates_x;
     const float *x = t->x + row * t->x_row, *h = t->h + row * t->padded;
     tile_sums s;
 
-    UNROLL
+    VF_UNROLL
     for (int g = 0; g < n_sums; g++)
-        UNROLL
+        VF_UNROLL
     for (int i = 0; i < mr * nu; i++)
         s[g][i] = f == FLOW_GRU_CANDIDATE
                       ? vf_load(t->next + at(t, row, u, nu, i))

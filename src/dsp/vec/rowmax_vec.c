@@ -21,8 +21,7 @@ typedef struct group {
 } group;
 
 /* m columns from c on */
-static inline __attribute__((always_inline)) void add_columns(const group *g, size_t rows, size_t c,
-                                                              ptrdiff_t m)
+VF_INLINE void add_columns(const group *g, size_t rows, size_t c, ptrdiff_t m)
 {
     const float *row_at = (const float *)(const void *)g->row;
     vf max = vf_set(-INFINITY), row = vf_set(0.0f);
@@ -44,7 +43,7 @@ static inline __attribute__((always_inline)) void add_columns(const group *g, si
         vf_store_n((float *)(void *)g->row + c, row, m);
 }
 
-static inline __attribute__((always_inline)) void add_group(const group *g, size_t rows)
+VF_INLINE void add_group(const group *g, size_t rows)
 {
     size_t c = 0;
 

@@ -9,8 +9,6 @@
 #include "dsp/conv.h"
 #include "dsp/vec/vec.h"
 
-#ifdef VF_LANES
-
 static inline vf vf_exp(vf x)
 {
     x = vf_min(vf_set(90.0f), x); /* NaN stays */
@@ -49,7 +47,7 @@ static inline vf vf_tanh(vf x)
     q = vf_fma(q, t, vf_set(-3.33333309e-1f));
     vf small = vf_fma(vf_mul(a, t), q, a);
     vf large = vf_sub(one, vf_div(vf_set(2.0f), vf_add(vf_exp(vf_add(a, a)), one)));
-    return vf_copysign(vf_if_less(a, vf_set(0.625f), small, large), x);
+    return vf_with_sign(vf_if_less(a, vf_set(0.625f), small, large), x);
 }
 
 static inline vf vf_erf(vf x)
@@ -73,7 +71,7 @@ static inline vf vf_erf(vf x)
     q = vf_fma(q, c, vf_set(-6.33219928e-1f));
     q = vf_fma(q, c, vf_set(-1.12957841f));
     q = vf_fma(q, c, vf_set(1.88036064e-4f));
-    vf large = vf_copysign(vf_sub(vf_set(1.0f), vf_exp(q)), x);
+    vf large = vf_with_sign(vf_sub(vf_set(1.0f), vf_exp(q)), x);
     return vf_if_less(a, vf_set(1.0f), vf_mul(x, p), large);
 }
 
@@ -126,5 +124,4 @@ static inline vf vf_act(vly_act act, vf v, float alpha, float beta)
     return v;
 }
 
-#endif
 #endif

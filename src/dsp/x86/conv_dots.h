@@ -11,14 +11,14 @@
  *   DOTS_TILES(X)           X(T, NB) for every NB from 1 to DOTS_NB_MAX and every T from 1 to
  *                           dots_most[NB]; DOTS_ACC_MAX is the largest T * NB
  *   dots_acc, dots_x, dots_w            sums, a word of input, a vector of weights
- *   dots_start(sums, zero)  first value: of VF sums of weights, -zero times them; 0 with BF16
+ *   dots_start(sums, zero)  first value: of VF_LANES sums of weights, -zero times them; 0 with BF16
  *   dots_load(p)            the word at p
  *   dots_add(acc, x, w)     w: DOTS_PARTS vectors
  *   dots_real(acc)          sums as floats
  *   dots_put(to, lane, k, weights, i)   stores weight i for element k of a word
  *
  * Packed weights: [group][block][tap][word][vectors of the block][DOTS_PARTS], then the sums of
- * weights as int32, [group][vectors * VF].
+ * weights as int32, [group][vectors * VF_LANES].
  */
 #ifndef VLY_DSP_X86_CONV_DOTS_H
 #define VLY_DSP_X86_CONV_DOTS_H
@@ -34,7 +34,7 @@
 enum {
     DOTS_UNIT = 24,                /* pixels of a unit in flat images */
     DOTS_CHUNK_BYTES = 128 * 1024, /* of input that one pass over the channel blocks reads */
-    DOTS_VECTOR = VF * 4,          /* bytes */
+    DOTS_VECTOR = VF_LANES * 4,    /* bytes */
     DOTS_BYTES = DOTS_PARTS * DOTS_VECTOR,
 };
 
@@ -49,16 +49,16 @@ typedef struct dots_taps {
 } dots_taps;
 
 /* T, nb: constants */
-VEC_INLINE void dots_tile(const dots_taps *t, const int T, const int nb)
+VF_INLINE void dots_tile(const dots_taps *t, const int T, const int nb)
 {
     dots_acc acc[DOTS_ACC_MAX];
     const unsigned char *w = t->w;
     const int64_t step = t->step;
 
-    VEC_UNROLL
+    VF_UNROLL
     for (int j = 0; j < nb; j++) {
-        dots_acc start = dots_start(t->w_sums + (ptrdiff_t)j * VF, t->zero);
-        VEC_UNROLL
+        dots_acc start = dots_start(t->w_sums + (ptrdiff_t)j * VF_LANES, t->zero);
+        VF_UNROLL
         for (int i = 0; i < T; i++)
             acc[i * nb + j] = start;
     }
@@ -67,22 +67,22 @@ VEC_INLINE void dots_tile(const dots_taps *t, const int T, const int nb)
             const unsigned char *x = t->x + r * t->row_step + q * t->column_step;
             for (int k = 0; k < t->words; k++, x += 4, w += (ptrdiff_t)nb * DOTS_BYTES) {
                 dots_w wv[DOTS_NB_MAX * DOTS_PARTS];
-                VEC_UNROLL
+                VF_UNROLL
                 for (int j = 0; j < nb * DOTS_PARTS; j++)
                     memcpy(&wv[j], w + (ptrdiff_t)j * DOTS_VECTOR, DOTS_VECTOR);
-                VEC_UNROLL
+                VF_UNROLL
                 for (int i = 0; i < T; i++) {
                     dots_x v = dots_load(x + i * step);
-                    VEC_UNROLL
+                    VF_UNROLL
                     for (int j = 0; j < nb; j++)
                         acc[i * nb + j] =
                             dots_add(acc[i * nb + j], v, wv + (ptrdiff_t)j * DOTS_PARTS);
                 }
             }
         }
-    VEC_UNROLL
+    VF_UNROLL
     for (int i = 0; i < T * nb; i++)
-        vf_store(t->sums + (ptrdiff_t)i * VF, dots_real(acc[i]));
+        vf_store(t->sums + (ptrdiff_t)i * VF_LANES, dots_real(acc[i]));
 }
 
 #define DOTS_DEFINE(T, NB)                                                                         \
@@ -109,7 +109,7 @@ static bool dots_fits(const vly_conv_desc *d)
 /* Vectors of output channels of a group. */
 static int dots_vectors(const vly_conv_desc *d)
 {
-    return div_up(d->c_out / d->group, VF);
+    return div_up(d->c_out / d->group, VF_LANES);
 }
 
 /* Vectors of the block that starts with vector v: as few blocks as need be, of about one size. */
@@ -140,12 +140,12 @@ static void dots_pack_channel(const vly_conv_desc *d, const void *weights, int o
                               unsigned char *block, int lane, int nb)
 {
     const int taps = d->kernel_h * d->kernel_w, c_in = d->c_in / d->group;
-    unsigned char *to = block + (ptrdiff_t)(lane / VF) * DOTS_BYTES;
+    unsigned char *to = block + (ptrdiff_t)(lane / VF_LANES) * DOTS_BYTES;
 
     for (int t = 0; t < taps; t++)
         for (int i = 0; i < c_in; i += DOTS_EACH, to += (ptrdiff_t)nb * DOTS_BYTES)
             for (int k = 0; k < DOTS_EACH; k++)
-                dots_put(to, lane % VF, k, weights, ((int64_t)o * c_in + i + k) * taps + t);
+                dots_put(to, lane % VF_LANES, k, weights, ((int64_t)o * c_in + i + k) * taps + t);
 }
 
 static void dots_sum_weights(const vly_conv_desc *d, const int8_t *w, int32_t *sums)
@@ -154,7 +154,7 @@ static void dots_sum_weights(const vly_conv_desc *d, const int8_t *w, int32_t *s
     const int64_t k = (int64_t)(d->c_in / d->group) * d->kernel_h * d->kernel_w;
 
     for (int o = 0; o < d->c_out; o++) {
-        int32_t *sum = sums + (ptrdiff_t)(o / c_out) * dots_vectors(d) * VF + o % c_out;
+        int32_t *sum = sums + (ptrdiff_t)(o / c_out) * dots_vectors(d) * VF_LANES + o % c_out;
         for (int64_t i = 0; i < k; i++)
             *sum += w[o * k + i];
     }
@@ -169,8 +169,8 @@ static void dots_pack(const vly_conv_desc *d, const void *weights, void *packed)
     for (int g = 0; g < d->group; g++)
         for (int v = 0, nb; v < vectors; v += nb) {
             nb = dots_block(vectors, v);
-            for (int o = v * VF; o < c_out && o < (v + nb) * VF; o++)
-                dots_pack_channel(d, weights, g * c_out + o, to, o - v * VF, nb);
+            for (int o = v * VF_LANES; o < c_out && o < (v + nb) * VF_LANES; o++)
+                dots_pack_channel(d, weights, g * c_out + o, to, o - v * VF_LANES, nb);
             to += (size_t)nb * dots_panel(d);
         }
     if (d->in == VLY_ELEM_U8)
@@ -228,7 +228,7 @@ static void dots_chunk(const vly_conv_call *call, int64_t begin, int64_t end)
     const int vectors = dots_vectors(d), c_in = d->c_in / d->group, c_out = d->c_out / d->group;
     const bool touch = x->pixel == c_in && d->dilation_w == 1;
     const int64_t size = (int64_t)vly_elem_size(DOTS_ELEM);
-    _Alignas(64) float sums[DOTS_ACC_MAX * VF];
+    _Alignas(64) float sums[DOTS_ACC_MAX * VF_LANES];
     const unsigned char *packed = call->packed;
     dots_taps taps = {.w = packed,
                       .w_sums = (const int32_t *)(const void *)(packed + dots_sums_offset(d)),
@@ -245,12 +245,12 @@ static void dots_chunk(const vly_conv_call *call, int64_t begin, int64_t end)
     for (int g = 0; g < d->group; g++)
         for (int v = 0, nb; v < vectors; v += nb) {
             nb = dots_block(vectors, v);
-            tile.stride = nb * VF;
-            tile.o = g * c_out + v * VF;
-            tile.n_o = c_out - v * VF < nb * VF ? c_out - v * VF : nb * VF;
+            tile.stride = nb * VF_LANES;
+            tile.o = g * c_out + v * VF_LANES;
+            tile.n_o = c_out - v * VF_LANES < nb * VF_LANES ? c_out - v * VF_LANES : nb * VF_LANES;
             dots_block_run(call, &taps, &tile, nb, g * c_in, begin, end);
             taps.w += dots_panel(d) * (size_t)nb;
-            taps.w_sums += (ptrdiff_t)nb * VF;
+            taps.w_sums += (ptrdiff_t)nb * VF_LANES;
         }
 }
 

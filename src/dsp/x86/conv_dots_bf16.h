@@ -3,6 +3,7 @@
 #ifndef VLY_DSP_X86_CONV_DOTS_BF16_H
 #define VLY_DSP_X86_CONV_DOTS_BF16_H
 
+#include "base/bf16.h"
 #include "dsp/vec/conv_tiles.h"
 
 #include <string.h>
@@ -26,14 +27,14 @@ typedef struct dots_x {
     vf low, high;
 } dots_x;
 
-VEC_INLINE dots_acc dots_start(const int32_t *sums, int32_t zero)
+VF_INLINE dots_acc dots_start(const int32_t *sums, int32_t zero)
 {
     (void)sums;
     (void)zero;
-    return vf_zero();
+    return vf_set(0.0f);
 }
 
-VEC_INLINE dots_x dots_load(const unsigned char *p)
+VF_INLINE dots_x dots_load(const unsigned char *p)
 {
     uint16_t halves[2];
 
@@ -41,12 +42,12 @@ VEC_INLINE dots_x dots_load(const unsigned char *p)
     return (dots_x){vf_set(vly_bf16_to_f32(halves[0])), vf_set(vly_bf16_to_f32(halves[1]))};
 }
 
-VEC_INLINE dots_acc dots_add(dots_acc acc, dots_x x, const dots_w *w)
+VF_INLINE dots_acc dots_add(dots_acc acc, dots_x x, const dots_w *w)
 {
     return vf_fma(x.high, w[1], vf_fma(x.low, w[0], acc));
 }
 
-VEC_INLINE vf dots_real(dots_acc acc)
+VF_INLINE vf dots_real(dots_acc acc)
 {
     return acc;
 }
@@ -54,12 +55,12 @@ VEC_INLINE vf dots_real(dots_acc acc)
 static inline void dots_put(unsigned char *to, int lane, int k, const void *weights, int64_t i)
 {
     float v = vly_bf16_to_f32(vly_bf16_from_f32(((const float *)weights)[i]));
-    memcpy(to + (ptrdiff_t)(k * VF + lane) * 4, &v, sizeof(v));
+    memcpy(to + (ptrdiff_t)(k * VF_LANES + lane) * 4, &v, sizeof(v));
 }
 
-#define DOTS_KERNEL VEC_NAME(vly_conv_bf16)
-#define DOTS_TITLE  VEC_TITLE("bf16")
-#define DOTS_CPU    VEC_CPU
+#define DOTS_KERNEL VF_NAME(vly_conv_bf16)
+#define DOTS_TITLE  "bf16 " VF_TITLE
+#define DOTS_CPU    VF_CPU
 #include "dsp/x86/conv_dots.h"
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* BF16 on 512 bits: vdpbf16ps of AVX512_BF16. Subnormal operands and sums count as 0. */
+#include "base/bf16.h"
 #include "dsp/vec/conv_tiles.h"
 
 #include <string.h>
@@ -15,14 +16,14 @@ typedef __m512 dots_acc;
 typedef __m512i dots_x;
 typedef __m512i dots_w;
 
-VEC_INLINE dots_acc dots_start(const int32_t *sums, int32_t zero)
+VF_INLINE dots_acc dots_start(const int32_t *sums, int32_t zero)
 {
     (void)sums;
     (void)zero;
-    return vf_zero();
+    return vf_set(0.0f);
 }
 
-VEC_INLINE dots_x dots_load(const unsigned char *p)
+VF_INLINE dots_x dots_load(const unsigned char *p)
 {
     int32_t word;
 
@@ -30,13 +31,13 @@ VEC_INLINE dots_x dots_load(const unsigned char *p)
     return _mm512_set1_epi32(word);
 }
 
-VEC_INLINE dots_acc dots_add(dots_acc acc, dots_x x, const dots_w *w)
+VF_INLINE dots_acc dots_add(dots_acc acc, dots_x x, const dots_w *w)
 {
     __asm__("vdpbf16ps %2, %1, %0" : "+v"(acc) : "v"(x), "v"(*w));
     return acc;
 }
 
-VEC_INLINE vf dots_real(dots_acc acc)
+VF_INLINE vf dots_real(dots_acc acc)
 {
     return acc;
 }

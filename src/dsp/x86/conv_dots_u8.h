@@ -26,7 +26,7 @@ static const int dots_most[] = {0, 12, 6, 4};
 typedef dots_acc dots_x;
 typedef dots_acc dots_w;
 
-VEC_INLINE dots_acc dots_start(const int32_t *sums, int32_t zero)
+VF_INLINE dots_acc dots_start(const int32_t *sums, int32_t zero)
 {
 #ifdef __AVX512F__
     return _mm512_mullo_epi32(_mm512_loadu_si512(sums), _mm512_set1_epi32(-zero));
@@ -36,7 +36,7 @@ VEC_INLINE dots_acc dots_start(const int32_t *sums, int32_t zero)
 #endif
 }
 
-VEC_INLINE dots_x dots_load(const unsigned char *p)
+VF_INLINE dots_x dots_load(const unsigned char *p)
 {
     int32_t word;
 
@@ -48,7 +48,7 @@ VEC_INLINE dots_x dots_load(const unsigned char *p)
 #endif
 }
 
-VEC_INLINE dots_acc dots_add(dots_acc acc, dots_x x, const dots_w *w)
+VF_INLINE dots_acc dots_add(dots_acc acc, dots_x x, const dots_w *w)
 {
 #ifdef __AVX512F__
     __asm__("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(x), "v"(*w));
@@ -58,7 +58,7 @@ VEC_INLINE dots_acc dots_add(dots_acc acc, dots_x x, const dots_w *w)
     return acc;
 }
 
-VEC_INLINE vf dots_real(dots_acc acc)
+VF_INLINE vf dots_real(dots_acc acc)
 {
 #ifdef __AVX512F__
     return _mm512_cvtepi32_ps(acc);

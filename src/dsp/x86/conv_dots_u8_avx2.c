@@ -21,13 +21,13 @@ typedef struct dots_x {
     __m256i even, odd;
 } dots_x;
 
-VEC_INLINE dots_acc dots_start(const int32_t *sums, int32_t zero)
+VF_INLINE dots_acc dots_start(const int32_t *sums, int32_t zero)
 {
     __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)sums);
     return _mm256_mullo_epi32(v, _mm256_set1_epi32(-zero));
 }
 
-VEC_INLINE dots_x dots_load(const unsigned char *p)
+VF_INLINE dots_x dots_load(const unsigned char *p)
 {
     int32_t word;
 
@@ -36,13 +36,13 @@ VEC_INLINE dots_x dots_load(const unsigned char *p)
     return (dots_x){_mm256_and_si256(v, _mm256_set1_epi16(0xff)), _mm256_srli_epi16(v, 8)};
 }
 
-VEC_INLINE dots_acc dots_add(dots_acc acc, dots_x x, const dots_w *w)
+VF_INLINE dots_acc dots_add(dots_acc acc, dots_x x, const dots_w *w)
 {
     __m256i sum = _mm256_add_epi32(_mm256_madd_epi16(x.even, w[0]), _mm256_madd_epi16(x.odd, w[1]));
     return _mm256_add_epi32(acc, sum);
 }
 
-VEC_INLINE vf dots_real(dots_acc acc)
+VF_INLINE vf dots_real(dots_acc acc)
 {
     return _mm256_cvtepi32_ps(acc);
 }
@@ -51,7 +51,8 @@ static inline void dots_put(unsigned char *to, int lane, int k, const void *weig
 {
     const int8_t v = ((const int8_t *)weights)[i];
     const uint8_t wide[2] = {(uint8_t)v, v < 0 ? 0xff : 0}; /* as 16 bits */
-    memcpy(to + (ptrdiff_t)(k % 2 * VF + lane) * 4 + (ptrdiff_t)(k / 2) * 2, wide, sizeof(wide));
+    memcpy(to + (ptrdiff_t)(k % 2 * VF_LANES + lane) * 4 + (ptrdiff_t)(k / 2) * 2, wide,
+           sizeof(wide));
 }
 
 #define DOTS_KERNEL vly_conv_u8_avx2

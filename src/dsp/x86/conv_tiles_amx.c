@@ -276,8 +276,8 @@ struct job {
 };
 
 /* Sixteen channels of a pixel as they will be stored. */
-EPILOGUE_INLINE vf finish_vector(const job *j, const pending *p, const void *sums,
-                                 const unsigned char *r, finish_kind kind, vly_elem out, bool is_u8)
+VF_INLINE vf finish_vector(const job *j, const pending *p, const void *sums, const unsigned char *r,
+                           finish_kind kind, vly_elem out, bool is_u8)
 {
     const bool is_known = kind == FINISH_SILU || kind == FINISH_SILU_SUM;
     const vly_act act = is_known ? VLY_ACT_SILU : j->d->act;
@@ -298,7 +298,7 @@ EPILOGUE_INLINE vf finish_vector(const job *j, const pending *p, const void *sum
 }
 
 /* All 64 bytes through a table of 256. */
-EPILOGUE_INLINE __m512i look_up(const uint8_t *table, __m512i q)
+VF_INLINE __m512i look_up(const uint8_t *table, __m512i q)
 {
     __m512i low =
         _mm512_permutex2var_epi8(_mm512_loadu_si512(table), q, _mm512_loadu_si512(table + 64));
@@ -308,8 +308,8 @@ EPILOGUE_INLINE __m512i look_up(const uint8_t *table, __m512i q)
 }
 
 /* Stores AT_ONCE pixels, `step` bytes from each other. */
-EPILOGUE_INLINE void store(const job *j, const vf *v, unsigned char *y, int64_t step,
-                           __mmask16 mask, vly_elem out)
+VF_INLINE void store(const job *j, const vf *v, unsigned char *y, int64_t step, __mmask16 mask,
+                     vly_elem out)
 {
     if (out == VLY_ELEM_U8) {
         __m512i q = epilogue_u8(v, j->call->y->zero);
@@ -336,8 +336,8 @@ EPILOGUE_INLINE void store(const job *j, const vf *v, unsigned char *y, int64_t 
  *
  * The addresses of stores must be known early (no divisions, nothing through vector registers):
  * tile loads of the next step wait for them. */
-EPILOGUE_INLINE void finish(const job *j, pending *p, int count, finish_kind kind, vly_elem out,
-                            bool is_u8)
+VF_INLINE void finish(const job *j, pending *p, int count, finish_kind kind, vly_elem out,
+                      bool is_u8)
 {
     const bool is_narrow = j->g.height < AT_ONCE;
     const int64_t y_step = is_narrow ? 0 : j->y_pixel, r_step = is_narrow ? 0 : j->residual_pixel;
@@ -396,8 +396,8 @@ static finish_fn *const finishers[2][3][FINISH_KINDS] = {
     } while (0)
 
 /* Sums of the block for channels `channel`.. into the buffer, while p is finished. */
-EPILOGUE_INLINE void multiply(const job *j, const block *b, int channel, unsigned char *sums,
-                              pending *p, bool is_u8)
+VF_INLINE void multiply(const job *j, const block *b, int channel, unsigned char *sums, pending *p,
+                        bool is_u8)
 {
     const size_t w_step = (size_t)j->cut.step * CO;
     const unsigned char *w = j->panels + (size_t)(channel / CO) * j->cut.panel;
@@ -488,8 +488,7 @@ static void block_init(const job *j, block *b, cursor *c, int64_t end)
 }
 
 /* Tiles first..end-1 of pixels, left..right-1 of channels. */
-EPILOGUE_INLINE void run_part(const job *j, int64_t first, int64_t end, int left, int right,
-                              bool is_u8)
+VF_INLINE void run_part(const job *j, int64_t first, int64_t end, int left, int right, bool is_u8)
 {
     block blocks[2], *b = blocks;
     pending queue[2] = {{.n_turns = 0}};
@@ -616,7 +615,7 @@ static int tiles_at_once(const cut *c)
     return n < 1 ? 1 : (int)n;
 }
 
-EPILOGUE_INLINE void run(const vly_conv_call *call, int begin, int end, void *scratch, bool is_u8)
+VF_INLINE void run(const vly_conv_call *call, int begin, int end, void *scratch, bool is_u8)
 {
     const vly_conv_desc *d = call->desc;
     job j;

@@ -16,10 +16,8 @@
 #include "dsp/conv.h"
 #include "dsp/vec/vec_act.h"
 
-#define EPILOGUE_INLINE static inline __attribute__((always_inline))
-
 /* a / (1 + e^-v), within 2^-12 of the value. */
-EPILOGUE_INLINE vf epilogue_logistic(vf a, vf v)
+VF_INLINE vf epilogue_logistic(vf a, vf v)
 {
     /* e^-v = 2^t: 2^(t - floor t) by a cubic, relative error 2^-13.7; scalef takes the floor itself
      */
@@ -33,7 +31,7 @@ EPILOGUE_INLINE vf epilogue_logistic(vf a, vf v)
 }
 
 /* As vly_act_apply, and with F32 output as exact. */
-EPILOGUE_INLINE vf epilogue_act(vly_act act, vf v, float alpha, float beta, vly_elem out)
+VF_INLINE vf epilogue_act(vly_act act, vf v, float alpha, float beta, vly_elem out)
 {
     if (out != VLY_ELEM_F32 && act == VLY_ACT_SILU)
         return epilogue_logistic(v, v);
@@ -43,7 +41,7 @@ EPILOGUE_INLINE vf epilogue_act(vly_act act, vf v, float alpha, float beta, vly_
 }
 
 /* Channels of an image as real values; those outside the mask give anything finite. */
-EPILOGUE_INLINE vf epilogue_load(const vly_image *im, const void *at, __mmask16 mask)
+VF_INLINE vf epilogue_load(const vly_image *im, const void *at, __mmask16 mask)
 {
     if (im->elem == VLY_ELEM_F32)
         return _mm512_maskz_loadu_ps(mask, at);
@@ -55,7 +53,7 @@ EPILOGUE_INLINE vf epilogue_load(const vly_image *im, const void *at, __mmask16 
 }
 
 /* Rounded to nearest even; NaN stays NaN. */
-EPILOGUE_INLINE __m256i epilogue_bf16(vf v)
+VF_INLINE __m256i epilogue_bf16(vf v)
 {
 #ifdef __AVX512BF16__
     return (__m256i)_mm512_cvtneps_pbh(v);
@@ -65,7 +63,7 @@ EPILOGUE_INLINE __m256i epilogue_bf16(vf v)
 }
 
 /* b:a in BF16 */
-EPILOGUE_INLINE __m512i epilogue_bf16_pair(vf a, vf b)
+VF_INLINE __m512i epilogue_bf16_pair(vf a, vf b)
 {
 #ifdef __AVX512BF16__
     return (__m512i)_mm512_cvtne2ps_pbh(b, a);
@@ -76,7 +74,7 @@ EPILOGUE_INLINE __m512i epilogue_bf16_pair(vf a, vf b)
 
 /* Four vectors, divided by the scale, to 64 bytes in their order: rounded half to even, plus zero,
  * saturated. NaN gives 0. */
-EPILOGUE_INLINE __m512i epilogue_u8(const vf v[4], int32_t zero)
+VF_INLINE __m512i epilogue_u8(const vf v[4], int32_t zero)
 {
     const vf top = vf_set(32767.0f); /* from 2^31 on, conversion would give the least int */
     const __m512i z = _mm512_set1_epi16((short)zero);

@@ -8,6 +8,8 @@
 #ifndef VLY_DSP_X86_VEC_AVX512_H
 #define VLY_DSP_X86_VEC_AVX512_H
 
+#include "dsp/vec/vec_inline.h"
+
 #ifdef __AVX512BW__
 #include <immintrin.h>
 #include <stddef.h>
@@ -18,146 +20,165 @@
 
 typedef __m512 vf;
 
-static inline __mmask16 vf_mask(ptrdiff_t n)
+VF_INLINE __mmask16 vf_mask(ptrdiff_t n)
 {
-    return (__mmask16)((1u << n) - 1);
+    return (__mmask16)_bzhi_u32(0xffff, (unsigned)n);
 }
 
-static inline vf vf_set(float v)
+VF_INLINE vf vf_set(float v)
 {
     return _mm512_set1_ps(v);
 }
 
-static inline vf vf_load(const float *p)
+VF_INLINE vf vf_load(const float *p)
 {
     return _mm512_loadu_ps(p);
 }
 
-static inline vf vf_load_n(const float *p, ptrdiff_t n)
+VF_INLINE vf vf_load_n(const float *p, ptrdiff_t n)
 {
     return _mm512_maskz_loadu_ps(vf_mask(n), p);
 }
 
-static inline void vf_store(float *p, vf v)
+VF_INLINE void vf_store(float *p, vf v)
 {
     _mm512_storeu_ps(p, v);
 }
 
-static inline void vf_store_n(float *p, vf v, ptrdiff_t n)
+VF_INLINE void vf_store_n(float *p, vf v, ptrdiff_t n)
 {
     _mm512_mask_storeu_ps(p, vf_mask(n), v);
 }
 
-static inline vf vf_add(vf a, vf b)
+VF_INLINE vf vf_add(vf a, vf b)
 {
     return _mm512_add_ps(a, b);
 }
 
-static inline vf vf_sub(vf a, vf b)
+VF_INLINE vf vf_sub(vf a, vf b)
 {
     return _mm512_sub_ps(a, b);
 }
 
-static inline vf vf_mul(vf a, vf b)
+VF_INLINE vf vf_mul(vf a, vf b)
 {
     return _mm512_mul_ps(a, b);
 }
 
-static inline vf vf_div(vf a, vf b)
+VF_INLINE vf vf_div(vf a, vf b)
 {
     return _mm512_div_ps(a, b);
 }
 
 /* b where either is NaN */
-static inline vf vf_min(vf a, vf b)
+VF_INLINE vf vf_min(vf a, vf b)
 {
     return _mm512_min_ps(a, b);
 }
 
 /* b where either is NaN */
-static inline vf vf_max(vf a, vf b)
+VF_INLINE vf vf_max(vf a, vf b)
 {
     return _mm512_max_ps(a, b);
 }
 
-static inline vf vf_fma(vf a, vf b, vf c) /* a * b + c */
+VF_INLINE vf vf_fma(vf a, vf b, vf c) /* a * b + c */
 {
     return _mm512_fmadd_ps(a, b, c);
 }
 
-static inline vf vf_fnma(vf a, vf b, vf c) /* c - a * b */
+VF_INLINE vf vf_fms(vf a, vf b, vf c) /* a * b - c */
+{
+    return _mm512_fmsub_ps(a, b, c);
+}
+
+VF_INLINE vf vf_fnma(vf a, vf b, vf c) /* c - a * b */
 {
     return _mm512_fnmadd_ps(a, b, c);
 }
 
-static inline vf vf_abs(vf v)
+VF_INLINE vf vf_abs(vf v)
 {
     return _mm512_abs_ps(v);
 }
 
-static inline vf vf_copysign(vf v, vf sign)
+/* |v| with the sign of `sign`, v >= 0 */
+VF_INLINE vf vf_with_sign(vf v, vf sign)
 {
-    return _mm512_or_ps(_mm512_abs_ps(v), _mm512_and_ps(sign, _mm512_set1_ps(-0.0f)));
+    return _mm512_or_ps(v, _mm512_and_ps(sign, _mm512_set1_ps(-0.0f)));
 }
 
-static inline vf vf_if_less(vf a, vf b, vf then, vf otherwise)
+/* a < b ? then : otherwise */
+VF_INLINE vf vf_if_less(vf a, vf b, vf then, vf otherwise)
 {
     return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), otherwise, then);
 }
 
-static inline vf vf_round(vf v) /* half to even */
+VF_INLINE vf vf_round(vf v) /* half to even */
 {
     return _mm512_roundscale_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
 
 /* v * 2^k, rounded once; |k| <= 160 */
-static inline vf vf_ldexp(vf v, vf k)
+VF_INLINE vf vf_ldexp(vf v, vf k)
+{
+    return _mm512_scalef_ps(v, k);
+}
+
+/* v * 2^k, k whole and |k| <= 126, the result a normal number */
+VF_INLINE vf vf_scale(vf v, vf k)
 {
     return _mm512_scalef_ps(v, k);
 }
 
 /* v - floor(v); 0 for an infinity */
-static inline vf vf_fraction(vf v)
+VF_INLINE vf vf_fraction(vf v)
 {
     return _mm512_reduce_ps(v, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
 }
 
 /* v * 2^floor(k), |v| within 1..2, k <= 126; 0 may stand for what is less than 2^-126 */
-static inline vf vf_scale_floor(vf v, vf k)
+VF_INLINE vf vf_scale_floor(vf v, vf k)
 {
     return _mm512_scalef_ps(v, k);
 }
 
 /* 1 / v within 2^-23 of it, 2^-126 <= v <= 2^126 */
-static inline vf vf_recip(vf v)
+VF_INLINE vf vf_recip(vf v)
 {
     vf y = _mm512_rcp14_ps(v);
     return _mm512_fmadd_ps(y, _mm512_fnmadd_ps(v, y, _mm512_set1_ps(1.0f)), y);
 }
 
-static inline float vf_sum(vf v)
+/* 1 / v within 2^-14 of it */
+VF_INLINE vf vf_recip_coarse(vf v)
+{
+    return _mm512_rcp14_ps(v);
+}
+
+VF_INLINE float vf_sum(vf v)
 {
     return _mm512_reduce_add_ps(v);
 }
 
 /* v: whole numbers */
-static inline void vf_store_i32(int32_t *p, vf v)
+VF_INLINE void vf_store_i32(int32_t *p, vf v)
 {
     _mm512_storeu_si512(p, _mm512_cvtps_epi32(v));
 }
 
-static inline void vf_store_i32_n(int32_t *p, vf v, ptrdiff_t n)
+VF_INLINE void vf_store_i32_n(int32_t *p, vf v, ptrdiff_t n)
 {
     _mm512_mask_storeu_epi32(p, vf_mask(n), _mm512_cvtps_epi32(v));
 }
 
-static inline vf vf_of_bf16(__m256i v)
+VF_INLINE vf vf_of_bf16(__m256i v)
 {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(v), 16));
 }
 
 /* As vly_bf16_from_f32, in the low halves of 32 bits. */
-static inline __m512i vf_bf16_bits(vf v)
+VF_INLINE __m512i vf_bf16_bits(vf v)
 {
     const __m512i one = _mm512_set1_epi32(1);
     __m512i u = _mm512_castps_si512(v), high = _mm512_srli_epi32(u, 16);
@@ -168,50 +189,50 @@ static inline __m512i vf_bf16_bits(vf v)
                                 _mm512_set1_epi32(0x40));
 }
 
-static inline vf vf_load_bf16(const uint16_t *p)
+VF_INLINE vf vf_load_bf16(const uint16_t *p)
 {
     return vf_of_bf16(_mm256_loadu_si256((const __m256i *)(const void *)p));
 }
 
-static inline vf vf_load_bf16_n(const uint16_t *p, ptrdiff_t n)
+VF_INLINE vf vf_load_bf16_n(const uint16_t *p, ptrdiff_t n)
 {
     return vf_of_bf16(_mm256_maskz_loadu_epi16(vf_mask(n), p));
 }
 
-static inline void vf_store_bf16(uint16_t *p, vf v)
+VF_INLINE void vf_store_bf16(uint16_t *p, vf v)
 {
     _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtepi32_epi16(vf_bf16_bits(v)));
 }
 
-static inline void vf_store_bf16_n(uint16_t *p, vf v, ptrdiff_t n)
+VF_INLINE void vf_store_bf16_n(uint16_t *p, vf v, ptrdiff_t n)
 {
     _mm256_mask_storeu_epi16(p, vf_mask(n), _mm512_cvtepi32_epi16(vf_bf16_bits(v)));
 }
 
-static inline vf vf_load_u8(const uint8_t *p)
+VF_INLINE vf vf_load_u8(const uint8_t *p)
 {
     __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
     return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(v));
 }
 
-static inline vf vf_load_u8_n(const uint8_t *p, ptrdiff_t n)
+VF_INLINE vf vf_load_u8_n(const uint8_t *p, ptrdiff_t n)
 {
     return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(vf_mask(n), p)));
 }
 
 /* v: whole numbers 0..255 */
-static inline void vf_store_u8(uint8_t *p, vf v)
+VF_INLINE void vf_store_u8(uint8_t *p, vf v)
 {
     _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(v)));
 }
 
-static inline void vf_store_u8_n(uint8_t *p, vf v, ptrdiff_t n)
+VF_INLINE void vf_store_u8_n(uint8_t *p, vf v, ptrdiff_t n)
 {
     _mm_mask_storeu_epi8(p, vf_mask(n), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(v)));
 }
 
 /* t[i][j] becomes t[j][i]. */
-static inline void vf_transpose(vf t[VF_LANES])
+VF_INLINE void vf_transpose(vf t[VF_LANES])
 {
     vf u[16];
 
@@ -240,7 +261,7 @@ static inline void vf_transpose(vf t[VF_LANES])
 }
 
 /* Pixels of 4 channels, VF_LANES of them side by side: p[4 i + j] = c[j][i]. */
-static inline void vf_store_pixels(float *p, const vf c[4])
+VF_INLINE void vf_store_pixels(float *p, const vf c[4])
 {
     __m512d lo01 = _mm512_castps_pd(_mm512_unpacklo_ps(c[0], c[1]));
     __m512d hi01 = _mm512_castps_pd(_mm512_unpackhi_ps(c[0], c[1]));
@@ -260,7 +281,7 @@ static inline void vf_store_pixels(float *p, const vf c[4])
 }
 
 /* The same with 3 channels. */
-static inline void vf_store_triples(float *p, const vf c[3])
+VF_INLINE void vf_store_triples(float *p, const vf c[3])
 {
     /* lane i of output v is element (16 v + i) / 3 of channel (16 v + i) % 3 */
     const __m512i rg0 = _mm512_setr_epi32(0, 16, 0, 1, 17, 0, 2, 18, 0, 3, 19, 0, 4, 20, 0, 5);
@@ -277,7 +298,7 @@ static inline void vf_store_triples(float *p, const vf c[3])
     _mm512_storeu_ps(p + 32, _mm512_mask_permutexvar_ps(v2, 0x9249, b2, c[2]));
 }
 
-static inline void vf_store_pixels_bf16(uint16_t *p, const vf c[4])
+VF_INLINE void vf_store_pixels_bf16(uint16_t *p, const vf c[4])
 {
     const __m512i low = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11);
     const __m512i high = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
@@ -290,7 +311,7 @@ static inline void vf_store_pixels_bf16(uint16_t *p, const vf c[4])
 }
 
 /* c: whole numbers 0..255 */
-static inline void vf_store_pixels_u8(uint8_t *p, const vf c[4])
+VF_INLINE void vf_store_pixels_u8(uint8_t *p, const vf c[4])
 {
     __m512i v = _mm512_cvtps_epi32(c[0]);
 
@@ -299,7 +320,7 @@ static inline void vf_store_pixels_u8(uint8_t *p, const vf c[4])
     _mm512_storeu_si512(p, v);
 }
 
-static inline void vf_copy(void *to, const void *from, size_t bytes)
+VF_INLINE void vf_copy(void *to, const void *from, size_t bytes)
 {
     unsigned char *t = to;
     const unsigned char *f = from;
