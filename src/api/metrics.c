@@ -169,6 +169,12 @@ static void put_pending(vly_buf *b, const vly_served *m, const family *f)
     vly_buf_printf(b, "} %lld\n", (long long)vly_gauge_get(&m->stats.pending));
 }
 
+static void put_sequences(vly_buf *b, const vly_served *m, const family *f)
+{
+    put_series(b, f->name, m);
+    vly_buf_printf(b, "} %lld\n", (long long)vly_gauge_get(&m->stats.sequences));
+}
+
 static void put_load_time(vly_buf *b, const vly_served *m, const family *f)
 {
     put_series(b, f->name, m);
@@ -181,12 +187,15 @@ static void put_models(vly_buf *b, const vly_model_set *set)
                                     "Number of failed inference requests", 0};
     static const family pending = {"nv_inference_pending_request_count",
                                    "Requests awaiting execution, per model", 0};
+    static const family sequences = {"volley_sequences",
+                                     "Sequences that have begun and not ended, per model", 0};
     static const family load = {"nv_model_load_duration_secs", "Model load time in seconds", 0};
 
     put_families(b, set, "counter", counters, VLY_COUNT(counters), put_counter);
     put_families(b, set, "counter", &failures, 1, put_failures);
     put_families(b, set, "counter", sums_us, VLY_COUNT(sums_us), put_sum_us);
     put_families(b, set, "gauge", &pending, 1, put_pending);
+    put_families(b, set, "gauge", &sequences, 1, put_sequences);
     put_families(b, set, "gauge", &load, 1, put_load_time);
     put_families(b, set, "histogram", histograms, VLY_COUNT(histograms), put_histogram);
 }

@@ -2,7 +2,6 @@
 #include "base/map.h"
 
 #include <pthread.h>
-#include <stdint.h>
 #include <sys/random.h>
 
 struct vly_map_slot {
@@ -20,7 +19,7 @@ static void make_seed(void)
 }
 
 /* Multiply-and-fold over 8-byte words with a secret start: cheap, not guessable from outside. */
-static uint64_t hash_key(vly_str key)
+uint64_t vly_map_hash(vly_str key)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, make_seed);
@@ -76,7 +75,7 @@ bool vly_map_set(vly_map *m, vly_str key, void *value)
 {
     if ((m->n_items + 1) * 4 > m->n_slots * 3 && !grow(m))
         return false;
-    uint64_t hash = hash_key(key);
+    uint64_t hash = vly_map_hash(key);
     vly_map_slot *slot = find_slot(m->slots, m->n_slots, key, hash);
     if (slot->value == NULL)
         m->n_items++;
@@ -88,5 +87,5 @@ void *vly_map_get(const vly_map *m, vly_str key)
 {
     if (m->n_slots == 0)
         return NULL;
-    return find_slot(m->slots, m->n_slots, key, hash_key(key))->value;
+    return find_slot(m->slots, m->n_slots, key, vly_map_hash(key))->value;
 }

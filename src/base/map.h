@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 typedef struct vly_map_slot vly_map_slot;
 
@@ -21,6 +22,9 @@ typedef struct vly_map {
     size_t n_items;
     vly_mem_kind kind;
 } vly_map;
+
+/* The map's hash, for tables that also delete. */
+uint64_t vly_map_hash(vly_str key);
 
 void vly_map_init(vly_map *m, vly_mem_kind kind); /* allocates nothing */
 void vly_map_release(vly_map *m);

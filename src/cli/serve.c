@@ -146,6 +146,7 @@ static vly_status start_scheduler(server *s, vly_err *err)
     const vly_config *c = &s->config;
     vly_scheduler_opts o = {.n_threads = (unsigned)c->threads,
                             .max_waiting = (size_t)c->queue_max,
+                            .max_sequences = (size_t)c->sequence_max,
                             .max_scratch_bytes = c->http_max_scratch_bytes,
                             .picture_limits = VLY_PICTURE_LIMITS_INIT};
 

@@ -17,6 +17,9 @@ typedef struct vly_runner_ops {
     /* Queues n jobs, all or none; never blocks. EBUSY: there is no room now; ELIMIT: there never is
      * for so many. In both cases done is not called. Thread: any. */
     vly_status (*submit)(vly_runner *r, vly_job *const *jobs, size_t n, vly_err *err);
+    /* The model was withdrawn: what waits only for other jobs to come waits no longer. May be NULL.
+     * Thread: any. */
+    void (*stop)(vly_runner *r);
     /* No job is queued or running. Thread: any, also that of the job that was the last. */
     void (*free)(vly_runner *r);
 } vly_runner_ops;

@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "sched/lane.h"
+#include "sched/sequence.h"
 #include "sys/core_count.h"
 
 #include <pthread.h>
@@ -139,6 +140,17 @@ static void replace_set(vly_scheduler *s, vly_model_set *set)
     vly_model_set_unref(old);
 }
 
+/* m was offered and is no longer. The caller holds no lock; takes its reference, accepts NULL. */
+static void retire(vly_served *m)
+{
+    if (m == NULL)
+        return;
+    atomic_store(&m->state, VLY_SERVED_UNLOADING);
+    if (m->runner != NULL && m->runner->ops->stop != NULL)
+        m->runner->ops->stop(m->runner);
+    vly_served_unref(m);
+}
+
 vly_status vly_scheduler_publish(vly_scheduler *s, vly_served *m, vly_err *err)
 {
     vly_str name = vly_str_from(m->name), version = vly_str_from(m->version);
@@ -148,11 +160,13 @@ vly_status vly_scheduler_publish(vly_scheduler *s, vly_served *m, vly_err *err)
     size_t at = lower_bound(old, name, version);
     bool is_there = is_at(old, at, name, version);
     vly_model_set *set = set_with(old, at, is_there ? 1 : 0, m);
+    vly_served *out = NULL;
     if (set != NULL && is_there && old->models[at] != m)
-        atomic_store(&old->models[at]->state, VLY_SERVED_UNLOADING);
+        out = vly_served_ref(old->models[at]);
     if (set != NULL)
         replace_set(s, set);
     pthread_mutex_unlock(&s->change);
+    retire(out);
     if (set == NULL)
         return vly_fail(err, VLY_ENOMEM, "out of memory for model '%s'", m->name);
     return VLY_OK;
@@ -166,20 +180,38 @@ vly_status vly_scheduler_withdraw(vly_scheduler *s, vly_str name, vly_str versio
     const vly_model_set *old = s->models;
     size_t at = lower_bound(old, name, version);
     vly_model_set *set = NULL;
+    vly_served *out = NULL;
     if (!is_at(old, at, name, version))
         st = vly_fail(err, VLY_ENOTFOUND, "there is no model '%.*s' of version %.*s",
                       VLY_STR_ARG(name), VLY_STR_ARG(version));
     else if ((set = set_with(old, at, 1, NULL)) == NULL)
         st = vly_fail(err, VLY_ENOMEM, "out of memory for the models");
     if (st == VLY_OK) {
-        atomic_store(&old->models[at]->state, VLY_SERVED_UNLOADING);
+        out = vly_served_ref(old->models[at]);
         replace_set(s, set);
     }
     pthread_mutex_unlock(&s->change);
+    retire(out);
     return st;
 }
 
 /* ---- loading ---- */
+
+/* Each kind of runner is one row here. */
+static vly_status new_runner(vly_scheduler *s, vly_served *m, vly_err *err)
+{
+    vly_runner *lane = NULL;
+    vly_status st = vly_lane_new(m, &s->opts, s->pool, &lane, err);
+
+    if (st != VLY_OK || m->servable->sequence == NULL) {
+        m->runner = lane;
+        return st;
+    }
+    st = vly_sequence_new(m, &s->opts, s->alarms, lane, &m->runner, err);
+    if (st != VLY_OK)
+        lane->ops->free(lane);
+    return st;
+}
 
 /* The model serves, or says why it does not. */
 vly_status vly_scheduler_load(vly_scheduler *s, const vly_servable_spec *spec, vly_served **ret,
@@ -201,7 +233,7 @@ vly_status vly_scheduler_load(vly_scheduler *s, const vly_servable_spec *spec, v
     }
     m->servable = servable;
     if (servable != NULL)
-        st = vly_lane_new(m, &s->opts, s->pool, &m->runner, err);
+        st = new_runner(s, m, err);
     m->load_ns = vly_clock_now() - begin;
     if (st != VLY_OK) {
         vly_served_unref(m);
@@ -252,6 +284,8 @@ void vly_scheduler_free(vly_scheduler *s)
 {
     if (s == NULL)
         return;
+    for (size_t i = 0; i < s->models->n; i++)
+        retire(vly_served_ref(s->models->models[i]));
     vly_worker_pool_drain(s->pool);
     vly_model_set_unref(s->models);
     vly_worker_pool_free(s->pool);

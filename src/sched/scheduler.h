@@ -30,6 +30,7 @@ typedef struct vly_scheduler vly_scheduler;
 typedef struct vly_scheduler_opts {
     unsigned n_threads;       /* 0: one for each core the process may use */
     size_t max_waiting;       /* jobs in the queue of one model */
+    size_t max_sequences;     /* live ones of one model; 0: 10000 */
     size_t max_scratch_bytes; /* observations of one picture, and what making them takes */
     vly_picture_limits picture_limits;
 } vly_scheduler_opts;

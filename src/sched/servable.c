@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "sched/repository.h"
+#include "sched/sequence_plan.h"
 #include "sys/file.h"
 
 #include <stdatomic.h>
@@ -61,6 +62,29 @@ static vly_status model_options(const vly_servable_spec *spec, const vly_triton_
     return precision.len > 0 ? vly_precision_parse(precision, ret, err) : VLY_OK;
 }
 
+/* "dir/name/config.pbtxt" -> "dir/name" */
+static vly_str dir_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash != NULL ? (vly_str){path, (size_t)(slash - path)} : VLY_STR(".");
+}
+
+static vly_status plan_sequences(servable *s, const vly_servable_spec *spec, vly_err *err)
+{
+    const char *dir = NULL;
+
+    if (spec->config_path != NULL) {
+        dir = vly_arena_strdup(&s->arena, dir_name(spec->config_path));
+        if (dir == NULL)
+            return vly_arena_fail(&s->arena, err);
+    }
+    vly_status st = vly_sequence_plan_make(s->pub.name, s->pub.config, s->pub.run_info, dir,
+                                           &s->arena, &s->pub.sequence, err);
+    if (st == VLY_OK)
+        s->pub.info = s->pub.sequence->info;
+    return st;
+}
+
 static vly_status open_model(servable *s, const vly_servable_spec *spec, vly_err *err)
 {
     vly_model_options options;
@@ -77,7 +101,10 @@ static vly_status open_model(servable *s, const vly_servable_spec *spec, vly_err
     vly_task_config task = {.task = task_of(spec, s->pub.config)};
     s->pub.run_info = vly_model_describe(s->pub.model);
     s->pub.info = s->pub.run_info;
-    st = vly_decoder_init(&s->pub.decoder, s->pub.run_info, &task, &s->arena, err);
+    if (s->pub.config != NULL && s->pub.config->sequence_batching != NULL)
+        st = plan_sequences(s, spec, err);
+    if (st == VLY_OK)
+        st = vly_decoder_init(&s->pub.decoder, s->pub.run_info, &task, &s->arena, err);
     return st == VLY_OK ? st : vly_fail_in(err, st, "model '%s'", spec->path);
 }
 

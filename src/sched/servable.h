@@ -20,13 +20,14 @@
 
 typedef struct vly_servable {
     const char *name;
-    const char *version;             /* "1" */
-    const char *path;                /* of the .onnx file; NULL: there is none */
-    vly_model *model;                /* NULL: an ensemble, or a built-in step */
-    const vly_model_info *info;      /* inputs and outputs as clients see them */
-    const vly_model_info *run_info;  /* those of one run; often the same */
-    vly_decoder decoder;             /* kind VLY_TASK_TENSOR when no task fits */
-    const vly_triton_config *config; /* NULL: the model came without a config.pbtxt */
+    const char *version;                      /* "1" */
+    const char *path;                         /* of the .onnx file; NULL: there is none */
+    vly_model *model;                         /* NULL: an ensemble, or a built-in step */
+    const vly_model_info *info;               /* inputs and outputs as clients see them */
+    const vly_model_info *run_info;           /* those of one run; often the same */
+    vly_decoder decoder;                      /* kind VLY_TASK_TENSOR when no task fits */
+    const vly_triton_config *config;          /* NULL: the model came without a config.pbtxt */
+    const struct vly_sequence_plan *sequence; /* NULL: it keeps no state for clients */
 } vly_servable;
 
 /* What open needs to know; strings are copied. */

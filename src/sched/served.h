@@ -41,6 +41,7 @@ typedef struct vly_served_stats {
     vly_counter inferences; /* each item of a batch counts */
     vly_counter executions;
     vly_gauge pending;     /* waiting in the queue */
+    vly_gauge sequences;   /* that have begun and not ended */
     vly_histogram request; /* received to ready to be sent */
     vly_histogram queue;
     vly_histogram compute_input;

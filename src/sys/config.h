@@ -89,6 +89,8 @@
     X(INT, threads, "threads", 0, 0, 1024, "worker threads; 0: one for each core it may use")      \
     X(INT, queue_max, "queue.max", 64, 1, 1000000,                                                 \
       "requests waiting for one model; one more is answered 429")                                  \
+    X(INT, sequence_max, "sequence.max", 10000, 1, 10000000,                                       \
+      "live sequences of one model; one more is answered 429")                                     \
     X(BYTES, picture_max_bytes, "picture.max_bytes", 32 * VLY_MIB, 64, 1 * VLY_GIB,                \
       "one encoded picture")                                                                       \
     X(INT, picture_max_pixels, "picture.max_pixels", 64000000, 1, 4000000000,                      \
