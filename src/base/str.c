@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/str.h"
 
+#include "base/bits.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -88,10 +90,13 @@ size_t vly_utf8_len(vly_str s)
     return 0;
 }
 
+/* Eight bytes at a time where all are ASCII, as most text is. */
 bool vly_str_is_utf8(vly_str s)
 {
     while (s.len > 0) {
-        size_t n = vly_utf8_len(s);
+        size_t n = 8;
+        if (s.len < n || (vly_load_le64(s.ptr) & UINT64_C(0x8080808080808080)) != 0)
+            n = vly_utf8_len(s);
         if (n == 0)
             return false;
         s = (vly_str){s.ptr + n, s.len - n};

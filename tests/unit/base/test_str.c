@@ -4,6 +4,7 @@
 #include "unit.h"
 
 #include <math.h>
+#include <stdio.h>
 
 static void compares(void **state)
 {
@@ -130,6 +131,13 @@ static void knows_utf8(void **state)
         assert_true(vly_str_is_utf8(vly_str_from(good[i])));
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         assert_false(vly_str_is_utf8(vly_str_from(bad[i])));
+    for (int before = 0; before < 20; before++) { /* text is looked at by eights */
+        char text[32];
+        int n = snprintf(text, sizeof(text), "%.*s\xe2\x82", before, "01234567890123456789");
+        assert_false(vly_str_is_utf8((vly_str){text, (size_t)n}));
+        text[n++] = '\xac';
+        assert_true(vly_str_is_utf8((vly_str){text, (size_t)n}));
+    }
     assert_int_equal(vly_utf8_len(VLY_STR("\xe2\x82\xac!")), 3);
     assert_int_equal(vly_utf8_len(VLY_STR("")), 0);
 }
