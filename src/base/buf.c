@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/buf.h"
 
+#include "base/assert.h"
 #include "base/bits.h"
 
 #include <stdarg.h>
@@ -13,11 +14,48 @@ void vly_buf_init(vly_buf *b, vly_mem_kind kind, size_t max_bytes)
     *b = (vly_buf){.kind = kind, .max_bytes = max_bytes};
 }
 
+void vly_buf_lend(vly_buf *b, void *bytes, size_t len, size_t cap, void (*give_back)(void *ctx),
+                  void *ctx)
+{
+    VLY_ASSERT(b->ptr == NULL && !b->is_lent);
+    b->ptr = bytes;
+    b->len = len;
+    b->cap = cap;
+    b->is_lent = true;
+    b->give_back = give_back;
+    b->ctx = ctx;
+}
+
+static void give_back(vly_buf *b)
+{
+    if (b->is_lent && b->give_back != NULL)
+        b->give_back(b->ctx);
+    if (!b->is_lent)
+        vly_free(b->ptr);
+    b->is_lent = false;
+    b->give_back = NULL;
+    b->ctx = NULL;
+}
+
 void vly_buf_release(vly_buf *b)
 {
-    vly_free(b->ptr);
+    give_back(b);
     b->ptr = NULL;
     b->len = b->cap = 0;
+}
+
+/* What is lent stays as it is; what b writes from now on is its own. */
+static char *grow(vly_buf *b, size_t cap)
+{
+    if (!b->is_lent)
+        return vly_realloc(b->kind, b->ptr, cap);
+    char *ptr = vly_alloc(b->kind, cap);
+    if (ptr == NULL)
+        return NULL;
+    if (b->len > 0)
+        memcpy(ptr, b->ptr, b->len);
+    give_back(b);
+    return ptr;
 }
 
 void vly_buf_clear(vly_buf *b)
@@ -41,7 +79,7 @@ bool vly_buf_reserve(vly_buf *b, size_t n)
     size_t cap = b->cap < 256 ? 256 : b->cap;
     while (cap <= need)
         cap = cap > SIZE_MAX / 2 ? need + 1 : cap * 2;
-    char *ptr = vly_realloc(b->kind, b->ptr, cap);
+    char *ptr = grow(b, cap);
     if (ptr == NULL) {
         b->failed = true;
         return false;

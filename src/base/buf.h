@@ -24,9 +24,17 @@ typedef struct vly_buf {
     size_t max_bytes;
     vly_mem_kind kind;
     bool failed;
+    bool is_lent;                 /* ptr is somebody else's */
+    void (*give_back)(void *ctx); /* of what is lent; NULL: nobody waits for it */
+    void *ctx;
 } vly_buf;
 
 void vly_buf_init(vly_buf *b, vly_mem_kind kind, size_t max_bytes); /* allocates nothing */
+/* Makes b, which must be empty, of memory that somebody else owns: len bytes, with room for cap (0:
+ * none to write to). When b no longer needs it, by release or because it grew out of it onto the
+ * heap, it calls give_back(ctx), on whatever thread that is. */
+void vly_buf_lend(vly_buf *b, void *bytes, size_t len, size_t cap, void (*give_back)(void *ctx),
+                  void *ctx);
 void vly_buf_release(vly_buf *b);
 void vly_buf_clear(vly_buf *b); /* empty, keeps its memory, forgets `failed` */
 

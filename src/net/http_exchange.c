@@ -79,6 +79,7 @@ void vly_http__exchange_put(vly_http_exchange *ex)
     ex->req.received_ns = 0;
     ex->req.stream_kind = VLY_STREAM_NONE;
     ex->req.peer[0] = '\0';
+    ex->req.user = NULL;
     ex->conn = NULL;
     ex->is_answered = ex->is_last = false;
     ex->status = 0;

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "net/http_msg.h"
 
-#define ARENA_BLOCK_BYTES 4096
+#define ARENA_BLOCK_BYTES ((size_t)16 * 1024)   /* room for all that a small request needs */
 #define BODY_RESERVE_MAX  ((size_t)1024 * 1024) /* taken on the word of a length alone */
 #define BODY_KEEP_BYTES   ((size_t)64 * 1024)   /* a larger buffer is not kept */
 
 vly_status vly_http_msg_init(vly_http_msg *m, const vly_http_limits *limits, vly_err *err)
 {
+    size_t max = limits->max_scratch_bytes;
+
     *m = (vly_http_msg){.limits = limits};
-    vly_arena_init(&m->arena, VLY_MEM_NET, ARENA_BLOCK_BYTES, limits->max_scratch_bytes);
+    vly_arena_init(&m->arena, VLY_MEM_NET,
+                   max / 2 < ARENA_BLOCK_BYTES ? max / 2 : ARENA_BLOCK_BYTES, max);
     vly_buf_init(&m->body, VLY_MEM_NET, limits->max_body_bytes);
     vly_buf_init(&m->head, VLY_MEM_NET, limits->max_header_bytes);
     m->headers = vly_calloc(VLY_MEM_NET, limits->max_headers, sizeof(*m->headers));

@@ -51,6 +51,7 @@ typedef struct vly_http_request {
      * starting costly work; respond all the same. Thread: any. */
     _Atomic bool is_cancelled;
     vly_http_server *server;
+    void *user; /* the handler's own; NULL when it gets the request, and when it never did */
 } vly_http_request;
 
 /* Thread: loop. Must not block, and must see to it that the request is answered. */

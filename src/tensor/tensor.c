@@ -63,12 +63,16 @@ vly_tensor vly_tensor_ref(const vly_tensor *t)
     return *t;
 }
 
-void vly_tensor_release(vly_tensor *t)
+void vly_storage_unref(vly_storage *s)
 {
     /* acq_rel: the last owner must see every other owner's writes before the memory goes */
-    if (t->store != NULL &&
-        atomic_fetch_sub_explicit(&t->store->n_refs, 1, memory_order_acq_rel) == 1)
-        vly_free(t->store);
+    if (s != NULL && atomic_fetch_sub_explicit(&s->n_refs, 1, memory_order_acq_rel) == 1)
+        vly_free(s);
+}
+
+void vly_tensor_release(vly_tensor *t)
+{
+    vly_storage_unref(t->store);
     *t = (vly_tensor){0};
 }
 

@@ -43,6 +43,8 @@ vly_tensor vly_tensor_ref(const vly_tensor *t);
 vly_status vly_tensor_copy(const vly_tensor *src, vly_tensor *ret, vly_err *err) VLY_MUST_CHECK;
 /* Same data, other shape with the same element count (asserted). New reference. */
 vly_tensor vly_tensor_reshaped(const vly_tensor *t, const vly_shape *shape);
+/* Drops a reference to storage alone: of who keeps the data of a tensor by its store. */
+void vly_storage_unref(vly_storage *s); /* accepts NULL */
 void vly_tensor_release(vly_tensor *t); /* *t becomes the empty tensor; accepts the empty tensor */
 /* Does the caller hold the only reference to t's storage? False for borrowed and empty tensors. */
 bool vly_tensor_is_unique(const vly_tensor *t);

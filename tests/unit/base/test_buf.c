@@ -125,7 +125,46 @@ static void json_keeps_utf8_and_replaces_the_rest(void **state)
     JSON("a\xe2\x82z", "\"a" BAD BAD "z\"");
 }
 
-UNIT_TESTS(cmocka_unit_test(appends), cmocka_unit_test(grows_by_doubling),
-           cmocka_unit_test(limit_is_exact_and_sticky),
+static void count(void *ctx)
+{
+    ++*(int *)ctx;
+}
+
+static void lent_memory_goes_back_once(void **state)
+{
+    (void)state;
+    char own[8] = "abc";
+    int n_back = 0;
+    vly_buf b, moved;
+
+    vly_buf_init(&b, VLY_MEM_BASE, 100);
+    vly_buf_lend(&b, own, 3, sizeof(own), count, &n_back);
+    vly_buf_puts(&b, "def"); /* fits with its NUL */
+    assert_ptr_equal(b.ptr, own);
+    assert_string_equal(own, "abcdef");
+    assert_int_equal(n_back, 0);
+    moved = b; /* as an answer moves its parts */
+    vly_buf_puts(&moved, "gh");
+    assert_ptr_not_equal(moved.ptr, own);
+    assert_string_equal(moved.ptr, "abcdefgh");
+    assert_string_equal(own, "abcdef");
+    assert_int_equal(n_back, 1);
+    vly_buf_release(&moved);
+    assert_int_equal(n_back, 1);
+
+    vly_buf_init(&b, VLY_MEM_BASE, 100);
+    vly_buf_lend(&b, own, 6, 0, count, &n_back); /* to be read only */
+    vly_mem_fail_after(0);
+    vly_buf_putc(&b, '!');
+    vly_mem_fail_after(-1);
+    assert_true(b.failed);
+    assert_ptr_equal(b.ptr, own);
+    vly_buf_release(&b);
+    assert_int_equal(n_back, 2);
+    assert_null(b.ptr);
+}
+
+UNIT_TESTS(cmocka_unit_test(lent_memory_goes_back_once), cmocka_unit_test(appends),
+           cmocka_unit_test(grows_by_doubling), cmocka_unit_test(limit_is_exact_and_sticky),
            cmocka_unit_test(allocation_failure_sets_failed), cmocka_unit_test(json_escapes),
            cmocka_unit_test(json_keeps_utf8_and_replaces_the_rest))
