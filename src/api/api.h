@@ -21,14 +21,18 @@ typedef struct vly_api {
     vly_scheduler *scheduler; /* borrowed; outlives the server */
     size_t max_parts;         /* of a multipart body */
     size_t max_json_depth;
-    size_t max_json_bytes;   /* memory for one parsed JSON body */
-    size_t max_body_bytes;   /* of a request that comes compressed: what comes out of it */
-    size_t max_answer_bytes; /* body of one answer */
+    size_t max_json_bytes;      /* memory for one parsed JSON body */
+    size_t max_body_bytes;      /* of a request that comes compressed: what comes out of it */
+    size_t max_answer_bytes;    /* body of one answer */
+    size_t max_stream_requests; /* of one ModelStreamInfer call, in work at once */
     vly_nsec started_ns;
     _Atomic bool is_draining; /* health says so, that balancers send nobody here any more */
 } vly_api;
 
 /* The handler to give to the server, with a vly_api as its ctx. */
 void vly_api_handle(void *ctx, vly_http_request *req);
+
+/* Some model serves and the server is not draining: it should get requests. Thread: any. */
+bool vly_api_is_ready(const vly_api *api);
 
 #endif

@@ -23,7 +23,7 @@ static size_t count_serving(const vly_api *api, size_t *ret_n_models)
     return n;
 }
 
-static bool is_ready(const vly_api *api)
+bool vly_api_is_ready(const vly_api *api)
 {
     size_t n_models;
     return !atomic_load(&api->is_draining) && count_serving(api, &n_models) > 0;
@@ -52,7 +52,7 @@ void vly_route_health(vly_api *api, vly_http_request *req, const vly_str *captur
 void vly_route_health_ready(vly_api *api, vly_http_request *req, const vly_str *captures)
 {
     (void)captures;
-    if (is_ready(api))
+    if (vly_api_is_ready(api))
         answer(api, req, 200, "ready");
     else
         answer(api, req, 503, atomic_load(&api->is_draining) ? "draining" : "no model serves");
@@ -68,5 +68,5 @@ void vly_route_v2_live(vly_api *api, vly_http_request *req, const vly_str *captu
 void vly_route_v2_ready(vly_api *api, vly_http_request *req, const vly_str *captures)
 {
     (void)captures;
-    vly_answer_empty(req, is_ready(api) ? 200 : 400);
+    vly_answer_empty(req, vly_api_is_ready(api) ? 200 : 400);
 }

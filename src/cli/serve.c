@@ -6,6 +6,7 @@
  * not-ready, the server answers what it has accepted and closes, the workers end, the models go.
  */
 #include "api/api.h"
+#include "api/grpc.h"
 #include "base/log.h"
 #include "cli/certificate.h"
 #include "cli/command.h"
@@ -182,6 +183,7 @@ static vly_status start_http(server *s, vly_err *err)
         .http2_window_bytes = c->http2_window_bytes,
         .http2_conn_window_bytes = c->http2_conn_window_bytes,
         .on_request = vly_api_handle,
+        .is_stream = vly_grpc_is_stream,
         .ctx = &s->api,
     };
 
@@ -191,6 +193,7 @@ static vly_status start_http(server *s, vly_err *err)
                        .max_json_bytes = c->json_max_memory_bytes,
                        .max_body_bytes = c->http_max_body_bytes,
                        .max_answer_bytes = c->http_max_answer_bytes,
+                       .max_stream_requests = (size_t)c->grpc_max_stream_requests,
                        .started_ns = vly_clock_now()};
     return vly_http_server_start(&o, &s->http, err);
 }

@@ -67,7 +67,7 @@ static bool count(vly_str contents, size_t n[C_END])
     return !c.bad;
 }
 
-static vly_status check(const vly_grpc_infer_request *r, const vly_grpc_input *in, uint32_t list,
+static vly_status check(const vly_grpc_input *in, vly_str model, uint32_t list,
                         const size_t n[C_END], vly_err *err)
 {
     bool is_given = false;
@@ -79,12 +79,12 @@ static vly_status check(const vly_grpc_infer_request *r, const vly_grpc_input *i
             return vly_fail(err, VLY_EINVAL,
                             "unexpected explicit tensor data for input tensor '%.*s' for model "
                             "'%.*s', binary data was already supplied.",
-                            VLY_STR_ARG(in->name), VLY_STR_ARG(r->model_name));
+                            VLY_STR_ARG(in->name), VLY_STR_ARG(model));
         if (i != list)
             return vly_fail(err, VLY_EINVAL,
                             "unexpected explicit tensor data for input tensor '%.*s' for model "
                             "'%.*s' of type '%s', expected datatype '%.*s'",
-                            VLY_STR_ARG(in->name), VLY_STR_ARG(r->model_name), list_type(i),
+                            VLY_STR_ARG(in->name), VLY_STR_ARG(model), list_type(i),
                             VLY_STR_ARG(in->datatype));
         is_given = true;
     }
@@ -131,11 +131,10 @@ static bool put_field(sink *s, const vly_pb_field *f)
     return !packed.bad;
 }
 
-vly_status vly_grpc_contents_read(const vly_grpc_infer_request *r, size_t idx,
+vly_status vly_grpc_contents_read(const vly_grpc_input *in, vly_str model,
                                   vly_infer_json_class class, size_t elem_bytes, size_t n,
                                   void *dst, vly_err *err)
 {
-    const vly_grpc_input *in = &r->inputs[idx];
     uint32_t list = list_of(class, elem_bytes);
     sink s = {dst, elem_bytes, class == VLY_INFER_JSON_BOOL};
     size_t counts[C_END + 1] = {0};
@@ -143,13 +142,13 @@ vly_status vly_grpc_contents_read(const vly_grpc_infer_request *r, size_t idx,
 
     if (!count(in->contents, counts))
         return vly_fail(err, VLY_EFORMAT, "malformed contents");
-    vly_status st = check(r, in, list, counts, err);
+    vly_status st = check(in, model, list, counts, err);
     if (st != VLY_OK)
         return st;
     if (counts[list] != n)
         return vly_fail(err, VLY_EINVAL,
                         "input '%.*s' for model '%.*s': expected %zu elements, got %zu",
-                        VLY_STR_ARG(in->name), VLY_STR_ARG(r->model_name), n, counts[list]);
+                        VLY_STR_ARG(in->name), VLY_STR_ARG(model), n, counts[list]);
     vly_pb c = vly_pb_begin(in->contents);
     while (vly_pb_next(&c, &f))
         if (f.number == list && (is_single(&f) || f.wire == VLY_PB_LEN) && !put_field(&s, &f))

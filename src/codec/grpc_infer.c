@@ -178,19 +178,24 @@ void vly_grpc_put_infer_response(vly_buf *b, const vly_grpc_infer_response *r)
         put_tensor(b, &r->outputs[i]);
 }
 
-static void put_head(vly_buf *b, uint32_t number, size_t len)
+void vly_grpc_put_raw_head(vly_buf *b, size_t len)
 {
-    vly_pb_put_raw_varint(b, (uint64_t)number << 3 | VLY_PB_LEN);
+    vly_pb_put_raw_varint(b, RESPONSE_RAW << 3 | VLY_PB_LEN);
     vly_pb_put_raw_varint(b, len);
 }
 
-void vly_grpc_put_raw_head(vly_buf *b, size_t len)
+size_t vly_grpc_raw_size(size_t len)
 {
-    put_head(b, RESPONSE_RAW, len);
+    return 1 + vly_pb_varint_len(len) + len;
 }
 
-void vly_grpc_put_stream_head(vly_buf *b, vly_str error, size_t len)
+size_t vly_grpc_open_stream(vly_buf *b, vly_str error)
 {
     put_text(b, STREAM_ERROR, error);
-    put_head(b, STREAM_RESPONSE, len);
+    return vly_pb_open(b, STREAM_RESPONSE);
+}
+
+void vly_grpc_close_stream(vly_buf *b, size_t mark, size_t n_more)
+{
+    vly_pb_close_ahead(b, mark, n_more);
 }

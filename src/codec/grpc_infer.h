@@ -44,10 +44,10 @@ typedef struct vly_grpc_infer_request {
 vly_status vly_grpc_infer_request_parse(vly_str message, vly_arena *arena,
                                         vly_grpc_infer_request *ret, vly_err *err) VLY_MUST_CHECK;
 
-/* Reads the typed contents of inputs[idx] into dst: n elements of elem_bytes each, as
- * vly_infer_json_read does. EINVAL with Triton's wording: data of another type, or not n elements;
- * EFORMAT: not an InferTensorContents. */
-vly_status vly_grpc_contents_read(const vly_grpc_infer_request *r, size_t idx,
+/* Reads the typed contents of an input into dst: n elements of elem_bytes each, as
+ * vly_infer_json_read does. model: for messages. EINVAL with Triton's wording: data of another
+ * type, or not n elements; EFORMAT: not an InferTensorContents. */
+vly_status vly_grpc_contents_read(const vly_grpc_input *in, vly_str model,
                                   vly_infer_json_class class, size_t elem_bytes, size_t n,
                                   void *dst, vly_err *err) VLY_MUST_CHECK;
 
@@ -68,11 +68,13 @@ typedef struct vly_grpc_infer_response {
 /* Appends all of a ModelInferResponse but raw_output_contents, of which one must follow for each
  * output, in their order. */
 void vly_grpc_put_infer_response(vly_buf *b, const vly_grpc_infer_response *r);
-/* What stands before the len bytes of one raw_output_contents. */
+/* What stands before the len bytes of one raw_output_contents, and how much both are. */
 void vly_grpc_put_raw_head(vly_buf *b, size_t len);
+size_t vly_grpc_raw_size(size_t len);
 
-/* What stands before the len bytes of the infer_response of a ModelStreamInferResponse. error:
- * error_message, empty when there is none. */
-void vly_grpc_put_stream_head(vly_buf *b, vly_str error, size_t len);
+/* A ModelStreamInferResponse: open it, with error_message or an empty text, put its infer_response,
+ * close it with what open returned when all but the last n_more bytes are there. */
+size_t vly_grpc_open_stream(vly_buf *b, vly_str error);
+void vly_grpc_close_stream(vly_buf *b, size_t mark, size_t n_more);
 
 #endif

@@ -178,7 +178,18 @@ size_t vly_pb_open(vly_buf *b, uint32_t number)
     return b->len;
 }
 
+size_t vly_pb_varint_len(uint64_t value)
+{
+    unsigned char bytes[VARINT_BYTES_MAX];
+    return varint_encode(value, bytes);
+}
+
 void vly_pb_close(vly_buf *b, size_t mark)
+{
+    vly_pb_close_ahead(b, mark, 0);
+}
+
+void vly_pb_close_ahead(vly_buf *b, size_t mark, size_t n_more)
 {
     unsigned char length[VARINT_BYTES_MAX];
 
@@ -186,7 +197,7 @@ void vly_pb_close(vly_buf *b, size_t mark)
         return;
     VLY_ASSERT(mark > 0 && mark <= b->len);
     size_t content = b->len - mark;
-    size_t n = varint_encode(content, length);
+    size_t n = varint_encode((uint64_t)content + n_more, length);
     vly_buf_add(b, length, n - 1); /* grows the buffer; the bytes are overwritten below */
     if (b->failed)
         return;

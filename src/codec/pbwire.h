@@ -68,5 +68,8 @@ void vly_pb_put_raw_varint(vly_buf *b, uint64_t value);
 /* A nested message or packed field: open, put its content, close with what open returned. */
 size_t vly_pb_open(vly_buf *b, uint32_t number);
 void vly_pb_close(vly_buf *b, size_t mark);
+/* The same for content of which the last n_more bytes are still to be appended. */
+void vly_pb_close_ahead(vly_buf *b, size_t mark, size_t n_more);
+size_t vly_pb_varint_len(uint64_t value); /* bytes that it takes */
 
 #endif

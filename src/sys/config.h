@@ -102,6 +102,8 @@
       64 * VLY_GIB, "memory for the parsed form of a JSON body; more is answered 413")             \
     X(INT, json_max_depth, "json.max_depth", 32, 1, 512, "nesting of a JSON body")                 \
     X(INT, multipart_max_parts, "multipart.max_parts", 64, 1, 10000, "files in one request")       \
+    X(INT, grpc_max_stream_requests, "grpc.max_stream_requests", 4096, 1, 1000000,                 \
+      "requests of one ModelStreamInfer call that wait; one more ends the call")                   \
     X(LEVEL, log_level, "log.level", VLY_LOG_INFO, 0, 0, "debug, info, warn or error")
 
 typedef enum vly_config_kind {

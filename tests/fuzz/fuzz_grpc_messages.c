@@ -9,7 +9,7 @@
 int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t n);
 
 /* All counts up to a bound, so that the right one is among them. */
-static void read_contents(const vly_grpc_infer_request *r, size_t idx)
+static void read_contents(const vly_grpc_input *in)
 {
     static const struct {
         vly_infer_json_class class;
@@ -23,13 +23,12 @@ static void read_contents(const vly_grpc_infer_request *r, size_t idx)
 
     for (size_t t = 0; t < VLY_COUNT(types); t++) {
         size_t n = 0;
-        while (n < ELEMENTS_MAX && vly_grpc_contents_read(r, idx, types[t].class, types[t].bytes, n,
-                                                          dst, &err) != VLY_OK)
+        while (n < ELEMENTS_MAX && vly_grpc_contents_read(in, VLY_STR("m"), types[t].class,
+                                                          types[t].bytes, n, dst, &err) != VLY_OK)
             n++;
         for (size_t i = 0; n < ELEMENTS_MAX && types[t].class == VLY_INFER_JSON_TEXT && i < n; i++)
-            VLY_ASSERT(dst[i].ptr >= r->inputs[idx].contents.ptr &&
-                       dst[i].ptr + dst[i].len <=
-                           r->inputs[idx].contents.ptr + r->inputs[idx].contents.len);
+            VLY_ASSERT(dst[i].ptr >= in->contents.ptr &&
+                       dst[i].ptr + dst[i].len <= in->contents.ptr + in->contents.len);
     }
 }
 
@@ -59,7 +58,7 @@ static void read_infer(vly_str message, vly_arena *arena)
         VLY_ASSERT(r.inputs[i].rank <= VLY_INFER_JSON_RANK_MAX);
         check_params(&r.inputs[i].params);
         if (i < 4)
-            read_contents(&r, i);
+            read_contents(&r.inputs[i]);
     }
 }
 

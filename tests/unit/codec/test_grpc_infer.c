@@ -2,6 +2,8 @@
 /* The messages as bytes: what Python's protobuf makes of them with tritonclient's descriptors. */
 #include "codec/grpc_infer.h"
 
+#include "codec/pbwire.h"
+
 #include "unit.h"
 
 #define BYTES(literal) ((vly_str){literal, sizeof(literal) - 1})
@@ -168,11 +170,10 @@ static const char both[] = "\022\001\0012\004\000\000\200\077";
 static vly_status read_contents(vly_str contents, vly_infer_json_class class, size_t elem_bytes,
                                 size_t n, void *dst, vly_err *err)
 {
-    vly_grpc_input input = {
+    const vly_grpc_input input = {
         .name = VLY_STR("x"), .datatype = VLY_STR("FP16"), .contents = contents};
-    const vly_grpc_infer_request r = {.model_name = VLY_STR("m"), .inputs = &input, .n_inputs = 1};
 
-    return vly_grpc_contents_read(&r, 0, class, elem_bytes, n, dst, err);
+    return vly_grpc_contents_read(&input, VLY_STR("m"), class, elem_bytes, n, dst, err);
 }
 
 #define EXPECT_CONTENTS(bytes, class, type, ...)                                                   \
@@ -257,8 +258,7 @@ static const char streamed[] =
 
 static const char failed[] = "\012\002no\022\003\032\0017";
 
-/* Head, then each tensor's bytes behind a head of their own. */
-static void put_response(vly_buf *b)
+static void put_head(vly_buf *b)
 {
     static const int64_t shape[] = {1, 2, -1};
     const vly_grpc_tensor outputs[] = {
@@ -274,40 +274,77 @@ static void put_response(vly_buf *b)
                                                               .params = {&final, 1},
                                                               .outputs = outputs,
                                                               .n_outputs = 2});
+}
+
+static void put_raw(vly_buf *b)
+{
+    size_t before = b->len;
+
     vly_grpc_put_raw_head(b, 8);
     vly_buf_puts(b, "abcdefgh");
     vly_grpc_put_raw_head(b, 0);
+    assert_int_equal(b->len - before, vly_grpc_raw_size(8) + vly_grpc_raw_size(0));
 }
 
 static void writes_responses(void **state)
 {
-    vly_buf b, s;
+    vly_buf b;
 
     (void)state;
     vly_buf_init(&b, VLY_MEM_CODEC, 1024);
-    put_response(&b);
+    put_head(&b);
+    put_raw(&b);
     assert_int_equal(b.len, sizeof(response) - 1);
     assert_memory_equal(b.ptr, response, b.len);
 
-    vly_buf_init(&s, VLY_MEM_CODEC, 1024);
-    vly_grpc_put_stream_head(&s, (vly_str){NULL, 0}, b.len);
-    vly_buf_add_str(&s, vly_buf_str(&b));
-    assert_int_equal(s.len, sizeof(streamed) - 1);
-    assert_memory_equal(s.ptr, streamed, s.len);
+    vly_buf_clear(&b);
+    size_t mark = vly_grpc_open_stream(&b, (vly_str){NULL, 0});
+    put_head(&b);
+    vly_grpc_close_stream(&b, mark, vly_grpc_raw_size(8) + vly_grpc_raw_size(0));
+    put_raw(&b);
+    assert_int_equal(b.len, sizeof(streamed) - 1);
+    assert_memory_equal(b.ptr, streamed, b.len);
 
     vly_buf_clear(&b);
-    vly_buf_clear(&s);
+    mark = vly_grpc_open_stream(&b, VLY_STR("no"));
     vly_grpc_put_infer_response(&b, &(vly_grpc_infer_response){.id = VLY_STR("7")});
-    vly_grpc_put_stream_head(&s, VLY_STR("no"), b.len);
-    vly_buf_add_str(&s, vly_buf_str(&b));
-    assert_int_equal(s.len, sizeof(failed) - 1);
-    assert_memory_equal(s.ptr, failed, s.len);
+    vly_grpc_close_stream(&b, mark, 0);
+    assert_int_equal(b.len, sizeof(failed) - 1);
+    assert_memory_equal(b.ptr, failed, b.len);
     vly_buf_release(&b);
-    vly_buf_release(&s);
+}
+
+/* 128 KiB: the length of the head takes two bytes more than was left for it. */
+static void writes_large_responses(void **state)
+{
+    const size_t n = (size_t)1 << 17;
+    vly_pb_field f;
+    vly_buf b;
+
+    (void)state;
+    vly_buf_init(&b, VLY_MEM_CODEC, 1 << 20);
+    size_t mark = vly_grpc_open_stream(&b, (vly_str){NULL, 0});
+    put_head(&b);
+    vly_grpc_close_stream(&b, mark, vly_grpc_raw_size(n));
+    vly_grpc_put_raw_head(&b, n);
+    for (size_t i = 0; i < n; i++)
+        vly_buf_putc(&b, (char)i);
+    vly_pb c = vly_pb_begin(vly_buf_str(&b));
+    assert_true(vly_pb_next(&c, &f));
+    assert_true(f.number == 2 && c.at == c.end);
+    c = vly_pb_begin(f.bytes);
+    while (vly_pb_next(&c, &f))
+        ;
+    assert_false(c.bad);
+    assert_int_equal(f.number, 6);
+    assert_int_equal(f.bytes.len, n);
+    assert_int_equal((unsigned char)f.bytes.ptr[n - 1], 0xff);
+    vly_buf_release(&b);
 }
 
 UNIT_TESTS(cmocka_unit_test(reads_a_request), cmocka_unit_test(reads_each_kind_of_parameter),
            cmocka_unit_test(reads_what_other_writers_may_send),
            cmocka_unit_test(refuses_malformed_requests), cmocka_unit_test(keeps_its_limits),
            cmocka_unit_test(reads_typed_contents), cmocka_unit_test(reads_text_contents),
-           cmocka_unit_test(refuses_wrong_contents), cmocka_unit_test(writes_responses))
+           cmocka_unit_test(refuses_wrong_contents), cmocka_unit_test(writes_responses),
+           cmocka_unit_test(writes_large_responses))

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/grpc.h"
+
+#include "api/grpc_infer.h"
+#include "api/grpc_methods.h"
+#include "base/assert.h"
+#include "base/bits.h"
+
+#include <stddef.h>
+
+static const vly_grpc_method *find_method(vly_str path)
+{
+#define ROW_ANSWER(name)      .answer = vly_grpc_##name
+#define ROW_WORKER(name)      .answer = vly_grpc_##name, .on_worker = true
+#define ROW_BEGIN(name)       .begin = vly_grpc_##name
+#define ROW_STREAM(name)      .open = vly_grpc_##name
+#define ROW(kind, text, name) {.path = {text, sizeof(text) - 1}, ROW_##kind(name)},
+    static const vly_grpc_method methods[] = {VLY_GRPC_METHODS(ROW)};
+#undef ROW
+
+    for (size_t i = 0; i < VLY_COUNT(methods); i++)
+        if (vly_str_eq(methods[i].path, path))
+            return &methods[i];
+    return NULL;
+}
+
+/* "application/grpc", "application/grpc+proto"; not "application/grpc-web". */
+static bool is_grpc(const vly_http_msg *msg)
+{
+    vly_str type = vly_http_msg_header(msg, "content-type");
+    const vly_str want = VLY_STR("application/grpc");
+
+    return vly_str_starts(type, want) &&
+           (type.len == want.len || type.ptr[want.len] == '+' || type.ptr[want.len] == ';');
+}
+
+bool vly_grpc_is_stream(void *ctx, const vly_http_msg *msg)
+{
+    const vly_grpc_method *m = find_method(msg->path);
+
+    (void)ctx;
+    return m != NULL && m->open != NULL && is_grpc(msg);
+}
+
+static void answer(vly_grpc_call *call)
+{
+    vly_buf out;
+    vly_err err;
+
+    if (call->method->begin != NULL) {
+        call->method->begin(call);
+        return;
+    }
+    vly_buf_init(&out, VLY_MEM_NET, call->api->max_answer_bytes);
+    vly_grpc_begin_frame(&out);
+    vly_status st = call->method->answer(call, &out, &err);
+    vly_buf_release(&call->inflated);
+    if (st == VLY_OK) {
+        vly_grpc_reply(call, &out);
+        return;
+    }
+    vly_buf_release(&out);
+    vly_grpc_fail(call->req, &err);
+}
+
+/* The one message of the body, as it came. */
+static vly_status open_frame(vly_grpc_call *call, vly_err *err)
+{
+    const vly_buf *body = &call->req->msg.body;
+
+    if (body->len < VLY_GRPC_FRAME_BYTES ||
+        vly_load_be32(body->ptr + 1) != body->len - VLY_GRPC_FRAME_BYTES || body->ptr[0] > 1)
+        return vly_fail(err, VLY_EFORMAT, "expected one message");
+    call->message = (vly_str){body->ptr + VLY_GRPC_FRAME_BYTES, body->len - VLY_GRPC_FRAME_BYTES};
+    call->tail_bytes = body->cap - body->len;
+    if (body->ptr[0] == 0)
+        return VLY_OK;
+    return vly_encoding_parse(vly_http_msg_header(&call->req->msg, "grpc-encoding"),
+                              &call->encoding, err);
+}
+
+static vly_status inflate(vly_grpc_call *call, vly_err *err)
+{
+    vly_buf_init(&call->inflated, VLY_MEM_NET, call->api->max_body_bytes);
+    vly_status st = vly_inflate(call->encoding, call->message, &call->inflated, err);
+    call->message = vly_buf_str(&call->inflated);
+    call->tail_bytes = call->inflated.cap - call->inflated.len;
+    return st;
+}
+
+static void work_on(vly_work *work)
+{
+    vly_grpc_call *call = (vly_grpc_call *)(void *)((char *)work - offsetof(vly_grpc_call, work));
+    vly_err err;
+
+    if (call->encoding == VLY_ENCODING_IDENTITY || inflate(call, &err) == VLY_OK) {
+        answer(call);
+        return;
+    }
+    vly_buf_release(&call->inflated);
+    vly_grpc_fail(call->req, &err);
+}
+
+static vly_status begin(vly_api *api, vly_http_request *req, const vly_grpc_method *method,
+                        vly_err *err)
+{
+    vly_grpc_call *call = vly_arena_calloc(&req->msg.arena, 1, sizeof(*call));
+
+    if (call == NULL)
+        return vly_fail(err, VLY_ENOMEM, "out of memory for the request");
+    call->api = api;
+    call->req = req;
+    call->method = method;
+    vly_status st = vly_grpc_deadline(&req->msg, req->received_ns, &call->deadline_ns, err);
+    if (st == VLY_OK)
+        st = open_frame(call, err);
+    if (st != VLY_OK)
+        return st;
+    if (call->encoding == VLY_ENCODING_IDENTITY && !method->on_worker &&
+        vly_grpc_infer_is_light(call->message)) {
+        answer(call);
+        return VLY_OK;
+    }
+    call->work = (vly_work){.run = work_on};
+    st = vly_worker_pool_submit(vly_scheduler_pool(api->scheduler), &call->work);
+    return st == VLY_OK ? st : vly_fail(err, st, "Exceeds maximum queue size");
+}
+
+bool vly_grpc_handle(vly_api *api, vly_http_request *req)
+{
+    const vly_grpc_method *method = find_method(req->msg.path);
+    vly_err err;
+
+    if (req->msg.method != VLY_HTTP_POST || !is_grpc(&req->msg))
+        return false;
+    if (method == NULL) {
+        vly_fail(&err, VLY_EUNSUPPORTED, "unknown method '%.*s'", VLY_STR_ARG(req->msg.path));
+        vly_grpc_fail(req, &err);
+    } else if (method->open != NULL) {
+        method->open(api, req);
+    } else if (begin(api, req, method, &err) != VLY_OK) {
+        vly_grpc_fail(req, &err);
+    }
+    return true;
+}

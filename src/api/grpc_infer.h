@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ModelInferRequest -> vly_infer -> ModelInferResponse, for the unary call and for the stream.
+ * Errors have Triton's wording. Thread: any.
+ */
+#ifndef VLY_API_GRPC_INFER_H
+#define VLY_API_GRPC_INFER_H
+
+#include "api/infer.h"
+
+/* Is the message, tensors aside, small enough to be read on a loop thread? */
+bool vly_grpc_infer_is_light(vly_str message);
+
+/* Describes the request. message must live until done, tail_bytes behind it can be read; arrays
+ * live in arena. EFORMAT: not a ModelInferRequest; EINVAL; ELIMIT; ENOMEM. */
+vly_status vly_grpc_infer_read(vly_str message, size_t tail_bytes, vly_arena *arena,
+                               vly_infer_request *ret, vly_err *err) VLY_MUST_CHECK;
+
+/* Appends the response to out: for is_stream as ModelStreamInferResponse. EINVAL: larger than gRPC
+ * can carry; ELIMIT, ENOMEM. */
+vly_status vly_grpc_infer_write(const vly_infer *call, bool is_stream, vly_buf *out,
+                                vly_err *err) VLY_MUST_CHECK;
+
+#endif

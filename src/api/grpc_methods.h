@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* The methods that the table of grpc.c names; each grpc_*.c defines some of them. */
+#ifndef VLY_API_GRPC_METHODS_H
+#define VLY_API_GRPC_METHODS_H
+
+#include "api/grpc.h"
+
+#define VLY_GRPC_INFERENCE "/inference.GRPCInferenceService/"
+
+/* kind, path, name of the function after vly_grpc_. ANSWER: at once, on the loop thread; WORKER:
+ * the same on a worker; BEGIN: answers later; STREAM: messages flow. */
+#define VLY_GRPC_METHODS(X)                                                                        \
+    X(BEGIN, VLY_GRPC_INFERENCE "ModelInfer", model_infer)                                         \
+    X(ANSWER, VLY_GRPC_INFERENCE "ServerLive", server_live)                                        \
+    X(ANSWER, VLY_GRPC_INFERENCE "ServerReady", server_ready)                                      \
+    X(ANSWER, VLY_GRPC_INFERENCE "ModelReady", model_ready)
+
+#define VLY_GRPC_DECLARE_ANSWER(name)                                                              \
+    vly_status vly_grpc_##name(vly_grpc_call *call, vly_buf *out, vly_err *err);
+#define VLY_GRPC_DECLARE_WORKER(name) VLY_GRPC_DECLARE_ANSWER(name)
+#define VLY_GRPC_DECLARE_BEGIN(name)  void vly_grpc_##name(vly_grpc_call *call);
+#define VLY_GRPC_DECLARE_STREAM(name) void vly_grpc_##name(vly_api *api, vly_http_request *req);
+
+#define VLY_GRPC_DECLARE(kind, path, name) VLY_GRPC_DECLARE_##kind(name)
+VLY_GRPC_METHODS(VLY_GRPC_DECLARE)
+#undef VLY_GRPC_DECLARE
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/* ModelInfer: a vly_infer whose request and response are one message each. */
+#include "api/grpc_infer.h"
+#include "api/grpc_methods.h"
+
+typedef struct infer_call {
+    vly_infer infer; /* first: a pointer to it is a pointer to the call */
+    vly_grpc_call *grpc;
+    vly_buf out;
+} infer_call;
+
+static vly_status write_answer(vly_infer *infer, vly_err *err)
+{
+    infer_call *c = (infer_call *)infer;
+
+    vly_buf_init(&c->out, VLY_MEM_NET, infer->api->max_answer_bytes);
+    vly_grpc_begin_frame(&c->out);
+    return vly_grpc_infer_write(infer, false, &c->out, err);
+}
+
+/* The call ends with the answer, so the buffer leaves it first. */
+static void done(vly_infer *infer)
+{
+    infer_call *c = (infer_call *)infer;
+    vly_buf out = c->out;
+
+    vly_buf_release(&c->grpc->inflated);
+    if (infer->status == VLY_OK) {
+        vly_grpc_reply(c->grpc, &out);
+        return;
+    }
+    vly_buf_release(&out);
+    vly_grpc_fail(c->grpc->req, infer->err);
+}
+
+static vly_status begin(vly_grpc_call *call, vly_err *err)
+{
+    vly_arena *arena = &call->req->msg.arena;
+    infer_call *c = vly_arena_calloc(arena, 1, sizeof(*c));
+
+    if (c == NULL)
+        return vly_arena_fail(arena, err);
+    c->grpc = call;
+    c->infer = (vly_infer){.api = call->api,
+                           .arena = arena,
+                           .is_cancelled = &call->req->is_cancelled,
+                           .received_ns = call->req->received_ns,
+                           .deadline_ns = call->deadline_ns,
+                           .write = write_answer,
+                           .done = done};
+    vly_status st =
+        vly_grpc_infer_read(call->message, call->tail_bytes, arena, &c->infer.request, err);
+    return st == VLY_OK ? vly_infer_start(&c->infer, err) : st;
+}
+
+void vly_grpc_model_infer(vly_grpc_call *call)
+{
+    vly_err err;
+
+    if (begin(call, &err) == VLY_OK)
+        return;
+    vly_buf_release(&call->inflated);
+    vly_grpc_fail(call->req, &err);
+}
