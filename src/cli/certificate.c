@@ -6,7 +6,8 @@
 vly_status vly_certificate_open(const vly_config *c, vly_tls **ret, vly_err *err)
 {
     vly_tls_opts opts = {.certificate = c->tls_certificate,
-                         .key = c->tls_key[0] != '\0' ? c->tls_key : c->tls_certificate};
+                         .key = c->tls_key[0] != '\0' ? c->tls_key : c->tls_certificate,
+                         .has_http2 = c->http2_max_streams > 0};
 
     if (c->tls_certificate[0] == '\0' && c->tls_key[0] != '\0')
         return vly_fail(err, VLY_EINVAL, "setting 'tls.key' is there without 'tls.certificate'");

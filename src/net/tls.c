@@ -26,9 +26,10 @@ typedef struct stamp {
 } stamp;
 
 struct vly_tls {
-    char *certificate; /* paths; immutable, as the next two */
+    char *certificate; /* paths; immutable, as the next four */
     char *key;
     vly_tls_version min_version;
+    bool has_http2;
     BIO_METHOD *bio_method;
     stamp seen[2]; /* certificate and key; owner: the thread that reloads */
     pthread_mutex_t lock;
@@ -151,37 +152,38 @@ static vly_status load(SSL_CTX *rules, const char *what, const char *path, add_p
 static int select_alpn(SSL *ssl, const unsigned char **ret, unsigned char *ret_len,
                        const unsigned char *offer, unsigned offer_len, void *ctx)
 {
-    static const unsigned char ours[] = "\x02h2\x08http/1.1";
+    static const unsigned char all[] = "\x02h2\x08http/1.1";
+    const vly_tls *t = ctx;
+    size_t skip = t->has_http2 ? 0 : 3;
     unsigned char *chosen;
 
     (void)ssl;
-    (void)ctx;
-    if (SSL_select_next_proto(&chosen, ret_len, ours, sizeof(ours) - 1, offer, offer_len) !=
-        OPENSSL_NPN_NEGOTIATED)
+    if (SSL_select_next_proto(&chosen, ret_len, all + skip, (unsigned)(sizeof(all) - 1 - skip),
+                              offer, offer_len) != OPENSSL_NPN_NEGOTIATED)
         return SSL_TLSEXT_ERR_ALERT_FATAL;
     *ret = chosen;
     return SSL_TLSEXT_ERR_OK;
 }
 
-static bool set_rules(SSL_CTX *rules, vly_tls_version min_version)
+static bool set_rules(SSL_CTX *rules, vly_tls *t)
 {
-    int version = min_version == VLY_TLS_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION;
+    int version = t->min_version == VLY_TLS_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION;
 
     SSL_CTX_set_options(rules, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
     SSL_CTX_set_session_cache_mode(rules, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_mode(rules, SSL_MODE_RELEASE_BUFFERS); /* an idle connection holds no records */
-    SSL_CTX_set_alpn_select_cb(rules, select_alpn, NULL);
+    SSL_CTX_set_alpn_select_cb(rules, select_alpn, t);
     return SSL_CTX_set_min_proto_version(rules, version) == 1 &&
            SSL_CTX_set_cipher_list(rules, CIPHERS_1_2) == 1;
 }
 
-static vly_status make_rules(const vly_tls *t, SSL_CTX **ret, vly_err *err)
+static vly_status make_rules(vly_tls *t, SSL_CTX **ret, vly_err *err)
 {
     SSL_CTX *rules = SSL_CTX_new(TLS_server_method());
     vly_status st = VLY_OK;
 
     ERR_clear_error();
-    if (rules == NULL || !set_rules(rules, t->min_version))
+    if (rules == NULL || !set_rules(rules, t))
         st = vly_tls__fail(err, VLY_EINTERNAL, "TLS");
     if (st == VLY_OK)
         st = load(rules, "certificate", t->certificate, add_chain, err);
@@ -257,6 +259,7 @@ vly_status vly_tls_new(const vly_tls_opts *opts, vly_tls **ret, vly_err *err)
         return vly_fail(err, VLY_ENOMEM, "out of memory for TLS");
     pthread_mutex_init(&t->lock, NULL);
     t->min_version = opts->min_version;
+    t->has_http2 = opts->has_http2;
     t->certificate = vly_strndup(VLY_MEM_NET, opts->certificate, strlen(opts->certificate));
     t->key = vly_strndup(VLY_MEM_NET, opts->key, strlen(opts->key));
     t->bio_method = make_bio_method();

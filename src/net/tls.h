@@ -10,8 +10,8 @@
  *
  * TLS 1.2 and 1.3, forward secret ciphers with authentication only, no renegotiation, no
  * compression, no early data. Sessions resume by tickets that the client keeps; the server keeps
- * nothing, and a reload makes new ticket keys. ALPN offers h2 and http/1.1; a client that asks
- * only for something else is refused.
+ * nothing, and a reload makes new ticket keys. ALPN offers h2, if told so, and http/1.1; a client
+ * that asks only for something else is refused.
  */
 #ifndef VLY_NET_TLS_H
 #define VLY_NET_TLS_H
@@ -38,6 +38,7 @@ typedef struct vly_tls_opts {
     const char *certificate; /* PEM file: the server's own, then its chain; copied */
     const char *key;         /* PEM file, not encrypted; may be the same file; copied */
     vly_tls_version min_version;
+    bool has_http2; /* offer it by ALPN */
 } vly_tls_opts;
 
 /* Reads the files. Errors name the file and what OpenSSL said. Blocks on files.

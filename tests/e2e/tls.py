@@ -81,6 +81,15 @@ def answers_curl(t):
         equal(s.stop(), 0, "exit status")
 
 
+def answers_curl_over_http2(t):
+    features = subprocess.run(["curl", "--version"], capture_output=True, text=True).stdout
+    if "HTTP2" not in features:
+        raise Skip("no curl with HTTP/2")
+    c = Certificate(t, "curl")
+    with t.serve(*c.settings()) as s:
+        equal(curl(s, c, "--http2"), "2 200")
+
+
 def infers_with_python(t):
     c = Certificate(t, "python")
     with t.serve(*c.settings()) as s:
@@ -195,7 +204,7 @@ def survives_silent_and_rude_clients(t):
 if shutil.which("openssl") is None:
     print("1..0 # SKIP no openssl to make certificates with")
 else:
-    run(answers_curl, infers_with_python, one_file_holds_both,
+    run(answers_curl, answers_curl_over_http2, infers_with_python, one_file_holds_both,
         obeys_the_lowest_version, refuses_plain_http, replaces_its_certificate,
         keeps_its_certificate_when_the_new_is_bad, refuses_bad_settings,
         survives_hang_up_without_a_certificate, survives_silent_and_rude_clients)

@@ -33,7 +33,7 @@ static vly_tls *tls;
 
 static vly_tls_opts opts_of(const certificate *c)
 {
-    return (vly_tls_opts){.certificate = c->certificate, .key = c->key};
+    return (vly_tls_opts){.certificate = c->certificate, .key = c->key, .has_http2 = true};
 }
 
 static int setup(void **state)
@@ -186,28 +186,37 @@ static void carries_bytes_both_ways(void **state)
 static void picks_the_protocol(void **state)
 {
     static const struct {
-        const char *offer, *chosen; /* offer as on the wire; NULL: refused */
+        const char *offer, *chosen, *chosen_without; /* offer as on the wire; NULL: refused */
     } cases[] = {
-        {"", ""},
-        {"\x08http/1.1", "http/1.1"},
-        {"\x08http/1.1\x02h2", "h2"}, /* our preference, not theirs */
-        {"\x06spdy/1\x02h2", "h2"},
-        {"\x04h2-x", NULL},
+        {"", "", ""},
+        {"\x08http/1.1", "http/1.1", "http/1.1"},
+        {"\x08http/1.1\x02h2", "h2", "http/1.1"}, /* our preference, not theirs */
+        {"\x06spdy/1\x02h2", "h2", NULL},
+        {"\x04h2-x", NULL, NULL},
     };
+    vly_tls_opts opts = opts_of(&first);
+    vly_tls *usual = tls;
 
     (void)state;
-    for (size_t i = 0; i < VLY_COUNT(cases); i++) {
-        pair p;
-        pair_init(&p, SIZE_MAX);
-        const unsigned char *offer = (const unsigned char *)cases[i].offer;
-        SSL_set_alpn_protos(p.client, offer, (unsigned)strlen(cases[i].offer));
-        assert_int_equal(shake(&p), cases[i].chosen != NULL);
-        if (cases[i].chosen != NULL)
-            assert_true(vly_str_is(vly_tls_session_alpn(p.server), cases[i].chosen));
-        else
-            assert_non_null(strstr(p.err.msg, "no application protocol"));
-        pair_release(&p);
+    for (int has_http2 = 0; has_http2 < 2; has_http2++) {
+        opts.has_http2 = has_http2 != 0;
+        assert_int_equal(vly_tls_new(&opts, &tls, NULL), VLY_OK);
+        for (size_t i = 0; i < VLY_COUNT(cases); i++) {
+            pair p;
+            pair_init(&p, SIZE_MAX);
+            const unsigned char *offer = (const unsigned char *)cases[i].offer;
+            const char *chosen = has_http2 ? cases[i].chosen : cases[i].chosen_without;
+            SSL_set_alpn_protos(p.client, offer, (unsigned)strlen(cases[i].offer));
+            assert_int_equal(shake(&p), chosen != NULL);
+            if (chosen != NULL)
+                assert_true(vly_str_is(vly_tls_session_alpn(p.server), chosen));
+            else
+                assert_non_null(strstr(p.err.msg, "no application protocol"));
+            pair_release(&p);
+        }
+        vly_tls_free(tls);
     }
+    tls = usual;
 }
 
 static void refuses_old_versions(void **state)
