@@ -260,7 +260,7 @@ static vly_status read_output(const vly_grpc_output *g, vly_infer_output *out, v
 
 /* ---- the request ---- */
 
-static vly_status check_version(vly_str version, vly_err *err)
+vly_status vly_grpc_check_version(vly_str version, vly_err *err)
 {
     uint64_t n;
 
@@ -307,7 +307,7 @@ vly_status vly_grpc_infer_read(vly_str message, size_t tail_bytes, vly_arena *ar
         .model = g->model_name, .version = g->model_version, .id = g->id, .is_binary_output = true};
     reader r = {.from = g, .to = &to, .message = message, .tail_bytes = tail_bytes, .arena = arena};
     *ret = to; /* what an error is answered with */
-    st = check_version(to.version, err);
+    st = vly_grpc_check_version(to.version, err);
     if (st == VLY_OK)
         st = read_lists(&r, err);
     if (st == VLY_OK)

@@ -11,6 +11,9 @@
 /* Is the message, tensors aside, small enough to be read on a loop thread? */
 bool vly_grpc_infer_is_light(vly_str message);
 
+/* The version of a model is a positive number, or empty for the one served by default. EINVAL. */
+vly_status vly_grpc_check_version(vly_str version, vly_err *err) VLY_MUST_CHECK;
+
 /* Describes the request. message must live until done, tail_bytes behind it can be read; arrays
  * live in arena. EFORMAT: not a ModelInferRequest; EINVAL; ELIMIT; ENOMEM. */
 vly_status vly_grpc_infer_read(vly_str message, size_t tail_bytes, vly_arena *arena,

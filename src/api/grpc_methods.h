@@ -13,7 +13,10 @@
     X(BEGIN, VLY_GRPC_INFERENCE "ModelInfer", model_infer)                                         \
     X(ANSWER, VLY_GRPC_INFERENCE "ServerLive", server_live)                                        \
     X(ANSWER, VLY_GRPC_INFERENCE "ServerReady", server_ready)                                      \
-    X(ANSWER, VLY_GRPC_INFERENCE "ModelReady", model_ready)
+    X(ANSWER, VLY_GRPC_INFERENCE "ModelReady", model_ready)                                        \
+    X(WORKER, VLY_GRPC_INFERENCE "ServerMetadata", server_metadata)                                \
+    X(WORKER, VLY_GRPC_INFERENCE "ModelMetadata", model_metadata)                                  \
+    X(WORKER, VLY_GRPC_INFERENCE "ModelConfig", model_config)
 
 #define VLY_GRPC_DECLARE_ANSWER(name)                                                              \
     vly_status vly_grpc_##name(vly_grpc_call *call, vly_buf *out, vly_err *err);

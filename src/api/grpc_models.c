@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Readiness of server and models. */
+/* Readiness of server and models, and what there is to know of them: the JSON of REST's answers as
+ * messages. */
+#include "api/grpc_descriptors.h"
+#include "api/grpc_infer.h"
 #include "api/grpc_methods.h"
+#include "api/v2.h"
 #include "codec/grpc_admin.h"
+#include "codec/pb_json.h"
 #include "codec/pbwire.h"
 
 /* {live, ready} = 1: what is false is left out. */
@@ -26,10 +31,17 @@ vly_status vly_grpc_server_ready(vly_grpc_call *call, vly_buf *out, vly_err *err
     return VLY_OK;
 }
 
+static vly_status read_request(const vly_grpc_call *call, vly_grpc_model_request *ret, vly_err *err)
+{
+    vly_status st = vly_grpc_model_request_parse(call->message, ret, err);
+
+    return st == VLY_OK ? vly_grpc_check_version(ret->version, err) : st;
+}
+
 vly_status vly_grpc_model_ready(vly_grpc_call *call, vly_buf *out, vly_err *err)
 {
     vly_grpc_model_request r;
-    vly_status st = vly_grpc_model_request_parse(call->message, &r, err);
+    vly_status st = read_request(call, &r, err);
 
     if (st != VLY_OK)
         return st;
@@ -37,4 +49,62 @@ vly_status vly_grpc_model_ready(vly_grpc_call *call, vly_buf *out, vly_err *err)
     put_flag(out, m != NULL && m->servable != NULL);
     vly_served_unref(m);
     return VLY_OK;
+}
+
+/* Takes json. */
+static vly_status put_json(const char *type, vly_buf *json, vly_buf *out, vly_err *err)
+{
+    vly_status st =
+        json->failed ? vly_fail(err, VLY_ENOMEM, "out of memory for the answer")
+                     : vly_pb_from_json(vly_grpc_descriptors(), type, vly_buf_str(json), out, err);
+
+    vly_buf_release(json);
+    return st;
+}
+
+vly_status vly_grpc_server_metadata(vly_grpc_call *call, vly_buf *out, vly_err *err)
+{
+    vly_buf json;
+
+    vly_buf_init(&json, VLY_MEM_NET, call->api->max_answer_bytes);
+    vly_v2_put_server(&json);
+    return put_json("inference.ServerMetadataResponse", &json, out, err);
+}
+
+static vly_status find_model(const vly_grpc_call *call, vly_served **ret, vly_err *err)
+{
+    vly_grpc_model_request r;
+    vly_status st = read_request(call, &r, err);
+
+    return st == VLY_OK ? vly_infer_find(call->api, r.name, r.version, ret, err) : st;
+}
+
+vly_status vly_grpc_model_metadata(vly_grpc_call *call, vly_buf *out, vly_err *err)
+{
+    vly_served *m;
+    vly_buf json;
+    vly_status st = find_model(call, &m, err);
+
+    if (st != VLY_OK)
+        return st;
+    vly_buf_init(&json, VLY_MEM_NET, call->api->max_answer_bytes);
+    vly_v2_put_model(call->api, m, &json);
+    vly_served_unref(m);
+    return put_json("inference.ModelMetadataResponse", &json, out, err);
+}
+
+vly_status vly_grpc_model_config(vly_grpc_call *call, vly_buf *out, vly_err *err)
+{
+    vly_served *m;
+    vly_buf json;
+    vly_status st = find_model(call, &m, err);
+
+    if (st != VLY_OK)
+        return st;
+    vly_buf_init(&json, VLY_MEM_NET, call->api->max_answer_bytes);
+    vly_buf_puts(&json, "{\"config\":");
+    vly_v2_put_config(call->api, m, &json);
+    vly_buf_putc(&json, '}');
+    vly_served_unref(m);
+    return put_json("inference.ModelConfigResponse", &json, out, err);
 }

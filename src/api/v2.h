@@ -19,4 +19,9 @@
  * shapes of a configuration begin behind the batch dimension, those of requests with it. */
 int64_t vly_v2_max_batch(const vly_servable *s);
 
+/* The JSON of what gRPC answers too; appended to b. m has a servable. */
+void vly_v2_put_server(vly_buf *b);
+void vly_v2_put_model(const vly_api *api, const vly_served *m, vly_buf *b);
+void vly_v2_put_config(const vly_api *api, const vly_served *m, vly_buf *b);
+
 #endif

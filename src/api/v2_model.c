@@ -10,15 +10,20 @@
 /* Triton's, for models that batch and say no number themselves. */
 #define DEFAULT_MAX_BATCH 4
 
+void vly_v2_put_server(vly_buf *b)
+{
+    vly_buf_puts(b, "{\"name\":\"volley\",\"version\":\"" VOLLEY_VERSION "\",\"extensions\":["
+                    "\"classification\",\"model_configuration\",\"binary_tensor_data\","
+                    "\"parameters\"]}");
+}
+
 void vly_route_v2_server(vly_api *api, vly_http_request *req, const vly_str *captures)
 {
     vly_buf b;
 
     (void)captures;
     vly_buf_init(&b, VLY_MEM_NET, api->max_answer_bytes);
-    vly_buf_puts(&b, "{\"name\":\"volley\",\"version\":\"" VOLLEY_VERSION "\",\"extensions\":["
-                     "\"classification\",\"model_configuration\",\"binary_tensor_data\","
-                     "\"parameters\"]}");
+    vly_v2_put_server(&b);
     vly_answer_json(req, 200, &b);
 }
 
@@ -78,7 +83,22 @@ static void put_versions(vly_buf *b, const vly_api *api, const char *name)
     vly_buf_putc(b, ']');
 }
 
-void vly_route_v2_model(vly_api *api, vly_http_request *req, const vly_str *captures)
+void vly_v2_put_model(const vly_api *api, const vly_served *m, vly_buf *b)
+{
+    const vly_model_info *info = m->servable->info;
+
+    vly_buf_puts(b, "{\"name\":");
+    vly_buf_json_str(b, vly_str_from(m->name));
+    put_versions(b, api, m->name);
+    vly_buf_puts(b, ",\"platform\":\"" VLY_V2_PLATFORM "\"");
+    put_metadata_ios(b, "inputs", info->inputs, info->n_inputs);
+    put_metadata_ios(b, "outputs", info->outputs, info->n_outputs);
+    vly_buf_putc(b, '}');
+}
+
+/* Answers with what put says of the model that captures name. */
+static void answer_model(vly_api *api, vly_http_request *req, const vly_str *captures,
+                         void (*put)(const vly_api *api, const vly_served *m, vly_buf *b))
 {
     vly_err err;
     vly_served *m;
@@ -88,17 +108,15 @@ void vly_route_v2_model(vly_api *api, vly_http_request *req, const vly_str *capt
         vly_answer_err(req, &err);
         return;
     }
-    const vly_model_info *info = m->servable->info;
     vly_buf_init(&b, VLY_MEM_NET, api->max_answer_bytes);
-    vly_buf_puts(&b, "{\"name\":");
-    vly_buf_json_str(&b, vly_str_from(m->name));
-    put_versions(&b, api, m->name);
-    vly_buf_puts(&b, ",\"platform\":\"" VLY_V2_PLATFORM "\"");
-    put_metadata_ios(&b, "inputs", info->inputs, info->n_inputs);
-    put_metadata_ios(&b, "outputs", info->outputs, info->n_outputs);
-    vly_buf_putc(&b, '}');
+    put(api, m, &b);
     vly_served_unref(m);
     vly_answer_json(req, 200, &b);
+}
+
+void vly_route_v2_model(vly_api *api, vly_http_request *req, const vly_str *captures)
+{
+    answer_model(api, req, captures, vly_v2_put_model);
 }
 
 void vly_route_v2_model_ready(vly_api *api, vly_http_request *req, const vly_str *captures)
@@ -148,8 +166,9 @@ static void put_config_ios(vly_buf *b, const vly_servable *s, bool is_input)
     vly_buf_putc(b, ']');
 }
 
-static void put_config(vly_buf *b, const vly_served *m, unsigned n_instances)
+void vly_v2_put_config(const vly_api *api, const vly_served *m, vly_buf *b)
 {
+    unsigned n_instances = vly_worker_pool_threads(vly_scheduler_pool(api->scheduler));
     const char *slash = strrchr(m->path, '/');
 
     vly_buf_puts(b, "{\"name\":");
@@ -174,16 +193,5 @@ static void put_config(vly_buf *b, const vly_served *m, unsigned n_instances)
 
 void vly_route_v2_config(vly_api *api, vly_http_request *req, const vly_str *captures)
 {
-    vly_err err;
-    vly_served *m;
-    vly_buf b;
-
-    if (vly_infer_find(api, captures[0], captures[1], &m, &err) != VLY_OK) {
-        vly_answer_err(req, &err);
-        return;
-    }
-    vly_buf_init(&b, VLY_MEM_NET, api->max_answer_bytes);
-    put_config(&b, m, vly_worker_pool_threads(vly_scheduler_pool(api->scheduler)));
-    vly_served_unref(m);
-    vly_answer_json(req, 200, &b);
+    answer_model(api, req, captures, vly_v2_put_config);
 }

@@ -65,6 +65,40 @@ static void answers_readiness(void **state)
     assert_message(call(SERVICE "ServerReady", VLY_STR("")), "", 0);
 }
 
+/* Bytes as protobuf writes {name: "fixed" versions: "1" platform: "onnxruntime_onnx" inputs ...}.
+ */
+static void describes_models(void **state)
+{
+    static const char metadata[] = "\x0a\x05"
+                                   "fixed\x12\x01"
+                                   "1\x1a\x10onnxruntime_onnx"
+                                   "\"\x0d\x0a\x01x\x12\x04"
+                                   "FP32\x1a\x02\x02\x03"
+                                   "*\x0d\x0a\x01y\x12\x04"
+                                   "FP32\x1a\x02\x02\x03";
+
+    (void)state;
+    assert_message(call(SERVICE "ModelMetadata", VLY_STR("\x0a\x05"
+                                                         "fixed")),
+                   metadata, sizeof(metadata) - 1);
+    reply r = call(SERVICE "ModelConfig", VLY_STR("\x0a\x05"
+                                                  "fixed"));
+    assert_int_equal(r.status, 200);
+    assert_memory_equal(r.body + 8,
+                        "\x0a\x05"
+                        "fixed\x12\x10onnxruntime_onnx",
+                        25);
+    assert_fails(call(SERVICE "ModelConfig", VLY_STR("\x0a\x01x")), "5",
+                 "Request for unknown model: 'x' is not found");
+    assert_fails(call(SERVICE "ModelMetadata", VLY_STR("\x0a\x05"
+                                                       "fixed\x12\x01x")),
+                 "3",
+                 "failed to get model version from specified version string 'x', version should be "
+                 "an integral value > 0");
+    r = call(SERVICE "ServerMetadata", VLY_STR(""));
+    assert_memory_equal(r.body + 5, "\x0a\x06volley\x12", 9);
+}
+
 static void refuses_bad_calls(void **state)
 {
     (void)state;
@@ -340,7 +374,7 @@ static void refuses_bad_regions(void **state)
 
 #define SERVED(test) cmocka_unit_test_setup_teardown(test, service_start, service_stop)
 
-UNIT_TESTS(SERVED(answers_readiness), SERVED(refuses_bad_calls), SERVED(escapes_messages),
-           SERVED(infers_raw), SERVED(infers_typed), SERVED(classifies),
+UNIT_TESTS(SERVED(answers_readiness), SERVED(describes_models), SERVED(refuses_bad_calls),
+           SERVED(escapes_messages), SERVED(infers_raw), SERVED(infers_typed), SERVED(classifies),
            SERVED(refuses_bad_requests), SERVED(refuses_bad_parameters),
            SERVED(refuses_bad_regions))
