@@ -84,7 +84,7 @@ static void describes_models(void **state)
     reply r = call(SERVICE "ModelConfig", VLY_STR("\x0a\x05"
                                                   "fixed"));
     assert_int_equal(r.status, 200);
-    assert_memory_equal(r.body + 8,
+    assert_memory_equal(r.body + 7,
                         "\x0a\x05"
                         "fixed\x12\x10onnxruntime_onnx",
                         25);
