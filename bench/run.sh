@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# run.sh: everything that PERF.md is made of, on this machine: Volley's own per-step figures, then
-# the comparison with the rivals, which it installs into build-peers/. Results: bench/results/.
+# run.sh: everything that PERF.md is made of, on this machine: Volley's own per-step figures, the
+# comparison with the rivals, which it installs into build-peers/, and the server beside the bare
+# engine. Results: bench/results/.
 # MODEL, INT8 (files, blanks between), PICTURE, STAGES (a 1080p JPEG): what to run; by default the
 # test inputs in $VOLLEY_SHARED (../shared beside the sources).
 set -eu
@@ -32,3 +33,7 @@ else
     echo "skipped: no model '$model' (set MODEL)"
 fi
 "$python" bench/peers/compare.py --tiny --out "bench/results/$name-tiny"
+tiny=build-peers/models
+"$python" bench/load/serve.py --build build-release --tiny "$tiny/tiny_step_cnn_b1.onnx" \
+    --tiny "$tiny/tiny_gru_b1.onnx" $([ ! -f "$model" ] || echo --model "$model") \
+    --out "bench/results/$name-serve"
