@@ -28,7 +28,8 @@ struct sequence {
     bool is_candidate;     /* its jobs may run */
     vly_job *current;      /* given to the lane; NULL: none */
     vly_job *head, **tail; /* those that wait for it */
-    vly_nsec idle_since;   /* without jobs: in the list of idle ones */
+    vly_nsec used_ns;      /* its last job ended then */
+    bool is_idle;          /* without jobs: in the list of idle ones */
     sequence *older, *newer;
     sequence *next;         /* in its bucket */
     sequence *next_waiting; /* to be a candidate */
@@ -175,9 +176,9 @@ static sequence *promote(batcher *b)
 
 /* ---- idle ones; the caller holds the lock ---- */
 
-static void begin_idling(batcher *b, sequence *q, vly_nsec now)
+static void begin_idling(batcher *b, sequence *q)
 {
-    q->idle_since = now;
+    q->is_idle = true;
     q->older = b->newest;
     q->newer = NULL;
     if (b->newest != NULL)
@@ -186,7 +187,7 @@ static void begin_idling(batcher *b, sequence *q, vly_nsec now)
         b->oldest = q;
     b->newest = q;
     if (b->oldest == q)
-        vly_alarm_set(b->alarms, &b->alarm, now + b->plan->max_idle_ns);
+        vly_alarm_set(b->alarms, &b->alarm, q->used_ns + b->plan->max_idle_ns);
 }
 
 static void end_idling(batcher *b, sequence *q)
@@ -194,7 +195,7 @@ static void end_idling(batcher *b, sequence *q)
     *(q->older != NULL ? &q->older->newer : &b->oldest) = q->newer;
     *(q->newer != NULL ? &q->newer->older : &b->newest) = q->older;
     q->older = q->newer = NULL;
-    q->idle_since = 0;
+    q->is_idle = false;
 }
 
 /* ---- the end of a run ---- */
@@ -256,6 +257,7 @@ static remains settle(batcher *b, sequence *q, const ending *e)
     size_t n_failed = 0;
 
     pthread_mutex_lock(&b->lock);
+    q->used_ns = vly_clock_now();
     if (e->is_broken) {
         n_failed = count(q->head);
         r.failed = q->head;
@@ -266,6 +268,8 @@ static remains settle(batcher *b, sequence *q, const ending *e)
     if (e->is_broken || e->is_end) {
         q->current = NULL;
         end_sequence(b, q, &r);
+    } else if (q->head == NULL) {
+        q->is_open = true; /* also when its END was refused */
     }
     pthread_mutex_unlock(&b->lock);
     vly_gauge_add(&b->served->stats.pending, -(int64_t)n_failed);
@@ -284,8 +288,7 @@ static void carry_on(batcher *b, sequence *q, remains *r)
     } else if (b->is_stopping) {
         end_sequence(b, q, r);
     } else {
-        q->is_open = true; /* also when its END was refused */
-        begin_idling(b, q, vly_clock_now());
+        begin_idling(b, q);
     }
     pthread_mutex_unlock(&b->lock);
 }
@@ -556,7 +559,7 @@ static vly_status admit(batcher *b, const vly_job *job, sequence **ret, vly_err 
                         b->served->name, b->max_sequences);
     if (q == NULL)
         q = add(b, id, name);
-    else if (q->idle_since != 0)
+    else if (q->is_idle)
         end_idling(b, q);
     if (q == NULL)
         return vly_fail(err, VLY_ENOMEM, "out of memory for model '%s'", b->served->name);
@@ -612,7 +615,7 @@ void vly_sequence_expire(vly_runner *r, vly_nsec now)
 
     pthread_mutex_lock(&b->lock);
     while (b->oldest != NULL &&
-           (b->is_stopping || now - b->oldest->idle_since >= b->plan->max_idle_ns)) {
+           (b->is_stopping || now - b->oldest->used_ns >= b->plan->max_idle_ns)) {
         sequence *q = b->oldest;
         end_idling(b, q);
         take_out(b, q);
@@ -622,7 +625,7 @@ void vly_sequence_expire(vly_runner *r, vly_nsec now)
     }
     sequence *to_start = promote(b);
     if (b->oldest != NULL)
-        vly_alarm_set(b->alarms, &b->alarm, b->oldest->idle_since + b->plan->max_idle_ns);
+        vly_alarm_set(b->alarms, &b->alarm, b->oldest->used_ns + b->plan->max_idle_ns);
     pthread_mutex_unlock(&b->lock);
     while (gone != NULL) {
         sequence *q = gone;
