@@ -370,7 +370,7 @@ static bool serve_some(exchange *x, size_t request_bytes, bytes answer)
     return n < 0 && errno == EAGAIN;
 }
 
-static int echo(const options *o, const char *request, const char *answer_path)
+static _Noreturn void echo(const options *o, const char *request, const char *answer_path)
 {
     static exchange exchanges[CONNECTIONS_MAX];
     const size_t request_bytes = read_file(request).n;
@@ -439,5 +439,7 @@ int main(int argc, char **argv)
               stderr);
         return 2;
     }
-    return o.is_echo ? echo(&o, argv[optind], argv[optind + 1]) : load(&o, argv[optind]);
+    if (o.is_echo)
+        echo(&o, argv[optind], argv[optind + 1]);
+    return load(&o, argv[optind]);
 }
