@@ -1,29 +1,194 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/answer.h"
 
+#include "api/call.h"
+#include "base/assert.h"
+#include "codec/deflate.h"
+
+#define OWN_HEADERS 4 /* X-Request-Id, Server-Timing, Content-Encoding, Vary */
+
+/* ---- with the headers of every answer ---- */
+
+static void respond(vly_http_request *req, const vly_http_answer *answer, vly_encoding encoding)
+{
+    vly_http_header headers[VLY_ANSWER_HEADERS_MAX + OWN_HEADERS];
+    char timing[VLY_SERVER_TIMING_MAX];
+    vly_call *call = vly_call_of(req);
+    vly_http_answer full = *answer;
+
+    VLY_ASSERT(answer->n_headers <= VLY_ANSWER_HEADERS_MAX);
+    for (size_t i = 0; i < answer->n_headers; i++)
+        headers[i] = answer->headers[i];
+    full.headers = headers;
+    if (call != NULL && call->id.len > 0)
+        headers[full.n_headers++] = (vly_http_header){VLY_STR("X-Request-Id"), call->id};
+    if (call != NULL) {
+        vly_call_timing(call, req, timing);
+        headers[full.n_headers++] =
+            (vly_http_header){VLY_STR("Server-Timing"), vly_str_from(timing)};
+    }
+    if (encoding != VLY_ENCODING_IDENTITY) {
+        headers[full.n_headers++] = (vly_http_header){VLY_STR("Content-Encoding"),
+                                                      vly_str_from(vly_encoding_name(encoding))};
+        headers[full.n_headers++] = (vly_http_header){VLY_STR("Vary"), VLY_STR("Accept-Encoding")};
+    }
+    vly_http_respond(req, &full);
+}
+
+/* ---- compressed ---- */
+
+/* An answer on its way through a worker. Lives in the arena of the request. */
+typedef struct packing {
+    vly_work work; /* first: the pool hands out a pointer to it */
+    vly_http_request *req;
+    vly_http_answer answer;
+    vly_http_header headers[VLY_ANSWER_HEADERS_MAX];
+    vly_buf parts[VLY_HTTP_MAX_PARTS];
+} packing;
+
+static size_t bytes_of(const vly_http_answer *answer)
+{
+    size_t bytes = 0;
+
+    for (size_t i = 0; i < answer->n_parts; i++)
+        bytes += answer->parts[i].len;
+    return bytes;
+}
+
+/* Pictures are compressed as they are. */
+static bool is_compressible(const char *content_type)
+{
+    vly_str type = vly_str_from(content_type);
+
+    return vly_str_starts(type, VLY_STR("application/json")) ||
+           vly_str_starts(type, VLY_STR("application/octet-stream")) ||
+           vly_str_starts(type, VLY_STR("text/"));
+}
+
+static bool is_to_pack(const vly_http_request *req, const vly_http_answer *answer)
+{
+    const vly_call *call = vly_call_of(req);
+
+    return call != NULL && call->accepts != VLY_ENCODING_IDENTITY &&
+           call->api->compress_min_bytes > 0 && req->msg.method != VLY_HTTP_HEAD &&
+           answer->content_type != NULL && is_compressible(answer->content_type) &&
+           bytes_of(answer) >= call->api->compress_min_bytes;
+}
+
+static void pack(vly_work *work)
+{
+    packing *p = (packing *)work;
+    vly_call *call = vly_call_of(p->req);
+    vly_http_answer answer = p->answer;
+    vly_str plain[VLY_HTTP_MAX_PARTS];
+    size_t before = bytes_of(&answer);
+    vly_buf packed;
+
+    for (size_t i = 0; i < answer.n_parts; i++)
+        plain[i] = vly_buf_str(&answer.parts[i]);
+    vly_buf_init(&packed, VLY_MEM_NET, before); /* larger than before it is of no use */
+    bool is_packed = !atomic_load(&p->req->is_cancelled) &&
+                     vly_deflate(call->accepts, plain, answer.n_parts, &packed, NULL) == VLY_OK;
+    if (!is_packed) {
+        respond(p->req, &answer, VLY_ENCODING_IDENTITY);
+        vly_buf_release(&packed);
+        return;
+    }
+    vly_counter_add(&call->api->stats.packed_bytes_before, before);
+    vly_counter_add(&call->api->stats.packed_bytes_after, packed.len);
+    for (size_t i = 0; i < answer.n_parts; i++)
+        vly_buf_release(&answer.parts[i]);
+    answer.parts = &packed;
+    answer.n_parts = 1;
+    respond(p->req, &answer, call->accepts);
+}
+
+static bool copy_text(vly_arena *arena, vly_str *s)
+{
+    const char *copy = vly_arena_strdup(arena, *s);
+
+    s->ptr = copy;
+    return copy != NULL;
+}
+
+/* Takes the answer over; false when there is no memory for that, and nothing has happened. */
+static bool pack_later(vly_http_request *req, const vly_http_answer *answer)
+{
+    vly_arena *arena = &req->msg.arena;
+    packing *p = vly_arena_calloc(arena, 1, sizeof(*p));
+    bool ok = p != NULL;
+
+    VLY_ASSERT(answer->n_headers <= VLY_ANSWER_HEADERS_MAX);
+    VLY_ASSERT(answer->n_parts <= VLY_HTTP_MAX_PARTS);
+    for (size_t i = 0; ok && i < answer->n_headers; i++) {
+        p->headers[i] = answer->headers[i];
+        ok = copy_text(arena, &p->headers[i].name) && copy_text(arena, &p->headers[i].value);
+    }
+    if (!ok)
+        return false;
+    p->work.run = pack;
+    p->req = req;
+    p->answer = *answer;
+    p->answer.headers = p->headers;
+    p->answer.content_type = vly_arena_strdup(arena, vly_str_from(answer->content_type));
+    if (p->answer.content_type == NULL)
+        return false;
+    for (size_t i = 0; i < answer->n_parts; i++) {
+        p->parts[i] = answer->parts[i];
+        vly_buf_init(&answer->parts[i], p->parts[i].kind, p->parts[i].max_bytes);
+    }
+    p->answer.parts = p->parts;
+    vly_status st =
+        vly_worker_pool_submit(vly_scheduler_pool(vly_call_of(req)->api->scheduler), &p->work);
+    VLY_ASSERT(st == VLY_OK); /* the pool's line has no bound of its own: see scheduler.c */
+    return true;
+}
+
+void vly_answer(vly_http_request *req, const vly_http_answer *answer)
+{
+    if (!is_to_pack(req, answer) || !pack_later(req, answer))
+        respond(req, answer, VLY_ENCODING_IDENTITY);
+}
+
+/* ---- shapes ---- */
+
 static void answer_error(vly_http_request *req, int status, const char *msg,
                          const vly_http_header *header)
 {
+    vly_call *call = vly_call_of(req);
     vly_buf body;
 
+    if (call != NULL) {
+        const char *copy = vly_arena_strdup(&req->msg.arena, vly_str_from(msg));
+        call->error = vly_str_from(copy);
+    }
     vly_buf_init(&body, VLY_MEM_NET, (size_t)16 * VLY_ERR_MSG_MAX);
     vly_buf_puts(&body, "{\"error\":");
     vly_buf_json_str(&body, vly_str_from(msg));
     vly_buf_putc(&body, '}');
-    vly_http_respond(req, &(vly_http_answer){.status = status,
-                                             .content_type = "application/json",
-                                             .headers = header,
-                                             .n_headers = header != NULL,
-                                             .parts = &body,
-                                             .n_parts = body.failed ? 0 : 1});
+    vly_answer(req, &(vly_http_answer){.status = status,
+                                       .content_type = "application/json",
+                                       .headers = header,
+                                       .n_headers = header != NULL,
+                                       .parts = &body,
+                                       .n_parts = body.failed ? 0 : 1});
     vly_buf_release(&body);
+}
+
+static int status_of(const vly_http_request *req, vly_status st)
+{
+    bool is_triton = vly_str_starts(req->msg.path, VLY_STR("/v2"));
+
+    if (is_triton && (st == VLY_EBUSY || st == VLY_EDEADLINE))
+        return vly_status_http(VLY_EUNAVAILABLE);
+    return vly_status_http(st);
 }
 
 void vly_answer_err(vly_http_request *req, const vly_err *err)
 {
     const vly_http_header retry = {VLY_STR("Retry-After"), VLY_STR("1")};
 
-    answer_error(req, vly_status_http(err->status), err->msg,
+    answer_error(req, status_of(req, err->status), err->msg,
                  err->status == VLY_EBUSY ? &retry : NULL);
 }
 
@@ -35,7 +200,7 @@ void vly_answer_not_allowed(vly_http_request *req, const char *allow)
 
 void vly_answer_empty(vly_http_request *req, int status)
 {
-    vly_http_respond(req, &(vly_http_answer){.status = status});
+    vly_answer(req, &(vly_http_answer){.status = status});
 }
 
 void vly_answer_body(vly_http_request *req, int status, const char *content_type, vly_buf *body)
@@ -43,7 +208,7 @@ void vly_answer_body(vly_http_request *req, int status, const char *content_type
     if (body->failed)
         answer_error(req, 503, "out of memory for the answer", NULL);
     else
-        vly_http_respond(
+        vly_answer(
             req, &(vly_http_answer){
                      .status = status, .content_type = content_type, .parts = body, .n_parts = 1});
     vly_buf_release(body);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/api.h"
 
+#include "api/call.h"
 #include "api/grpc.h"
 #include "api/routes.h"
 #include "base/assert.h"
@@ -11,6 +12,7 @@ void vly_api_handle(void *ctx, vly_http_request *req)
     static const vly_route routes[] = {VLY_ROUTES(ROW)};
 #undef ROW
 
+    vly_call_begin(ctx, req);
     if (vly_grpc_handle(ctx, req))
         return;
     vly_router_dispatch(routes, VLY_COUNT(routes), ctx, req);

@@ -17,6 +17,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+typedef struct vly_api_stats {
+    vly_counter packed_bytes_before; /* bodies of answers that went out compressed */
+    vly_counter packed_bytes_after;
+    vly_counter unpacked_bytes_before; /* bodies of requests that came compressed */
+    vly_counter unpacked_bytes_after;
+} vly_api_stats;
+
 typedef struct vly_api {
     vly_scheduler *scheduler; /* borrowed; outlives the server */
     size_t max_parts;         /* of a multipart body */
@@ -25,7 +32,12 @@ typedef struct vly_api {
     size_t max_body_bytes;      /* of a request that comes compressed: what comes out of it */
     size_t max_answer_bytes;    /* body of one answer */
     size_t max_stream_requests; /* of one ModelStreamInfer call, in work at once */
+    size_t compress_min_bytes;  /* answers this large are compressed for who takes it; 0: none */
+    struct vly_line_log *access_log; /* borrowed; NULL: none */
     vly_nsec started_ns;
+    uint64_t id_seed; /* of request ids: another one for each process */
+    _Atomic uint64_t n_ids;
+    vly_api_stats stats;
     _Atomic bool is_draining; /* health says so, that balancers send nobody here any more */
 } vly_api;
 

@@ -128,6 +128,9 @@ vly_status vly_infer_start(vly_infer *call, vly_err *err) VLY_MUST_CHECK;
  * length before it. */
 size_t vly_infer_wire_bytes(const vly_tensor *t);
 void vly_infer_put_wire(const vly_tensor *t, vly_buf *out);
+/* Makes out, which must be empty, of those bytes where they lie, and keeps them for it. False: the
+ * tensor has no store of its own, or is of BYTES; then they can only be copied. */
+bool vly_infer_lend_wire(const vly_tensor *t, vly_buf *out);
 
 /* The model of this name, which serves: a new reference. ENOTFOUND, EUNAVAILABLE. */
 vly_status vly_infer_find(const vly_api *api, vly_str name, vly_str version, vly_served **ret,

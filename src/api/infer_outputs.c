@@ -102,3 +102,17 @@ void vly_infer_put_wire(const vly_tensor *t, vly_buf *out)
     for (uint64_t i = 0; i < vly_tensor_count(t); i++)
         put_text(out, ((const vly_str *)t->data)[i]);
 }
+
+static void give_back(void *ctx)
+{
+    vly_storage_unref(ctx);
+}
+
+bool vly_infer_lend_wire(const vly_tensor *t, vly_buf *out)
+{
+    if (t->store == NULL || t->dtype == VLY_DTYPE_STRING)
+        return false;
+    vly_tensor kept = vly_tensor_ref(t);
+    vly_buf_lend(out, kept.data, kept.bytes, 0, give_back, kept.store);
+    return true;
+}

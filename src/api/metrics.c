@@ -10,6 +10,7 @@
 
 #include "api/answer.h"
 #include "base/assert.h"
+#include "sys/line_log.h"
 #include "volley/version.h"
 
 #include <fcntl.h>
@@ -274,6 +275,30 @@ static void put_process(vly_buf *b, const vly_api *api)
                        (unsigned long long)vly_mem_count((vly_mem_kind)k));
 }
 
+static void put_api(vly_buf *b, const vly_api *api)
+{
+    const vly_api_stats *s = &api->stats;
+
+    put_value(b, "volley_http_compressed_bytes_before_total", "counter",
+              "Bytes of answers before they were compressed",
+              (double)vly_counter_get(&s->packed_bytes_before));
+    put_value(b, "volley_http_compressed_bytes_after_total", "counter",
+              "Bytes of answers after they were compressed",
+              (double)vly_counter_get(&s->packed_bytes_after));
+    put_value(b, "volley_http_decompressed_bytes_before_total", "counter",
+              "Bytes of request bodies that came compressed",
+              (double)vly_counter_get(&s->unpacked_bytes_before));
+    put_value(b, "volley_http_decompressed_bytes_after_total", "counter",
+              "Bytes that came out of them", (double)vly_counter_get(&s->unpacked_bytes_after));
+    if (api->access_log == NULL)
+        return;
+    put_value(b, "volley_access_log_lines_total", "counter", "Lines for the access log",
+              (double)vly_line_log_lines(api->access_log));
+    put_value(b, "volley_access_log_dropped_total", "counter",
+              "Of these, lines that were dropped: the buffer or the disk was full",
+              (double)vly_line_log_dropped(api->access_log));
+}
+
 void vly_route_metrics(vly_api *api, vly_http_request *req, const vly_str *captures)
 {
     vly_model_set *set = vly_scheduler_models(api->scheduler);
@@ -284,6 +309,7 @@ void vly_route_metrics(vly_api *api, vly_http_request *req, const vly_str *captu
     put_models(&b, set);
     vly_model_set_unref(set);
     put_http(&b, vly_http_server_stats(req->server));
+    put_api(&b, api);
     put_process(&b, api);
     vly_answer_body(req, 200, "text/plain; version=0.0.4; charset=utf-8", &b);
 }

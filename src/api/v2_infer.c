@@ -8,6 +8,7 @@
 #include "api/routes.h"
 
 #include "api/answer.h"
+#include "api/call.h"
 #include "api/infer.h"
 #include "api/v2_request.h"
 #include "api/v2_response.h"
@@ -28,7 +29,7 @@ typedef struct infer_call {
     size_t json_len;
     vly_buf inflated; /* body of the request, when it came compressed */
     vly_infer_json doc;
-    vly_buf json, binary; /* of the answer */
+    vly_v2_answer answer;
 } infer_call;
 
 static vly_status open_body(infer_call *c, vly_v2_body *ret, vly_err *err)
@@ -40,6 +41,8 @@ static vly_status open_body(infer_call *c, vly_v2_body *ret, vly_err *err)
         vly_status st = vly_inflate(c->encoding, vly_buf_str(body), &c->inflated, err);
         if (st != VLY_OK)
             return st;
+        vly_counter_add(&c->infer.api->stats.unpacked_bytes_before, body->len);
+        vly_counter_add(&c->infer.api->stats.unpacked_bytes_after, c->inflated.len);
         body = &c->inflated;
     }
     *ret = (vly_v2_body){.bytes = vly_buf_str(body),
@@ -65,33 +68,25 @@ static vly_status read_request(vly_infer *infer, vly_err *err)
 
 static vly_status write_answer(vly_infer *infer, vly_err *err)
 {
-    infer_call *c = (infer_call *)infer;
-
-    vly_buf_init(&c->json, VLY_MEM_NET, infer->api->max_answer_bytes);
-    vly_buf_init(&c->binary, VLY_MEM_NET, infer->api->max_answer_bytes);
-    return vly_v2_response_write(infer, &c->json, &c->binary, err);
+    return vly_v2_response_write(infer, &((infer_call *)infer)->answer, err);
 }
 
 /* The header tells where the JSON ends, and is there only when something follows it. */
-static void answer(vly_http_request *req, vly_buf *json, vly_buf *binary)
+static void answer(vly_http_request *req, vly_v2_answer *a)
 {
-    vly_buf parts[2] = {*json, *binary};
     char json_len[24];
-    bool has_binary = binary->len > 0;
 
-    snprintf(json_len, sizeof(json_len), "%zu", json->len);
+    snprintf(json_len, sizeof(json_len), "%zu", a->json_len);
     const vly_http_header header = {VLY_STR(HEADER_LENGTH), vly_str_from(json_len)};
-    vly_http_respond(
-        req, &(vly_http_answer){
-                 .status = 200,
-                 .content_type = has_binary ? "application/octet-stream" : "application/json",
-                 .headers = &header,
-                 .n_headers = has_binary ? 1 : 0,
-                 .parts = parts,
-                 .n_parts = has_binary ? 2 : 1,
-             });
-    vly_buf_release(&parts[0]);
-    vly_buf_release(&parts[1]);
+    vly_answer(req,
+               &(vly_http_answer){
+                   .status = 200,
+                   .content_type = a->has_binary ? "application/octet-stream" : "application/json",
+                   .headers = &header,
+                   .n_headers = a->has_binary ? 1 : 0,
+                   .parts = a->parts,
+                   .n_parts = a->n_parts,
+               });
 }
 
 static void release(infer_call *c)
@@ -100,19 +95,19 @@ static void release(infer_call *c)
     vly_buf_release(&c->inflated);
 }
 
-/* The call ends with the answer, so the buffers leave it first. */
+/* The call ends with the answer, so its parts leave it first. */
 static void done(vly_infer *infer)
 {
     infer_call *c = (infer_call *)infer;
-    vly_buf json = c->json, binary = c->binary;
+    vly_v2_answer parts = c->answer;
 
+    vly_call_set_times(c->req, &infer->times);
     release(c);
     if (infer->status == VLY_OK) {
-        answer(c->req, &json, &binary);
+        answer(c->req, &parts);
         return;
     }
-    vly_buf_release(&json);
-    vly_buf_release(&binary);
+    vly_v2_answer_release(&parts);
     vly_answer_err(c->req, infer->err);
 }
 
@@ -137,6 +132,7 @@ static vly_status begin(vly_api *api, vly_http_request *req, const vly_str *capt
     if (c == NULL)
         return vly_fail(err, VLY_ENOMEM, "out of memory for the request");
     c->req = req;
+    vly_call_set_model(req, captures[0]);
     vly_status st = read_headers(c, err);
     if (st != VLY_OK)
         return st;

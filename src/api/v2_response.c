@@ -8,6 +8,8 @@
 #include <stdlib.h>
 
 #define NUMBER_TEXT_MAX 32
+#define ARENA_BYTES     ((size_t)2 << 10) /* of a small answer: it allocates nothing */
+#define COPY_MAX        ((size_t)4 << 10) /* a copy this large costs less than a part of its own */
 
 static void put_u64(vly_buf *b, uint64_t v, bool is_negative)
 {
@@ -79,14 +81,6 @@ static vly_status put_data(vly_buf *b, const vly_tensor *t, vly_err *err)
     return VLY_OK;
 }
 
-static void put_binary(vly_buf *json, vly_buf *binary, const vly_tensor *t)
-{
-    size_t before = binary->len;
-
-    vly_infer_put_wire(t, binary);
-    vly_buf_printf(json, ",\"parameters\":{\"binary_data_size\":%zu}", binary->len - before);
-}
-
 static void put_shape(vly_buf *b, const vly_shape *s)
 {
     vly_buf_puts(b, ",\"shape\":[");
@@ -98,20 +92,24 @@ static void put_shape(vly_buf *b, const vly_shape *s)
     vly_buf_putc(b, ']');
 }
 
-static vly_status put_output(const vly_infer_result *r, vly_buf *json, vly_buf *binary,
-                             vly_err *err)
+static vly_status put_output(const vly_infer_result *r, vly_buf *json, vly_err *err)
 {
     const vly_tensor *t = &r->tensor;
     vly_status st = VLY_OK;
 
     vly_buf_puts(json, "{\"name\":");
     vly_buf_json_str(json, r->name);
-    vly_buf_printf(json, ",\"datatype\":\"%s\"", vly_dtype_kserve(t->dtype));
+    vly_buf_puts(json, ",\"datatype\":\"");
+    vly_buf_puts(json, vly_dtype_kserve(t->dtype));
+    vly_buf_putc(json, '"');
     put_shape(json, &t->shape);
-    if (r->how.is_binary)
-        put_binary(json, binary, t);
-    else
+    if (r->how.is_binary) {
+        vly_buf_puts(json, ",\"parameters\":{\"binary_data_size\":");
+        put_u64(json, vly_infer_wire_bytes(t), false);
+        vly_buf_putc(json, '}');
+    } else {
         st = put_data(json, t, err);
+    }
     vly_buf_putc(json, '}');
     return st;
 }
@@ -131,19 +129,82 @@ static void put_head(const vly_infer *call, vly_buf *json)
     vly_buf_puts(json, ",\"outputs\":[");
 }
 
-vly_status vly_v2_response_write(const vly_infer *call, vly_buf *json, vly_buf *binary,
-                                 vly_err *err)
+static vly_status put_json(const vly_infer *call, vly_buf *json, vly_err *err)
 {
+    void *memory = vly_arena_alloc(call->arena, ARENA_BYTES);
+
+    vly_buf_init(json, VLY_MEM_NET, call->api->max_answer_bytes);
+    if (memory != NULL)
+        vly_buf_lend(json, memory, 0, ARENA_BYTES, NULL, NULL);
     put_head(call, json);
     for (size_t i = 0; i < call->n_results; i++) {
         if (i > 0)
             vly_buf_putc(json, ',');
-        vly_status st = put_output(&call->results[i], json, binary, err);
+        vly_status st = put_output(&call->results[i], json, err);
         if (st != VLY_OK)
             return st;
     }
     vly_buf_puts(json, "]}");
-    if (json->failed || binary->failed)
-        return vly_fail(err, VLY_ENOMEM, "out of memory for the answer");
     return VLY_OK;
+}
+
+/* The part to append to: behind one that is only lent, another. */
+static vly_buf *open_part(const vly_infer *call, vly_v2_answer *a)
+{
+    vly_buf *last = &a->parts[a->n_parts - 1];
+
+    if (last->cap > 0 || a->n_parts == VLY_HTTP_MAX_PARTS)
+        return last;
+    last = &a->parts[a->n_parts++];
+    vly_buf_init(last, VLY_MEM_NET, call->api->max_answer_bytes);
+    return last;
+}
+
+static void put_binary(const vly_infer *call, const vly_tensor *t, vly_v2_answer *a)
+{
+    bool is_large = t->bytes > COPY_MAX && a->n_parts < VLY_HTTP_MAX_PARTS - 1;
+
+    a->has_binary = true;
+    if (is_large) {
+        vly_buf *next = &a->parts[a->n_parts];
+        vly_buf_init(next, VLY_MEM_NET, call->api->max_answer_bytes);
+        if (vly_infer_lend_wire(t, next)) {
+            a->n_parts++;
+            return;
+        }
+    }
+    vly_infer_put_wire(t, open_part(call, a));
+}
+
+static vly_status check_whole(const vly_infer *call, const vly_v2_answer *a, vly_err *err)
+{
+    size_t bytes = 0;
+    bool ok = true;
+
+    for (size_t i = 0; i < a->n_parts; i++) {
+        bytes += a->parts[i].len;
+        ok = ok && !a->parts[i].failed;
+    }
+    if (ok && bytes <= call->api->max_answer_bytes)
+        return VLY_OK;
+    return vly_fail(err, VLY_ENOMEM, "out of memory for the answer");
+}
+
+vly_status vly_v2_response_write(const vly_infer *call, vly_v2_answer *ret, vly_err *err)
+{
+    ret->n_parts = 1;
+    vly_status st = put_json(call, &ret->parts[0], err);
+    if (st != VLY_OK)
+        return st;
+    ret->json_len = ret->parts[0].len;
+    for (size_t i = 0; i < call->n_results; i++)
+        if (call->results[i].how.is_binary && vly_infer_wire_bytes(&call->results[i].tensor) > 0)
+            put_binary(call, &call->results[i].tensor, ret);
+    return check_whole(call, ret, err);
+}
+
+void vly_v2_answer_release(vly_v2_answer *a)
+{
+    for (size_t i = 0; i < a->n_parts; i++)
+        vly_buf_release(&a->parts[i]);
 }

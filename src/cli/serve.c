@@ -5,6 +5,7 @@
  * Order of life: settings, models, certificate, listen; then, on the signal: health turns
  * not-ready, the server answers what it has accepted and closes, the workers end, the models go.
  */
+#include "api/access_log.h"
 #include "api/api.h"
 #include "api/grpc.h"
 #include "base/log.h"
@@ -12,11 +13,13 @@
 #include "cli/command.h"
 #include "sched/repository.h"
 #include "sys/config.h"
+#include "sys/line_log.h"
 #include "volley/version.h"
 
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -49,6 +52,7 @@ static const vly_opt options[] = {
 typedef struct server {
     vly_config config;
     vly_scheduler *scheduler;
+    vly_line_log *access_log; /* NULL: off */
     vly_api api;
     vly_tls *tls; /* NULL: plain HTTP */
     vly_http_server *http;
@@ -157,6 +161,26 @@ static vly_status start_scheduler(server *s, vly_err *err)
     return vly_scheduler_new(&o, &s->scheduler, err);
 }
 
+static vly_status open_access_log(server *s, vly_err *err)
+{
+    const char *path = s->config.http_access_log;
+
+    if (strcmp(path, "off") == 0)
+        return VLY_OK;
+    vly_status st = vly_line_log_open(path, s->config.http_access_log_bytes, &s->access_log, err);
+    return st == VLY_OK ? st : vly_fail_in(err, st, "setting 'http.access_log'");
+}
+
+/* Another one in each process; the clock will do where the system has no random bytes yet. */
+static uint64_t random_seed(void)
+{
+    uint64_t seed = vly_clock_unix_ms() ^ ((uint64_t)getpid() << 44);
+
+    if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) != sizeof(seed))
+        vly_debug("no random bytes for request ids: the clock is their seed");
+    return seed;
+}
+
 static vly_status start_http(server *s, vly_err *err)
 {
     const vly_config *c = &s->config;
@@ -184,6 +208,7 @@ static vly_status start_http(server *s, vly_err *err)
         .http2_conn_window_bytes = c->http2_conn_window_bytes,
         .on_request = vly_api_handle,
         .is_stream = vly_grpc_is_stream,
+        .on_finished = vly_access_log_finished,
         .ctx = &s->api,
     };
 
@@ -194,6 +219,9 @@ static vly_status start_http(server *s, vly_err *err)
                        .max_body_bytes = c->http_max_body_bytes,
                        .max_answer_bytes = c->http_max_answer_bytes,
                        .max_stream_requests = (size_t)c->grpc_max_stream_requests,
+                       .compress_min_bytes = c->http_compress_min_bytes,
+                       .access_log = s->access_log,
+                       .id_seed = random_seed(),
                        .started_ns = vly_clock_now()};
     return vly_http_server_start(&o, &s->http, err);
 }
@@ -246,6 +274,8 @@ static int wait_for_end(const server *s, const sigset_t *signals)
         if (no == SIGINT || no == SIGTERM)
             return no;
         vly_certificate_check(s->tls, no == SIGHUP);
+        if (no == SIGHUP && s->access_log != NULL)
+            vly_line_log_reopen(s->access_log);
     }
 }
 
@@ -276,6 +306,8 @@ static vly_status serve(server *s, const serve_opts *o, vly_err *err)
     if (st == VLY_OK)
         st = vly_certificate_open(&s->config, &s->tls, err);
     if (st == VLY_OK)
+        st = open_access_log(s, err);
+    if (st == VLY_OK)
         st = start_http(s, err);
     if (st != VLY_OK)
         return st;
@@ -299,6 +331,7 @@ static int run(const void *opts, int n_args, char *const *args)
     vly_config_init(&s.config);
     vly_status st = serve(&s, opts, &err);
     vly_http_server_free(s.http);
+    vly_line_log_close(s.access_log);
     vly_tls_free(s.tls);
     vly_scheduler_free(s.scheduler);
     vly_config_release(&s.config);

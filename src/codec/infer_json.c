@@ -11,6 +11,8 @@
 /* Arrays inside the data of one tensor; one for each dimension is what makes sense. */
 #define NESTING_MAX 16
 
+#define SMALL_BYTES ((size_t)512) /* of a text whose document takes some 6 KiB */
+
 /* Heap memory of one document, up to a bound. What a document frees while it is read does not count
  * back: the bound holds on all that was asked for. */
 typedef struct budget {
@@ -67,8 +69,20 @@ static vly_status check_depth(vly_str json, size_t max_depth, vly_err *err)
     return VLY_OK;
 }
 
-static vly_status read_document(vly_str json, const vly_infer_json_limits *limits, yyjson_doc **ret,
-                                vly_err *err)
+/* Memory for the document of a small text is taken from the arena at once. */
+static bool use_arena(vly_str json, const vly_infer_json_limits *limits, vly_arena *arena,
+                      yyjson_alc *ret)
+{
+    size_t bytes = yyjson_read_max_memory_usage(json.len, YYJSON_READ_NOFLAG);
+    void *memory = NULL;
+
+    if (json.len <= SMALL_BYTES && bytes <= limits->max_memory_bytes)
+        memory = vly_arena_alloc(arena, bytes);
+    return memory != NULL && yyjson_alc_pool_init(ret, memory, bytes);
+}
+
+static vly_status read_document(vly_str json, const vly_infer_json_limits *limits, vly_arena *arena,
+                                yyjson_doc **ret, vly_err *err)
 {
     budget b = {.left = limits->max_memory_bytes};
     yyjson_alc alc = {budget_malloc, budget_realloc, budget_free, &b};
@@ -77,6 +91,7 @@ static vly_status read_document(vly_str json, const vly_infer_json_limits *limit
 
     if (st != VLY_OK)
         return st;
+    use_arena(json, limits, arena, &alc);
     /* The cast: without YYJSON_READ_INSITU the text is only read. */
     char *text = (char *)(uintptr_t)(json.ptr != NULL ? json.ptr : "");
     yyjson_doc *doc = yyjson_read_opts(text, json.len, YYJSON_READ_NOFLAG, &alc, &why);
@@ -363,7 +378,7 @@ vly_status vly_infer_json_parse(vly_str json, const vly_infer_json_limits *limit
                                 vly_infer_json *ret, vly_err *err)
 {
     vly_infer_json r = {.doc = NULL};
-    vly_status st = read_document(json, limits, &r.doc, err);
+    vly_status st = read_document(json, limits, arena, &r.doc, err);
 
     if (st == VLY_OK)
         st = read_request(yyjson_doc_get_root(r.doc), arena, &r, err);
@@ -377,7 +392,8 @@ vly_status vly_infer_json_parse(vly_str json, const vly_infer_json_limits *limit
 
 void vly_infer_json_release(vly_infer_json *r)
 {
-    /* The allocator's context died with the parse, but free does not look at it. */
+    /* The context of the heap's allocator died with the parse, but free does not look at it; that
+     * of the arena's lives in the arena. */
     yyjson_doc_free(r->doc);
     r->doc = NULL;
 }

@@ -98,6 +98,12 @@
     X(INT, picture_max_dim, "picture.max_dim", 16384, 1, 65535, "width or height of one picture")  \
     X(BYTES, http_max_answer_bytes, "http.max_answer_bytes", 256 * VLY_MIB, 4 * VLY_KIB,           \
       64 * VLY_GIB, "body of one answer; one that would be larger is answered 503")                \
+    X(BYTES, http_compress_min_bytes, "http.compress_min_bytes", 1 * VLY_KIB, 0, 1 * VLY_GIB,      \
+      "smallest answer that is compressed for a client that takes it; 0: none is")                 \
+    X(TEXT, http_access_log, "http.access_log", "off", 1, 4096,                                    \
+      "file for one JSON line per request, - for standard output, or off")                         \
+    X(BYTES, http_access_log_bytes, "http.access_log_bytes", 1 * VLY_MIB, 16 * VLY_KIB,            \
+      1 * VLY_GIB, "lines waiting to be written to http.access_log; more are dropped, counted")    \
     X(BYTES, json_max_memory_bytes, "json.max_memory_bytes", 256 * VLY_MIB, 4 * VLY_KIB,           \
       64 * VLY_GIB, "memory for the parsed form of a JSON body; more is answered 413")             \
     X(INT, json_max_depth, "json.max_depth", 32, 1, 512, "nesting of a JSON body")                 \

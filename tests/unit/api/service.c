@@ -196,7 +196,7 @@ int service_stop(void **state)
     return temp_dir_remove(svc.dir) ? 0 : -1;
 }
 
-static int connect_to_service(void)
+int service_connect(void)
 {
     const struct timeval patience = {.tv_sec = PATIENCE_S};
     struct sockaddr_in to = {.sin_family = AF_INET,
@@ -241,7 +241,7 @@ reply ask(const char *method, const char *target, const char *headers, const voi
 {
     static vly_buf text;
     char head[4096];
-    int fd = connect_to_service();
+    int fd = service_connect();
     ssize_t n;
 
     snprintf(head, sizeof(head),

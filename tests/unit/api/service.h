@@ -47,6 +47,9 @@ reply ask(const char *method, const char *target, const char *headers, const voi
 reply get(const char *target);
 reply post(const char *target, const char *json);
 
+/* A connection of its own, for who speaks HTTP himself; reads give up after a minute. */
+int service_connect(void);
+
 /* Value of a header in a static buffer; NULL when there is none. */
 const char *header(const reply *r, const char *name);
 void assert_reply(reply r, int status, const char *body);

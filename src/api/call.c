@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/call.h"
+
+#include "codec/deflate.h"
+
+#include <stdatomic.h>
+
+#define TRACE_ID_DIGITS   32
+#define TRACE_ID_BEGIN    3  /* behind the version, "00-" */
+#define TRACEPARENT_BYTES 55 /* of version 00; later ones are not shorter */
+
+static bool is_id_char(char c)
+{
+    return c > 0x20 && c < 0x7f && c != '"' && c != '\\' && c != ',' && c != ';';
+}
+
+static bool is_request_id(vly_str s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (!is_id_char(s.ptr[i]))
+            return false;
+    return s.len > 0 && s.len <= VLY_REQUEST_ID_MAX;
+}
+
+/* W3C Trace Context 3.2: version "-" trace-id "-" parent-id "-" flags, in small hex digits; a
+ * trace-id of zeroes is none. */
+static bool trace_id_of(vly_str s, vly_str *ret)
+{
+    bool is_zero = true;
+
+    if (s.len < TRACEPARENT_BYTES || s.ptr[2] != '-' || s.ptr[35] != '-' || s.ptr[52] != '-')
+        return false;
+    for (size_t i = TRACE_ID_BEGIN; i < TRACE_ID_BEGIN + TRACE_ID_DIGITS; i++) {
+        char c = s.ptr[i];
+        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
+            return false;
+        is_zero = is_zero && c == '0';
+    }
+    *ret = (vly_str){s.ptr + TRACE_ID_BEGIN, TRACE_ID_DIGITS};
+    return !is_zero;
+}
+
+/* Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014. */
+static uint64_t mix(uint64_t x)
+{
+    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return x ^ (x >> 31);
+}
+
+/* Unique within the process by the counter, and beyond it by the seed. */
+static vly_str make_id(vly_api *api, vly_arena *arena)
+{
+    uint64_t n = atomic_fetch_add_explicit(&api->n_ids, 1, memory_order_relaxed);
+    const uint64_t half[2] = {mix(api->id_seed + n), mix(api->id_seed ^ ~n)};
+    char *text = vly_arena_alloc(arena, TRACE_ID_DIGITS);
+
+    if (text == NULL)
+        return (vly_str){NULL, 0};
+    for (size_t i = 0; i < TRACE_ID_DIGITS; i++)
+        text[i] = "0123456789abcdef"[(half[i / 16] >> (4 * (i % 16))) & 15];
+    return (vly_str){text, TRACE_ID_DIGITS};
+}
+
+void vly_call_begin(vly_api *api, vly_http_request *req)
+{
+    vly_http_msg *msg = &req->msg;
+    vly_call *call = vly_arena_calloc(&msg->arena, 1, sizeof(*call));
+
+    if (call == NULL)
+        return;
+    call->api = api;
+    call->id = vly_http_msg_header(msg, "X-Request-Id");
+    if (!is_request_id(call->id) &&
+        !trace_id_of(vly_http_msg_header(msg, "traceparent"), &call->id))
+        call->id = make_id(api, &msg->arena);
+    call->accepts = vly_encoding_choose(vly_http_msg_header(msg, "Accept-Encoding"));
+    req->user = call;
+}
+
+void vly_call_set_model(vly_http_request *req, vly_str name)
+{
+    vly_call *call = vly_call_of(req);
+
+    if (call != NULL)
+        call->model = vly_str_from(vly_arena_strdup(&req->msg.arena, name));
+}
+
+void vly_call_set_times(vly_http_request *req, const vly_job_times *times)
+{
+    vly_call *call = vly_call_of(req);
+
+    if (call == NULL)
+        return;
+    call->times = *times;
+    call->has_times = true;
+}
+
+/* Milliseconds with three digits behind the point, without the cost of printing a double. */
+static char *put_ms(char *to, const char *name, vly_nsec ns)
+{
+    uint64_t us = (ns + VLY_NSEC_PER_US / 2) / VLY_NSEC_PER_US;
+    char digits[24];
+    size_t at = sizeof(digits);
+
+    for (int i = 0; i < 3; i++, us /= 10)
+        digits[--at] = (char)('0' + us % 10);
+    digits[--at] = '.';
+    do {
+        digits[--at] = (char)('0' + us % 10);
+        us /= 10;
+    } while (us > 0);
+    to = stpcpy(to, name);
+    memcpy(to, digits + at, sizeof(digits) - at);
+    return to + sizeof(digits) - at;
+}
+
+void vly_call_timing(vly_call *call, const vly_http_request *req, char text[VLY_SERVER_TIMING_MAX])
+{
+    char *to = text;
+
+    call->total_ns = vly_clock_now() - req->received_ns;
+    if (call->has_times) {
+        to = put_ms(to, "queue;dur=", call->times.queue);
+        to = put_ms(to, ", input;dur=", call->times.input);
+        to = put_ms(to, ", compute;dur=", call->times.infer);
+        to = put_ms(to, ", output;dur=", call->times.output);
+        to = stpcpy(to, ", ");
+    }
+    to = put_ms(to, "total;dur=", call->total_ns);
+    *to = '\0';
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the API keeps of a request besides the request itself: its id, where its time went, and what
+ * the access log is to say of it. Lives in the arena of the request, found by req->user; NULL when
+ * there was no memory for it, or the request never came to the API.
+ *
+ * Owner: as the request.
+ */
+#ifndef VLY_API_CALL_H
+#define VLY_API_CALL_H
+
+#include "api/api.h"
+#include "codec/inflate.h"
+#include "sched/job.h"
+
+#define VLY_REQUEST_ID_MAX 128
+
+typedef struct vly_call {
+    vly_api *api;
+    vly_str id; /* X-Request-Id or the trace of traceparent, when they are valid; else made here */
+    vly_encoding accepts; /* of what it accepts, the best */
+    vly_str model;        /* empty: none */
+    vly_str error;        /* of the answer; empty: none */
+    bool has_times;       /* a model ran, or was to */
+    vly_job_times times;
+    vly_nsec total_ns; /* received to answered */
+} vly_call;
+
+/* Begins a call: req->user is set, or stays NULL. Thread: loop. */
+void vly_call_begin(vly_api *api, vly_http_request *req);
+static inline vly_call *vly_call_of(const vly_http_request *req)
+{
+    return req->user;
+}
+
+/* Which model it was about, and where the time went. */
+void vly_call_set_model(vly_http_request *req, vly_str name);
+void vly_call_set_times(vly_http_request *req, const vly_job_times *times);
+
+/* "queue;dur=0.012, input;dur=0.003, compute;dur=1.250, output;dur=0.004, total;dur=1.300": NUL
+ * -terminated. Sets total_ns. */
+#define VLY_SERVER_TIMING_MAX 160
+void vly_call_timing(vly_call *call, const vly_http_request *req, char text[VLY_SERVER_TIMING_MAX]);
+
+#endif
