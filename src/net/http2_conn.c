@@ -117,8 +117,9 @@ static bool http2_open(vly_http_conn *c)
     if (h == NULL)
         return false;
     h->conn = c;
+    vly_http__queue_init(&h->leaving);
     h->noise_left = vly_http__opts(c)->http2_max_noise;
-    h->noise_ms = c->since_ms = vly_http__now_ms(c);
+    h->noise_ms = h->input_ms = h->ping_ms = c->since_ms = vly_http__now_ms(c);
     vly_buf_init(&h->out, VLY_MEM_NET, OUT_MAX_BYTES);
     if (make_session(h) != 0 || send_settings(h) != 0) {
         nghttp2_session_del(h->ng);
@@ -137,6 +138,7 @@ static void http2_feed(vly_http_conn *c, vly_str in)
 
     if (h->is_lost)
         return;
+    h->input_ms = h->ping_ms = vly_http__now_ms(c);
     /* Broken rules of HTTP/2 are answered with GOAWAY by nghttp2; an error here is a flood, bytes
      * that are no HTTP/2 at all, or no memory. */
     if (nghttp2_session_mem_recv(h->ng, (const uint8_t *)in.ptr, in.len) < 0)
@@ -149,7 +151,7 @@ static void http2_eof(vly_http_conn *c)
 
     for (vly_http_exchange *ex = h->exchanges, *next; ex != NULL; ex = next) {
         next = ex->next;
-        if (ex->req.received_ns == 0 && !ex->is_answered)
+        if ((ex->req.received_ns == 0 && !ex->is_answered) || ex->stream != NULL)
             nghttp2_submit_rst_stream(h->ng, NGHTTP2_FLAG_NONE, ex->h2.stream_id, NGHTTP2_CANCEL);
         else if (!ex->is_answered && vly_http__opts(c)->abort_on_close)
             atomic_store(&ex->req.is_cancelled, true);
@@ -188,6 +190,7 @@ static void http2_written(vly_http_conn *c, bool is_sent)
     vly_http2 *h = vly_http2__of(c);
 
     h->is_leaving = false;
+    vly_http__queue_release(&h->leaving);
     if (h->out.cap > OUT_KEEP_BYTES)
         vly_buf_release(&h->out);
     vly_buf_clear(&h->out);
@@ -230,7 +233,7 @@ static bool is_request_late(const vly_http_conn *c, const vly_http_exchange *ex,
 
     if (ex->req.msg.path.len == 0)
         timeout = o->header_timeout_ms;
-    return !ex->h2.is_received && now - ex->h2.since_ms >= timeout;
+    return ex->req.received_ns == 0 && now - ex->h2.since_ms >= timeout;
 }
 
 /* The client takes nothing of the answer; or has all of it, and does not end its request. Resetting
@@ -244,6 +247,12 @@ static bool is_answer_late(const vly_http_conn *c, const vly_http_exchange *ex, 
     return now - ex->h2.since_ms >= timeout;
 }
 
+static bool is_stream_stuck(const vly_http_conn *c, const vly_http_exchange *ex, uint64_t now)
+{
+    return ex->stream != NULL && ex->stream->queue_bytes > 0 &&
+           now - ex->h2.since_ms >= vly_http__opts(c)->write_timeout_ms;
+}
+
 static void sweep_exchange(vly_http2 *h, vly_http_exchange *ex, uint64_t now)
 {
     if (ex->h2.stream_id == 0)
@@ -252,15 +261,35 @@ static void sweep_exchange(vly_http2 *h, vly_http_exchange *ex, uint64_t now)
         vly_http2__refuse(h, ex, 408,
                           ex->req.msg.path.len == 0 ? "the request header came too slowly"
                                                     : "the request body came too slowly");
+    else if (is_stream_stuck(h->conn, ex, now))
+        nghttp2_submit_rst_stream(h->ng, NGHTTP2_FLAG_NONE, ex->h2.stream_id, NGHTTP2_CANCEL);
     else if (ex->is_answered && is_answer_late(h->conn, ex, now))
         nghttp2_submit_rst_stream(h->ng, NGHTTP2_FLAG_NONE, ex->h2.stream_id,
                                   ex->h2.body_left == 0 ? NGHTTP2_NO_ERROR : NGHTTP2_CANCEL);
+}
+
+/* A client with requests in work, which says nothing, may have vanished. False: it has. */
+static bool check_alive(vly_http2 *h, uint64_t now)
+{
+    const vly_http_opts *o = vly_http__opts(h->conn);
+
+    if (h->exchanges == NULL || o->stream_max_message_bytes == 0)
+        return true;
+    if (now - h->ping_ms >= o->stream_ping_ms) {
+        nghttp2_submit_ping(h->ng, NGHTTP2_FLAG_NONE, NULL);
+        h->ping_ms = now;
+    }
+    return now - h->input_ms < o->stream_idle_ms;
 }
 
 static void http2_sweep(vly_http_conn *c, uint64_t now)
 {
     vly_http2 *h = vly_http2__of(c);
 
+    if (!check_alive(h, now)) {
+        vly_http__conn_close(c);
+        return;
+    }
     if (h->exchanges == NULL && !c->is_writing && vly_http__conn_is_stale(c, now))
         nghttp2_session_terminate_session(h->ng, NGHTTP2_NO_ERROR);
     for (vly_http_exchange *ex = h->exchanges, *next; ex != NULL; ex = next) {
@@ -279,7 +308,9 @@ static void http2_close(vly_http_conn *c)
     for (vly_http_exchange *ex = h->exchanges, *next; ex != NULL; ex = next) {
         next = ex->next;
         ex->h2.stream_id = 0;
-        if (ex->is_answered || ex->req.received_ns == 0) {
+        if (ex->stream != NULL) {
+            vly_http2__stream_close(h, ex);
+        } else if (ex->is_answered || ex->req.received_ns == 0) {
             vly_http2__retire(h, ex);
         } else {
             unlink_exchange(h, ex);
@@ -287,14 +318,17 @@ static void http2_close(vly_http_conn *c)
             atomic_store(&ex->req.is_cancelled, true);
         }
     }
-    if (!h->is_leaving)
+    if (!h->is_leaving) {
+        vly_http__queue_release(&h->leaving);
         release_done(h, false);
+    }
 }
 
 static void http2_free(vly_http_conn *c)
 {
     vly_http2 *h = vly_http2__of(c);
 
+    vly_http__queue_release(&h->leaving);
     release_done(h, false);
     VLY_ASSERT(h->exchanges == NULL);
     nghttp2_session_del(h->ng);
@@ -310,6 +344,8 @@ const vly_http_proto vly_http__proto_http2 = {
     .collect = vly_http2__collect,
     .written = http2_written,
     .answered = http2_answered,
+    .accepted = vly_http2__stream_accepted,
+    .stream_turn = vly_http2__stream_turn,
     .wants_input = http2_wants_input,
     .is_over = http2_is_over,
     .sweep = http2_sweep,

@@ -150,6 +150,13 @@ static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint
 
 /* ---- the whole ---- */
 
+/* Its messages are handed over one by one, and so it before its body. */
+static bool is_stream(vly_http2 *h, const vly_http_msg *m)
+{
+    const vly_http_opts *o = vly_http__opts(h->conn);
+    return o->stream_max_message_bytes > 0 && o->is_stream != NULL && o->is_stream(o->ctx, m);
+}
+
 static void hand_over(vly_http2 *h, vly_http_exchange *ex)
 {
     h->conn->since_ms = vly_http__now_ms(h->conn);
@@ -173,8 +180,8 @@ static int check_expect(vly_http2 *h, vly_http_exchange *ex, const char **ret_re
     return 0;
 }
 
-/* The head is complete; the body is still to come, unless is_end. */
-static void on_head(vly_http2 *h, vly_http_exchange *ex, bool is_end)
+/* The head is complete. */
+static void on_head(vly_http2 *h, vly_http_exchange *ex)
 {
     vly_http_msg *m = &ex->req.msg;
     const char *reason = NULL;
@@ -189,14 +196,24 @@ static void on_head(vly_http2 *h, vly_http_exchange *ex, bool is_end)
         status = vly_http__msg_set_path(m, m->target, &reason);
     if (status == 0)
         status = vly_http__msg_expect_body(m, len, &reason);
-    if (status == 0 && !is_end)
+    if (status == 0)
         status = check_expect(h, ex, &reason);
     if (status != 0)
         vly_http2__refuse(h, ex, status, reason);
-    else if (is_end)
+    if (status != 0 || !is_stream(h, m))
+        return;
+    ex->req.stream_kind = VLY_STREAM_GRPC;
+    hand_over(h, ex);
+}
+
+/* The client has said all it has to say. */
+static void end_request(vly_http2 *h, vly_http_exchange *ex)
+{
+    ex->h2.is_received = true;
+    if (ex->stream != NULL)
+        vly_http2__stream_half_close(h, ex);
+    else if (!ex->is_answered && ex->req.received_ns == 0)
         hand_over(h, ex);
-    else
-        ex->h2.since_ms = vly_http__now_ms(h->conn);
 }
 
 static void on_headers_frame(vly_http2 *h, const nghttp2_frame *frame)
@@ -204,14 +221,14 @@ static void on_headers_frame(vly_http2 *h, const nghttp2_frame *frame)
     vly_http_exchange *ex = exchange_of(h->ng, frame->hd.stream_id);
     bool is_end = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
 
-    if (ex != NULL && is_end)
-        ex->h2.is_received = true;
-    if (ex == NULL || ex->is_answered)
+    if (ex == NULL)
         return;
-    if (frame->headers.cat == NGHTTP2_HCAT_REQUEST)
-        on_head(h, ex, is_end);
-    else if (is_end)
-        hand_over(h, ex);
+    if (frame->headers.cat == NGHTTP2_HCAT_REQUEST && !ex->is_answered)
+        on_head(h, ex);
+    if (is_end)
+        end_request(h, ex);
+    else
+        ex->h2.since_ms = vly_http__now_ms(h->conn);
 }
 
 static void on_data_frame(vly_http2 *h, const nghttp2_frame *frame)
@@ -223,11 +240,8 @@ static void on_data_frame(vly_http2 *h, const nghttp2_frame *frame)
         grant_noise(h, 1);
     else if (!is_end)
         count_noise(h);
-    if (ex == NULL || !is_end)
-        return;
-    ex->h2.is_received = true;
-    if (!ex->is_answered)
-        hand_over(h, ex);
+    if (ex != NULL && is_end)
+        end_request(h, ex);
 }
 
 static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
@@ -275,7 +289,13 @@ static int on_data_chunk(nghttp2_session *ng, uint8_t flags, int32_t stream_id, 
     (void)flags;
 
     nghttp2_session_consume_connection(ng, len);
-    if (ex == NULL || ex->is_answered) /* the rest of a refused request: one window, no more */
+    if (ex != NULL && ex->stream != NULL) {
+        ex->bytes_in += len;
+        vly_http2__stream_feed(h, ex, (vly_str){(const char *)data, len});
+        return 0;
+    }
+    /* Of the rest of a refused request one window comes, no more. */
+    if (ex == NULL || ex->is_answered || ex->req.received_ns != 0)
         return 0;
     nghttp2_session_consume_stream(ng, stream_id, len);
     ex->bytes_in += len;
@@ -296,6 +316,10 @@ static int on_stream_close(nghttp2_session *ng, int32_t stream_id, uint32_t erro
     nghttp2_session_set_stream_user_data(ng, stream_id, NULL);
     ex->h2.stream_id = 0;
     ex->h2.is_whole = error == NGHTTP2_NO_ERROR && ex->is_answered && ex->h2.body_left == 0;
+    if (ex->stream != NULL) {
+        vly_http2__stream_close(h, ex);
+        return 0;
+    }
     if (ex->is_answered || ex->req.received_ns == 0)
         vly_http2__retire(h, ex);
     else

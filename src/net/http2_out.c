@@ -22,7 +22,7 @@ static bool has_room(const vly_http2 *h)
     return h->n_bytes < BATCH_BYTES && h->n_bufs + FRAME_BUFS_MAX <= VLY_HTTP_WRITE_BUFS;
 }
 
-static void add_copy(vly_http2 *h, const void *bytes, size_t n)
+void vly_http2__add_copy(vly_http2 *h, const void *bytes, size_t n)
 {
     vly_buf_add(&h->out, bytes, n);
     h->n_bytes += n;
@@ -32,10 +32,10 @@ static void add_copy(vly_http2 *h, const void *bytes, size_t n)
         h->bufs[h->n_bufs++] = (uv_buf_t){.len = n};
 }
 
-static void add_piece(vly_http2 *h, char *bytes, size_t n)
+void vly_http2__add_piece(vly_http2 *h, char *bytes, size_t n)
 {
     if (n <= COPY_BYTES) {
-        add_copy(h, bytes, n);
+        vly_http2__add_copy(h, bytes, n);
         return;
     }
     h->bufs[h->n_bufs++] = (uv_buf_t){.base = bytes, .len = n};
@@ -68,7 +68,7 @@ unsigned vly_http2__collect(vly_http_conn *c, uv_buf_t *bufs)
         n = nghttp2_session_mem_send(h->ng, &bytes);
         if (n <= 0)
             break;
-        add_copy(h, bytes, (size_t)n);
+        vly_http2__add_copy(h, bytes, (size_t)n);
     }
     if (n < 0 || h->out.failed) {
         vly_http__conn_close(c);
@@ -104,6 +104,23 @@ static ssize_t read_body(nghttp2_session *ng, int32_t stream_id, uint8_t *to, si
     return (ssize_t)n;
 }
 
+static void frame_parts(vly_http2 *h, vly_http_exchange *ex, size_t n)
+{
+    ex->h2.body_left -= n;
+    while (n > 0) {
+        const vly_buf *part = &ex->parts[ex->h2.part];
+        size_t left = part->len - ex->h2.part_pos, piece = left < n ? left : n;
+        if (piece > 0)
+            vly_http2__add_piece(h, part->ptr + ex->h2.part_pos, piece);
+        n -= piece;
+        ex->h2.part_pos += piece;
+        if (ex->h2.part_pos == part->len) {
+            ex->h2.part++;
+            ex->h2.part_pos = 0;
+        }
+    }
+}
+
 static int send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *frame_head, size_t n,
                      nghttp2_data_source *source, void *user)
 {
@@ -114,22 +131,13 @@ static int send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *f
 
     if (!has_room(h))
         return NGHTTP2_ERR_WOULDBLOCK;
-    add_copy(h, frame_head, FRAME_HEAD_BYTES);
-    ex->h2.body_left -= n;
+    vly_http2__add_copy(h, frame_head, FRAME_HEAD_BYTES);
     ex->bytes_out += n;
     ex->h2.since_ms = vly_http__now_ms(h->conn);
-    while (n > 0) {
-        const vly_buf *part = &ex->parts[ex->h2.part];
-        size_t left = part->len - ex->h2.part_pos, piece = left < n ? left : n;
-        if (piece > 0)
-            add_piece(h, part->ptr + ex->h2.part_pos, piece);
-        n -= piece;
-        ex->h2.part_pos += piece;
-        if (ex->h2.part_pos == part->len) {
-            ex->h2.part++;
-            ex->h2.part_pos = 0;
-        }
-    }
+    if (ex->stream != NULL)
+        vly_http2__stream_frame(h, ex, n);
+    else
+        frame_parts(h, ex, n);
     return h->out.failed ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
 }
 
@@ -154,7 +162,7 @@ static ssize_t frame_length(nghttp2_session *ng, uint8_t type, int32_t stream_id
 
 /* ---- heads ---- */
 
-static nghttp2_nv field(vly_str name, vly_str value)
+nghttp2_nv vly_http2__field(vly_str name, vly_str value)
 {
     return (nghttp2_nv){.name = (uint8_t *)(uintptr_t)name.ptr,
                         .value = (uint8_t *)(uintptr_t)value.ptr,
@@ -175,7 +183,7 @@ static const char *read_fields(const char *at, size_t n, nghttp2_nv *nv)
         vly_str name, value;
         at = next_text(at, &name);
         at = next_text(at, &value);
-        nv[i] = field(name, value);
+        nv[i] = vly_http2__field(name, value);
     }
     return at;
 }
@@ -199,8 +207,8 @@ void vly_http2__submit(vly_http2 *h, vly_http_exchange *ex)
     VLY_ASSERT(ex->n_fields <= FIELDS_MAX && ex->n_trailers <= FIELDS_MAX);
     vly_counter_add(&vly_http__stats(h->conn)->responses[ex->status / 100], 1);
     snprintf(status, sizeof(status), "%d", ex->status);
-    nv[0] = field(VLY_STR(":status"), vly_str_from(status));
-    nv[1] = field(VLY_STR("date"), vly_str_from(vly_http__date(h->conn->loop)));
+    nv[0] = vly_http2__field(VLY_STR(":status"), vly_str_from(status));
+    nv[1] = vly_http2__field(VLY_STR("date"), vly_str_from(vly_http__date(h->conn->loop)));
     read_fields(ex->head.ptr, ex->n_fields, nv + 2);
     ex->h2.body_left = has_body ? vly_http__exchange_body_len(ex) : 0;
     ex->bytes_out = ex->head.len;

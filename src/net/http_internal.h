@@ -16,6 +16,7 @@
 
 #include "net/http1.h"
 #include "net/http_server.h"
+#include "net/http_stream.h"
 #include "net/tls.h"
 #include "sys/mpsc.h"
 
@@ -42,6 +43,7 @@ struct vly_http_exchange {
     bool is_answered;
     bool is_last; /* HTTP/1: the connection ends with this answer */
     int status;
+    vly_stream *stream;           /* it has been accepted as one, which is not over */
     struct {                      /* what HTTP/2 alone needs */
         vly_http_exchange **link; /* to this one, from what stands before it */
         int32_t stream_id;        /* 0: the stream is closed */
@@ -83,6 +85,10 @@ typedef struct vly_http_proto {
     unsigned (*collect)(vly_http_conn *c, uv_buf_t *bufs);
     void (*written)(vly_http_conn *c, bool is_sent);
     void (*answered)(vly_http_conn *c, vly_http_exchange *ex); /* ex.is_answered is set */
+    /* ex.stream is set; in on_request. NULL: stream_kind is always NONE. */
+    void (*accepted)(vly_http_conn *c, vly_http_exchange *ex);
+    /* Messages or an end are queued in ex.stream, or what had been delivered is given back. */
+    void (*stream_turn)(vly_http_conn *c, vly_http_exchange *ex);
     bool (*wants_input)(const vly_http_conn *c);
     bool (*is_over)(const vly_http_conn *c); /* with nothing left to collect: shut and linger */
     void (*sweep)(vly_http_conn *c, uint64_t now_ms);
@@ -130,6 +136,7 @@ struct vly_http_loop {
     pthread_t thread;  /* owner: the server's owner */
     pthread_t self;    /* set by the thread */
     vly_mpsc answers;  /* exchanges; any thread -> this loop */
+    vly_mpsc streams;  /* with something for stream_turn; any thread -> this loop */
     vly_mpsc arrivals; /* connections; accepting loop -> this loop */
     vly_http_conn *conns;
     size_t n_conns;
@@ -227,7 +234,8 @@ void vly_http__loop_watch(vly_http_loop *loop);   /* there is something to sweep
 void vly_http__loop_end_when_empty(vly_http_loop *loop);
 void vly_http__hand_over(vly_http_conn *c, vly_http_exchange *ex); /* to opts.on_request */
 void vly_http__return(vly_http_exchange *ex);                      /* answered; thread: any */
-const char *vly_http__date(vly_http_loop *loop);                   /* the value of Date */
+void vly_http__conn_touch(vly_http_conn *c);     /* pumps it, now or with a batch of answers */
+const char *vly_http__date(vly_http_loop *loop); /* the value of Date */
 
 /* http_server.c */
 bool vly_http__conn_admit(vly_http_server *s, bool *ret_is_refused);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* One loop: a thread with its connections, the answers that come to it, and its turns. */
 #include "base/assert.h"
-#include "net/http_internal.h"
+#include "net/http_stream_internal.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -37,6 +37,15 @@ void vly_http__hand_over(vly_http_conn *c, vly_http_exchange *ex)
     opts->on_request(opts->ctx, &ex->req);
 }
 
+static void mark_dirty(vly_http_conn *c)
+{
+    if (c->is_dirty)
+        return;
+    c->is_dirty = true;
+    c->next_dirty = c->loop->dirty;
+    c->loop->dirty = c;
+}
+
 /* The exchange is back on its loop. Puts its connection on the list of those to pump. */
 static void take_back(vly_http_exchange *ex)
 {
@@ -53,11 +62,7 @@ static void take_back(vly_http_exchange *ex)
     }
     ex->is_answered = true;
     c->proto->answered(c, ex);
-    if (c->is_dirty)
-        return;
-    c->is_dirty = true;
-    c->next_dirty = loop->dirty;
-    loop->dirty = c;
+    mark_dirty(c);
 }
 
 /* Apart from take_back, so that all answers of a batch leave together. */
@@ -69,6 +74,13 @@ static void pump_all(vly_http_loop *loop)
         c->is_dirty = false;
         vly_http__conn_pump(c);
     }
+}
+
+void vly_http__conn_touch(vly_http_conn *c)
+{
+    mark_dirty(c);
+    if (!c->loop->is_batching)
+        pump_all(c->loop);
 }
 
 void vly_http__return(vly_http_exchange *ex)
@@ -91,6 +103,17 @@ static void take_answers(vly_http_loop *loop)
         next = node->next;
         take_back(CONTAINER_OF(node, vly_http_exchange, node));
     }
+    pump_all(loop);
+}
+
+static void take_streams(vly_http_loop *loop)
+{
+    loop->is_batching = true;
+    for (vly_mpsc_node *node = vly_mpsc_take_all(&loop->streams), *next; node; node = next) {
+        next = node->next;
+        vly_http__stream_post_turn(CONTAINER_OF(node, vly_stream, node));
+    }
+    loop->is_batching = false;
     pump_all(loop);
 }
 
@@ -172,6 +195,7 @@ static void on_wake(uv_async_t *wake)
         vly_http__listen_close(s);
     take_arrivals(loop);
     take_answers(loop);
+    take_streams(loop);
     if (phase == VLY_HTTP_STOPPING)
         stop_loop(loop);
     vly_http__loop_end_when_empty(loop);
@@ -242,6 +266,7 @@ vly_status vly_http__loop_init(vly_http_loop *loop, vly_http_server *s, unsigned
     loop->wake.data = loop->sweep.data = loop->turn.data = loop;
     vly_mpsc_init(&loop->answers, wake_loop, loop);
     vly_mpsc_init(&loop->arrivals, wake_loop, loop);
+    vly_mpsc_init(&loop->streams, wake_loop, loop);
     return VLY_OK;
 }
 
@@ -259,6 +284,8 @@ void vly_http__loop_release(vly_http_loop *loop)
     }
     vly_mpsc_release(&loop->answers);
     vly_mpsc_release(&loop->arrivals);
+    vly_http__streams_drop(loop);
+    vly_mpsc_release(&loop->streams);
     vly_free(loop->read_buf);
     vly_buf_release(&loop->plain);
 }

@@ -86,6 +86,12 @@ typedef struct vly_http_opts {
     unsigned http2_max_noise;
     size_t http2_window_bytes; /* of a request body on its way; 65535 .. 2^31 - 1 */
     size_t http2_conn_window_bytes;
+    /* Streams, see net/http_stream.h; 0 messages bytes: there are none. */
+    size_t stream_max_message_bytes;
+    size_t stream_max_in_bytes;
+    size_t stream_max_out_bytes;
+    unsigned stream_ping_ms; /* without a byte from the client, after which it is pinged */
+    unsigned stream_idle_ms; /* the same, after which the connection is closed */
     vly_http_handler on_request;
     /* The rest may be NULL; all on a loop thread. At the end of each turn of a loop in which
      * requests were handed over: work of little cost is done here, for all of them at once, and

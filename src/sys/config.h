@@ -76,6 +76,16 @@
       "flow-control window of one HTTP/2 request")                                                 \
     X(BYTES, http2_conn_window_bytes, "http2.connection_window_bytes", 16 * VLY_MIB, 64 * VLY_KIB, \
       1 * VLY_GIB, "flow-control window of one HTTP/2 connection")                                 \
+    X(BYTES, stream_max_message_bytes, "stream.max_message_bytes", 64 * VLY_MIB, 0, 2 * VLY_GIB,   \
+      "one message of a WebSocket or a gRPC stream; 0 turns streams off")                          \
+    X(BYTES, stream_max_in_bytes, "stream.max_in_bytes", 16 * VLY_MIB, 1 * VLY_KIB, 64 * VLY_GIB,  \
+      "messages of one stream in work; past it the client is read no further")                     \
+    X(BYTES, stream_max_out_bytes, "stream.max_out_bytes", 64 * VLY_MIB, 1 * VLY_KIB,              \
+      64 * VLY_GIB, "messages that one stream's client has not taken; past it they are refused")   \
+    X(INT, stream_ping_ms, "stream.ping_ms", 20000, 10, 86400000,                                  \
+      "silence of a stream's client after which it is pinged")                                     \
+    X(INT, stream_idle_ms, "stream.idle_ms", 60000, 10, 86400000,                                  \
+      "silence of a stream's client, pongs included, after which it is closed")                    \
     X(INT, drain_timeout_ms, "drain_timeout_ms", 30000, 0, 3600000,                                \
       "time for accepted requests to end after SIGTERM")                                           \
     X(TEXT, models_dir, "models.dir", "models", 1, 4096,                                           \

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "h2_client.h"
 
-#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,10 +100,11 @@ static ssize_t read_body(nghttp2_session *ng, int32_t stream_id, uint8_t *to, si
     if (a == NULL)
         return NGHTTP2_ERR_DEFERRED;
     size_t n = a->request_left < cap ? a->request_left : cap;
-    if (n > 0)
+    if (n > 0) {
         memcpy(to, a->request_body, n);
-    a->request_body += n;
-    a->request_left -= n;
+        a->request_body += n;
+        a->request_left -= n;
+    }
     if (a->request_left == 0 && !a->is_body_open)
         *flags |= NGHTTP2_DATA_FLAG_EOF;
     else if (n == 0)
@@ -116,6 +118,7 @@ void h2_open(h2_client *c, const wire *w, size_t piece, unsigned window)
     const nghttp2_settings_entry entry = {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, window};
 
     *c = (h2_client){.fd = wire_connect(w), .piece = piece};
+    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     assert_int_equal(nghttp2_session_callbacks_new(&callbacks), 0);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
@@ -197,26 +200,31 @@ void h2_continue(h2_client *c, h2_answer *a, const char *body, size_t len, bool 
     nghttp2_session_resume_data(c->ng, a->stream_id);
 }
 
-static void send_all(h2_client *c)
+/* True when there was something. */
+static bool send_all(h2_client *c)
 {
     const uint8_t *bytes;
+    bool is_some = false;
     ssize_t n;
 
     while ((n = nghttp2_session_mem_send(c->ng, &bytes)) > 0) {
         size_t left = (size_t)n, piece = c->piece > 0 ? c->piece : left;
+        is_some = true;
         for (; left > 0; bytes += piece, left -= piece) {
             if (piece > left)
                 piece = left;
             wire_send(c->fd, (const char *)bytes, piece);
         }
     }
+    return is_some;
 }
 
 bool h2_turn(h2_client *c)
 {
     static uint8_t bytes[1 << 18];
 
-    send_all(c);
+    if (send_all(c)) /* which may be what was waited for */
+        return true;
     struct pollfd p = {.fd = c->fd, .events = POLLIN};
     if (poll(&p, 1, PATIENCE_MS) == 0)
         fail_msg("the server said nothing for %d ms", PATIENCE_MS);
@@ -226,8 +234,14 @@ bool h2_turn(h2_client *c)
         return false;
     }
     assert_int_equal(nghttp2_session_mem_recv(c->ng, bytes, (size_t)n), n);
-    send_all(c);
     return true;
+}
+
+void h2_ping(h2_client *c)
+{
+    unsigned n = c->n_ping_acks;
+    assert_int_equal(nghttp2_submit_ping(c->ng, 0, NULL), 0);
+    h2_until(c, c->n_ping_acks > n);
 }
 
 void h2_expect(h2_client *c, const char *method, const char *path, const char *body, int status,

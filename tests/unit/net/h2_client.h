@@ -57,10 +57,12 @@ void h2_continue(h2_client *c, h2_answer *a, const char *body, size_t len, bool 
  * nothing comes for 10 s. */
 bool h2_turn(h2_client *c);
 #define h2_until(c, condition)                                                                     \
-    while (!(condition)) {                                                                         \
-        if (!h2_turn(c))                                                                           \
-            fail_msg("the connection ended without: %s", #condition);                              \
-    }
+    do {                                                                                           \
+        while (!(condition))                                                                       \
+            if (!h2_turn(c))                                                                       \
+                fail_msg("the connection ended without: %s", #condition);                          \
+    } while (0)
+void h2_ping(h2_client *c); /* and waits for the answer: what was sent before has arrived */
 /* Asks, waits, compares, with no headers looked at. */
 void h2_expect(h2_client *c, const char *method, const char *path, const char *body, int status,
                const char *answer);

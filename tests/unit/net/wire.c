@@ -15,6 +15,12 @@
 
 #define PATIENCE_MS 10000
 
+static bool is_stream(void *ctx, const vly_http_msg *msg)
+{
+    (void)ctx;
+    return vly_str_starts(msg->path, VLY_STR("/stream/"));
+}
+
 vly_http_opts wire_opts(void)
 {
     return (vly_http_opts){
@@ -37,6 +43,12 @@ vly_http_opts wire_opts(void)
         .http2_max_noise = 100,
         .http2_window_bytes = 65535,
         .http2_conn_window_bytes = 1 << 20,
+        .stream_max_message_bytes = 1 << 20,
+        .stream_max_in_bytes = 1 << 18,
+        .stream_max_out_bytes = 1 << 18,
+        .stream_ping_ms = 20000,
+        .stream_idle_ms = 40000,
+        .is_stream = is_stream,
     };
 }
 
@@ -137,6 +149,76 @@ static void hold(wire *w, vly_http_request *req)
         answer_what(req);
 }
 
+/* ---- streams ---- */
+
+static void stream_echo(void *ctx, vly_stream *s, vly_buf *message, bool is_text)
+{
+    wire *w = ctx;
+    size_t n = message->len;
+
+    pthread_mutex_lock(&w->lock);
+    w->n_messages++;
+    pthread_cond_broadcast(&w->has_held);
+    pthread_mutex_unlock(&w->lock);
+    if (w->keeps_messages)
+        return;
+    if (vly_stream_send(s, message, is_text, NULL) != VLY_OK)
+        vly_stream_end(s, &(vly_stream_end_info){.code = 13, .message = "not sent"});
+    vly_stream_consumed(s, n);
+}
+
+static void stream_end(void *ctx, vly_stream *s)
+{
+    wire *w = ctx;
+    vly_stream_end(s, &(vly_stream_end_info){.code = w->end_code, .message = "100 % gone\n"});
+}
+
+static void stream_room(void *ctx, vly_stream *s)
+{
+    wire *w = ctx;
+    (void)s;
+    pthread_mutex_lock(&w->lock);
+    w->n_rooms++;
+    pthread_cond_broadcast(&w->has_held);
+    pthread_mutex_unlock(&w->lock);
+}
+
+static void stream_close(void *ctx, vly_stream *s)
+{
+    wire *w = ctx;
+    (void)s;
+    pthread_mutex_lock(&w->lock);
+    w->n_closed++;
+    pthread_cond_broadcast(&w->has_held);
+    pthread_mutex_unlock(&w->lock);
+}
+
+static void accept_stream(wire *w, vly_http_request *req)
+{
+    static const vly_stream_events events = {.on_message = stream_echo,
+                                             .on_end = stream_end,
+                                             .on_room = stream_room,
+                                             .on_close = stream_close};
+    vly_stream *s;
+    vly_err err;
+
+    if (vly_str_is(req->msg.path, "/stream/refused") || req->stream_kind == VLY_STREAM_NONE) {
+        vly_http_respond_error(req, 403, "no streams here");
+        return;
+    }
+    if (vly_stream_accept(req, &events, w, &s, &err) != VLY_OK) {
+        vly_http_respond_err(req, &err);
+        return;
+    }
+    pthread_mutex_lock(&w->lock);
+    if (w->n_streams < sizeof(w->streams) / sizeof(w->streams[0]))
+        w->streams[w->n_streams++] = s; /* wire_stop gives it back */
+    else
+        vly_stream_unref(s);
+    pthread_cond_broadcast(&w->has_held);
+    pthread_mutex_unlock(&w->lock);
+}
+
 static void on_request(void *ctx, vly_http_request *req)
 {
     wire *w = ctx;
@@ -158,6 +240,8 @@ static void on_request(void *ctx, vly_http_request *req)
         answer_later(w, req);
     else if (vly_str_is(path, "/hold"))
         hold(w, req);
+    else if (vly_str_starts(path, VLY_STR("/stream/")))
+        accept_stream(w, req);
     else
         vly_http_respond_err(req, &(vly_err){.status = VLY_ENOTFOUND, .msg = "no \"such\" path"});
 }
@@ -185,6 +269,8 @@ void wire_stop(wire *w)
     wire_let_go(w);
     vly_http_server_free(w->server);
     vly_worker_pool_free(w->pool);
+    for (unsigned i = 0; i < w->n_streams; i++)
+        vly_stream_unref(w->streams[i]);
     pthread_cond_destroy(&w->has_held);
     pthread_mutex_destroy(&w->lock);
 }

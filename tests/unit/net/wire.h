@@ -11,12 +11,13 @@
  *   /empty     204
  *   /later     as /what, answered from a worker thread
  *   /hold      answered, from the test's thread, when the test calls wire_let_go
+ *   /stream/…  a stream that sends back what comes, and ends when the client does
  *   others     404 as JSON
  */
 #ifndef VLY_TESTS_WIRE_H
 #define VLY_TESTS_WIRE_H
 
-#include "net/http_server.h"
+#include "net/http_stream.h"
 #include "sys/worker_pool.h"
 #include "unit.h"
 
@@ -30,6 +31,13 @@ typedef struct wire {
     vly_http_request *held[64]; /* guarded by lock */
     unsigned n_held;            /* guarded by lock */
     bool is_ending;             /* guarded by lock: nothing is held any more */
+    vly_stream *streams[64];    /* guarded by lock, as the next five */
+    unsigned n_streams;
+    unsigned n_messages; /* that have come on streams */
+    unsigned n_rooms;
+    unsigned n_closed;
+    bool keeps_messages; /* streams answer nothing and give nothing back; set before any comes */
+    unsigned end_code;   /* that streams are ended with; set before any comes */
 } wire;
 
 vly_http_opts wire_opts(void); /* small limits, long timeouts, one loop */
