@@ -56,7 +56,7 @@ static void answer(vly_grpc_call *call)
     vly_status st = call->method->answer(call, &out, &err);
     vly_buf_release(&call->inflated);
     if (st == VLY_OK) {
-        vly_grpc_reply(call, &out);
+        vly_grpc_reply(call, &out, 1);
         return;
     }
     vly_buf_release(&out);

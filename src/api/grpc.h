@@ -58,8 +58,9 @@ typedef struct vly_grpc_method {
 #define VLY_GRPC_FRAME_BYTES 5
 void vly_grpc_begin_frame(vly_buf *out); /* out is empty */
 
-/* Answers with the message that follows the frame's head in out, and takes out's memory. */
-void vly_grpc_reply(vly_grpc_call *call, vly_buf *out);
+/* Answers with the message that follows the frame's head at the begin of parts, and takes their
+ * memory. */
+void vly_grpc_reply(vly_grpc_call *call, vly_buf *parts, size_t n_parts);
 /* Answers with the status that err maps to, and its text. */
 void vly_grpc_fail(vly_http_request *req, const vly_err *err);
 

@@ -2,6 +2,8 @@
 /* Frames, statuses and timeouts of gRPC over HTTP/2. */
 #include "api/grpc.h"
 
+#include "api/answer.h"
+#include "api/call.h"
 #include "base/assert.h"
 #include "codec/deflate.h"
 
@@ -17,13 +19,13 @@ void vly_grpc_begin_frame(vly_buf *out)
     vly_buf_add(out, "\0\0\0\0\0", VLY_GRPC_FRAME_BYTES);
 }
 
-/* Writes flag and length into the frame's head. */
-static void end_frame(vly_buf *out, bool is_compressed)
+/* Writes flag and length of the message into the frame's head. */
+static void end_frame(vly_buf *first, bool is_compressed, size_t len)
 {
-    uint32_t len = __builtin_bswap32((uint32_t)(out->len - VLY_GRPC_FRAME_BYTES));
+    uint32_t network = __builtin_bswap32((uint32_t)len);
 
-    out->ptr[0] = (char)is_compressed;
-    memcpy(out->ptr + 1, &len, sizeof(len));
+    first->ptr[0] = (char)is_compressed;
+    memcpy(first->ptr + 1, &network, sizeof(network));
 }
 
 int vly_grpc_code(vly_status st)
@@ -51,6 +53,7 @@ static vly_str escape(const char *text, char *dst)
 
 void vly_grpc_fail(vly_http_request *req, const vly_err *err)
 {
+    vly_call *call = vly_call_of(req);
     char code[8], message[3 * VLY_ERR_MSG_MAX];
 
     snprintf(code, sizeof(code), "%d", vly_grpc_code(err->status));
@@ -59,11 +62,13 @@ void vly_grpc_fail(vly_http_request *req, const vly_err *err)
         {VLY_STR("grpc-message"), escape(err->msg, message)},
         {VLY_STR("grpc-accept-encoding"), VLY_STR("identity,deflate,gzip")},
     };
+    if (call != NULL)
+        call->error = vly_str_from(vly_arena_strdup(&req->msg.arena, vly_str_from(err->msg)));
     /* What has no body has its status in the headers. Encodings matter to whoever used another. */
-    vly_http_respond(req, &(vly_http_answer){.status = 200,
-                                             .content_type = CONTENT_TYPE,
-                                             .headers = headers,
-                                             .n_headers = err->status == VLY_EUNSUPPORTED ? 3 : 2});
+    vly_answer(req, &(vly_http_answer){.status = 200,
+                                       .content_type = CONTENT_TYPE,
+                                       .headers = headers,
+                                       .n_headers = err->status == VLY_EUNSUPPORTED ? 3 : 2});
 }
 
 static bool is_listed(vly_str list, const char *name)
@@ -74,56 +79,72 @@ static bool is_listed(vly_str list, const char *name)
     return false;
 }
 
-/* Replaces the message in out by its compressed form when that is wanted and shorter. */
-static bool compress(const vly_grpc_call *call, vly_buf *out)
+static bool wants_compressed(const vly_grpc_call *call, size_t message_bytes)
 {
     vly_str accepted = vly_http_msg_header(&call->req->msg, "grpc-accept-encoding");
-    const vly_str message = {out->ptr + VLY_GRPC_FRAME_BYTES, out->len - VLY_GRPC_FRAME_BYTES};
-    vly_buf shorter;
-    vly_err err;
 
-    if (call->encoding == VLY_ENCODING_IDENTITY || message.len < COMPRESS_MIN_BYTES ||
-        !is_listed(accepted, vly_encoding_name(call->encoding)))
-        return false;
-    vly_buf_init(&shorter, VLY_MEM_NET, out->len);
-    vly_grpc_begin_frame(&shorter);
-    bool is_shorter = vly_deflate(call->encoding, &message, 1, &shorter, &err) == VLY_OK;
-    vly_buf unused = is_shorter ? *out : shorter;
-    if (is_shorter)
-        *out = shorter;
-    vly_buf_release(&unused);
-    return is_shorter;
+    return call->encoding != VLY_ENCODING_IDENTITY && message_bytes >= COMPRESS_MIN_BYTES &&
+           is_listed(accepted, vly_encoding_name(call->encoding));
 }
 
-static void reply(const vly_grpc_call *call, vly_buf *out)
+/* Puts the message, compressed, into *ret behind the head of a frame. False: it is not shorter. */
+static bool compress(const vly_grpc_call *call, const vly_buf *parts, size_t n, size_t bytes,
+                     vly_buf *ret)
+{
+    vly_str plain[VLY_HTTP_MAX_PARTS];
+
+    for (size_t i = 0; i < n; i++)
+        plain[i] = vly_buf_str(&parts[i]);
+    plain[0].ptr += VLY_GRPC_FRAME_BYTES;
+    plain[0].len -= VLY_GRPC_FRAME_BYTES;
+    vly_buf_init(ret, VLY_MEM_NET, bytes);
+    vly_grpc_begin_frame(ret);
+    if (vly_deflate(call->encoding, plain, n, ret, NULL) == VLY_OK)
+        return true;
+    vly_buf_release(ret);
+    return false;
+}
+
+/* bytes: of all parts. */
+static void reply(const vly_grpc_call *call, vly_buf *parts, size_t n, size_t bytes,
+                  bool is_compressed)
 {
     static const vly_http_header ok = {VLY_STR("grpc-status"), VLY_STR("0")};
     const vly_http_header encoding = {VLY_STR("grpc-encoding"),
                                       vly_str_from(vly_encoding_name(call->encoding))};
-    bool is_compressed = compress(call, out);
 
-    end_frame(out, is_compressed);
-    vly_http_respond(call->req, &(vly_http_answer){.status = 200,
-                                                   .content_type = CONTENT_TYPE,
-                                                   .headers = &encoding,
-                                                   .n_headers = is_compressed,
-                                                   .trailers = &ok,
-                                                   .n_trailers = 1,
-                                                   .parts = out,
-                                                   .n_parts = 1});
+    end_frame(&parts[0], is_compressed, bytes - VLY_GRPC_FRAME_BYTES);
+    vly_answer(call->req, &(vly_http_answer){.status = 200,
+                                             .content_type = CONTENT_TYPE,
+                                             .headers = &encoding,
+                                             .n_headers = is_compressed,
+                                             .trailers = &ok,
+                                             .n_trailers = 1,
+                                             .parts = parts,
+                                             .n_parts = n});
 }
 
-void vly_grpc_reply(vly_grpc_call *call, vly_buf *out)
+void vly_grpc_reply(vly_grpc_call *call, vly_buf *parts, size_t n_parts)
 {
+    size_t bytes = 0;
+    bool failed = false;
+    vly_buf packed;
     vly_err err;
 
-    if (out->failed) {
+    for (size_t i = 0; i < n_parts; i++) {
+        bytes += parts[i].len;
+        failed = failed || parts[i].failed;
+    }
+    if (failed) {
         vly_fail(&err, VLY_ENOMEM, "out of memory for the answer");
         vly_grpc_fail(call->req, &err);
+    } else if (wants_compressed(call, bytes) && compress(call, parts, n_parts, bytes, &packed)) {
+        reply(call, &packed, 1, packed.len, true);
     } else {
-        reply(call, out);
+        reply(call, parts, n_parts, bytes, false);
     }
-    vly_buf_release(out);
+    for (size_t i = 0; i < n_parts; i++)
+        vly_buf_release(&parts[i]);
 }
 
 /* Nanoseconds of a unit; 0: there is no such unit. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/grpc_infer.h"
 
+#include "api/grpc.h"
 #include "codec/grpc_infer.h"
 #include "codec/pbwire.h"
 
@@ -327,31 +328,6 @@ static size_t raw_bytes(const vly_infer_result *r)
     return is_in_region(r) ? 0 : vly_infer_wire_bytes(&r->tensor);
 }
 
-static void put_head(const vly_infer *call, const vly_grpc_tensor *outputs, bool is_stream,
-                     vly_buf *out)
-{
-    const vly_grpc_param final = {
-        .key = VLY_STR(FINAL_RESPONSE), .kind = VLY_GRPC_BOOL, .number = 1};
-
-    vly_grpc_put_infer_response(
-        out, &(vly_grpc_infer_response){.model_name = vly_str_from(call->served->name),
-                                        .model_version = vly_str_from(call->served->version),
-                                        .id = call->request.id,
-                                        .params = {&final, is_stream ? 1 : 0},
-                                        .outputs = outputs,
-                                        .n_outputs = call->n_results});
-}
-
-static void put_raw(const vly_infer *call, vly_buf *out)
-{
-    for (size_t i = 0; i < call->n_results; i++) {
-        const vly_infer_result *r = &call->results[i];
-        vly_grpc_put_raw_head(out, raw_bytes(r));
-        if (!is_in_region(r))
-            vly_infer_put_wire(&r->tensor, out);
-    }
-}
-
 static vly_grpc_tensor describe(const vly_infer_result *r)
 {
     return (vly_grpc_tensor){.name = r->name,
@@ -360,10 +336,12 @@ static vly_grpc_tensor describe(const vly_infer_result *r)
                              .rank = (size_t)r->tensor.shape.rank};
 }
 
-vly_status vly_grpc_infer_write(const vly_infer *call, bool is_stream, vly_buf *out, vly_err *err)
+/* All but raw_output_contents; *ret_n_raw: bytes of those with their heads. */
+static vly_status put_head(const vly_infer *call, vly_grpc_params params, vly_buf *out,
+                           size_t *ret_n_raw, vly_err *err)
 {
     vly_grpc_tensor *outputs = vly_arena_calloc(call->arena, call->n_results, sizeof(*outputs));
-    size_t n_raw = 0;
+    size_t n_raw = 0, before = out->len;
 
     if (outputs == NULL)
         return vly_arena_fail(call->arena, err);
@@ -371,17 +349,67 @@ vly_status vly_grpc_infer_write(const vly_infer *call, bool is_stream, vly_buf *
         outputs[i] = describe(&call->results[i]);
         n_raw += vly_grpc_raw_size(raw_bytes(&call->results[i]));
     }
-    size_t mark = is_stream ? vly_grpc_open_stream(out, (vly_str){NULL, 0}) : 0;
-    put_head(call, outputs, is_stream, out);
-    if (is_stream)
-        vly_grpc_close_stream(out, mark, n_raw);
-    if (n_raw > MESSAGE_BYTES_MAX - out->len)
+    vly_grpc_put_infer_response(
+        out, &(vly_grpc_infer_response){.model_name = vly_str_from(call->served->name),
+                                        .model_version = vly_str_from(call->served->version),
+                                        .id = call->request.id,
+                                        .params = params,
+                                        .outputs = outputs,
+                                        .n_outputs = call->n_results});
+    size_t total = out->len - before + n_raw;
+    if (total > MESSAGE_BYTES_MAX)
         return vly_fail(err, VLY_EINVAL,
                         "Response has byte size %zu which exceeds gRPC's byte size limit %d.",
-                        out->len + n_raw, MESSAGE_BYTES_MAX);
-    vly_buf_reserve(out, n_raw);
-    put_raw(call, out);
-    if (out->failed)
-        return vly_fail(err, VLY_ENOMEM, "out of memory for the answer");
+                        total, MESSAGE_BYTES_MAX);
+    *ret_n_raw = n_raw;
     return VLY_OK;
+}
+
+vly_status vly_grpc_infer_write(const vly_infer *call, vly_infer_parts *parts, vly_err *err)
+{
+    vly_buf *out = vly_infer_parts_open(call, parts);
+    size_t n_raw;
+
+    vly_grpc_begin_frame(out);
+    vly_status st = put_head(call, (vly_grpc_params){NULL, 0}, out, &n_raw, err);
+    if (st != VLY_OK)
+        return st;
+    for (size_t i = 0; i < call->n_results; i++) {
+        const vly_infer_result *r = &call->results[i];
+        vly_grpc_put_raw_head(vly_infer_parts_open(call, parts), raw_bytes(r));
+        if (!is_in_region(r))
+            vly_infer_parts_put(call, &r->tensor, parts);
+    }
+    return vly_infer_parts_check(call, parts, err);
+}
+
+vly_status vly_grpc_infer_write_stream(const vly_infer *call, vly_buf *out, vly_err *err)
+{
+    const vly_grpc_param final = {
+        .key = VLY_STR(FINAL_RESPONSE), .kind = VLY_GRPC_BOOL, .number = 1};
+    size_t mark = vly_grpc_open_stream(out, (vly_str){NULL, 0});
+    size_t n_raw;
+    vly_status st = put_head(call, (vly_grpc_params){&final, 1}, out, &n_raw, err);
+
+    if (st != VLY_OK)
+        return st;
+    vly_grpc_close_stream(out, mark, n_raw);
+    vly_buf_reserve(out, n_raw);
+    for (size_t i = 0; i < call->n_results; i++) {
+        const vly_infer_result *r = &call->results[i];
+        vly_grpc_put_raw_head(out, raw_bytes(r));
+        if (!is_in_region(r))
+            vly_infer_put_wire(&r->tensor, out);
+    }
+    return out->failed ? vly_fail(err, VLY_ENOMEM, "out of memory for the answer") : VLY_OK;
+}
+
+vly_err vly_grpc_infer_err(const vly_infer *call)
+{
+    vly_err err = *call->err;
+    bool is_past = call->deadline_ns != 0 && vly_clock_now() >= call->deadline_ns;
+
+    if (err.status == VLY_EDEADLINE && !is_past)
+        err.status = VLY_EUNAVAILABLE;
+    return err;
 }

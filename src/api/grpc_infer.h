@@ -6,7 +6,7 @@
 #ifndef VLY_API_GRPC_INFER_H
 #define VLY_API_GRPC_INFER_H
 
-#include "api/infer.h"
+#include "api/infer_parts.h"
 
 /* Is the message, tensors aside, small enough to be read on a loop thread? */
 bool vly_grpc_infer_is_light(vly_str message);
@@ -19,9 +19,15 @@ vly_status vly_grpc_check_version(vly_str version, vly_err *err) VLY_MUST_CHECK;
 vly_status vly_grpc_infer_read(vly_str message, size_t tail_bytes, vly_arena *arena,
                                vly_infer_request *ret, vly_err *err) VLY_MUST_CHECK;
 
-/* Appends the response to out: for is_stream as ModelStreamInferResponse. EINVAL: larger than gRPC
- * can carry; ELIMIT, ENOMEM. */
-vly_status vly_grpc_infer_write(const vly_infer *call, bool is_stream, vly_buf *out,
+/* Appends the response: to zeroed parts behind the head of a frame, or as ModelStreamInferResponse
+ * to out. EINVAL: larger than gRPC can carry; ELIMIT, ENOMEM. */
+vly_status vly_grpc_infer_write(const vly_infer *call, vly_infer_parts *parts,
                                 vly_err *err) VLY_MUST_CHECK;
+vly_status vly_grpc_infer_write_stream(const vly_infer *call, vly_buf *out,
+                                       vly_err *err) VLY_MUST_CHECK;
+
+/* The error of a call that is done, as Triton has it: late by the timeout in the request is
+ * unavailable, only late by grpc-timeout is past its deadline. */
+vly_err vly_grpc_infer_err(const vly_infer *call);
 
 #endif

@@ -1,36 +1,35 @@
 /* SPDX-License-Identifier: MIT */
 /* ModelInfer: a vly_infer whose request and response are one message each. */
+#include "api/call.h"
 #include "api/grpc_infer.h"
 #include "api/grpc_methods.h"
 
 typedef struct infer_call {
     vly_infer infer; /* first: a pointer to it is a pointer to the call */
     vly_grpc_call *grpc;
-    vly_buf out;
+    vly_infer_parts parts; /* of the answer */
 } infer_call;
 
 static vly_status write_answer(vly_infer *infer, vly_err *err)
 {
-    infer_call *c = (infer_call *)infer;
-
-    vly_buf_init(&c->out, VLY_MEM_NET, infer->api->max_answer_bytes);
-    vly_grpc_begin_frame(&c->out);
-    return vly_grpc_infer_write(infer, false, &c->out, err);
+    return vly_grpc_infer_write(infer, &((infer_call *)infer)->parts, err);
 }
 
-/* The call ends with the answer, so the buffer leaves it first. */
+/* The call ends with the answer, so its parts leave it first. */
 static void done(vly_infer *infer)
 {
     infer_call *c = (infer_call *)infer;
-    vly_buf out = c->out;
+    vly_infer_parts parts = c->parts;
 
+    vly_call_set_times(c->grpc->req, &infer->times);
     vly_buf_release(&c->grpc->inflated);
     if (infer->status == VLY_OK) {
-        vly_grpc_reply(c->grpc, &out);
+        vly_grpc_reply(c->grpc, parts.buf, parts.n);
         return;
     }
-    vly_buf_release(&out);
-    vly_grpc_fail(c->grpc->req, infer->err);
+    vly_err err = vly_grpc_infer_err(infer);
+    vly_infer_parts_release(&parts);
+    vly_grpc_fail(c->grpc->req, &err);
 }
 
 static vly_status begin(vly_grpc_call *call, vly_err *err)
@@ -50,7 +49,10 @@ static vly_status begin(vly_grpc_call *call, vly_err *err)
                            .done = done};
     vly_status st =
         vly_grpc_infer_read(call->message, call->tail_bytes, arena, &c->infer.request, err);
-    return st == VLY_OK ? vly_infer_start(&c->infer, err) : st;
+    if (st != VLY_OK)
+        return st;
+    vly_call_set_model(call->req, c->infer.request.model);
+    return vly_infer_start(&c->infer, err);
 }
 
 void vly_grpc_model_infer(vly_grpc_call *call)

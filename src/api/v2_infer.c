@@ -84,8 +84,8 @@ static void answer(vly_http_request *req, vly_v2_answer *a)
                    .content_type = a->has_binary ? "application/octet-stream" : "application/json",
                    .headers = &header,
                    .n_headers = a->has_binary ? 1 : 0,
-                   .parts = a->parts,
-                   .n_parts = a->n_parts,
+                   .parts = a->parts.buf,
+                   .n_parts = a->parts.n,
                });
 }
 
@@ -99,15 +99,15 @@ static void release(infer_call *c)
 static void done(vly_infer *infer)
 {
     infer_call *c = (infer_call *)infer;
-    vly_v2_answer parts = c->answer;
+    vly_v2_answer a = c->answer;
 
     vly_call_set_times(c->req, &infer->times);
     release(c);
     if (infer->status == VLY_OK) {
-        answer(c->req, &parts);
+        answer(c->req, &a);
         return;
     }
-    vly_v2_answer_release(&parts);
+    vly_infer_parts_release(&a.parts);
     vly_answer_err(c->req, infer->err);
 }
 

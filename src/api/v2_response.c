@@ -8,8 +8,6 @@
 #include <stdlib.h>
 
 #define NUMBER_TEXT_MAX 32
-#define ARENA_BYTES     ((size_t)2 << 10) /* of a small answer: it allocates nothing */
-#define COPY_MAX        ((size_t)4 << 10) /* a copy this large costs less than a part of its own */
 
 static void put_u64(vly_buf *b, uint64_t v, bool is_negative)
 {
@@ -131,11 +129,6 @@ static void put_head(const vly_infer *call, vly_buf *json)
 
 static vly_status put_json(const vly_infer *call, vly_buf *json, vly_err *err)
 {
-    void *memory = vly_arena_alloc(call->arena, ARENA_BYTES);
-
-    vly_buf_init(json, VLY_MEM_NET, call->api->max_answer_bytes);
-    if (memory != NULL)
-        vly_buf_lend(json, memory, 0, ARENA_BYTES, NULL, NULL);
     put_head(call, json);
     for (size_t i = 0; i < call->n_results; i++) {
         if (i > 0)
@@ -148,63 +141,20 @@ static vly_status put_json(const vly_infer *call, vly_buf *json, vly_err *err)
     return VLY_OK;
 }
 
-/* The part to append to: behind one that is only lent, another. */
-static vly_buf *open_part(const vly_infer *call, vly_v2_answer *a)
-{
-    vly_buf *last = &a->parts[a->n_parts - 1];
-
-    if (last->cap > 0 || a->n_parts == VLY_HTTP_MAX_PARTS)
-        return last;
-    last = &a->parts[a->n_parts++];
-    vly_buf_init(last, VLY_MEM_NET, call->api->max_answer_bytes);
-    return last;
-}
-
-static void put_binary(const vly_infer *call, const vly_tensor *t, vly_v2_answer *a)
-{
-    bool is_large = t->bytes > COPY_MAX && a->n_parts < VLY_HTTP_MAX_PARTS - 1;
-
-    a->has_binary = true;
-    if (is_large) {
-        vly_buf *next = &a->parts[a->n_parts];
-        vly_buf_init(next, VLY_MEM_NET, call->api->max_answer_bytes);
-        if (vly_infer_lend_wire(t, next)) {
-            a->n_parts++;
-            return;
-        }
-    }
-    vly_infer_put_wire(t, open_part(call, a));
-}
-
-static vly_status check_whole(const vly_infer *call, const vly_v2_answer *a, vly_err *err)
-{
-    size_t bytes = 0;
-    bool ok = true;
-
-    for (size_t i = 0; i < a->n_parts; i++) {
-        bytes += a->parts[i].len;
-        ok = ok && !a->parts[i].failed;
-    }
-    if (ok && bytes <= call->api->max_answer_bytes)
-        return VLY_OK;
-    return vly_fail(err, VLY_ENOMEM, "out of memory for the answer");
-}
-
 vly_status vly_v2_response_write(const vly_infer *call, vly_v2_answer *ret, vly_err *err)
 {
-    ret->n_parts = 1;
-    vly_status st = put_json(call, &ret->parts[0], err);
+    vly_buf *json = vly_infer_parts_open(call, &ret->parts);
+    vly_status st = put_json(call, json, err);
+
     if (st != VLY_OK)
         return st;
-    ret->json_len = ret->parts[0].len;
-    for (size_t i = 0; i < call->n_results; i++)
-        if (call->results[i].how.is_binary && vly_infer_wire_bytes(&call->results[i].tensor) > 0)
-            put_binary(call, &call->results[i].tensor, ret);
-    return check_whole(call, ret, err);
-}
-
-void vly_v2_answer_release(vly_v2_answer *a)
-{
-    for (size_t i = 0; i < a->n_parts; i++)
-        vly_buf_release(&a->parts[i]);
+    ret->json_len = json->len;
+    for (size_t i = 0; i < call->n_results; i++) {
+        const vly_infer_result *r = &call->results[i];
+        if (!r->how.is_binary || vly_infer_wire_bytes(&r->tensor) == 0)
+            continue;
+        ret->has_binary = true;
+        vly_infer_parts_put(call, &r->tensor, &ret->parts);
+    }
+    return vly_infer_parts_check(call, &ret->parts, err);
 }
