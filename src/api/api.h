@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "net/http_server.h"
+#include "sched/control.h"
 #include "sched/scheduler.h"
 
 #include <stdatomic.h>
@@ -25,7 +26,8 @@ typedef struct vly_api_stats {
 } vly_api_stats;
 
 typedef struct vly_api {
-    vly_scheduler *scheduler; /* borrowed; outlives the server */
+    vly_scheduler *scheduler; /* borrowed; outlives the server, as the next */
+    vly_control *control;     /* NULL: models do not come and go */
     size_t max_parts;         /* of a multipart body */
     size_t max_json_depth;
     size_t max_json_bytes;      /* memory for one parsed JSON body */

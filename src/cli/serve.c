@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "cli/certificate.h"
 #include "cli/command.h"
-#include "sched/repository.h"
+#include "cli/serve_models.h"
 #include "sys/config.h"
 #include "sys/line_log.h"
 #include "volley/version.h"
@@ -23,14 +23,15 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define NAMES_MAX_BYTES ((size_t)64 << 20)
-#define FILES_BESIDE    64 /* open files that are not connections */
+#define FILES_BESIDE 64 /* open files that are not connections */
 
 typedef struct serve_opts {
     const char *models;
     const char *config;
     const char *address;
     int64_t port; /* -1: not given */
+    const char *model_control;
+    vly_opt_list load_model;
     vly_opt_list set;
 } serve_opts;
 
@@ -44,6 +45,10 @@ static const vly_opt options[] = {
             "address to listen on (default: 127.0.0.1)"),
     VLY_OPT(serve_opts, port, 'p', INT, "port", "PORT",
             "port to listen on; 0 takes a free one (default: 8000)"),
+    VLY_OPT(serve_opts, model_control, 'M', TEXT, "model-control", "MODE",
+            "when models come and go: none, poll or explicit (default: none)"),
+    VLY_OPT(serve_opts, load_model, 'l', LIST, "load-model", "NAME",
+            "with explicit control, a model to load at start; * for all"),
     VLY_OPT(serve_opts, set, 's', LIST, "set", "NAME=VALUE", "one setting, as in the file"),
     VLY_OPT_END,
 };
@@ -53,6 +58,7 @@ typedef struct server {
     vly_config config;
     vly_scheduler *scheduler;
     vly_line_log *access_log; /* NULL: off */
+    vly_control *control;
     vly_api api;
     vly_tls *tls; /* NULL: plain HTTP */
     vly_http_server *http;
@@ -79,70 +85,15 @@ static vly_status read_settings(vly_config *c, const serve_opts *o, vly_err *err
     if (st == VLY_OK)
         st = set_text(c, "models.dir", o->models, err);
     if (st == VLY_OK)
+        st = set_text(c, "models.control", o->model_control, err);
+    if (st == VLY_OK)
+        st = vly_serve_set_load(c, &o->load_model, err);
+    if (st == VLY_OK)
         st = set_text(c, "http.address", o->address, err);
     if (st == VLY_OK)
         st = set_text(c, "http.port", o->port != defaults.port ? port : NULL, err);
     for (size_t i = 0; st == VLY_OK && i < o->set.n; i++)
         st = vly_config_set_arg(c, o->set.item[i], err);
-    return st;
-}
-
-static void print_model(const vly_served *m)
-{
-    char shape[VLY_SHAPE_TEXT_MAX];
-
-    if (m->servable == NULL) {
-        printf("  %-20s %-4s unavailable: %s\n", m->name, m->version, m->error);
-        return;
-    }
-    const vly_model_info *info = m->servable->info;
-    printf("  %-20s %-4s %-16s %s %s%s  %s\n", m->name, m->version, m->servable->decoder.name,
-           info->n_inputs > 0 ? vly_dtype_name(info->inputs[0].dtype) : "no input",
-           info->n_inputs > 0 ? vly_shape_text(&info->inputs[0].shape, shape) : "",
-           info->n_inputs > 1 ? ", ..." : "", m->path);
-}
-
-static vly_status add_model(server *s, const vly_repository_entry *e, vly_err *err)
-{
-    const vly_config *c = &s->config;
-    vly_served *m;
-    vly_servable_spec spec = {.path = e->path,
-                              .name = e->name,
-                              .version = e->version,
-                              .config_path = e->config_path,
-                              .options = {.max_file_bytes = c->model_max_file_bytes,
-                                          .max_memory_bytes = c->model_arena_max_bytes}};
-    vly_status st = vly_precision_parse(vly_str_from(c->model_precision), &spec.options, err);
-
-    if (st != VLY_OK)
-        return vly_fail_in(err, st, "setting 'model.precision'");
-    st = e->error != NULL ? vly_served_new(e->name, e->version, e->path, VLY_SERVED_UNAVAILABLE,
-                                           e->error, &m, err)
-                          : vly_scheduler_load(s->scheduler, &spec, &m, err);
-    if (st != VLY_OK)
-        return st;
-    st = vly_scheduler_publish(s->scheduler, m, err);
-    if (st == VLY_OK)
-        print_model(m);
-    vly_served_unref(m);
-    return st;
-}
-
-static vly_status load_models(server *s, vly_err *err)
-{
-    const char *dir = s->config.models_dir;
-    vly_repository r = {.n_entries = 0};
-    vly_arena arena;
-
-    vly_arena_init(&arena, VLY_MEM_CLI, 1 << 14, NAMES_MAX_BYTES);
-    vly_status st = vly_repository_scan(dir, &arena, &r, err);
-    if (st == VLY_ENOTFOUND)
-        vly_fail_in(err, st, "no models to serve (say --models DIR)");
-    for (size_t i = 0; st == VLY_OK && i < r.n_entries; i++)
-        st = add_model(s, &r.entries[i], err);
-    if (st == VLY_OK && r.n_entries == 0)
-        vly_warn("'%s' holds no models", dir);
-    vly_arena_release(&arena);
     return st;
 }
 
@@ -218,6 +169,7 @@ static vly_status start_http(server *s, vly_err *err)
     };
 
     s->api = (vly_api){.scheduler = s->scheduler,
+                       .control = s->control,
                        .max_parts = (size_t)c->multipart_max_parts,
                        .max_json_depth = (size_t)c->json_max_depth,
                        .max_json_bytes = c->json_max_memory_bytes,
@@ -281,6 +233,8 @@ static int wait_for_end(const server *s, const sigset_t *signals)
         vly_certificate_check(s->tls, no == SIGHUP);
         if (no == SIGHUP && s->access_log != NULL)
             vly_line_log_reopen(s->access_log);
+        if (no == SIGHUP)
+            vly_control_rescan(s->control);
     }
 }
 
@@ -306,7 +260,7 @@ static vly_status serve(server *s, const serve_opts *o, vly_err *err)
     if (st == VLY_OK) {
         printf("volley %s, %u workers, models of '%s':\n", VOLLEY_VERSION,
                vly_worker_pool_threads(vly_scheduler_pool(s->scheduler)), s->config.models_dir);
-        st = load_models(s, err);
+        st = vly_serve_models(&s->config, s->scheduler, &s->control, err);
     }
     if (st == VLY_OK)
         st = vly_certificate_open(&s->config, &s->tls, err);
@@ -335,9 +289,11 @@ static int run(const void *opts, int n_args, char *const *args)
     (void)args;
     vly_config_init(&s.config);
     vly_status st = serve(&s, opts, &err);
+    vly_control_stop(s.control); /* answers who waits for a load */
     vly_http_server_free(s.http);
     vly_line_log_close(s.access_log);
     vly_tls_free(s.tls);
+    vly_control_free(s.control);
     vly_scheduler_free(s.scheduler);
     vly_config_release(&s.config);
     return st == VLY_OK ? VLY_EXIT_OK : vly_command_fail(&err);

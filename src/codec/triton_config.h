@@ -297,6 +297,11 @@ typedef struct vly_triton_config {
 vly_status vly_triton_config_parse(vly_str text, vly_arena *arena, const vly_triton_config **ret,
                                    vly_err *err) VLY_MUST_CHECK;
 
+/* The same from JSON; names may also be lowerCamelCase, enumerators in any case. Unlike in text, a
+ * member that ModelConfig does not have is an error. EFORMAT, ELIMIT, ENOMEM. */
+vly_status vly_triton_config_parse_json(vly_str text, vly_arena *arena,
+                                        const vly_triton_config **ret, vly_err *err) VLY_MUST_CHECK;
+
 /* The string value of a parameter; ptr NULL: not given. config may be NULL. */
 vly_str vly_triton_config_param(const vly_triton_config *config, const char *key);
 

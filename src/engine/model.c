@@ -178,6 +178,8 @@ static vly_status mark_fp32_nodes(vly_model *m, vly_err *err)
 /* bytes stay where they are until the model goes. */
 static vly_status load(vly_model *m, const void *bytes, size_t len, const char *dir, vly_err *err)
 {
+    const vly_external external = {
+        .dir = dir, .max_file_bytes = m->options.max_file_bytes, .is_copied = m->options.is_copied};
     vly_arena scratch;
     vly_status st;
 
@@ -185,8 +187,8 @@ static vly_status load(vly_model *m, const void *bytes, size_t len, const char *
     vly_arena_init(&scratch, VLY_MEM_MODEL, 1 << 16, SIZE_MAX / 2);
     st = vly_onnx_model_parse(bytes, len, &m->arena, &m->onnx, err);
     if (st == VLY_OK)
-        st = vly_graph_build(m->onnx, dir, m->options.max_file_bytes, m->options.max_memory_bytes,
-                             &m->arena, &m->graph, err);
+        st = vly_graph_build(m->onnx, &external, m->options.max_memory_bytes, &m->arena, &m->graph,
+                             err);
     if (st == VLY_OK)
         st = mark_fp32_nodes(m, err);
     if (st == VLY_OK)
@@ -217,7 +219,8 @@ vly_status vly_model_load(const char *path, const vly_model_options *options, vl
         vly_fail(err, st, "out of memory for model '%s'", path);
         goto out;
     }
-    st = vly_mmap_open(path, m->options.max_file_bytes, &m->file, err);
+    st = m->options.is_copied ? vly_mmap_read(path, m->options.max_file_bytes, &m->file, err)
+                              : vly_mmap_open(path, m->options.max_file_bytes, &m->file, err);
     if (st != VLY_OK)
         goto out;
     st = load(m, m->file.ptr, m->file.len, dir, err);
@@ -225,7 +228,7 @@ vly_status vly_model_load(const char *path, const vly_model_options *options, vl
         vly_fail_in(err, st, "model '%s'", path);
         goto out;
     }
-    m->graph.external.dir = NULL; /* every file is mapped by now */
+    m->graph.external.dir = NULL; /* every file is open by now */
     *ret = m;
     m = NULL;
 out:

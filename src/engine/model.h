@@ -40,6 +40,8 @@ const char *vly_precision_name(vly_precision p);
 typedef struct vly_model_options {
     size_t max_file_bytes;   /* the .onnx file and each external data file */
     size_t max_memory_bytes; /* constants plus one instance's arena */
+    bool is_copied;          /* files are read into memory, not mapped: what happens to them after
+                                the load does not matter */
     vly_precision precision;
     vly_str fp32_nodes; /* names of convolutions that stay fp32, separated by commas; borrowed until
                            the model is loaded */

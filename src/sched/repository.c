@@ -5,6 +5,7 @@
 #include "sys/file.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,7 @@ typedef struct scan {
     vly_arena *arena;
     vly_repository repo;
     size_t cap;
+    const char *config_json; /* instead of config.pbtxt; NULL: none */
 } scan;
 
 static vly_status out_of_memory(vly_err *err)
@@ -37,15 +39,70 @@ static vly_status add_entry(scan *s, vly_repository_entry entry, vly_err *err)
     return VLY_OK;
 }
 
+/* ---- stamps ------------------------------------------------------------------------------- */
+
+static uint64_t fold(uint64_t stamp, const void *bytes, size_t n)
+{
+    const unsigned char *p = bytes;
+
+    for (size_t i = 0; i < n; i++) /* FNV-1a */
+        stamp = (stamp ^ p[i]) * UINT64_C(0x100000001b3);
+    return stamp;
+}
+
+#define STAMP_BASE UINT64_C(0xcbf29ce484222325)
+
+/* A file that is gone by now counts as its name alone. */
+static uint64_t fold_file(uint64_t stamp, const char *path)
+{
+    vly_file_info info = {0};
+
+    stamp = fold(stamp, path, strlen(path) + 1);
+    if (vly_file_stat(path, &info, NULL) != VLY_OK)
+        return stamp;
+    stamp = fold(stamp, &info.bytes, sizeof(info.bytes));
+    stamp = fold(stamp, &info.mtime_ns, sizeof(info.mtime_ns));
+    return fold(stamp, &info.inode, sizeof(info.inode));
+}
+
+static vly_status fold_files(scan *s, const char *dir, const vly_dir *list, uint64_t *stamp,
+                             vly_err *err)
+{
+    for (size_t i = 0; i < list->n_entries; i++) {
+        if (list->entries[i].is_dir)
+            continue;
+        const char *path = vly_arena_printf(s->arena, "%s/%s", dir, list->entries[i].name);
+        if (path == NULL)
+            return out_of_memory(err);
+        *stamp = fold_file(*stamp, path);
+    }
+    return VLY_OK;
+}
+
+/* The files of a version's directory, over those of the model's. */
+static vly_status stamp_version(scan *s, const char *dir, uint64_t model_stamp, uint64_t *ret,
+                                vly_err *err)
+{
+    vly_dir list;
+
+    *ret = fold(model_stamp, dir, strlen(dir) + 1);
+    if (vly_dir_list(dir, VLY_REPOSITORY_ENTRIES_MAX, &list, NULL) != VLY_OK)
+        return VLY_OK; /* gone by now */
+    vly_status st = fold_files(s, dir, &list, ret, err);
+    vly_dir_release(&list);
+    return st;
+}
+
 /* An entry that tells why the model cannot be served. */
-static vly_status add_error(scan *s, const char *name, const char *version, const char *config_path,
-                            const char *error, vly_err *err)
+static vly_status add_error(scan *s, const char *name, const char *version, const char *error,
+                            uint64_t stamp, vly_err *err)
 {
     vly_repository_entry entry = {
         .name = vly_arena_strdup(s->arena, vly_str_from(name)),
         .version = version,
-        .config_path = config_path,
         .error = vly_arena_strdup(s->arena, vly_str_from(error)),
+        .is_model_error = true,
+        .stamp = stamp,
     };
     if (entry.name == NULL || entry.error == NULL)
         return out_of_memory(err);
@@ -59,21 +116,39 @@ typedef struct model_dir {
     const vly_triton_config *config; /* NULL: none */
     const char *file_name;           /* "model.onnx" */
     vly_dir list;
-    int64_t *versions; /* sorted, those with a model file */
+    uint64_t stamp;    /* of the files that are not of a version */
+    int64_t *versions; /* sorted, those with a model file; of an ensemble all */
     size_t n_versions;
 } model_dir;
 
-static vly_status read_config(scan *s, model_dir *d, vly_err *err)
+static bool is_ensemble(const model_dir *d)
+{
+    return d->config != NULL && d->config->ensemble_scheduling != NULL;
+}
+
+/* Parses config.pbtxt, or what stands in for it. */
+static vly_status parse_config(scan *s, model_dir *d, vly_err *err)
 {
     vly_buf text;
+
+    if (s->config_json != NULL)
+        return vly_triton_config_parse_json(vly_str_from(s->config_json), s->arena, &d->config,
+                                            err);
     vly_buf_init(&text, VLY_MEM_SCHED, VLY_CONFIG_BYTES_MAX);
     vly_status st = vly_file_read(d->config_path, VLY_CONFIG_BYTES_MAX, &text, err);
     char *copy = st == VLY_OK ? vly_arena_strdup(s->arena, vly_buf_str(&text)) : NULL;
-
     if (st == VLY_OK && copy == NULL)
         st = out_of_memory(err);
     if (st == VLY_OK)
         st = vly_triton_config_parse((vly_str){copy, text.len}, s->arena, &d->config, err);
+    vly_buf_release(&text);
+    return st;
+}
+
+static vly_status read_config(scan *s, model_dir *d, vly_err *err)
+{
+    vly_status st = parse_config(s, d, err);
+
     if (st == VLY_OK && d->config->name.len > 0 && !vly_str_is(d->config->name, d->name))
         st = vly_fail(err, VLY_EINVAL,
                       "unexpected directory name '%s' for model '%.*s', directory name must equal "
@@ -83,7 +158,6 @@ static vly_status read_config(scan *s, model_dir *d, vly_err *err)
         d->file_name = vly_arena_strdup(s->arena, d->config->default_model_filename);
         st = d->file_name != NULL ? VLY_OK : out_of_memory(err);
     }
-    vly_buf_release(&text);
     return st;
 }
 
@@ -93,7 +167,8 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Version directories: positive integers that hold the model file. */
+/* Version directories: positive integers that hold the model file; those of an ensemble hold none.
+ */
 static vly_status find_versions(scan *s, model_dir *d, vly_err *err)
 {
     d->versions = vly_arena_calloc(s->arena, d->list.n_entries, sizeof(*d->versions));
@@ -108,7 +183,7 @@ static vly_status find_versions(scan *s, model_dir *d, vly_err *err)
             vly_arena_printf(s->arena, "%s/%" PRId64 "/%s", d->path, version, d->file_name);
         if (path == NULL)
             return out_of_memory(err);
-        if (vly_file_exists(path))
+        if (is_ensemble(d) || vly_file_exists(path))
             d->versions[d->n_versions++] = version;
     }
     qsort(d->versions, d->n_versions, sizeof(*d->versions), by_value);
@@ -132,44 +207,71 @@ static bool is_served(const model_dir *d, size_t idx)
     return false;
 }
 
+static vly_status add_version(scan *s, const model_dir *d, int64_t version, vly_err *err)
+{
+    vly_repository_entry entry = {
+        .name = vly_arena_strdup(s->arena, vly_str_from(d->name)),
+        .version = vly_arena_printf(s->arena, "%" PRId64, version),
+        .config_path = d->config_path,
+        .config = d->config,
+    };
+    const char *dir = vly_arena_printf(s->arena, "%s/%" PRId64, d->path, version);
+
+    if (entry.name == NULL || entry.version == NULL || dir == NULL)
+        return out_of_memory(err);
+    if (!is_ensemble(d)) {
+        entry.path = vly_arena_printf(s->arena, "%s/%s", dir, d->file_name);
+        if (entry.path == NULL)
+            return out_of_memory(err);
+    }
+    vly_status st = stamp_version(s, dir, d->stamp, &entry.stamp, err);
+    return st == VLY_OK ? add_entry(s, entry, err) : st;
+}
+
 static vly_status add_versions(scan *s, const model_dir *d, vly_err *err)
 {
     vly_status st = VLY_OK;
+    size_t n_before = s->repo.n_entries;
 
-    for (size_t i = 0; i < d->n_versions && st == VLY_OK; i++) {
-        if (!is_served(d, i))
-            continue;
-        int64_t v = d->versions[i];
-        vly_repository_entry entry = {
-            .name = vly_arena_strdup(s->arena, vly_str_from(d->name)),
-            .version = vly_arena_printf(s->arena, "%" PRId64, v),
-            .path = vly_arena_printf(s->arena, "%s/%" PRId64 "/%s", d->path, v, d->file_name),
-            .config_path = d->config_path,
-        };
-        if (entry.name == NULL || entry.version == NULL || entry.path == NULL)
-            return out_of_memory(err);
-        st = add_entry(s, entry, err);
+    for (size_t i = 0; i < d->n_versions && st == VLY_OK; i++)
+        if (is_served(d, i))
+            st = add_version(s, d, d->versions[i], err);
+    if (st == VLY_OK && s->repo.n_entries == n_before) {
+        char text[256];
+        snprintf(
+            text, sizeof(text),
+            "at least one version must be available under the version policy of model '%.180s'",
+            d->name);
+        st = add_error(s, d->name, "1", text, d->stamp, err);
     }
     return st;
 }
 
-/* NAME/model.onnx without version directories. */
+/* NAME/model.onnx without version directories; an ensemble needs neither. */
 static vly_status add_unversioned(scan *s, const model_dir *d, vly_err *err)
 {
     char *path = vly_arena_printf(s->arena, "%s/%s", d->path, d->file_name);
     char *name = vly_arena_strdup(s->arena, vly_str_from(d->name));
+    bool is_file = path != NULL && vly_file_exists(path);
 
     if (path == NULL || name == NULL)
         return out_of_memory(err);
-    if (vly_file_exists(path))
-        return add_entry(s, (vly_repository_entry){name, "1", path, d->config_path, NULL}, err);
+    if (is_ensemble(d) || is_file)
+        return add_entry(s,
+                         (vly_repository_entry){.name = name,
+                                                .version = "1",
+                                                .path = is_ensemble(d) ? NULL : path,
+                                                .config_path = d->config_path,
+                                                .config = d->config,
+                                                .stamp = d->stamp},
+                         err);
     if (d->config == NULL)
         return VLY_OK; /* not a model */
     char *error = vly_arena_printf(s->arena, "expected a version directory with '%s' in '%s'",
                                    d->file_name, d->path);
     if (error == NULL)
         return out_of_memory(err);
-    return add_error(s, d->name, "1", d->config_path, error, err);
+    return add_error(s, d->name, "1", error, d->stamp, err);
 }
 
 static vly_status scan_list(scan *s, model_dir *d, vly_err *err)
@@ -179,12 +281,17 @@ static vly_status scan_list(scan *s, model_dir *d, vly_err *err)
 
     if (config_path == NULL)
         return out_of_memory(err);
-    if (vly_file_exists(config_path)) {
+    vly_status st = fold_files(s, d->path, &d->list, &d->stamp, err);
+    if (st != VLY_OK)
+        return st;
+    if (s->config_json != NULL)
+        d->stamp = fold(d->stamp, s->config_json, strlen(s->config_json));
+    else if (vly_file_exists(config_path))
         d->config_path = config_path;
-        if (read_config(s, d, &config_err) != VLY_OK)
-            return add_error(s, d->name, "1", config_path, config_err.msg, err);
-    }
-    vly_status st = find_versions(s, d, err);
+    if ((s->config_json != NULL || d->config_path != NULL) &&
+        read_config(s, d, &config_err) != VLY_OK)
+        return add_error(s, d->name, "1", config_err.msg, d->stamp, err);
+    st = find_versions(s, d, err);
     if (st != VLY_OK)
         return st;
     return d->n_versions > 0 ? add_versions(s, d, err) : add_unversioned(s, d, err);
@@ -192,14 +299,14 @@ static vly_status scan_list(scan *s, model_dir *d, vly_err *err)
 
 static vly_status scan_model_dir(scan *s, const char *dir, const char *name, vly_err *err)
 {
-    model_dir d = {.name = name, .file_name = "model.onnx"};
+    model_dir d = {.name = name, .file_name = "model.onnx", .stamp = STAMP_BASE};
     vly_err list_err;
 
     d.path = vly_arena_printf(s->arena, "%s/%s", dir, name);
     if (d.path == NULL)
         return out_of_memory(err);
     if (vly_dir_list(d.path, VLY_REPOSITORY_ENTRIES_MAX, &d.list, &list_err) != VLY_OK)
-        return add_error(s, name, "1", NULL, list_err.msg, err);
+        return add_error(s, name, "1", list_err.msg, STAMP_BASE, err);
     vly_status st = scan_list(s, &d, err);
     vly_dir_release(&d.list);
     return st;
@@ -222,6 +329,14 @@ static vly_status add_file(scan *s, const char *dir, const char *file, vly_err *
 
     if (entry.name == NULL || entry.path == NULL)
         return out_of_memory(err);
+    entry.stamp = fold_file(STAMP_BASE, entry.path);
+    if (s->config_json != NULL) {
+        entry.stamp = fold(entry.stamp, s->config_json, strlen(s->config_json));
+        vly_err config_err;
+        if (vly_triton_config_parse_json(vly_str_from(s->config_json), s->arena, &entry.config,
+                                         &config_err) != VLY_OK)
+            return add_error(s, entry.name, "1", config_err.msg, entry.stamp, err);
+    }
     return add_entry(s, entry, err);
 }
 
@@ -244,8 +359,10 @@ static int by_name_and_version(const void *a, const void *b)
 static void mark_duplicates(vly_repository *r)
 {
     for (size_t i = 1; i < r->n_entries; i++)
-        if (by_name_and_version(&r->entries[i - 1], &r->entries[i]) == 0)
+        if (by_name_and_version(&r->entries[i - 1], &r->entries[i]) == 0) {
             r->entries[i].error = "another model has the same name and version";
+            r->entries[i].is_model_error = true;
+        }
 }
 
 vly_status vly_repository_scan(const char *dir, vly_arena *arena, vly_repository *ret, vly_err *err)
@@ -273,4 +390,66 @@ vly_status vly_repository_scan(const char *dir, vly_arena *arena, vly_repository
     mark_duplicates(&s.repo);
     *ret = s.repo;
     return VLY_OK;
+}
+
+vly_status vly_repository_scan_model(const char *dir, const char *name, const char *config_json,
+                                     vly_arena *arena, vly_repository *ret, vly_err *err)
+{
+    scan s = {.arena = arena, .config_json = config_json};
+    bool is_one_file = vly_file_exists(dir) && is_onnx(dir);
+    char *path = vly_arena_printf(arena, "%s/%s", dir, name);
+    char *file = vly_arena_printf(arena, "%s.onnx", name);
+    vly_status st = VLY_OK;
+
+    if (path == NULL || file == NULL)
+        return out_of_memory(err);
+    if (is_one_file) {
+        const char *slash = strrchr(dir, '/');
+        if (strcmp(slash != NULL ? slash + 1 : dir, file) == 0)
+            st = add_file(&s, NULL, dir, err);
+    } else if (vly_dir_exists(path)) {
+        st = scan_model_dir(&s, dir, name, err);
+    } else {
+        path = vly_arena_printf(arena, "%s/%s", dir, file);
+        if (path == NULL)
+            return out_of_memory(err);
+        if (vly_file_exists(path))
+            st = add_file(&s, dir, file, err);
+    }
+    if (st == VLY_OK && s.repo.n_entries == 0)
+        st = vly_fail(err, VLY_ENOTFOUND, "there is no model '%s' in '%s'", name, dir);
+    if (st == VLY_OK)
+        *ret = s.repo;
+    return st;
+}
+
+vly_status vly_repository_names(const char *dir, vly_arena *arena, const char *const **ret,
+                                size_t *ret_n, vly_err *err)
+{
+    vly_dir list = {0};
+    vly_status st = VLY_OK;
+    size_t n = 0;
+
+    if (!(vly_file_exists(dir) && is_onnx(dir)))
+        st = vly_dir_list(dir, VLY_REPOSITORY_ENTRIES_MAX, &list, err);
+    if (st != VLY_OK)
+        return st;
+    const char **names = vly_arena_calloc(arena, list.n_entries + 1, sizeof(*names));
+    for (size_t i = 0; names != NULL && st == VLY_OK && i < list.n_entries; i++) {
+        vly_str name = vly_str_from(list.entries[i].name);
+        if (!list.entries[i].is_dir && !is_onnx(name.ptr))
+            continue;
+        if (!list.entries[i].is_dir)
+            name.len -= strlen(".onnx");
+        names[n] = vly_arena_strdup(arena, name);
+        st = names[n++] != NULL ? VLY_OK : out_of_memory(err);
+    }
+    vly_dir_release(&list);
+    if (names == NULL)
+        return out_of_memory(err);
+    if (st == VLY_OK) {
+        *ret = (const char *const *)names;
+        *ret_n = n;
+    }
+    return st;
 }

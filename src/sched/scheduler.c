@@ -8,6 +8,7 @@
 #include "sys/core_count.h"
 
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct vly_scheduler {
@@ -81,12 +82,6 @@ static size_t lower_bound(const vly_model_set *set, vly_str name, vly_str versio
     return low;
 }
 
-static bool is_at(const vly_model_set *set, size_t at, vly_str name, vly_str version)
-{
-    return at < set->n && vly_str_is(name, set->models[at]->name) &&
-           vly_str_is(version, set->models[at]->version);
-}
-
 static vly_served *find(const vly_model_set *set, vly_str name, vly_str version)
 {
     vly_served *best = NULL;
@@ -114,84 +109,104 @@ vly_served *vly_scheduler_find(vly_scheduler *s, vly_str name, vly_str version)
     return m;
 }
 
-/* A copy of the set with models[at, at + n_out) replaced by m, or by nothing. */
-static vly_model_set *set_with(const vly_model_set *old, size_t at, size_t n_out, vly_served *m)
+static bool is_listed(vly_served *const *list, size_t n, const vly_served *m)
 {
-    vly_model_set *set = set_new(old->n + 1);
+    for (size_t i = 0; i < n; i++)
+        if (list[i] == m)
+            return true;
+    return false;
+}
+
+static bool is_replaced(vly_served *const *in, size_t n_in, const vly_served *m)
+{
+    for (size_t i = 0; i < n_in; i++)
+        if (strcmp(in[i]->name, m->name) == 0 && strcmp(in[i]->version, m->version) == 0)
+            return true;
+    return false;
+}
+
+static int by_name_and_version(const void *a, const void *b)
+{
+    const vly_served *x = *(vly_served *const *)a, *y = *(vly_served *const *)b;
+    int order = compare_text(vly_str_from(x->name), vly_str_from(y->name));
+
+    return order != 0 ? order : compare_version(vly_str_from(x->version), vly_str_from(y->version));
+}
+
+/* A copy of the set with the changes of vly_scheduler_exchange, or NULL. */
+static vly_model_set *set_with(const vly_model_set *old, vly_served *const *in, size_t n_in,
+                               vly_served *const *out, size_t n_out)
+{
+    vly_model_set *set = set_new(old->n + n_in);
 
     if (set == NULL)
         return NULL;
-    for (size_t i = 0; i < at; i++)
-        set->models[set->n++] = vly_served_ref(old->models[i]);
-    if (m != NULL)
-        set->models[set->n++] = vly_served_ref(m);
-    for (size_t i = at + n_out; i < old->n; i++)
-        set->models[set->n++] = vly_served_ref(old->models[i]);
+    for (size_t i = 0; i < old->n; i++) {
+        vly_served *m = old->models[i];
+        if (!is_listed(out, n_out, m) && !is_replaced(in, n_in, m))
+            set->models[set->n++] = vly_served_ref(m);
+    }
+    for (size_t i = 0; i < n_in; i++)
+        set->models[set->n++] = vly_served_ref(in[i]);
+    if (set->n > 0)
+        qsort(set->models, set->n, sizeof(set->models[0]), by_name_and_version);
     return set;
 }
 
-/* The caller holds change; takes set. The former set ends outside the lock: with it models may. */
-static void replace_set(vly_scheduler *s, vly_model_set *set)
-{
-    pthread_mutex_lock(&s->lock);
-    vly_model_set *old = s->models;
-    s->models = set;
-    pthread_mutex_unlock(&s->lock);
-    vly_model_set_unref(old);
-}
-
-/* m was offered and is no longer. The caller holds no lock; takes its reference, accepts NULL. */
+/* m was offered and is no longer. The caller holds a reference and no lock: jobs may end here. */
 static void retire(vly_served *m)
 {
-    if (m == NULL)
-        return;
     atomic_store(&m->state, VLY_SERVED_UNLOADING);
     if (m->runner != NULL && m->runner->ops->stop != NULL)
         m->runner->ops->stop(m->runner);
-    vly_served_unref(m);
+}
+
+/* Those of old that set has not. */
+static void retire_missing(const vly_model_set *old, const vly_model_set *set)
+{
+    for (size_t i = 0; i < old->n; i++) {
+        vly_served *m = old->models[i];
+        size_t at = lower_bound(set, vly_str_from(m->name), vly_str_from(m->version));
+        if (at == set->n || set->models[at] != m)
+            retire(m);
+    }
+}
+
+vly_status vly_scheduler_exchange(vly_scheduler *s, vly_served *const *in, size_t n_in,
+                                  vly_served *const *out, size_t n_out, vly_err *err)
+{
+    pthread_mutex_lock(&s->change);
+    vly_model_set *old = s->models; /* nobody else replaces it now */
+    vly_model_set *set = set_with(old, in, n_in, out, n_out);
+    if (set != NULL) {
+        atomic_fetch_add_explicit(&set->n_refs, 1, memory_order_relaxed); /* for retire */
+        pthread_mutex_lock(&s->lock);
+        s->models = set;
+        pthread_mutex_unlock(&s->lock);
+    }
+    pthread_mutex_unlock(&s->change);
+    if (set == NULL)
+        return vly_fail(err, VLY_ENOMEM, "out of memory for the models");
+    retire_missing(old, set);
+    vly_model_set_unref(old); /* models may end with it */
+    vly_model_set_unref(set);
+    return VLY_OK;
 }
 
 vly_status vly_scheduler_publish(vly_scheduler *s, vly_served *m, vly_err *err)
 {
-    vly_str name = vly_str_from(m->name), version = vly_str_from(m->version);
-
-    pthread_mutex_lock(&s->change);
-    const vly_model_set *old = s->models; /* nobody else replaces it now */
-    size_t at = lower_bound(old, name, version);
-    bool is_there = is_at(old, at, name, version);
-    vly_model_set *set = set_with(old, at, is_there ? 1 : 0, m);
-    vly_served *out = NULL;
-    if (set != NULL && is_there && old->models[at] != m)
-        out = vly_served_ref(old->models[at]);
-    if (set != NULL)
-        replace_set(s, set);
-    pthread_mutex_unlock(&s->change);
-    retire(out);
-    if (set == NULL)
-        return vly_fail(err, VLY_ENOMEM, "out of memory for model '%s'", m->name);
-    return VLY_OK;
+    return vly_scheduler_exchange(s, &m, 1, NULL, 0, err);
 }
 
 vly_status vly_scheduler_withdraw(vly_scheduler *s, vly_str name, vly_str version, vly_err *err)
 {
-    vly_status st = VLY_OK;
+    vly_served *m = version.len > 0 ? vly_scheduler_find(s, name, version) : NULL;
 
-    pthread_mutex_lock(&s->change);
-    const vly_model_set *old = s->models;
-    size_t at = lower_bound(old, name, version);
-    vly_model_set *set = NULL;
-    vly_served *out = NULL;
-    if (!is_at(old, at, name, version))
-        st = vly_fail(err, VLY_ENOTFOUND, "there is no model '%.*s' of version %.*s",
-                      VLY_STR_ARG(name), VLY_STR_ARG(version));
-    else if ((set = set_with(old, at, 1, NULL)) == NULL)
-        st = vly_fail(err, VLY_ENOMEM, "out of memory for the models");
-    if (st == VLY_OK) {
-        out = vly_served_ref(old->models[at]);
-        replace_set(s, set);
-    }
-    pthread_mutex_unlock(&s->change);
-    retire(out);
+    if (m == NULL)
+        return vly_fail(err, VLY_ENOTFOUND, "there is no model '%.*s' of version %.*s",
+                        VLY_STR_ARG(name), VLY_STR_ARG(version));
+    vly_status st = vly_scheduler_exchange(s, NULL, 0, &m, 1, err);
+    vly_served_unref(m);
     return st;
 }
 
@@ -285,7 +300,7 @@ void vly_scheduler_free(vly_scheduler *s)
     if (s == NULL)
         return;
     for (size_t i = 0; i < s->models->n; i++)
-        retire(vly_served_ref(s->models->models[i]));
+        retire(s->models->models[i]);
     vly_worker_pool_drain(s->pool);
     vly_model_set_unref(s->models);
     vly_worker_pool_free(s->pool);

@@ -49,6 +49,12 @@ vly_status vly_scheduler_load(vly_scheduler *s, const vly_servable_spec *spec, v
 /* Offers m from now on, in place of what had its name and version; takes a reference of its own.
  * What it replaces gets UNLOADING. ENOMEM. */
 vly_status vly_scheduler_publish(vly_scheduler *s, vly_served *m, vly_err *err) VLY_MUST_CHECK;
+/* One step from what is offered to what shall be: each of `in` takes the place of what has its name
+ * and version, each of `out`, members of the present set, goes. What goes gets UNLOADING. ENOMEM.
+ */
+vly_status vly_scheduler_exchange(vly_scheduler *s, vly_served *const *in, size_t n_in,
+                                  vly_served *const *out, size_t n_out,
+                                  vly_err *err) VLY_MUST_CHECK;
 /* Offers this version no longer. ENOTFOUND, ENOMEM. */
 vly_status vly_scheduler_withdraw(vly_scheduler *s, vly_str name, vly_str version,
                                   vly_err *err) VLY_MUST_CHECK;

@@ -29,6 +29,15 @@ static vly_str base_name(const char *path)
     return name;
 }
 
+static vly_status read_config_json(servable *s, const char *json, vly_err *err)
+{
+    const char *copy = vly_arena_strdup(&s->arena, vly_str_from(json));
+
+    if (copy == NULL)
+        return vly_fail(err, VLY_ENOMEM, "out of memory for a configuration");
+    return vly_triton_config_parse_json(vly_str_from(copy), &s->arena, &s->pub.config, err);
+}
+
 static vly_status read_config(servable *s, const char *path, vly_err *err)
 {
     vly_buf text;
@@ -90,7 +99,11 @@ static vly_status open_model(servable *s, const vly_servable_spec *spec, vly_err
     vly_model_options options;
     vly_status st = VLY_OK;
 
-    if (spec->config_path != NULL)
+    if (spec->path == NULL)
+        return vly_fail(err, VLY_EUNSUPPORTED, "an ensemble has no file to load");
+    if (spec->config_json != NULL)
+        st = read_config_json(s, spec->config_json, err);
+    else if (spec->config_path != NULL)
         st = read_config(s, spec->config_path, err);
     if (st == VLY_OK)
         st = model_options(spec, s->pub.config, &options, err);

@@ -37,6 +37,7 @@ typedef struct vly_servable_spec {
     const char *version; /* NULL: "1" */
     const char *task;    /* overrides what the model's metadata and shapes say; NULL: find out */
     const char *config_path; /* config.pbtxt; its parameter "task" counts like task; NULL: none */
+    const char *config_json; /* a configuration that stands in for config_path's; NULL: none */
     vly_model_options options;
 } vly_servable_spec;
 

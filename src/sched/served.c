@@ -73,6 +73,11 @@ void vly_served_unref(vly_served *m)
     if (m->runner != NULL)
         m->runner->ops->free(m->runner);
     vly_servable_unref(m->servable);
+    if (m->heir != NULL) {
+        vly_served_state expected = VLY_SERVED_UNLOADING;
+        atomic_compare_exchange_strong(&m->heir->state, &expected, VLY_SERVED_UNAVAILABLE);
+        vly_served_unref(m->heir); /* a row without an heir: this goes one level deep */
+    }
     vly_free(m);
 }
 

@@ -69,11 +69,14 @@ typedef struct vly_served {
     const char *version;
     const char *path;       /* of the .onnx file; NULL: none was found */
     vly_servable *servable; /* NULL: it could not be loaded, or is not yet */
-    const char *error;      /* why it does not serve; NULL: it does */
+    const char *error;      /* why it does not serve; NULL: it does, or is LOADING */
+    uint64_t stamp;         /* of the files it was loaded from (sched/repository.h); 0: none */
     vly_nsec load_ns;
     vly_runner *runner; /* NULL together with servable */
     _Atomic vly_served_state state;
     vly_served_stats stats;
+    struct vly_served *heir; /* UNLOADING in its place, UNAVAILABLE when this one ends; a reference,
+                                set while it is still published; NULL: none */
     _Atomic uint32_t n_refs; /* private */
 } vly_served;
 

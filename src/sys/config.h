@@ -90,6 +90,16 @@
       "time for accepted requests to end after SIGTERM")                                           \
     X(TEXT, models_dir, "models.dir", "models", 1, 4096,                                           \
       "directory of models: NAME/1/model.onnx or NAME.onnx")                                       \
+    X(TEXT, models_control, "models.control", "none", 4, 8,                                        \
+      "when models come and go: none (as at start), poll, or explicit (as requests say)")          \
+    X(TEXT, models_load, "models.load", "", 0, 65536,                                              \
+      "with explicit control, models to load at start, separated by commas; * for all")            \
+    X(INT, models_poll_interval_ms, "models.poll_interval_ms", 15000, 10, 86400000,                \
+      "with poll control, time between two looks at the directory")                                \
+    X(INT, models_max_waiting, "models.max_waiting", 64, 1, 10000,                                 \
+      "load and unload requests that wait for the loader; one more is answered 429")               \
+    X(BOOL, models_map_files, "models.map_files", false, 0, 1,                                     \
+      "map model files instead of reading them; they must then only be replaced by rename")        \
     X(BYTES, model_max_file_bytes, "model.max_file_bytes", 8 * VLY_GIB, 1 * VLY_KIB,               \
       1024 * VLY_GIB, "size of one model file or of its external data")                            \
     X(BYTES, model_arena_max_bytes, "model.arena_max_bytes", 8 * VLY_GIB, 1 * VLY_MIB,             \

@@ -166,6 +166,68 @@ vly_status vly_mmap_open(const char *path, size_t max_bytes, vly_mmap *ret, vly_
     return st;
 }
 
+/* Exactly len bytes, up to the end of the file. */
+static vly_status read_exactly(int fd, const char *path, char *to, size_t len, vly_err *err)
+{
+    size_t n = 0;
+    char past_end;
+
+    while (n < len) {
+        ssize_t got = read(fd, to + n, len - n);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return fail_errno(err, path, errno);
+        if (got == 0)
+            break;
+        n += (size_t)got;
+    }
+    if (n < len || read(fd, &past_end, 1) != 0)
+        return vly_fail(err, VLY_EIO, "'%s': the file is being written", path);
+    return VLY_OK;
+}
+
+vly_status vly_mmap_read(const char *path, size_t max_bytes, vly_mmap *ret, vly_err *err)
+{
+    size_t len;
+    int fd;
+    vly_status st = open_regular(path, max_bytes, &fd, &len, err);
+
+    if (st != VLY_OK)
+        return st;
+    vly_mmap m = {.len = len};
+    if (len > 0) {
+        void *ptr = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        st = ptr == MAP_FAILED ? fail_errno(err, path, errno) : VLY_OK;
+        m.ptr = ptr == MAP_FAILED ? NULL : ptr;
+        if (st == VLY_OK)
+            st = read_exactly(fd, path, ptr, len, err);
+        if (st == VLY_OK && mprotect(ptr, len, PROT_READ) != 0)
+            st = fail_errno(err, path, errno);
+    }
+    close(fd);
+    if (st == VLY_OK)
+        *ret = m;
+    else
+        vly_mmap_close(&m);
+    return st;
+}
+
+vly_status vly_file_stat(const char *path, vly_file_info *ret, vly_err *err)
+{
+    struct stat sb;
+
+    if (stat(path, &sb) != 0)
+        return fail_errno(err, path, errno);
+    *ret = (vly_file_info){
+        .bytes = (uint64_t)sb.st_size,
+        .mtime_ns = (int64_t)sb.st_mtim.tv_sec * 1000000000 + sb.st_mtim.tv_nsec,
+        .inode = (uint64_t)sb.st_ino,
+        .is_dir = S_ISDIR(sb.st_mode),
+    };
+    return VLY_OK;
+}
+
 void vly_mmap_close(vly_mmap *m)
 {
     if (m->ptr != NULL)

@@ -16,6 +16,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Appends the whole file to buf, of which it may take at most max_bytes (and buf's own maximum).
  * On failure buf keeps its length; without memory it is marked failed as after any append. */
@@ -30,15 +31,29 @@ vly_status vly_file_write(const char *path, const void *bytes, size_t len,
 bool vly_file_exists(const char *path); /* a regular file, or a link to one */
 bool vly_dir_exists(const char *path);
 
-/* Read-only private map of a regular file. ptr is page-aligned; NULL when the file is empty.
- * A file that another process shortens while it is mapped raises SIGBUS on access: model files are
- * replaced by rename, never rewritten in place. */
+/* What tells whether a file is still the same. */
+typedef struct vly_file_info {
+    uint64_t bytes;
+    int64_t mtime_ns; /* since 1970 */
+    uint64_t inode;
+    bool is_dir;
+} vly_file_info;
+
+vly_status vly_file_stat(const char *path, vly_file_info *ret, vly_err *err) VLY_MUST_CHECK;
+
+/* Content of a regular file, read-only. ptr is page-aligned; NULL when the file is empty. A file
+ * that another process shortens while it is mapped raises SIGBUS on access: only files that are
+ * replaced by rename, never rewritten in place, may be opened like this. */
 typedef struct vly_mmap {
     const unsigned char *ptr;
     size_t len;
 } vly_mmap;
 
 vly_status vly_mmap_open(const char *path, size_t max_bytes, vly_mmap *ret,
+                         vly_err *err) VLY_MUST_CHECK;
+/* The same bytes in memory of our own, which nobody changes afterwards. EIO: the file became longer
+ * or shorter meanwhile. */
+vly_status vly_mmap_read(const char *path, size_t max_bytes, vly_mmap *ret,
                          vly_err *err) VLY_MUST_CHECK;
 void vly_mmap_close(vly_mmap *m); /* accepts a zeroed one; leaves it zeroed */
 

@@ -304,10 +304,10 @@ static vly_status build(builder *b, vly_err *err)
     return st;
 }
 
-vly_status vly_graph_build(const vly_onnx_model *onnx, const char *dir, size_t max_file_bytes,
+vly_status vly_graph_build(const vly_onnx_model *onnx, const vly_external *external,
                            size_t max_memory_bytes, vly_arena *arena, vly_graph *ret, vly_err *err)
 {
-    vly_graph g = {.external = {.dir = dir, .max_file_bytes = max_file_bytes}};
+    vly_graph g = {.external = *external};
     builder b = {.onnx = onnx, .arena = arena, .g = &g, .max_memory_bytes = max_memory_bytes};
 
     vly_map_init(&b.by_name, VLY_MEM_MODEL);

@@ -23,7 +23,8 @@ static vly_status open_file(vly_external *x, vly_str location, vly_mmap *ret, vl
     }
     st = vly_path_join(x->dir, location, &path, err);
     if (st == VLY_OK)
-        st = vly_mmap_open(path, x->max_file_bytes, ret, err);
+        st = x->is_copied ? vly_mmap_read(path, x->max_file_bytes, ret, err)
+                          : vly_mmap_open(path, x->max_file_bytes, ret, err);
     if (st == VLY_OK)
         x->files[x->n_files++] = (vly_external_file){location, *ret};
     vly_free(path);

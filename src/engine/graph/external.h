@@ -22,6 +22,7 @@ typedef struct vly_external_file {
 typedef struct vly_external {
     const char *dir;       /* borrowed; NULL: external data are refused */
     size_t max_file_bytes; /* each */
+    bool is_copied;        /* files are read, not mapped */
     size_t n_files, cap;
     vly_external_file *files;
 } vly_external;

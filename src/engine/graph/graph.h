@@ -55,10 +55,10 @@ typedef struct vly_graph {
     vly_external external; /* mapped files that constants borrow */
 } vly_graph;
 
-/* Resolves names, checks the order, finds every op and runs its prepare. External data are read
- * below dir (NULL: refused). Limits: max_file_bytes per external file, max_memory_bytes of
+/* Resolves names, checks the order, finds every op and runs its prepare. external:
+ * where external data are, and how they are read; nothing opened yet. max_memory_bytes: of
  * constants. EUNSUPPORTED names all missing ops at once. */
-vly_status vly_graph_build(const vly_onnx_model *onnx, const char *dir, size_t max_file_bytes,
+vly_status vly_graph_build(const vly_onnx_model *onnx, const vly_external *external,
                            size_t max_memory_bytes, vly_arena *arena, vly_graph *ret,
                            vly_err *err) VLY_MUST_CHECK;
 
