@@ -45,7 +45,7 @@ typedef void (*vly_parallel_fn)(void *ctx, size_t begin, size_t end);
 
 /* Calls fn over pieces of at most grain (>= 1) indices that cover [0, n) exactly once, on the
  * calling thread and on idle workers; returns when all are done. Every piece begins at a multiple
- * of grain. pool NULL, or a single piece: one plain call on the calling thread. */
+ * of grain. pool NULL, no worker idle, or a single piece: one plain call on the calling thread. */
 void vly_parallel_for(vly_worker_pool *pool, size_t n, size_t grain, vly_parallel_fn fn, void *ctx);
 
 #endif

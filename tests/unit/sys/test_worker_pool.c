@@ -120,6 +120,7 @@ static void an_item_may_resubmit_itself(void **state)
 typedef struct cover {
     _Atomic unsigned char hits[5000];
     size_t grain;
+    _Atomic int n_pieces;
     _Atomic bool is_odd_piece;
 } cover;
 
@@ -128,6 +129,7 @@ static void hit(void *ctx, size_t begin, size_t end)
     cover *c = ctx;
     if (begin % c->grain != 0 || end <= begin || end - begin > c->grain)
         atomic_store(&c->is_odd_piece, true);
+    atomic_fetch_add(&c->n_pieces, 1);
     for (size_t i = begin; i < end; i++)
         atomic_fetch_add(&c->hits[i], 1);
 }
@@ -215,9 +217,11 @@ static void loop_while_all_workers_are_blocked(void **state)
     sem_wait(&begun);
     sem_wait(&begun);
     memset(&c, 0, sizeof(c));
-    c.grain = 10;
-    vly_parallel_for(pool, 5000, 10, hit, &c); /* returns although nobody can help */
+    c.grain = 5000; /* nobody can help, so it is one piece */
+    vly_parallel_for(pool, 5000, 10, hit, &c);
     assert_int_equal(atomic_load(&c.hits[4999]), 1);
+    assert_false(atomic_load(&c.is_odd_piece));
+    assert_int_equal(atomic_load(&c.n_pieces), 1);
     sem_post(&may_end);
     sem_post(&may_end);
     vly_worker_pool_free(pool);
