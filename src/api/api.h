@@ -35,7 +35,9 @@ typedef struct vly_api {
     size_t max_answer_bytes;    /* body of one answer */
     size_t max_stream_requests; /* of one ModelStreamInfer call, in work at once */
     size_t compress_min_bytes;  /* answers this large are compressed for who takes it; 0: none */
-    struct vly_line_log *access_log; /* borrowed; NULL: none */
+    struct vly_line_log *access_log;         /* borrowed; NULL: none */
+    struct vly_shared_memory *shared_memory; /* borrowed; NULL: not offered */
+    struct vly_settings *settings;           /* borrowed */
     vly_nsec started_ns;
     uint64_t id_seed; /* of request ids: another one for each process */
     _Atomic uint64_t n_ids;

@@ -26,13 +26,19 @@ vly_status vly_infer_find(const vly_api *api, vly_str name, vly_str version, vly
     return st;
 }
 
+static void release(vly_infer *call)
+{
+    vly_infer__release_inputs(call);
+    vly_infer__release_results(call);
+    vly_infer__release_regions(call);
+}
+
 /* The end of every call that was started. The model may go with done. */
 static void finish(vly_infer *call, vly_status st, const vly_err *err)
 {
     vly_served *m = call->model;
 
-    vly_infer__release_inputs(call);
-    vly_infer__release_results(call);
+    release(call);
     call->status = st;
     call->err = err;
     call->times = call->job.times;
@@ -140,7 +146,7 @@ vly_status vly_infer_start(vly_infer *call, vly_err *err)
     call->served = call->model;
     st = begin(call, err);
     if (st != VLY_OK) {
-        vly_infer__release_inputs(call);
+        release(call);
         vly_served_unref(call->model);
     }
     return st;

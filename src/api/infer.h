@@ -25,6 +25,10 @@
 #include "sched/scheduler.h"
 #include "sys/worker_pool.h"
 
+/* What clients hear that name shared memory when it is not offered. */
+#define VLY_NO_SHARED_MEMORY                                                                       \
+    "shared memory of clients is not offered: the server must be started with --allow-client-shm"
+
 typedef struct vly_infer vly_infer;
 typedef struct vly_infer_input vly_infer_input;
 
@@ -116,6 +120,7 @@ struct vly_infer {
     vly_served *model; /* a reference, until the job holds one */
     vly_tensor *inputs;
     vly_infer_output *wanted; /* [n_outputs] of the model; name.ptr NULL: not asked for */
+    void **places;            /* [n_outputs]: where in shared memory it is to go; NULL: nowhere */
     struct vly_shared_region **regions;
     size_t n_regions;
 };

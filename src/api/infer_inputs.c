@@ -2,7 +2,9 @@
 #include "api/infer_inputs.h"
 
 #include "api/v2.h"
+#include "base/assert.h"
 #include "base/bits.h"
+#include "sys/shared_memory.h"
 
 /* Copies up to this size live in the arena of the request, larger ones in storage of their own. */
 #define ARENA_COPY_MAX ((size_t)64 << 10)
@@ -199,10 +201,53 @@ static vly_status check_datatype(const target *t, vly_err *err)
                     t->io->name, VLY_STR_ARG(t->in->datatype), model_of(t), want);
 }
 
-static vly_status no_region(vly_str name, vly_err *err)
+/* ---- shared memory ---- */
+
+vly_status vly_infer__view(vly_infer *call, const vly_infer_region *region, void **ret,
+                           vly_err *err)
 {
-    return vly_fail(err, VLY_EINVAL, "Unable to find shared memory region: '%.*s'",
-                    VLY_STR_ARG(name));
+    size_t max = call->request.n_inputs + call->request.n_outputs;
+
+    if (call->api->shared_memory == NULL)
+        return vly_fail(err, VLY_EUNSUPPORTED, VLY_NO_SHARED_MEMORY);
+    if (call->regions == NULL)
+        call->regions = vly_arena_calloc(call->arena, max, sizeof(*call->regions));
+    if (call->regions == NULL)
+        return vly_arena_fail(call->arena, err);
+    VLY_ASSERT(call->n_regions < max);
+    vly_status st =
+        vly_shared_memory_view(call->api->shared_memory, region->name, region->offset,
+                               region->bytes, &call->regions[call->n_regions], ret, err);
+    call->n_regions += st == VLY_OK;
+    return st;
+}
+
+void vly_infer__release_regions(vly_infer *call)
+{
+    for (size_t i = 0; i < call->n_regions; i++)
+        vly_shared_region_unref(call->regions[i]);
+    call->n_regions = 0;
+}
+
+/* The client may change its memory while the model reads it. Floats can only come out wrong then;
+ * what is an index, a length or a truth value to somebody is copied before it is looked at. */
+static vly_status fill_shared(const target *t, const vly_shape *shape, vly_err *err)
+{
+    const vly_infer_region *region = &t->in->region;
+    bool is_float = vly_dtype_is_float(t->io->dtype);
+    void *at = NULL;
+    vly_status st = vly_infer__view(t->call, region, &at, err);
+
+    if (st != VLY_OK)
+        return st;
+    if (t->io->dtype == VLY_DTYPE_STRING) {
+        void *copy = vly_arena_alloc(t->call->arena, (size_t)region->bytes);
+        if (copy == NULL)
+            return vly_arena_fail(t->call->arena, err);
+        at = memcpy(copy, at, (size_t)region->bytes);
+    }
+    return fill_bytes(t, shape, (vly_str){at, (size_t)region->bytes},
+                      is_float ? VLY_SHM_TAIL_BYTES : 0, err);
 }
 
 static vly_status fill(const target *t, vly_err *err)
@@ -216,7 +261,7 @@ static vly_status fill(const target *t, vly_err *err)
     if (st != VLY_OK)
         return st;
     if (t->in->region.name.ptr != NULL)
-        return no_region(t->in->region.name, err);
+        return fill_shared(t, &shape, err);
     if (t->in->read != NULL)
         return fill_read(t, &shape, err);
     return fill_bytes(t, &shape, t->in->bytes, t->in->tail_bytes, err);

@@ -10,4 +10,10 @@
 vly_status vly_infer__bind(vly_infer *call, vly_err *err) VLY_MUST_CHECK;
 void vly_infer__release_inputs(vly_infer *call);
 
+/* The memory of a region, which the call keeps until its end. The errors of vly_shared_memory_view;
+ * EUNSUPPORTED: not offered. */
+vly_status vly_infer__view(vly_infer *call, const vly_infer_region *region, void **ret,
+                           vly_err *err) VLY_MUST_CHECK;
+void vly_infer__release_regions(vly_infer *call);
+
 #endif

@@ -33,6 +33,8 @@ static bool match(const char *pattern, vly_str path, vly_str captures[VLY_ROUTE_
         VLY_ASSERT(n < VLY_ROUTE_CAPTURES);
         captures[n++] = got;
     }
+    for (; n < VLY_ROUTE_CAPTURES; n++)
+        captures[n] = (vly_str){NULL, 0}; /* of a pattern that matched in part */
     return rest.ptr == NULL && path.ptr == NULL;
 }
 

@@ -5,8 +5,10 @@
 
 #include "api/router.h"
 
-/* method, pattern, name of the handler after vly_route_ */
+/* method, pattern, name of the handler after vly_route_; what is asked for most comes first */
 #define VLY_ROUTES(X)                                                                              \
+    X(POST, "/v2/models/{}/infer", v2_infer)                                                       \
+    X(POST, "/v2/models/{}/versions/{n}/infer", v2_infer)                                          \
     X(GET, "/health", health)                                                                      \
     X(GET, "/health/ready", health_ready)                                                          \
     X(GET, "/metrics", metrics)                                                                    \
@@ -21,8 +23,22 @@
     X(GET, "/v2/models/{}/versions/{n}/ready", v2_model_ready)                                     \
     X(GET, "/v2/models/{}/config", v2_config)                                                      \
     X(GET, "/v2/models/{}/versions/{n}/config", v2_config)                                         \
-    X(POST, "/v2/models/{}/infer", v2_infer)                                                       \
-    X(POST, "/v2/models/{}/versions/{n}/infer", v2_infer)
+    X(GET, "/v2/trace/setting", v2_trace)                                                          \
+    X(POST, "/v2/trace/setting", v2_trace)                                                         \
+    X(GET, "/v2/models/{}/trace/setting", v2_trace)                                                \
+    X(POST, "/v2/models/{}/trace/setting", v2_trace)                                               \
+    X(GET, "/v2/logging", v2_logging)                                                              \
+    X(POST, "/v2/logging", v2_logging)                                                             \
+    X(GET, "/v2/systemsharedmemory/status", v2_shm_status)                                         \
+    X(GET, "/v2/systemsharedmemory/region/{}/status", v2_shm_status)                               \
+    X(POST, "/v2/systemsharedmemory/region/{}/register", v2_shm_register)                          \
+    X(POST, "/v2/systemsharedmemory/unregister", v2_shm_unregister)                                \
+    X(POST, "/v2/systemsharedmemory/region/{}/unregister", v2_shm_unregister)                      \
+    X(GET, "/v2/cudasharedmemory/status", v2_cuda_status)                                          \
+    X(GET, "/v2/cudasharedmemory/region/{}/status", v2_cuda_status)                                \
+    X(POST, "/v2/cudasharedmemory/region/{}/register", v2_cuda_register)                           \
+    X(POST, "/v2/cudasharedmemory/unregister", v2_cuda_unregister)                                 \
+    X(POST, "/v2/cudasharedmemory/region/{}/unregister", v2_cuda_unregister)
 
 #define VLY_ROUTE_DECLARE(method, pattern, name)                                                   \
     void vly_route_##name(vly_api *api, vly_http_request *req, const vly_str *captures);

@@ -101,11 +101,12 @@ static vly_status put_output(const vly_infer_result *r, vly_buf *json, vly_err *
     vly_buf_puts(json, vly_dtype_kserve(t->dtype));
     vly_buf_putc(json, '"');
     put_shape(json, &t->shape);
-    if (r->how.is_binary) {
+    bool is_here = r->how.region.name.ptr == NULL; /* else the client knows where it is */
+    if (is_here && r->how.is_binary) {
         vly_buf_puts(json, ",\"parameters\":{\"binary_data_size\":");
         put_u64(json, vly_infer_wire_bytes(t), false);
         vly_buf_putc(json, '}');
-    } else {
+    } else if (is_here) {
         st = put_data(json, t, err);
     }
     vly_buf_putc(json, '}');

@@ -10,12 +10,29 @@
 #include <time.h>
 #include <unistd.h>
 
-static _Atomic int level_min = VLY_LOG_INFO;
+#define BIT(level) (1u << (unsigned)(level))
+#define ALL_LEVELS (BIT(VLY_LOG_ERROR + 1) - 1)
+
+/* Bits of the levels that are on. */
+static _Atomic unsigned levels_on = ALL_LEVELS & ~BIT(VLY_LOG_DEBUG);
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 
 void vly_log_set_level(vly_log_level min)
 {
-    atomic_store(&level_min, (int)min);
+    atomic_store(&levels_on, ALL_LEVELS & ~(BIT(min) - 1));
+}
+
+void vly_log_enable(vly_log_level level, bool is_on)
+{
+    if (is_on)
+        atomic_fetch_or(&levels_on, BIT(level));
+    else
+        atomic_fetch_and(&levels_on, ~BIT(level));
+}
+
+bool vly_log_is_on(vly_log_level level)
+{
+    return (atomic_load_explicit(&levels_on, memory_order_relaxed) & BIT(level)) != 0;
 }
 
 bool vly_log_level_parse(const char *name, vly_log_level *ret)
@@ -41,7 +58,7 @@ void vly_log(vly_log_level level, const char *fmt, ...)
     struct tm tm;
     va_list ap;
 
-    if ((int)level < atomic_load_explicit(&level_min, memory_order_relaxed))
+    if (!vly_log_is_on(level))
         return;
     clock_gettime(CLOCK_REALTIME, &ts);
     gmtime_r(&ts.tv_sec, &tm);

@@ -19,6 +19,9 @@ typedef enum vly_log_level {
 } vly_log_level;
 
 void vly_log_set_level(vly_log_level min); /* lines below min are dropped; default INFO */
+/* One level alone, on or off. */
+void vly_log_enable(vly_log_level level, bool is_on);
+bool vly_log_is_on(vly_log_level level);
 bool vly_log_level_parse(const char *name, vly_log_level *ret); /* debug, info, warn, error */
 const char *vly_log_level_name(vly_log_level level);
 void vly_log(vly_log_level level, const char *fmt, ...) VLY_PRINTF(2, 3);

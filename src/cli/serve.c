@@ -8,12 +8,14 @@
 #include "api/access_log.h"
 #include "api/api.h"
 #include "api/grpc.h"
+#include "api/settings.h"
 #include "base/log.h"
 #include "cli/certificate.h"
 #include "cli/command.h"
 #include "cli/serve_models.h"
 #include "sys/config.h"
 #include "sys/line_log.h"
+#include "sys/shared_memory.h"
 #include "volley/version.h"
 
 #include <pthread.h>
@@ -32,6 +34,7 @@ typedef struct serve_opts {
     int64_t port; /* -1: not given */
     const char *model_control;
     vly_opt_list load_model;
+    bool allow_client_shm;
     vly_opt_list set;
 } serve_opts;
 
@@ -49,6 +52,8 @@ static const vly_opt options[] = {
             "when models come and go: none, poll or explicit (default: none)"),
     VLY_OPT(serve_opts, load_model, 'l', LIST, "load-model", "NAME",
             "with explicit control, a model to load at start; * for all"),
+    VLY_OPT(serve_opts, allow_client_shm, 0, FLAG, "allow-client-shm", NULL,
+            "let clients pass tensors in shared memory: they must be trusted like the server"),
     VLY_OPT(serve_opts, set, 's', LIST, "set", "NAME=VALUE", "one setting, as in the file"),
     VLY_OPT_END,
 };
@@ -57,8 +62,10 @@ static const vly_opt options[] = {
 typedef struct server {
     vly_config config;
     vly_scheduler *scheduler;
-    vly_line_log *access_log; /* NULL: off */
     vly_control *control;
+    vly_line_log *access_log;         /* NULL: off */
+    vly_shared_memory *shared_memory; /* NULL: not offered */
+    vly_settings *settings;
     vly_api api;
     vly_tls *tls; /* NULL: plain HTTP */
     vly_http_server *http;
@@ -90,6 +97,8 @@ static vly_status read_settings(vly_config *c, const serve_opts *o, vly_err *err
         st = vly_serve_set_load(c, &o->load_model, err);
     if (st == VLY_OK)
         st = set_text(c, "http.address", o->address, err);
+    if (st == VLY_OK)
+        st = set_text(c, "http.allow_client_shm", o->allow_client_shm ? "true" : NULL, err);
     if (st == VLY_OK)
         st = set_text(c, "http.port", o->port != defaults.port ? port : NULL, err);
     for (size_t i = 0; st == VLY_OK && i < o->set.n; i++)
@@ -130,6 +139,18 @@ static uint64_t random_seed(void)
     if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) != sizeof(seed))
         vly_debug("no random bytes for request ids: the clock is their seed");
     return seed;
+}
+
+/* What the interface needs besides models. */
+static vly_status prepare_api(server *s, vly_err *err)
+{
+    vly_status st = open_access_log(s, err);
+
+    if (st == VLY_OK)
+        st = vly_settings_new(&s->settings, err);
+    if (st == VLY_OK && s->config.http_allow_client_shm)
+        st = vly_shared_memory_new((size_t)s->config.http_max_shm_regions, &s->shared_memory, err);
+    return st;
 }
 
 static vly_status start_http(server *s, vly_err *err)
@@ -178,6 +199,8 @@ static vly_status start_http(server *s, vly_err *err)
                        .max_stream_requests = (size_t)c->grpc_max_stream_requests,
                        .compress_min_bytes = c->http_compress_min_bytes,
                        .access_log = s->access_log,
+                       .shared_memory = s->shared_memory,
+                       .settings = s->settings,
                        .id_seed = random_seed(),
                        .started_ns = vly_clock_now()};
     return vly_http_server_start(&o, &s->http, err);
@@ -265,7 +288,7 @@ static vly_status serve(server *s, const serve_opts *o, vly_err *err)
     if (st == VLY_OK)
         st = vly_certificate_open(&s->config, &s->tls, err);
     if (st == VLY_OK)
-        st = open_access_log(s, err);
+        st = prepare_api(s, err);
     if (st == VLY_OK)
         st = start_http(s, err);
     if (st != VLY_OK)
@@ -291,6 +314,8 @@ static int run(const void *opts, int n_args, char *const *args)
     vly_status st = serve(&s, opts, &err);
     vly_control_stop(s.control); /* answers who waits for a load */
     vly_http_server_free(s.http);
+    vly_shared_memory_free(s.shared_memory);
+    vly_settings_free(s.settings);
     vly_line_log_close(s.access_log);
     vly_tls_free(s.tls);
     vly_control_free(s.control);

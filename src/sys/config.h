@@ -124,6 +124,10 @@
       "file for one JSON line per request, - for standard output, or off")                         \
     X(BYTES, http_access_log_bytes, "http.access_log_bytes", 1 * VLY_MIB, 16 * VLY_KIB,            \
       1 * VLY_GIB, "lines waiting to be written to http.access_log; more are dropped, counted")    \
+    X(BOOL, http_allow_client_shm, "http.allow_client_shm", false, 0, 1,                           \
+      "clients that are trusted like the server may pass tensors in shared memory")                \
+    X(INT, http_max_shm_regions, "http.max_shm_regions", 128, 1, 65536,                            \
+      "regions of shared memory registered at a time")                                             \
     X(BYTES, json_max_memory_bytes, "json.max_memory_bytes", 256 * VLY_MIB, 4 * VLY_KIB,           \
       64 * VLY_GIB, "memory for the parsed form of a JSON body; more is answered 413")             \
     X(INT, json_max_depth, "json.max_depth", 32, 1, 512, "nesting of a JSON body")                 \

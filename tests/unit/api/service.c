@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "service.h"
 
+#include "api/access_log.h"
 #include "base/assert.h"
 #include "codec/picture.h"
 #include "support/onnx_builder.h"
@@ -158,6 +159,9 @@ int service_start(void **state)
     svc = (service){.dir = ""};
     if (!temp_dir_make(svc.dir) || vly_scheduler_new(&opts, &svc.scheduler, NULL) != VLY_OK)
         return -1;
+    if (vly_settings_new(&svc.settings, NULL) != VLY_OK ||
+        vly_shared_memory_new(4, &svc.shared_memory, NULL) != VLY_OK)
+        return -1;
     add_models();
     svc.api = (vly_api){.scheduler = svc.scheduler,
                         .max_parts = 4,
@@ -165,6 +169,9 @@ int service_start(void **state)
                         .max_json_bytes = 1 << 20,
                         .max_body_bytes = 4 << 20,
                         .max_answer_bytes = REPLY_MAX,
+                        .compress_min_bytes = 1000,
+                        .settings = svc.settings,
+                        .shared_memory = svc.shared_memory,
                         .started_ns = vly_clock_now()};
     const vly_http_opts http = {.address = "127.0.0.1",
                                 .n_loops = 1,
@@ -182,6 +189,7 @@ int service_start(void **state)
                                 .write_timeout_ms = 20000,
                                 .abort_on_close = true,
                                 .on_request = vly_api_handle,
+                                .on_finished = vly_access_log_finished,
                                 .ctx = &svc.api};
     if (vly_http_server_start(&http, &svc.server, &err) != VLY_OK)
         fail_msg("%s", err.msg);
@@ -193,6 +201,8 @@ int service_stop(void **state)
     (void)state;
     vly_http_server_free(svc.server);
     vly_scheduler_free(svc.scheduler);
+    vly_settings_free(svc.settings);
+    vly_shared_memory_free(svc.shared_memory);
     return temp_dir_remove(svc.dir) ? 0 : -1;
 }
 

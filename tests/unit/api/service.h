@@ -15,7 +15,9 @@
 #define VLY_TESTS_SERVICE_H
 
 #include "api/api.h"
+#include "api/settings.h"
 #include "support/temp_dir.h"
+#include "sys/shared_memory.h"
 #include "unit.h"
 
 #include <stdbool.h>
@@ -24,6 +26,8 @@
 typedef struct service {
     char dir[TEMP_DIR_PATH_MAX];
     vly_scheduler *scheduler;
+    vly_settings *settings;
+    vly_shared_memory *shared_memory;
     vly_api api;
     vly_http_server *server;
 } service;

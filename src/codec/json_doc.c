@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+#include "codec/json_doc.h"
+
+vly_status vly_json_doc_read(vly_str json, vly_arena *arena, yyjson_val **ret, vly_err *err)
+{
+    yyjson_read_err why = {0};
+    yyjson_alc alc;
+
+    if (json.len == 0)
+        json = VLY_STR("{}");
+    if (json.len > VLY_JSON_DOC_BYTES_MAX)
+        return vly_fail(err, VLY_ELIMIT,
+                        "failed to parse the request JSON buffer: expected at most %zu bytes",
+                        VLY_JSON_DOC_BYTES_MAX);
+    size_t bytes = yyjson_read_max_memory_usage(json.len, YYJSON_READ_NOFLAG);
+    void *memory = vly_arena_alloc(arena, bytes);
+    if (memory == NULL)
+        return vly_arena_fail(arena, err);
+    yyjson_alc_pool_init(&alc, memory, bytes);
+    /* The cast: without YYJSON_READ_INSITU the text is only read. */
+    yyjson_doc *doc =
+        yyjson_read_opts((char *)(uintptr_t)json.ptr, json.len, YYJSON_READ_NOFLAG, &alc, &why);
+    if (doc == NULL)
+        return vly_fail(err, VLY_EINVAL, "failed to parse the request JSON buffer: %s. at %zu",
+                        why.msg, why.pos);
+    yyjson_val *root = yyjson_doc_get_root(doc);
+    if (!yyjson_is_obj(root))
+        return vly_fail(err, VLY_EINVAL,
+                        "failed to parse the request JSON buffer: expected an object, got %s",
+                        yyjson_get_type_desc(root));
+    *ret = root;
+    return VLY_OK;
+}
