@@ -238,7 +238,7 @@ static vly_status fill_shared(const target *t, const vly_shape *shape, vly_err *
     void *at = NULL;
     vly_status st = vly_infer__view(t->call, region, &at, err);
 
-    if (st != VLY_OK)
+    if (st != VLY_OK || at == NULL)
         return st;
     if (t->io->dtype == VLY_DTYPE_STRING) {
         void *copy = vly_arena_alloc(t->call->arena, (size_t)region->bytes);
