@@ -24,14 +24,9 @@ static const vly_grpc_method *find_method(vly_str path)
     return NULL;
 }
 
-/* "application/grpc", "application/grpc+proto"; not "application/grpc-web". */
 static bool is_grpc(const vly_http_msg *msg)
 {
-    vly_str type = vly_http_msg_header(msg, "content-type");
-    const vly_str want = VLY_STR("application/grpc");
-
-    return vly_str_starts(type, want) &&
-           (type.len == want.len || type.ptr[want.len] == '+' || type.ptr[want.len] == ';');
+    return vly_grpc_is_type(vly_http_msg_header(msg, "content-type"));
 }
 
 bool vly_grpc_is_stream(void *ctx, const vly_http_msg *msg)
@@ -68,10 +63,10 @@ static vly_status open_frame(vly_grpc_call *call, vly_err *err)
 {
     const vly_buf *body = &call->req->msg.body;
 
-    if (body->len < VLY_GRPC_FRAME_BYTES ||
-        vly_load_be32(body->ptr + 1) != body->len - VLY_GRPC_FRAME_BYTES || body->ptr[0] > 1)
+    if (body->len < VLY_GRPC_HEAD_BYTES ||
+        vly_load_be32(body->ptr + 1) != body->len - VLY_GRPC_HEAD_BYTES || body->ptr[0] > 1)
         return vly_fail(err, VLY_EFORMAT, "expected one message");
-    call->message = (vly_str){body->ptr + VLY_GRPC_FRAME_BYTES, body->len - VLY_GRPC_FRAME_BYTES};
+    call->message = (vly_str){body->ptr + VLY_GRPC_HEAD_BYTES, body->len - VLY_GRPC_HEAD_BYTES};
     call->tail_bytes = body->cap - body->len;
     if (body->ptr[0] == 0)
         return VLY_OK;

@@ -18,6 +18,7 @@
 
 #include "api/api.h"
 #include "codec/inflate.h"
+#include "net/grpc_frame.h"
 #include "sys/worker_pool.h"
 
 /* As net/http_stream.h asks: is this the head of a call whose messages flow? */
@@ -54,9 +55,8 @@ typedef struct vly_grpc_method {
     bool on_worker;
 } vly_grpc_method;
 
-/* Room at the begin of an answer for the length that goes before a message. */
-#define VLY_GRPC_FRAME_BYTES 5
-void vly_grpc_begin_frame(vly_buf *out); /* out is empty */
+/* Room at the begin of an answer for what goes before a message. out is empty. */
+void vly_grpc_begin_frame(vly_buf *out);
 
 /* Answers with the message that follows the frame's head at the begin of parts, and takes their
  * memory. */

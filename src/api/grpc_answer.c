@@ -16,16 +16,7 @@
 
 void vly_grpc_begin_frame(vly_buf *out)
 {
-    vly_buf_add(out, "\0\0\0\0\0", VLY_GRPC_FRAME_BYTES);
-}
-
-/* Writes flag and length of the message into the frame's head. */
-static void end_frame(vly_buf *first, bool is_compressed, size_t len)
-{
-    uint32_t network = __builtin_bswap32((uint32_t)len);
-
-    first->ptr[0] = (char)is_compressed;
-    memcpy(first->ptr + 1, &network, sizeof(network));
+    vly_buf_add(out, "\0\0\0\0\0", VLY_GRPC_HEAD_BYTES);
 }
 
 int vly_grpc_code(vly_status st)
@@ -33,33 +24,19 @@ int vly_grpc_code(vly_status st)
     return st == VLY_EFORMAT ? STATUS_INTERNAL : vly_status_grpc(st);
 }
 
-/* A text as header values of gRPC carry it: what is not printable ASCII, and %, as %XX. */
-static vly_str escape(const char *text, char *dst)
-{
-    static const char hex[] = "0123456789ABCDEF";
-    size_t n = 0;
-
-    for (const unsigned char *p = (const unsigned char *)text; *p != '\0'; p++) {
-        if (*p >= ' ' && *p <= '~' && *p != '%') {
-            dst[n++] = (char)*p;
-            continue;
-        }
-        dst[n++] = '%';
-        dst[n++] = hex[*p >> 4];
-        dst[n++] = hex[*p & 15];
-    }
-    return (vly_str){dst, n};
-}
-
 void vly_grpc_fail(vly_http_request *req, const vly_err *err)
 {
     vly_call *call = vly_call_of(req);
-    char code[8], message[3 * VLY_ERR_MSG_MAX];
+    char code[8], text[3 * VLY_ERR_MSG_MAX];
+    vly_buf message;
 
+    vly_buf_init(&message, VLY_MEM_NET, sizeof(text));
+    vly_buf_lend(&message, text, 0, sizeof(text), NULL, NULL);
+    vly_grpc_escape(&message, vly_str_from(err->msg));
     snprintf(code, sizeof(code), "%d", vly_grpc_code(err->status));
     const vly_http_header headers[] = {
         {VLY_STR("grpc-status"), vly_str_from(code)},
-        {VLY_STR("grpc-message"), escape(err->msg, message)},
+        {VLY_STR("grpc-message"), vly_buf_str(&message)},
         {VLY_STR("grpc-accept-encoding"), VLY_STR("identity,deflate,gzip")},
     };
     if (call != NULL)
@@ -69,6 +46,7 @@ void vly_grpc_fail(vly_http_request *req, const vly_err *err)
                                        .content_type = CONTENT_TYPE,
                                        .headers = headers,
                                        .n_headers = err->status == VLY_EUNSUPPORTED ? 3 : 2});
+    vly_buf_release(&message);
 }
 
 static bool is_listed(vly_str list, const char *name)
@@ -95,8 +73,8 @@ static bool compress(const vly_grpc_call *call, const vly_buf *parts, size_t n, 
 
     for (size_t i = 0; i < n; i++)
         plain[i] = vly_buf_str(&parts[i]);
-    plain[0].ptr += VLY_GRPC_FRAME_BYTES;
-    plain[0].len -= VLY_GRPC_FRAME_BYTES;
+    plain[0].ptr += VLY_GRPC_HEAD_BYTES;
+    plain[0].len -= VLY_GRPC_HEAD_BYTES;
     vly_buf_init(ret, VLY_MEM_NET, bytes);
     vly_grpc_begin_frame(ret);
     if (vly_deflate(call->encoding, plain, n, ret, NULL) == VLY_OK)
@@ -113,7 +91,7 @@ static void reply(const vly_grpc_call *call, vly_buf *parts, size_t n, size_t by
     const vly_http_header encoding = {VLY_STR("grpc-encoding"),
                                       vly_str_from(vly_encoding_name(call->encoding))};
 
-    end_frame(&parts[0], is_compressed, bytes - VLY_GRPC_FRAME_BYTES);
+    vly_grpc_frame_head((unsigned char *)parts[0].ptr, is_compressed, bytes - VLY_GRPC_HEAD_BYTES);
     vly_answer(call->req, &(vly_http_answer){.status = 200,
                                              .content_type = CONTENT_TYPE,
                                              .headers = &encoding,

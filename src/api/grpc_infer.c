@@ -368,7 +368,7 @@ static vly_status put_head(const vly_infer *call, vly_grpc_params params, vly_bu
 vly_status vly_grpc_infer_write(const vly_infer *call, vly_infer_parts *parts, vly_err *err)
 {
     vly_buf *out = vly_infer_parts_open(call, parts);
-    size_t n_raw;
+    size_t n_raw = 0;
 
     vly_grpc_begin_frame(out);
     vly_status st = put_head(call, (vly_grpc_params){NULL, 0}, out, &n_raw, err);
@@ -388,7 +388,7 @@ vly_status vly_grpc_infer_write_stream(const vly_infer *call, vly_buf *out, vly_
     const vly_grpc_param final = {
         .key = VLY_STR(FINAL_RESPONSE), .kind = VLY_GRPC_BOOL, .number = 1};
     size_t mark = vly_grpc_open_stream(out, (vly_str){NULL, 0});
-    size_t n_raw;
+    size_t n_raw = 0;
     vly_status st = put_head(call, (vly_grpc_params){&final, 1}, out, &n_raw, err);
 
     if (st != VLY_OK)

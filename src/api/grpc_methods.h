@@ -11,12 +11,17 @@
  * the same on a worker; BEGIN: answers later; STREAM: messages flow. */
 #define VLY_GRPC_METHODS(X)                                                                        \
     X(BEGIN, VLY_GRPC_INFERENCE "ModelInfer", model_infer)                                         \
+    X(STREAM, VLY_GRPC_INFERENCE "ModelStreamInfer", model_stream_infer)                           \
     X(ANSWER, VLY_GRPC_INFERENCE "ServerLive", server_live)                                        \
     X(ANSWER, VLY_GRPC_INFERENCE "ServerReady", server_ready)                                      \
     X(ANSWER, VLY_GRPC_INFERENCE "ModelReady", model_ready)                                        \
     X(WORKER, VLY_GRPC_INFERENCE "ServerMetadata", server_metadata)                                \
     X(WORKER, VLY_GRPC_INFERENCE "ModelMetadata", model_metadata)                                  \
-    X(WORKER, VLY_GRPC_INFERENCE "ModelConfig", model_config)
+    X(WORKER, VLY_GRPC_INFERENCE "ModelConfig", model_config)                                      \
+    X(ANSWER, "/grpc.health.v1.Health/Check", health_check)                                        \
+    X(STREAM, "/grpc.health.v1.Health/Watch", health_watch)                                        \
+    X(STREAM, "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", reflection)             \
+    X(STREAM, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", reflection)
 
 #define VLY_GRPC_DECLARE_ANSWER(name)                                                              \
     vly_status vly_grpc_##name(vly_grpc_call *call, vly_buf *out, vly_err *err);

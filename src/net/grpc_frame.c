@@ -93,6 +93,15 @@ vly_status vly_grpc_reader_feed(vly_grpc_reader *r, vly_str *in, vly_buf *messag
     return st;
 }
 
+bool vly_grpc_is_type(vly_str content_type)
+{
+    const vly_str want = VLY_STR("application/grpc");
+
+    return vly_str_starts(content_type, want) &&
+           (content_type.len == want.len || content_type.ptr[want.len] == '+' ||
+            content_type.ptr[want.len] == ';');
+}
+
 void vly_grpc_escape(vly_buf *out, vly_str text)
 {
     for (size_t i = 0; i < text.len; i++) {

@@ -40,6 +40,10 @@ vly_status vly_grpc_reader_feed(vly_grpc_reader *r, vly_str *in, vly_buf *messag
 /* Nothing is left of a message: the body may end here. */
 bool vly_grpc_reader_is_between(const vly_grpc_reader *r);
 
+/* Is this content type gRPC's? "application/grpc", "application/grpc+proto"; not that of gRPC-Web.
+ */
+bool vly_grpc_is_type(vly_str content_type);
+
 /* grpc-message: appends text with everything but printable ASCII, and '%', as %XX. */
 void vly_grpc_escape(vly_buf *out, vly_str text);
 

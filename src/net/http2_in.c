@@ -5,6 +5,7 @@
  * path, Expect, and frames that mean nothing but work.
  */
 #include "base/assert.h"
+#include "net/grpc_frame.h"
 #include "net/http2_internal.h"
 
 #define FIELD_OVERHEAD  4      /* as in HTTP/1: ": " and the end of the line */
@@ -15,10 +16,26 @@ static vly_http_exchange *exchange_of(nghttp2_session *ng, int32_t stream_id)
     return nghttp2_session_get_stream_user_data(ng, stream_id);
 }
 
+/* Callers of gRPC look at a status of its own: RESOURCE_EXHAUSTED, UNAVAILABLE or INTERNAL. */
+static void answer_grpc_error(vly_http_exchange *ex, int status, const char *reason)
+{
+    const char *code = status == 413 || status == 431 ? "8" : status == 503 ? "14" : "13";
+    const vly_http_header headers[] = {{VLY_STR("grpc-status"), vly_str_from(code)},
+                                       {VLY_STR("grpc-message"), vly_str_from(reason)}};
+
+    vly_http__exchange_answer(ex, &(vly_http_answer){.status = 200,
+                                                     .content_type = "application/grpc",
+                                                     .headers = headers,
+                                                     .n_headers = 2});
+}
+
 void vly_http2__refuse(vly_http2 *h, vly_http_exchange *ex, int status, const char *reason)
 {
     vly_counter_add(&vly_http__stats(h->conn)->parse_errors, 1);
-    vly_http__exchange_error(ex, status, reason);
+    if (vly_grpc_is_type(vly_http_msg_header(&ex->req.msg, "content-type")))
+        answer_grpc_error(ex, status, reason);
+    else
+        vly_http__exchange_error(ex, status, reason);
     ex->is_answered = true;
     vly_http2__submit(h, ex);
 }

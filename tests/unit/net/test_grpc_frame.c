@@ -143,5 +143,17 @@ static void heads_and_escapes(void **state)
     vly_buf_release(&out);
 }
 
-UNIT_TESTS(cmocka_unit_test(messages_in_pieces), cmocka_unit_test(faults),
-           cmocka_unit_test(compressed_messages), cmocka_unit_test(heads_and_escapes))
+static void knows_its_type(void **state)
+{
+    (void)state;
+    assert_true(vly_grpc_is_type(VLY_STR("application/grpc")));
+    assert_true(vly_grpc_is_type(VLY_STR("application/grpc+proto")));
+    assert_true(vly_grpc_is_type(VLY_STR("application/grpc;charset=utf-8")));
+    assert_false(vly_grpc_is_type(VLY_STR("application/grpc-web")));
+    assert_false(vly_grpc_is_type(VLY_STR("application/json")));
+    assert_false(vly_grpc_is_type((vly_str){NULL, 0}));
+}
+
+UNIT_TESTS(cmocka_unit_test(knows_its_type), cmocka_unit_test(messages_in_pieces),
+           cmocka_unit_test(faults), cmocka_unit_test(compressed_messages),
+           cmocka_unit_test(heads_and_escapes))

@@ -1,0 +1,407 @@
+# SPDX-License-Identifier: MIT
+"""gRPC clients work against the server unchanged: Triton's Python client (tritonclient.grpc and its
+aio twin), grpcio's health checking and reflection.
+
+They come from the Python that runs this, or else from a virtual environment that is made in the
+build directory when first needed; without either the tests skip. This file is both: the tests, and,
+with --client URL PART, what the environment's Python runs.
+"""
+import os
+import queue
+import subprocess
+import sys
+
+PACKAGES = ["tritonclient[grpc]", "grpcio-health-checking", "grpcio-reflection"]
+PROBE = "import tritonclient.grpc.aio, grpc_health.v1.health, grpc_reflection.v1alpha"
+BIG = 80 << 20  # of one message; clients and gRPC itself stop at 4 MiB unless told otherwise
+PATIENCE = 60
+
+
+# ---- what runs in the environment ----
+
+def values():
+    import numpy as np
+    return np.arange(16, dtype=np.int32).reshape(1, 16), np.full((1, 16), 7, dtype=np.int32)
+
+
+def simple_inputs(grpc):
+    made = [grpc.InferInput(name, [1, 16], "INT32") for name in ("INPUT0", "INPUT1")]
+    for tensor, data in zip(made, values()):
+        tensor.set_data_from_numpy(data)
+    return made
+
+
+def check_simple(result):
+    import numpy as np
+    a, b = values()
+    assert np.array_equal(result.as_numpy("OUTPUT0"), a + b)
+    assert np.array_equal(result.as_numpy("OUTPUT1"), a - b)
+
+
+def slow_inputs(grpc, rows=8):
+    import numpy as np
+    x = grpc.InferInput("x", [rows, 512], "FP32")
+    x.set_data_from_numpy(np.ones((rows, 512), dtype=np.float32))
+    return [x]
+
+
+def expect_error(code, text, call):
+    from tritonclient.utils import InferenceServerException
+    try:
+        call()
+    except InferenceServerException as e:
+        assert text in e.message(), e.message()
+        assert e.status() == f"StatusCode.{code}", e.status()
+    else:
+        raise AssertionError(f"expected {code}: {text}")
+
+
+def client_metadata(url):
+    import tritonclient.grpc as grpc
+
+    with grpc.InferenceServerClient(url) as c:
+        assert c.is_server_live() and c.is_server_ready()
+        assert c.is_model_ready("simple") and c.is_model_ready("simple", "1")
+        assert not c.is_model_ready("nobody") and not c.is_model_ready("broken")
+        meta = c.get_server_metadata(as_json=True)
+        assert meta["name"] == "volley" and "binary_tensor_data" in meta["extensions"]
+        meta = c.get_model_metadata("simple", as_json=True)
+        assert meta["inputs"][0] == {"name": "INPUT0", "datatype": "INT32", "shape": ["-1", "16"]}
+        assert meta["versions"] == ["1"] and meta["platform"] == "onnxruntime_onnx"
+        config = c.get_model_config("simple").config
+        assert config.max_batch_size == 8 and list(config.input[1].dims) == [16]
+        assert config.input[0].data_type == 8  # TYPE_INT32
+        expect_error("NOT_FOUND", "Request for unknown model: 'nobody' is not found",
+                     lambda: c.get_model_metadata("nobody"))
+
+
+def client_infer(url):
+    import numpy as np
+    import tritonclient.grpc as grpc
+
+    with grpc.InferenceServerClient(url) as c:
+        check_simple(c.infer("simple", simple_inputs(grpc)))
+        result = c.infer("simple", simple_inputs(grpc), model_version="1", request_id="42",
+                         outputs=[grpc.InferRequestedOutput("OUTPUT1")], headers={"test": "1"},
+                         parameters={"anything": "goes"}, timeout=60000000, priority=0)
+        got = result.get_response()
+        assert got.id == "42" and got.model_name == "simple" and got.model_version == "1"
+        assert [o.name for o in got.outputs] == ["OUTPUT1"]
+        assert np.array_equal(result.as_numpy("OUTPUT1"), values()[0] - values()[1])
+
+        words = np.array([[b"", b"a", "\u00e9\u4e2d".encode(), b"x" * 1000]], dtype=np.object_)
+        x = grpc.InferInput("INPUT0", words.shape, "BYTES")
+        x.set_data_from_numpy(words)
+        got = c.infer("simple_identity", [x]).as_numpy("OUTPUT0")
+        assert np.array_equal(got, words), got
+
+        x = grpc.InferInput("images", [1, 3, 8, 8], "FP32")
+        image = np.zeros((1, 3, 8, 8), dtype=np.float32)
+        image[:, 2] = 1
+        x.set_data_from_numpy(image)
+        out = [grpc.InferRequestedOutput("scores", class_count=2)]
+        assert c.infer("colour", [x], outputs=out).as_numpy("scores")[0] == b"1.000000:2:blue"
+
+        # errors come as Triton's
+        expect_error("NOT_FOUND", "Request for unknown model: 'nobody' is not found",
+                     lambda: c.infer("nobody", simple_inputs(grpc)))
+        expect_error("INVALID_ARGUMENT", "expected 2 inputs but got 1 inputs for model 'simple'",
+                     lambda: c.infer("simple", simple_inputs(grpc)[:1]))
+
+
+def client_typed(url):
+    """Typed contents, which the client library writes for nobody: by its protobuf classes."""
+    import grpc
+    from tritonclient.grpc import service_pb2 as pb, service_pb2_grpc
+
+    with grpc.insecure_channel(url) as channel:
+        stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        request = pb.ModelInferRequest(model_name="simple")
+        for name in ("INPUT0", "INPUT1"):
+            tensor = request.inputs.add(name=name, datatype="INT32", shape=[1, 16])
+            tensor.contents.int_contents.extend(range(-8, 8))
+        got = stub.ModelInfer(request)
+        assert list(got.outputs[0].shape) == [1, 16]
+        want = [2 * i for i in range(-8, 8)]
+        raw = got.raw_output_contents[0]
+        assert [int.from_bytes(raw[4 * i:4 * i + 4], "little", signed=True)
+                for i in range(16)] == want
+        request.inputs[0].contents.fp32_contents.append(1)
+        try:
+            stub.ModelInfer(request)
+        except grpc.RpcError as e:
+            assert e.code() == grpc.StatusCode.INVALID_ARGUMENT
+            assert "binary data was already supplied" in e.details(), e.details()
+        else:
+            raise AssertionError("two lists for one tensor were accepted")
+        # a message that is none
+        call = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
+        for bytes_, code in ((b"\xff\xff", grpc.StatusCode.INTERNAL),
+                             (b"", grpc.StatusCode.NOT_FOUND)):
+            try:
+                call(bytes_)
+            except grpc.RpcError as e:
+                assert e.code() == code, e
+            else:
+                raise AssertionError("a bad message was accepted")
+        try:
+            channel.unary_unary("/inference.GRPCInferenceService/Nothing")(b"")
+        except grpc.RpcError as e:
+            assert e.code() == grpc.StatusCode.UNIMPLEMENTED
+        else:
+            raise AssertionError("a method that is not there was called")
+
+
+def client_compression(url):
+    import numpy as np
+    import tritonclient.grpc as grpc
+
+    with grpc.InferenceServerClient(url) as c:
+        for algorithm in ("gzip", "deflate"):
+            check_simple(c.infer("simple", simple_inputs(grpc), compression_algorithm=algorithm))
+            words = np.array([[b"word" * 50000]], dtype=np.object_)
+            x = grpc.InferInput("INPUT0", words.shape, "BYTES")
+            x.set_data_from_numpy(words)
+            got = c.infer("simple_identity", [x], compression_algorithm=algorithm)
+            assert np.array_equal(got.as_numpy("OUTPUT0"), words)
+
+
+def client_big(url):
+    import numpy as np
+    import tritonclient.grpc as grpc
+
+    with grpc.InferenceServerClient(url) as c:
+        data = np.random.default_rng(1).bytes(BIG)
+        x = grpc.InferInput("INPUT0", [1, 1], "BYTES")
+        x.set_data_from_numpy(np.array([[data]], dtype=np.object_))
+        assert c.infer("simple_identity", [x]).as_numpy("OUTPUT0")[0][0] == data
+        x.set_data_from_numpy(np.array([[bytes(BIG + (1 << 20))]], dtype=np.object_))
+        expect_error("RESOURCE_EXHAUSTED", "", lambda: c.infer("simple_identity", [x]))
+        check_simple(c.infer("simple", simple_inputs(grpc)))
+
+
+def client_deadline(url):
+    import tritonclient.grpc as grpc
+
+    with grpc.InferenceServerClient(url) as c:
+        busy = [c.async_infer("slow", slow_inputs(grpc, 64), callback=lambda result, error: None)
+                for _ in range(8)]
+        expect_error("DEADLINE_EXCEEDED", "",
+                     lambda: c.infer("slow", slow_inputs(grpc), client_timeout=0.01))
+        for b in busy:
+            b.cancel()
+        c.infer("slow", slow_inputs(grpc))
+
+
+def client_async(url):
+    import tritonclient.grpc as grpc
+
+    got = queue.Queue()
+    with grpc.InferenceServerClient(url) as c:
+        for _ in range(20):
+            c.async_infer("simple", simple_inputs(grpc),
+                          callback=lambda result, error: got.put((result, error)))
+        for _ in range(20):
+            result, error = got.get(timeout=PATIENCE)
+            assert error is None, error
+            check_simple(result)
+
+
+def client_stream(url):
+    import tritonclient.grpc as grpc
+
+    got = queue.Queue()
+    with grpc.InferenceServerClient(url) as c:
+        c.start_stream(callback=lambda result, error: got.put((result, error)))
+        # answers in the order of the requests, though the first is the slowest by far
+        c.async_stream_infer("slow", slow_inputs(grpc, 64), request_id="slow")
+        for i in range(50):
+            c.async_stream_infer("simple", simple_inputs(grpc), request_id=str(i),
+                                 enable_empty_final_response=True)
+        result, error = got.get(timeout=PATIENCE)
+        assert error is None and result.get_response().id == "slow", error
+        for i in range(50):
+            result, error = got.get(timeout=PATIENCE)
+            assert error is None, error
+            check_simple(result)
+            response = result.get_response()
+            assert response.id == str(i), (response.id, i)
+            assert response.parameters["triton_final_response"].bool_param
+        # an error is an answer too, and the stream goes on
+        c.async_stream_infer("simple", simple_inputs(grpc)[:1], request_id="bad")
+        c.async_stream_infer("simple", simple_inputs(grpc), request_id="good")
+        result, error = got.get(timeout=PATIENCE)
+        assert "expected 2 inputs but got 1 inputs for model 'simple'" in error.message()
+        result, error = got.get(timeout=PATIENCE)
+        check_simple(result)
+        c.stop_stream()
+        # asked for, the first error is the status of the call
+        c.start_stream(callback=lambda result, error: got.put((result, error)),
+                       headers={"triton_grpc_error": "true"})
+        c.async_stream_infer("nobody", simple_inputs(grpc))
+        result, error = got.get(timeout=PATIENCE)
+        assert "Request for unknown model: 'nobody' is not found" in error.message()
+        assert error.status() == "StatusCode.NOT_FOUND", error.status()
+        c.stop_stream()
+        # cancelled with requests in work
+        c.start_stream(callback=lambda result, error: got.put((result, error)))
+        for _ in range(20):
+            c.async_stream_infer("slow", slow_inputs(grpc, 64))
+        c.stop_stream(cancel_requests=True)
+        check_simple(c.infer("simple", simple_inputs(grpc)))
+
+
+def client_aio(url):
+    import asyncio
+    import tritonclient.grpc.aio as aio
+
+    async def stream(c):
+        async def requests():
+            for i in range(10):
+                yield {"model_name": "simple", "inputs": simple_inputs(aio), "request_id": str(i)}
+        ids = []
+        async for result, error in c.stream_infer(requests()):
+            assert error is None, error
+            check_simple(result)
+            ids.append(result.get_response().id)
+        assert ids == [str(i) for i in range(10)], ids
+
+    async def all_of_it():
+        async with aio.InferenceServerClient(url) as c:
+            assert await c.is_server_ready() and await c.is_model_ready("simple")
+            results = await asyncio.gather(
+                *[c.infer("simple", simple_inputs(aio)) for _ in range(20)])
+            for r in results:
+                check_simple(r)
+            await stream(c)
+
+    asyncio.run(all_of_it())
+
+
+def client_health(url):
+    import grpc
+    from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+    with grpc.insecure_channel(url) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        serving = health_pb2.HealthCheckResponse.SERVING
+        for name in ("", "inference.GRPCInferenceService"):
+            assert stub.Check(health_pb2.HealthCheckRequest(service=name)).status == serving
+            watch = stub.Watch(health_pb2.HealthCheckRequest(service=name))
+            assert next(watch).status == serving
+            watch.cancel()
+        try:
+            stub.Check(health_pb2.HealthCheckRequest(service="nobody"))
+        except grpc.RpcError as e:
+            assert e.code() == grpc.StatusCode.NOT_FOUND
+        else:
+            raise AssertionError("an unknown service is healthy")
+        watch = stub.Watch(health_pb2.HealthCheckRequest(service="nobody"))
+        assert next(watch).status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
+        watch.cancel()
+
+
+def shape_of(message):
+    """Its descriptor, without the JSON names that are only sometimes there."""
+    from google.protobuf.descriptor_pb2 import DescriptorProto
+    proto = DescriptorProto()
+    message.CopyToProto(proto)
+    todo = [proto]
+    while todo:
+        m = todo.pop()
+        for f in m.field:
+            f.ClearField("json_name")
+        todo += m.nested_type
+    return proto
+
+
+def client_reflection(url):
+    """What reflection says is what tritonclient was built from."""
+    import grpc
+    from google.protobuf.descriptor_pool import DescriptorPool
+    from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
+        ProtoReflectionDescriptorDatabase)
+    from tritonclient.grpc import model_config_pb2, service_pb2
+
+    with grpc.insecure_channel(url) as channel:
+        database = ProtoReflectionDescriptorDatabase(channel)
+        services = set(database.get_services())
+        assert {"inference.GRPCInferenceService", "grpc.health.v1.Health",
+                "grpc.reflection.v1.ServerReflection"} <= services, services
+        pool = DescriptorPool(database)
+        for module in (service_pb2, model_config_pb2):
+            for message in module.DESCRIPTOR.message_types_by_name.values():
+                got = pool.FindMessageTypeByName(message.full_name)
+                assert shape_of(got) == shape_of(message), message.full_name
+        ours = pool.FindServiceByName("inference.GRPCInferenceService")
+        theirs = service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
+        assert ([(m.name, m.input_type.full_name, m.output_type.full_name) for m in ours.methods]
+                == [(m.name, m.input_type.full_name, m.output_type.full_name)
+                    for m in theirs.methods])
+        for name in services:
+            pool.FindServiceByName(name)
+        try:
+            pool.FindMessageTypeByName("inference.Nothing")
+        except KeyError:
+            pass
+        else:
+            raise AssertionError("a message that is not there was found")
+
+
+# ---- the tests ----
+
+def find_python(directory):
+    """A Python with the clients, or None and the reason."""
+    environment = os.path.join(directory, "venv-grpc")
+    python = os.path.join(environment, "bin", "python")
+    for candidate in (sys.executable, python):
+        if (os.path.exists(candidate)
+                and subprocess.run([candidate, "-c", PROBE], capture_output=True).returncode == 0):
+            return candidate, None
+    for step in ([sys.executable, "-m", "venv", environment],
+                 [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+                  *PACKAGES]):
+        p = subprocess.run(step, capture_output=True, text=True)
+        if p.returncode != 0:
+            said = (p.stderr or p.stdout).strip().splitlines()
+            return None, said[-1] if said else "failed: " + " ".join(step)
+    return python, None
+
+
+def run_parts(t, parts, *args):
+    from harness import Skip, equal
+
+    python, why = find_python(t.build)
+    if python is None:
+        raise Skip(f"cannot install {', '.join(PACKAGES)}: {why}")
+    with t.serve(*args) as s:
+        for part in parts:
+            p = subprocess.run([python, os.path.abspath(__file__), "--client",
+                                f"127.0.0.1:{s.port}", part], capture_output=True, text=True,
+                               timeout=300)
+            equal(p.returncode, 0, f"{part}: {p.stdout}{p.stderr}")
+        s.signal()
+        equal(s.wait(), 0, "exit status")
+
+
+def tritonclient_works(t):
+    run_parts(t, ["metadata", "infer", "typed", "async", "aio", "compression", "deadline"])
+
+
+def streams_work(t):
+    run_parts(t, ["stream", "aio"])
+
+
+def big_messages_pass(t):
+    run_parts(t, ["big"], "--set", f"http.max_body_bytes={BIG + (1 << 16)}")
+
+
+def health_and_reflection_work(t):
+    run_parts(t, ["health", "reflection"])
+
+
+if sys.argv[1] == "--client":
+    globals()["client_" + sys.argv[3]](sys.argv[2])
+else:
+    from harness import run
+    run(tritonclient_works, streams_work, big_messages_pass, health_and_reflection_work)
