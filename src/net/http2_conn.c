@@ -167,7 +167,7 @@ static void go_away(vly_http2 *h)
     if (h->goaway_ms == 0) {
         nghttp2_submit_shutdown_notice(h->ng);
         h->goaway_ms = now + 1; /* + 1: never 0 */
-    } else if (!h->is_goaway_sent && now - h->goaway_ms >= VLY_HTTP_DRAIN_GRACE_MS / 2) {
+    } else if (!h->is_goaway_sent && now >= h->goaway_ms + VLY_HTTP_DRAIN_GRACE_MS / 2) {
         nghttp2_submit_goaway(h->ng, NGHTTP2_FLAG_NONE,
                               nghttp2_session_get_last_proc_stream_id(h->ng), NGHTTP2_NO_ERROR,
                               NULL, 0);
@@ -215,11 +215,20 @@ static bool http2_wants_input(const vly_http_conn *c)
     return true; /* windows bound what comes */
 }
 
+static bool awaits_answer(const vly_http2 *h)
+{
+    for (const vly_http_exchange *ex = h->exchanges; ex != NULL; ex = ex->next)
+        if (!ex->is_answered && ex->h2.stream_id != 0)
+            return true;
+    return false;
+}
+
 static bool http2_is_over(const vly_http_conn *c)
 {
     const vly_http2 *h = vly_http2__of(c);
 
-    if (h->is_lost || (c->is_eof && h->exchanges == NULL))
+    /* An answer that has not left by now waits for a window, which nobody will send any more. */
+    if (h->is_lost || (c->is_eof && !awaits_answer(h)))
         return true;
     return nghttp2_session_want_read(h->ng) == 0 && nghttp2_session_want_write(h->ng) == 0;
 }

@@ -352,7 +352,7 @@ bool vly_http__conn_is_stale(const vly_http_conn *c, uint64_t now)
 
     if (is_draining(c) && timeout > VLY_HTTP_DRAIN_GRACE_MS)
         timeout = VLY_HTTP_DRAIN_GRACE_MS;
-    return now - since >= timeout;
+    return now >= since + timeout; /* since may be a millisecond ahead */
 }
 
 static bool is_late(vly_http_conn *c, uint64_t now)

@@ -63,9 +63,10 @@ static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
     h2_answer *a = answer_of(c, frame->hd.stream_id);
 
     if (frame->hd.type == NGHTTP2_GOAWAY) {
+        if (c->n_goaway < 2)
+            c->goaway_streams[c->n_goaway] = frame->goaway.last_stream_id;
         c->n_goaway++;
         c->goaway_error = frame->goaway.error_code;
-        c->goaway_stream = frame->goaway.last_stream_id;
     } else if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) {
         c->n_ping_acks++;
     } else if (frame->hd.type == NGHTTP2_SETTINGS && (frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) {
@@ -115,6 +116,7 @@ static ssize_t read_body(nghttp2_session *ng, int32_t stream_id, uint8_t *to, si
 void h2_open(h2_client *c, const wire *w, size_t piece, unsigned window)
 {
     nghttp2_session_callbacks *callbacks;
+    nghttp2_option *option;
     const nghttp2_settings_entry entry = {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, window};
 
     *c = (h2_client){.fd = wire_connect(w), .piece = piece};
@@ -124,7 +126,10 @@ void h2_open(h2_client *c, const wire *w, size_t piece, unsigned window)
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_close);
-    assert_int_equal(nghttp2_session_client_new(&c->ng, callbacks, c), 0);
+    assert_int_equal(nghttp2_option_new(&option), 0);
+    nghttp2_option_set_no_auto_window_update(option, window == 1);
+    assert_int_equal(nghttp2_session_client_new2(&c->ng, callbacks, c, option), 0);
+    nghttp2_option_del(option);
     nghttp2_session_callbacks_del(callbacks);
     assert_int_equal(nghttp2_submit_settings(c->ng, 0, &entry, window != 0), 0);
 }

@@ -32,7 +32,7 @@ typedef struct h2_client {
     bool is_eof;
     unsigned n_goaway;
     uint32_t goaway_error;
-    int32_t goaway_stream; /* of the last one */
+    int32_t goaway_streams[2]; /* of the first two */
     unsigned n_ping_acks;
     bool has_settings;
     unsigned max_streams; /* as the server says */
@@ -40,7 +40,8 @@ typedef struct h2_client {
     size_t n_answers;
 } h2_client;
 
-/* Says the preface and SETTINGS; window: of each answer, 0: the default. */
+/* Says the preface and SETTINGS; window: of each answer, 0: the default, 1: that
+ * byte, and no more of it by itself. */
 void h2_open(h2_client *c, const wire *w, size_t piece, unsigned window);
 void h2_close(h2_client *c);
 

@@ -252,6 +252,7 @@ static void sends_are_bounded(void **state)
     assert_int_equal(n, 26); /* 26 * 10064 <= 262144 */
     assert_int_equal(w.n_rooms, 0);
     nghttp2_session_set_local_window_size(c.ng, 0, a->stream_id, 1 << 20);
+    nghttp2_session_set_local_window_size(c.ng, 0, 0, 1 << 20);
     h2_until(&c, a->body.len == (size_t)26 * 10005);
     wait_for(&w.n_rooms, 1);
     vly_buf message = text("room");
