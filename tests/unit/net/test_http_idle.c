@@ -80,7 +80,7 @@ static void run_clients(int from, int to)
 /* Before any thread runs. */
 static clients start_clients(void)
 {
-    int down[2], up[2];
+    int down[2] = {-1, -1}, up[2] = {-1, -1};
 
     assert_true(pipe(down) == 0 && pipe(up) == 0);
     pid_t pid = fork();
