@@ -3,8 +3,10 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "sched/ensemble.h"
 #include "sched/lane.h"
 #include "sched/sequence.h"
+#include "sched/step_runner.h"
 #include "sys/core_count.h"
 
 #include <pthread.h>
@@ -212,19 +214,46 @@ vly_status vly_scheduler_withdraw(vly_scheduler *s, vly_str name, vly_str versio
 
 /* ---- loading ---- */
 
-/* Each kind of runner is one row here. */
-static vly_status new_runner(vly_scheduler *s, vly_served *m, vly_err *err)
+static vly_status new_sequence(vly_scheduler *s, vly_served *m, vly_err *err)
 {
     vly_runner *lane = NULL;
     vly_status st = vly_lane_new(m, &s->opts, s->pool, &lane, err);
 
-    if (st != VLY_OK || m->servable->sequence == NULL) {
-        m->runner = lane;
+    if (st != VLY_OK)
         return st;
-    }
     st = vly_sequence_new(m, &s->opts, s->alarms, lane, &m->runner, err);
     if (st != VLY_OK)
         lane->ops->free(lane);
+    return st;
+}
+
+/* Each kind of runner is one line here. */
+static vly_status new_runner(vly_scheduler *s, vly_served *m, vly_err *err)
+{
+    const vly_servable *servable = m->servable;
+
+    if (servable->ensemble != NULL)
+        return vly_ensemble_new(m, s, &s->opts, &m->runner, err);
+    if (servable->step != NULL)
+        return vly_step_runner_new(m, &s->opts, s->pool, &m->runner, err);
+    if (servable->sequence != NULL)
+        return new_sequence(s, m, err);
+    return vly_lane_new(m, &s->opts, s->pool, &m->runner, err);
+}
+
+static vly_status open_servable(vly_scheduler *s, const vly_servable_spec *spec, vly_servable **ret,
+                                vly_err *err)
+{
+    vly_servable *servable;
+    vly_status st = vly_servable_open(spec, &servable, err);
+
+    if (st == VLY_OK && servable->ensemble != NULL) {
+        st = vly_ensemble_check(s, servable, err);
+        if (st != VLY_OK)
+            vly_servable_unref(servable);
+    }
+    if (st == VLY_OK)
+        *ret = servable;
     return st;
 }
 
@@ -238,7 +267,7 @@ vly_status vly_scheduler_load(vly_scheduler *s, const vly_servable_spec *spec, v
     vly_nsec begin = vly_clock_now();
 
     VLY_ASSERT(spec->name != NULL && spec->version != NULL);
-    vly_status opened = vly_servable_open(spec, &servable, &why);
+    vly_status opened = open_servable(s, spec, &servable, &why);
     vly_status st = vly_served_new(spec->name, spec->version, spec->path,
                                    opened == VLY_OK ? VLY_SERVED_READY : VLY_SERVED_UNAVAILABLE,
                                    opened == VLY_OK ? NULL : why.msg, &m, err);

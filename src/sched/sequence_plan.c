@@ -405,6 +405,11 @@ vly_status vly_sequence_plan_make(const char *name, const vly_triton_config *con
                .arena = arena,
                .err = err};
 
+    if (b->is_iterative)
+        return vly_fail(err, VLY_EUNSUPPORTED,
+                        "model '%s': iterative_sequence wants a backend that asks to be called "
+                        "again, which an ONNX model cannot",
+                        name);
     k.plan = vly_arena_calloc(arena, 1, sizeof(*k.plan));
     k.is_state_output = vly_arena_calloc(arena, run_info->n_outputs + 1, 1);
     if (k.plan == NULL || k.is_state_output == NULL)

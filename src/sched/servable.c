@@ -4,8 +4,10 @@
 #include "base/arena.h"
 #include "base/assert.h"
 #include "base/mem.h"
+#include "sched/ensemble_plan.h"
 #include "sched/repository.h"
 #include "sched/sequence_plan.h"
+#include "sched/step.h"
 #include "sys/file.h"
 
 #include <stdatomic.h>
@@ -94,19 +96,11 @@ static vly_status plan_sequences(servable *s, const vly_servable_spec *spec, vly
     return st;
 }
 
-static vly_status open_model(servable *s, const vly_servable_spec *spec, vly_err *err)
+static vly_status open_file(servable *s, const vly_servable_spec *spec, vly_err *err)
 {
     vly_model_options options;
-    vly_status st = VLY_OK;
+    vly_status st = model_options(spec, s->pub.config, &options, err);
 
-    if (spec->path == NULL)
-        return vly_fail(err, VLY_EUNSUPPORTED, "an ensemble has no file to load");
-    if (spec->config_json != NULL)
-        st = read_config_json(s, spec->config_json, err);
-    else if (spec->config_path != NULL)
-        st = read_config(s, spec->config_path, err);
-    if (st == VLY_OK)
-        st = model_options(spec, s->pub.config, &options, err);
     if (st == VLY_OK)
         st = vly_model_load(spec->path, &options, &s->pub.model, err);
     if (st != VLY_OK)
@@ -121,6 +115,42 @@ static vly_status open_model(servable *s, const vly_servable_spec *spec, vly_err
     return st == VLY_OK ? st : vly_fail_in(err, st, "model '%s'", spec->path);
 }
 
+/* What is described by its configuration alone. */
+static vly_status open_config(servable *s, vly_err *err)
+{
+    const vly_triton_config *config = s->pub.config;
+    vly_status st;
+
+    s->pub.decoder = (vly_decoder){.kind = VLY_TASK_TENSOR, .name = "tensor"};
+    if (config != NULL && config->ensemble_scheduling != NULL) {
+        st = vly_ensemble_plan_make(s->pub.name, config, &s->arena, &s->pub.ensemble, err);
+        s->pub.info = st == VLY_OK ? &s->pub.ensemble->info : NULL;
+    } else if (vly_step_is(config)) {
+        st = vly_step_make(s->pub.name, config, &s->arena, &s->pub.step, err);
+        s->pub.info = st == VLY_OK ? &s->pub.step->info : NULL;
+    } else {
+        st = vly_fail(err, VLY_EINVAL,
+                      "model '%s': there is no file, and it is neither an ensemble nor of backend "
+                      "\"volley\"",
+                      s->pub.name);
+    }
+    s->pub.run_info = s->pub.info;
+    return st;
+}
+
+static vly_status open_model(servable *s, const vly_servable_spec *spec, vly_err *err)
+{
+    vly_status st = VLY_OK;
+
+    if (spec->config_json != NULL)
+        st = read_config_json(s, spec->config_json, err);
+    else if (spec->config_path != NULL)
+        st = read_config(s, spec->config_path, err);
+    if (st != VLY_OK)
+        return st;
+    return spec->path != NULL ? open_file(s, spec, err) : open_config(s, err);
+}
+
 vly_status vly_servable_open(const vly_servable_spec *spec, vly_servable **ret, vly_err *err)
 {
     servable *s = vly_calloc(VLY_MEM_SCHED, 1, sizeof(*s));
@@ -128,15 +158,17 @@ vly_status vly_servable_open(const vly_servable_spec *spec, vly_servable **ret, 
     vly_str version = vly_str_from(spec->version != NULL ? spec->version : "1");
 
     if (s == NULL)
-        return vly_fail(err, VLY_ENOMEM, "out of memory for model '%s'", spec->path);
+        return vly_fail(err, VLY_ENOMEM, "out of memory for model '%.*s'", VLY_STR_ARG(name));
     atomic_init(&s->n_refs, 1);
     vly_arena_init(&s->arena, VLY_MEM_SCHED, 1 << 14, (size_t)64 << 20);
     s->pub.name = vly_arena_strdup(&s->arena, name);
     s->pub.version = vly_arena_strdup(&s->arena, version);
-    s->pub.path = vly_arena_strdup(&s->arena, vly_str_from(spec->path));
+    if (spec->path != NULL)
+        s->pub.path = vly_arena_strdup(&s->arena, vly_str_from(spec->path));
     vly_status st = VLY_OK;
-    if (s->pub.name == NULL || s->pub.version == NULL || s->pub.path == NULL)
-        st = vly_fail(err, VLY_ENOMEM, "out of memory for model '%s'", spec->path);
+    if (s->pub.name == NULL || s->pub.version == NULL ||
+        (s->pub.path == NULL) != (spec->path == NULL))
+        st = vly_fail(err, VLY_ENOMEM, "out of memory for model '%.*s'", VLY_STR_ARG(name));
     if (st == VLY_OK)
         st = open_model(s, spec, err);
     if (st != VLY_OK) {
@@ -145,6 +177,11 @@ vly_status vly_servable_open(const vly_servable_spec *spec, vly_servable **ret, 
     }
     *ret = &s->pub;
     return VLY_OK;
+}
+
+vly_arena *vly_servable_arena(vly_servable *pub)
+{
+    return &((servable *)pub)->arena;
 }
 
 vly_servable *vly_servable_ref(vly_servable *pub)

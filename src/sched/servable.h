@@ -28,11 +28,14 @@ typedef struct vly_servable {
     vly_decoder decoder;                      /* kind VLY_TASK_TENSOR when no task fits */
     const vly_triton_config *config;          /* NULL: the model came without a config.pbtxt */
     const struct vly_sequence_plan *sequence; /* NULL: it keeps no state for clients */
+    const struct vly_ensemble_plan *ensemble; /* NULL: it is no ensemble */
+    const struct vly_step *step;              /* NULL: it is no built-in step */
 } vly_servable;
 
 /* What open needs to know; strings are copied. */
 typedef struct vly_servable_spec {
-    const char *path;    /* .onnx file */
+    const char *path;    /* .onnx file; NULL: an ensemble or a built-in step, which have a name
+                            and a configuration */
     const char *name;    /* NULL: the file's base name without ".onnx" */
     const char *version; /* NULL: "1" */
     const char *task;    /* overrides what the model's metadata and shapes say; NULL: find out */
@@ -44,6 +47,8 @@ typedef struct vly_servable_spec {
 /* Errors: as vly_model_load, vly_decoder_init and vly_triton_config_parse. */
 vly_status vly_servable_open(const vly_servable_spec *spec, vly_servable **ret,
                              vly_err *err) VLY_MUST_CHECK;
+/* For what belongs to s and is made before others see it. */
+vly_arena *vly_servable_arena(vly_servable *s);
 vly_servable *vly_servable_ref(vly_servable *s);
 void vly_servable_unref(vly_servable *s); /* accepts NULL */
 
