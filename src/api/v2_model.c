@@ -31,7 +31,7 @@ int64_t vly_v2_max_batch(const vly_servable *s)
 {
     const vly_model_info *info = s->info;
 
-    if (s->config != NULL && s->config->has_max_batch_size)
+    if (s->config != NULL && (s->config->has_max_batch_size || s->model == NULL))
         return s->config->max_batch_size;
     for (size_t i = 0; i < info->n_inputs + info->n_outputs; i++) {
         const vly_model_io *io =
@@ -83,6 +83,21 @@ static void put_versions(vly_buf *b, const vly_api *api, const char *name)
     vly_buf_putc(b, ']');
 }
 
+static const char *platform_of(const vly_servable *s)
+{
+    if (s->model != NULL)
+        return VLY_V2_PLATFORM;
+    return s->ensemble != NULL ? "ensemble" : "";
+}
+
+/* Triton's ensembles have none. */
+static const char *backend_of(const vly_servable *s)
+{
+    if (s->model != NULL)
+        return VLY_V2_BACKEND;
+    return s->ensemble != NULL ? "" : "volley";
+}
+
 void vly_v2_put_model(const vly_api *api, const vly_served *m, vly_buf *b)
 {
     const vly_model_info *info = m->servable->info;
@@ -90,7 +105,7 @@ void vly_v2_put_model(const vly_api *api, const vly_served *m, vly_buf *b)
     vly_buf_puts(b, "{\"name\":");
     vly_buf_json_str(b, vly_str_from(m->name));
     put_versions(b, api, m->name);
-    vly_buf_puts(b, ",\"platform\":\"" VLY_V2_PLATFORM "\"");
+    vly_buf_printf(b, ",\"platform\":\"%s\"", platform_of(m->servable));
     put_metadata_ios(b, "inputs", info->inputs, info->n_inputs);
     put_metadata_ios(b, "outputs", info->outputs, info->n_outputs);
     vly_buf_putc(b, '}');
@@ -169,13 +184,15 @@ static void put_config_ios(vly_buf *b, const vly_servable *s, bool is_input)
 void vly_v2_put_config(const vly_api *api, const vly_served *m, vly_buf *b)
 {
     unsigned n_instances = vly_worker_pool_threads(vly_scheduler_pool(api->scheduler));
-    const char *slash = strrchr(m->path, '/');
+    const char *path = m->path != NULL ? m->path : "";
+    const char *slash = strrchr(path, '/');
 
     vly_buf_puts(b, "{\"name\":");
     vly_buf_json_str(b, vly_str_from(m->name));
     vly_buf_printf(b,
-                   ",\"platform\":\"" VLY_V2_PLATFORM "\",\"backend\":\"" VLY_V2_BACKEND "\","
+                   ",\"platform\":\"%s\",\"backend\":\"%s\","
                    "\"version_policy\":{\"latest\":{\"num_versions\":1}},\"max_batch_size\":%lld",
+                   platform_of(m->servable), backend_of(m->servable),
                    (long long)vly_v2_max_batch(m->servable));
     put_config_ios(b, m->servable, true);
     put_config_ios(b, m->servable, false);
@@ -186,7 +203,7 @@ void vly_v2_put_config(const vly_api *api, const vly_served *m, vly_buf *b)
                    "\"profile\":[],\"passive\":false,\"host_policy\":\"\"}],"
                    "\"default_model_filename\":",
                    n_instances);
-    vly_buf_json_str(b, vly_str_from(slash != NULL ? slash + 1 : m->path));
+    vly_buf_json_str(b, vly_str_from(slash != NULL ? slash + 1 : path));
     vly_buf_puts(b, ",\"cc_model_filenames\":{},\"metric_tags\":{},\"parameters\":{},"
                     "\"model_warmup\":[]}");
 }

@@ -2,6 +2,7 @@
 #include "sched/repository.h"
 
 #include "codec/triton_config.h"
+#include "sched/step.h"
 #include "sys/file.h"
 
 #include <inttypes.h>
@@ -117,13 +118,14 @@ typedef struct model_dir {
     const char *file_name;           /* "model.onnx" */
     vly_dir list;
     uint64_t stamp;    /* of the files that are not of a version */
-    int64_t *versions; /* sorted, those with a model file; of an ensemble all */
+    int64_t *versions; /* sorted, those with a model file, if there is one */
     size_t n_versions;
 } model_dir;
 
-static bool is_ensemble(const model_dir *d)
+/* An ensemble or a built-in step, which its configuration describes. */
+static bool has_no_file(const model_dir *d)
 {
-    return d->config != NULL && d->config->ensemble_scheduling != NULL;
+    return d->config != NULL && (d->config->ensemble_scheduling != NULL || vly_step_is(d->config));
 }
 
 /* Parses config.pbtxt, or what stands in for it. */
@@ -167,8 +169,7 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Version directories: positive integers that hold the model file; those of an ensemble hold none.
- */
+/* Version directories: positive integers that hold the model file, if there is one. */
 static vly_status find_versions(scan *s, model_dir *d, vly_err *err)
 {
     d->versions = vly_arena_calloc(s->arena, d->list.n_entries, sizeof(*d->versions));
@@ -183,7 +184,7 @@ static vly_status find_versions(scan *s, model_dir *d, vly_err *err)
             vly_arena_printf(s->arena, "%s/%" PRId64 "/%s", d->path, version, d->file_name);
         if (path == NULL)
             return out_of_memory(err);
-        if (is_ensemble(d) || vly_file_exists(path))
+        if (has_no_file(d) || vly_file_exists(path))
             d->versions[d->n_versions++] = version;
     }
     qsort(d->versions, d->n_versions, sizeof(*d->versions), by_value);
@@ -219,7 +220,7 @@ static vly_status add_version(scan *s, const model_dir *d, int64_t version, vly_
 
     if (entry.name == NULL || entry.version == NULL || dir == NULL)
         return out_of_memory(err);
-    if (!is_ensemble(d)) {
+    if (!has_no_file(d)) {
         entry.path = vly_arena_printf(s->arena, "%s/%s", dir, d->file_name);
         if (entry.path == NULL)
             return out_of_memory(err);
@@ -247,7 +248,7 @@ static vly_status add_versions(scan *s, const model_dir *d, vly_err *err)
     return st;
 }
 
-/* NAME/model.onnx without version directories; an ensemble needs neither. */
+/* NAME/model.onnx without version directories, or neither. */
 static vly_status add_unversioned(scan *s, const model_dir *d, vly_err *err)
 {
     char *path = vly_arena_printf(s->arena, "%s/%s", d->path, d->file_name);
@@ -256,11 +257,11 @@ static vly_status add_unversioned(scan *s, const model_dir *d, vly_err *err)
 
     if (path == NULL || name == NULL)
         return out_of_memory(err);
-    if (is_ensemble(d) || is_file)
+    if (has_no_file(d) || is_file)
         return add_entry(s,
                          (vly_repository_entry){.name = name,
                                                 .version = "1",
-                                                .path = is_ensemble(d) ? NULL : path,
+                                                .path = has_no_file(d) ? NULL : path,
                                                 .config_path = d->config_path,
                                                 .config = d->config,
                                                 .stamp = d->stamp},

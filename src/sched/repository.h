@@ -8,8 +8,8 @@
  *                                    version_policy (by custom the latest)
  *   DIR/NAME/model.onnx              without versions: version 1
  *   DIR/NAME.onnx                    a plain file: version 1
- *   DIR/NAME/config.pbtxt            of an ensemble: its versions are directories without a file,
- *                                    or else it has version 1
+ *   DIR/NAME/config.pbtxt            of an ensemble or a built-in step (sched/step.h): its versions
+ *                                    are directories without a file, or else it has version 1
  *
  * DIR may also be the path of one .onnx file. Other files and directories are passed over; what
  * looks like a model but cannot be served becomes an entry with `error`, so that it is told and not
@@ -30,7 +30,7 @@
 typedef struct vly_repository_entry {
     const char *name;
     const char *version;
-    const char *path;                /* of the .onnx file; NULL with error, and of an ensemble */
+    const char *path;                /* of the .onnx file; NULL with error, and without a file */
     const char *config_path;         /* of config.pbtxt; NULL: none, or an override */
     const vly_triton_config *config; /* NULL: none */
     const char *error;               /* why it cannot be served; NULL: it can be tried */
