@@ -6,7 +6,8 @@
  * kernel holds the client back. All answers ready at the head of the queue leave in one batch.
  */
 #include "base/assert.h"
-#include "net/http_internal.h"
+#include "net/http_stream_internal.h"
+#include "net/websocket.h"
 
 #include <time.h>
 
@@ -20,7 +21,8 @@ typedef struct http1 {
     vly_http_exchange *writing; /* of the write under way, linked by next */
     vly_buf unread;             /* read, not parsed: more requests than may be in work */
     size_t unread_pos;
-    bool has_last; /* no further request is taken */
+    vly_http_exchange *upgrade; /* accepted as a WebSocket; alone in queue */
+    bool has_last;              /* no further request is taken */
 } http1;
 
 static http1 *session_of(const vly_http_conn *c)
@@ -61,7 +63,9 @@ static void http1_close(vly_http_conn *c)
     for (vly_http_exchange *ex = h->queue, *next; ex != NULL; ex = next) {
         next = ex->next;
         h->n_queued--;
-        if (ex->is_answered) {
+        if (ex->stream != NULL)
+            vly_http__stream_close(ex);
+        if (ex->is_answered || ex == h->upgrade) {
             vly_http__exchange_put(ex);
         } else {
             ex->conn = NULL;
@@ -70,15 +74,19 @@ static void http1_close(vly_http_conn *c)
     }
     h->queue = NULL;
     h->queue_tail = &h->queue;
+    h->upgrade = NULL;
+}
+
+static void session_free(http1 *h)
+{
+    VLY_ASSERT(h->queue == NULL && h->writing == NULL && h->incoming == NULL);
+    vly_buf_release(&h->unread);
+    vly_free(h);
 }
 
 static void http1_free(vly_http_conn *c)
 {
-    http1 *h = session_of(c);
-
-    VLY_ASSERT(h->queue == NULL && h->writing == NULL && h->incoming == NULL);
-    vly_buf_release(&h->unread);
-    vly_free(h);
+    session_free(session_of(c));
 }
 
 /* ---- output ---- */
@@ -217,6 +225,15 @@ void vly_http__http1_refuse(vly_http_conn *c, int status, const char *reason)
     enqueue(h, ex, c);
 }
 
+/* Not behind requests that wait for their answers: a client has no reason to do that. */
+static bool is_upgrade(vly_http_conn *c, const vly_http_msg *m)
+{
+    char accept[VLY_WEBSOCKET_ACCEPT_MAX];
+
+    return session_of(c)->n_queued == 0 && vly_http__opts(c)->stream_max_message_bytes > 0 &&
+           vly_websocket_check(m, accept, NULL) == VLY_OK;
+}
+
 static void hand_over(vly_http_conn *c, vly_http_exchange *ex)
 {
     http1 *h = session_of(c);
@@ -224,6 +241,8 @@ static void hand_over(vly_http_conn *c, vly_http_exchange *ex)
     h->incoming = NULL;
     c->since_ms = vly_http__now_ms(c);
     ex->is_last = !ex->req.msg.keep_alive;
+    if (is_upgrade(c, &ex->req.msg))
+        ex->req.stream_kind = VLY_STREAM_WEBSOCKET;
     enqueue(h, ex, c);
     vly_http__hand_over(c, ex);
 }
@@ -258,7 +277,7 @@ static vly_str parse(vly_http_conn *c, vly_str in)
 {
     http1 *h = session_of(c);
 
-    while (c->state == VLY_HTTP_CONN_OPEN && !h->has_last) {
+    while (c->state == VLY_HTTP_CONN_OPEN && !h->has_last && h->upgrade == NULL) {
         size_t used;
         vly_http_exchange *ex = h->incoming;
         if (ex == NULL) {
@@ -298,7 +317,7 @@ static void http1_feed(vly_http_conn *c, vly_str in)
 }
 
 /* Parses what had to wait for room in the queue. */
-static void http1_advance(vly_http_conn *c)
+static void parse_unread(vly_http_conn *c)
 {
     http1 *h = session_of(c);
     vly_str all = vly_buf_str(&h->unread);
@@ -311,6 +330,44 @@ static void http1_advance(vly_http_conn *c)
         vly_buf_release(&h->unread);
         h->unread_pos = 0;
     }
+}
+
+/* The connection is a WebSocket's from now on, with what has come behind the request. */
+static void upgrade(vly_http_conn *c)
+{
+    http1 *h = session_of(c);
+    vly_str all = vly_buf_str(&h->unread);
+
+    if (!vly_http__websocket_begin(c, h->upgrade)) {
+        vly_http__conn_close(c);
+        return;
+    }
+    if (all.len > h->unread_pos)
+        c->proto->feed(c, (vly_str){all.ptr + h->unread_pos, all.len - h->unread_pos});
+    h->queue = NULL;
+    session_free(h);
+}
+
+static void http1_advance(vly_http_conn *c)
+{
+    parse_unread(c);
+    if (c->state == VLY_HTTP_CONN_OPEN && session_of(c)->upgrade != NULL)
+        upgrade(c);
+}
+
+static void http1_accepted(vly_http_conn *c, vly_http_exchange *ex)
+{
+    http1 *h = session_of(c);
+
+    VLY_ASSERT(h->queue == ex && h->n_queued == 1);
+    h->upgrade = ex;
+}
+
+/* Messages wait in the stream until the connection is a WebSocket's. */
+static void http1_stream_turn(vly_http_conn *c, vly_http_exchange *ex)
+{
+    (void)c;
+    (void)ex;
 }
 
 static bool http1_wants_input(const vly_http_conn *c)
@@ -374,6 +431,8 @@ const vly_http_proto vly_http__proto_http1 = {
     .collect = http1_collect,
     .written = http1_written,
     .answered = http1_answered,
+    .accepted = http1_accepted,
+    .stream_turn = http1_stream_turn,
     .wants_input = http1_wants_input,
     .is_over = http1_is_over,
     .sweep = http1_sweep,

@@ -83,12 +83,18 @@ static unsigned collect(vly_http_conn *c, uv_buf_t *bufs)
     return c->proto != NULL ? c->proto->collect(c, bufs) : 0;
 }
 
+/* What the protocol does then, such as telling the application of room for more, waits for its end
+ * before the next write. */
 static void written(vly_http_conn *c, bool is_sent)
 {
+    bool was_busy = c->is_busy;
+
+    c->is_busy = true;
     if (c->tls != NULL)
         vly_http__tls_written(c, is_sent);
     else
         c->proto->written(c, is_sent);
+    c->is_busy = was_busy;
 }
 
 static void on_written(uv_write_t *write, int status)

@@ -215,6 +215,12 @@ bool vly_http__tls_decrypt(vly_http_conn *c, vly_str in, vly_str *ret_plain);
 unsigned vly_http__tls_collect(vly_http_conn *c, uv_buf_t *bufs);
 void vly_http__tls_written(vly_http_conn *c, bool is_sent);
 void vly_http__tls_end(vly_http_conn *c); /* tells the client, or tells it why TLS has failed */
+/* http_websocket.c */
+extern const vly_http_proto vly_http__proto_websocket;
+/* The connection becomes a WebSocket's, with ex, whose stream is accepted; takes both. False: no
+ * memory, and all is as before. */
+bool vly_http__websocket_begin(vly_http_conn *c, vly_http_exchange *ex);
+
 /* http2_conn.c */
 extern const vly_http_proto vly_http__proto_http2;
 
