@@ -3,6 +3,7 @@
 
 #include "api/infer_inputs.h"
 #include "api/infer_outputs.h"
+#include "api/infer_pictures.h"
 
 vly_status vly_infer_find(const vly_api *api, vly_str name, vly_str version, vly_served **ret,
                           vly_err *err)
@@ -42,6 +43,7 @@ static void finish(vly_infer *call, vly_status st, const vly_err *err)
     call->status = st;
     call->err = err;
     call->times = call->job.times;
+    call->times.input += call->read_ns;
     call->done(call);
     vly_served_unref(m);
 }
@@ -73,6 +75,14 @@ static vly_nsec deadline_of(const vly_infer *call)
     return call->deadline_ns != 0 && call->deadline_ns < own ? call->deadline_ns : own;
 }
 
+static vly_status count_failure(vly_infer *call, vly_status st)
+{
+    vly_job_failure why = st == VLY_EDEADLINE ? VLY_JOB_FAILURE_CANCELED : VLY_JOB_FAILURE_OTHER;
+
+    vly_counter_add(&call->model->stats.failures[why], 1);
+    return st;
+}
+
 static vly_status check(vly_infer *call, vly_err *err)
 {
     if (call->job.deadline_ns != 0 && vly_clock_now() > call->job.deadline_ns)
@@ -81,59 +91,68 @@ static vly_status check(vly_infer *call, vly_err *err)
     return st == VLY_OK ? vly_infer__bind(call, err) : st;
 }
 
-static vly_status prepare(vly_infer *call, vly_err *err)
+/* The request is read: checks it, and submits the job. What is refused before the scheduler sees it
+ * counts as a failure of the model all the same. */
+static vly_status submit(vly_infer *call, vly_err *err)
 {
     const vly_infer_request *r = &call->request;
-    vly_status st = call->read != NULL ? call->read(call, err) : VLY_OK;
-
-    if (st != VLY_OK)
-        return st;
-    call->job = (vly_job){.kind = VLY_JOB_TENSORS,
-                          .ctx = call,
-                          .is_cancelled = call->is_cancelled,
-                          .deadline_ns = deadline_of(call),
-                          .received_ns = call->received_ns,
-                          .priority = r->priority,
-                          .timeout_us = r->timeout_us,
-                          .sequence = r->sequence,
-                          .encode = encode,
-                          .done = done};
-    st = check(call, err);
-    call->job.inputs = call->inputs;
-    return st;
-}
-
-/* What is refused before the scheduler sees it counts as a failure of the model all the same. */
-static vly_status read_and_submit(vly_infer *call, vly_err *err)
-{
-    vly_status st = prepare(call, err);
     vly_job *job = &call->job;
 
+    *job = (vly_job){.kind = VLY_JOB_TENSORS,
+                     .ctx = call,
+                     .is_cancelled = call->is_cancelled,
+                     .deadline_ns = deadline_of(call),
+                     .received_ns = call->received_ns,
+                     .priority = r->priority,
+                     .timeout_us = r->timeout_us,
+                     .sequence = r->sequence,
+                     .encode = encode,
+                     .done = done};
+    vly_status st = check(call, err);
+    job->inputs = call->inputs;
+    call->read_ns = vly_clock_now() - call->read_ns;
     if (st == VLY_OK)
         return vly_scheduler_submit(call->model, &job, 1, err);
-    vly_counter_add(&call->model->stats.failures[st == VLY_EDEADLINE ? VLY_JOB_FAILURE_CANCELED
-                                                                     : VLY_JOB_FAILURE_OTHER],
-                    1);
-    return st;
+    return count_failure(call, st);
 }
 
-static void read_on_worker(vly_work *work)
+static vly_status read_request(vly_infer *call, vly_err *err)
+{
+    vly_status st = VLY_OK;
+
+    call->read_ns = vly_clock_now();
+    if (call->read != NULL)
+        st = call->read(call, err);
+    return st == VLY_OK ? st : count_failure(call, st);
+}
+
+static void work_on_worker(vly_work *work)
 {
     vly_infer *call = (vly_infer *)(void *)((char *)work - offsetof(vly_infer, work));
     vly_err err;
-    vly_status st = read_and_submit(call, &err);
+    vly_status st = call->is_heavy ? read_request(call, &err) : VLY_OK;
 
+    if (st == VLY_OK)
+        st = submit(call, &err);
     if (st != VLY_OK)
         finish(call, st, &err);
 }
 
-static vly_status begin(vly_infer *call, vly_err *err)
+static vly_status go_to_worker(vly_infer *call, vly_err *err)
 {
-    if (!call->is_heavy)
-        return read_and_submit(call, err);
-    call->work = (vly_work){.run = read_on_worker};
+    call->work = (vly_work){.run = work_on_worker};
     vly_status st = vly_worker_pool_submit(vly_scheduler_pool(call->api->scheduler), &call->work);
     return st == VLY_OK ? st : vly_fail(err, st, "Exceeds maximum queue size");
+}
+
+static vly_status begin(vly_infer *call, vly_err *err)
+{
+    if (call->is_heavy)
+        return go_to_worker(call, err);
+    vly_status st = read_request(call, err);
+    if (st != VLY_OK)
+        return st;
+    return vly_infer__has_pictures(call) ? go_to_worker(call, err) : submit(call, err);
 }
 
 vly_status vly_infer_start(vly_infer *call, vly_err *err)

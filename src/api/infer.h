@@ -117,7 +117,8 @@ struct vly_infer {
     /* Private. */
     vly_job job;
     vly_work work;
-    vly_served *model; /* a reference, until the job holds one */
+    vly_served *model; /* a reference, until done has returned */
+    vly_nsec read_ns;  /* when reading began; then, what reading and checking took */
     vly_tensor *inputs;
     vly_infer_output *wanted; /* [n_outputs] of the model; name.ptr NULL: not asked for */
     void **places;            /* [n_outputs]: where in shared memory it is to go; NULL: nowhere */

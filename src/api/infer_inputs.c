@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/infer_inputs.h"
 
+#include "api/infer_pictures.h"
 #include "api/v2.h"
 #include "base/assert.h"
 #include "base/bits.h"
@@ -250,12 +251,41 @@ static vly_status fill_shared(const target *t, const vly_shape *shape, vly_err *
                       is_float ? VLY_SHM_TAIL_BYTES : 0, err);
 }
 
+/* Encoded pictures; from shared memory a copy, which cannot change under the decoder. */
+static vly_status fill_pictures(const target *t, const vly_shape *shape, vly_err *err)
+{
+    const vly_infer_region *region = &t->in->region;
+    vly_str bytes = t->in->bytes;
+    uint64_t n = 0;
+
+    if (t->in->read != NULL)
+        return vly_fail(err, VLY_EINVAL,
+                        "input '%s' for model '%s': pictures are sent as binary data, not in JSON",
+                        t->io->name, model_of(t));
+    if (region->name.ptr != NULL) {
+        void *at = NULL;
+        vly_status st = vly_infer__view(t->call, region, &at, err);
+        if (st != VLY_OK || at == NULL)
+            return st;
+        void *copy = vly_arena_alloc(t->call->arena, (size_t)region->bytes);
+        if (copy == NULL)
+            return vly_arena_fail(t->call->arena, err);
+        bytes = (vly_str){memcpy(copy, at, (size_t)region->bytes), (size_t)region->bytes};
+    }
+    if (!vly_shape_count(shape, &n))
+        n = 0;
+    return vly_infer__read_pictures(t->call, t->io, bytes, n, t->tensor, err);
+}
+
 static vly_status fill(const target *t, vly_err *err)
 {
     vly_shape shape = {.rank = (int)t->in->rank};
-    vly_status st = check_datatype(t, err);
+    vly_status st;
 
     memcpy(shape.dim, t->in->shape, sizeof(shape.dim));
+    if (vly_str_is(t->in->datatype, "BYTES") && vly_infer__has_pictures(t->call))
+        return fill_pictures(t, &shape, err);
+    st = check_datatype(t, err);
     if (st == VLY_OK)
         st = check_shape(t, &shape, err);
     if (st != VLY_OK)
@@ -312,6 +342,8 @@ static vly_status fill_raw(const target *t, vly_err *err)
                         "Raw request must only have 1 input (found 1) to be deduced but got %zu "
                         "inputs in '%s' model configuration",
                         m->servable->info->n_inputs, m->name);
+    if (vly_infer__has_pictures(t->call))
+        return vly_infer__read_pictures(t->call, t->io, t->in->bytes, 1, t->tensor, err);
     vly_status st = raw_shape(t, &shape, err);
     if (st != VLY_OK)
         return st;

@@ -31,7 +31,7 @@ static vly_status take_binary(vly_v2_body *rest, vly_str model, const vly_infer_
 }
 
 static vly_status read_input(vly_v2_body *rest, vly_str model, const vly_infer_json_input *in,
-                             vly_infer_input *ret, vly_err *err)
+                             bool is_only, vly_infer_input *ret, vly_err *err)
 {
     *ret = (vly_infer_input){.name = in->name,
                              .datatype = in->datatype,
@@ -47,14 +47,23 @@ static vly_status read_input(vly_v2_body *rest, vly_str model, const vly_infer_j
         ret->max_elements = rest->json_len; /* each takes a byte at least */
         return VLY_OK;
     }
-    return in->region.name.ptr != NULL ? VLY_OK : vly_infer_json_no_content(err);
+    if (in->region.name.ptr != NULL)
+        return VLY_OK;
+    if (!is_only || !vly_str_is(in->datatype, "BYTES") || rest->bytes.len == 0)
+        return vly_infer_json_no_content(err);
+    /* As OpenVINO Model Server has it: all that follows is the only input's. */
+    ret->bytes = rest->bytes;
+    ret->tail_bytes = rest->tail_bytes;
+    rest->bytes.len = 0;
+    return VLY_OK;
 }
 
 static vly_status read_inputs(const vly_infer_json *doc, vly_v2_body rest, vly_infer_request *r,
                               vly_err *err)
 {
     for (size_t i = 0; i < doc->n_inputs; i++) {
-        vly_status st = read_input(&rest, r->model, &doc->inputs[i], &r->inputs[i], err);
+        vly_status st =
+            read_input(&rest, r->model, &doc->inputs[i], doc->n_inputs == 1, &r->inputs[i], err);
         if (st != VLY_OK)
             return st;
     }

@@ -106,6 +106,16 @@ static vly_status read_settings(vly_config *c, const serve_opts *o, vly_err *err
     return st;
 }
 
+static vly_picture_limits picture_limits(const vly_config *c)
+{
+    vly_picture_limits limits = VLY_PICTURE_LIMITS_INIT;
+
+    limits.max_bytes = c->picture_max_bytes;
+    limits.max_pixels = (uint64_t)c->picture_max_pixels;
+    limits.max_dim = (uint32_t)c->picture_max_dim;
+    return limits;
+}
+
 static vly_status start_scheduler(server *s, vly_err *err)
 {
     const vly_config *c = &s->config;
@@ -113,11 +123,8 @@ static vly_status start_scheduler(server *s, vly_err *err)
                             .max_waiting = (size_t)c->queue_max,
                             .max_sequences = (size_t)c->sequence_max,
                             .max_scratch_bytes = c->http_max_scratch_bytes,
-                            .picture_limits = VLY_PICTURE_LIMITS_INIT};
+                            .picture_limits = picture_limits(c)};
 
-    o.picture_limits.max_bytes = c->picture_max_bytes;
-    o.picture_limits.max_pixels = (uint64_t)c->picture_max_pixels;
-    o.picture_limits.max_dim = (uint32_t)c->picture_max_dim;
     return vly_scheduler_new(&o, &s->scheduler, err);
 }
 
@@ -197,6 +204,7 @@ static vly_status start_http(server *s, vly_err *err)
                        .max_body_bytes = c->http_max_body_bytes,
                        .max_answer_bytes = c->http_max_answer_bytes,
                        .max_stream_requests = (size_t)c->grpc_max_stream_requests,
+                       .picture_limits = picture_limits(c),
                        .compress_min_bytes = c->http_compress_min_bytes,
                        .access_log = s->access_log,
                        .shared_memory = s->shared_memory,

@@ -99,18 +99,18 @@ static void add_simple(void)
     finish(&b, "simple", NULL);
 }
 
-static void add_colour(void)
+static void add_colour(const char *name, int64_t batch)
 {
     onnx_builder b;
 
     ob_init(&b);
-    ob_input(&b, "images", OB_FLOAT, 4, (int64_t[]){1, 3, 8, 8});
-    ob_output(&b, "scores", OB_FLOAT, 2, (int64_t[]){1, 3});
+    ob_input(&b, "images", OB_FLOAT, 4, (int64_t[]){batch, 3, 8, 8});
+    ob_output(&b, "scores", OB_FLOAT, 2, (int64_t[]){batch, 3});
     ob_node(&b, "GlobalAveragePool", "images", "mean");
     ob_node(&b, "Flatten", "mean", "scores");
     ob_prop(&b, "task", "classify");
     ob_prop(&b, "names", "{0: 'red', 1: 'green', 2: 'blue'}");
-    finish(&b, "colour", NULL);
+    finish(&b, name, NULL);
 }
 
 static void add_boxes(void)
@@ -141,7 +141,8 @@ static void add_models(void)
     snprintf(path, sizeof(path), "%s", path_of("config.pbtxt"));
     assert_int_equal(vly_file_write(path, config, strlen(config), NULL), VLY_OK);
     add_identity("batches", OB_FLOAT, 1, (int64_t[]){-1}, path);
-    add_colour();
+    add_colour("colour", 1);
+    add_colour("colours", -1);
     add_boxes();
     assert_int_equal(vly_file_write(path_of("broken.onnx"), "?", 1, NULL), VLY_OK);
     add("broken", path_of("broken.onnx"), NULL);
@@ -169,6 +170,7 @@ int service_start(void **state)
                         .max_json_bytes = 1 << 20,
                         .max_body_bytes = 4 << 20,
                         .max_answer_bytes = REPLY_MAX,
+                        .picture_limits = VLY_PICTURE_LIMITS_INIT,
                         .compress_min_bytes = 1000,
                         .settings = svc.settings,
                         .shared_memory = svc.shared_memory,

@@ -8,6 +8,7 @@
  *   odd name    y = x, float32 [N]: in a path its name needs an escape
  *   batches     y = x, float32 [N], with a config.pbtxt that says max_batch_size 2
  *   colour      a classifier of 8 x 8 pictures: the mean of each channel; red, green, blue
+ *   colours     the same for a batch of any size
  *   boxes       a detector of 32 x 32 pictures that always sees a cat (0.9) and a dog (0.6)
  *   broken      not an ONNX file
  */
