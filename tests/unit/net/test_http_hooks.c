@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT */
+/* What the server tells its user besides requests: where they are from, the ends of turns, and what
+ * has become of answers. */
+#include "h2_client.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { MAX = 64 };
+
+#define GET_1 "GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
+#define GET_4 GET_1 GET_1 GET_1 GET_1
+
+/* Of one loop thread; the test reads under the lock. */
+static struct hooks {
+    vly_http_server *server;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    vly_http_request *waiting[MAX]; /* until the end of the turn */
+    unsigned n_waiting;
+    unsigned n_turns, largest_turn;
+    unsigned n_finished;
+    vly_http_finished finished[MAX];
+    char lines[MAX][128]; /* "METHOD path version loop peer's address" of the finished */
+} hooks;
+
+static void on_request(void *ctx, vly_http_request *req)
+{
+    struct hooks *h = ctx;
+
+    assert_true(h->n_waiting < MAX);
+    h->waiting[h->n_waiting++] = req;
+}
+
+static void on_turn(void *ctx, unsigned loop_idx)
+{
+    struct hooks *h = ctx;
+    unsigned n = h->n_waiting;
+
+    assert_int_equal(loop_idx, 0);
+    h->n_waiting = 0;
+    for (unsigned i = 0; i < n; i++) {
+        vly_buf body;
+        vly_buf_init(&body, VLY_MEM_NET, 1 << 30);
+        if (vly_str_is(h->waiting[i]->msg.path, "/large") && vly_buf_reserve(&body, 50000000))
+            body.len = 50000000;
+        else
+            vly_buf_puts(&body, "done");
+        vly_http_respond(h->waiting[i],
+                         &(vly_http_answer){.status = 200, .parts = &body, .n_parts = 1});
+    }
+    pthread_mutex_lock(&h->lock);
+    h->n_turns++;
+    if (n > h->largest_turn)
+        h->largest_turn = n;
+    pthread_mutex_unlock(&h->lock);
+}
+
+static void on_finished(void *ctx, const vly_http_request *req, const vly_http_finished *f)
+{
+    struct hooks *h = ctx;
+    const vly_http_msg *m = &req->msg;
+
+    pthread_mutex_lock(&h->lock);
+    snprintf(h->lines[h->n_finished], sizeof(h->lines[0]), "%.*s %.*s %d.%d %u %.*s",
+             VLY_STR_ARG(m->method_name), VLY_STR_ARG(m->path), m->major_version, m->minor_version,
+             req->loop_idx, (int)strcspn(req->peer, ":"), req->peer);
+    h->finished[h->n_finished++] = *f;
+    pthread_cond_signal(&h->changed);
+    pthread_mutex_unlock(&h->lock);
+}
+
+static wire as_wire; /* for its client functions */
+
+static int setup(void **state)
+{
+    vly_http_opts o = wire_opts();
+    (void)state;
+    hooks = (struct hooks){.n_turns = 0};
+    pthread_mutex_init(&hooks.lock, NULL);
+    pthread_cond_init(&hooks.changed, NULL);
+    o.on_request = on_request;
+    o.on_turn = on_turn;
+    o.on_finished = on_finished;
+    o.ctx = &hooks;
+    assert_int_equal(vly_http_server_start(&o, &hooks.server, NULL), VLY_OK);
+    as_wire.server = hooks.server;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    vly_http_server_free(hooks.server);
+    pthread_cond_destroy(&hooks.changed);
+    pthread_mutex_destroy(&hooks.lock);
+    return 0;
+}
+
+static const vly_http_finished *wait_finished(unsigned n)
+{
+    pthread_mutex_lock(&hooks.lock);
+    while (hooks.n_finished < n)
+        pthread_cond_wait(&hooks.changed, &hooks.lock);
+    pthread_mutex_unlock(&hooks.lock);
+    return &hooks.finished[n - 1];
+}
+
+/* Requests that come together share a turn; those that had to wait for them get one of their own.
+ */
+static void turns_take_all_that_came(void **state)
+{
+    int fd = wire_connect(&as_wire);
+
+    (void)state;
+    wire_puts(fd, GET_4 GET_4 GET_4 "GET /b HTTP/1.0\r\n\r\n"); /* max_pipelined is 8 */
+    const char *answers = wire_read(fd, 0, NULL);
+    for (int i = 0; i < 13; i++) {
+        answers = strstr(answers, "\r\n\r\ndone");
+        assert_non_null(answers);
+        answers++;
+    }
+    close(fd);
+    wait_finished(13);
+    assert_int_equal(hooks.largest_turn, 8);
+    assert_int_equal(hooks.n_turns, 2);
+}
+
+static void turns_of_http2(void **state)
+{
+    h2_client c;
+
+    (void)state;
+    h2_open(&c, &as_wire, 0, 0);
+    h2_until(&c, c.has_settings);
+    for (int i = 0; i < 10; i++)
+        h2_ask(&c, "GET", "/a", NULL, NULL, 0);
+    for (int i = 0; i < 10; i++)
+        h2_until(&c, c.answers[i].is_closed);
+    wait_finished(10);
+    assert_string_equal(hooks.lines[0], "GET /a 2.0 0 127.0.0.1");
+    assert_int_equal(hooks.finished[0].status, 200);
+    assert_true(hooks.finished[0].sent_ns > 0);
+    h2_close(&c);
+}
+
+static void answers_are_accounted_for(void **state)
+{
+    static const char post[] = "POST /a%20b?q HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc";
+    static const char bad[] = "BAD\r\n\r\n";
+    size_t len;
+    int fd = wire_connect(&as_wire);
+
+    (void)state;
+    vly_nsec before = vly_clock_now();
+    wire_puts(fd, post);
+    const vly_http_finished *f = wait_finished(1);
+    assert_string_equal(hooks.lines[0], "POST /a b 1.1 0 127.0.0.1");
+    assert_int_equal(f->status, 200);
+    assert_int_equal(f->bytes_in, sizeof(post) - 1);
+    assert_in_range(f->sent_ns, before, vly_clock_now());
+    wire_puts(fd, bad);
+    f = wait_finished(2);
+    assert_int_equal(f->status, 501); /* a method that HTTP does not know */
+    wire_read(fd, 0, &len);
+    close(fd);
+    /* the dates were cut out of what was read: 37 bytes each */
+    assert_int_equal(hooks.finished[0].bytes_out + hooks.finished[1].bytes_out, len + 74);
+}
+
+static void lost_answers(void **state)
+{
+    struct linger reset = {.l_onoff = 1};
+    int fd = wire_connect(&as_wire);
+
+    (void)state;
+    wire_puts(fd, "GET /large HTTP/1.1\r\nHost: h\r\n\r\n");
+    char byte;
+    assert_int_equal(recv(fd, &byte, 1, 0), 1);
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+    close(fd);
+    const vly_http_finished *f = wait_finished(1);
+    assert_int_equal(f->status, 200);
+    assert_int_equal(f->sent_ns, 0);
+    /* a request that never ended has no line */
+    fd = wire_connect(&as_wire);
+    wire_puts(fd, "GET /cut HTTP/1.1\r\nHo");
+    close(fd);
+    wire_wait_until(vly_gauge_get(&vly_http_server_stats(hooks.server)->connections_open) == 0);
+    assert_int_equal(hooks.n_finished, 1);
+}
+
+UNIT_TESTS(cmocka_unit_test_setup_teardown(turns_take_all_that_came, setup, teardown),
+           cmocka_unit_test_setup_teardown(turns_of_http2, setup, teardown),
+           cmocka_unit_test_setup_teardown(answers_are_accounted_for, setup, teardown),
+           cmocka_unit_test_setup_teardown(lost_answers, setup, teardown))
