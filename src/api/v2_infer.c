@@ -111,6 +111,14 @@ static void done(vly_infer *infer)
     vly_answer_err(c->req, infer->err);
 }
 
+size_t vly_api_body_aligned_at(const vly_http_msg *msg)
+{
+    vly_str text = vly_http_msg_header(msg, HEADER_LENGTH);
+    uint64_t len = 0;
+
+    return text.ptr != NULL && vly_str_to_u64(text, &len) ? (size_t)len : 0;
+}
+
 static vly_status read_headers(infer_call *c, vly_err *err)
 {
     const vly_http_msg *msg = &c->req->msg;

@@ -172,6 +172,7 @@ static vly_status start_http(server *s, vly_err *err)
         .limits = {.max_header_bytes = c->http_max_header_bytes,
                    .max_headers = (size_t)c->http_max_headers,
                    .max_body_bytes = c->http_max_body_bytes,
+                   .body_aligned_at = vly_api_body_aligned_at,
                    .max_scratch_bytes = c->http_max_scratch_bytes},
         .max_body_total_bytes = c->http_max_body_total_bytes,
         .header_timeout_ms = (unsigned)c->http_header_timeout_ms,

@@ -316,6 +316,15 @@ static void http1_feed(vly_http_conn *c, vly_str in)
         vly_http__conn_close(c);
 }
 
+static size_t http1_read_to(vly_http_conn *c, char **ret)
+{
+    http1 *h = session_of(c);
+
+    return h->incoming != NULL && h->parser.is_in_body && h->unread.len == 0
+               ? vly_http__msg_body_room(&h->incoming->req.msg, ret)
+               : 0;
+}
+
 /* Parses what had to wait for room in the queue. */
 static void parse_unread(vly_http_conn *c)
 {
@@ -426,6 +435,7 @@ static void http1_sweep(vly_http_conn *c, uint64_t now)
 const vly_http_proto vly_http__proto_http1 = {
     .open = http1_open,
     .feed = http1_feed,
+    .read_to = http1_read_to,
     .eof = http1_eof,
     .advance = http1_advance,
     .collect = http1_collect,

@@ -4,8 +4,9 @@
  *
  * Which protocol it is the first bytes tell; until they have come there is none, and an idle
  * connection costs its structure alone: input goes straight from the loop's read buffer into the
- * protocol, output is gathered from what the protocol holds. The next write begins when the last
- * has ended, so a client that does not read stops at one batch.
+ * protocol, or from the socket to where a large body will stay; output is gathered from what the
+ * protocol holds. The next write begins when the last has ended, so a client that does not read
+ * stops at one batch.
  *
  * The end: after the last answer the sending side is shut, and input is thrown away until the
  * client closes too. Closing at once would reset the connection when input is waiting, and the
@@ -186,8 +187,14 @@ bool vly_http__conn_has_input(const vly_http_conn *c)
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
     vly_http_conn *c = handle->data;
+    char *to = c->loop->read_buf;
+    size_t n = 0;
+
     (void)suggested;
-    *buf = uv_buf_init(c->loop->read_buf, VLY_HTTP_READ_BYTES);
+    if (c->tls == NULL && c->state == VLY_HTTP_CONN_OPEN && c->proto != NULL &&
+        c->proto->read_to != NULL)
+        n = c->proto->read_to(c, &to);
+    *buf = uv_buf_init(to, n > 0 ? (unsigned)n : VLY_HTTP_READ_BYTES);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf);

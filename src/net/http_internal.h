@@ -78,8 +78,11 @@ typedef enum vly_http_conn_state {
 typedef struct vly_http_proto {
     bool (*open)(vly_http_conn *c);             /* makes the session; false: no memory */
     void (*feed)(vly_http_conn *c, vly_str in); /* takes all of it, or keeps it */
-    void (*eof)(vly_http_conn *c);              /* the client sends no more */
-    void (*advance)(vly_http_conn *c);          /* goes on where something has been waited for */
+    /* Bytes that may be read from the socket straight to *ret, which feed then gets; 0: none. May
+     * be NULL. */
+    size_t (*read_to)(vly_http_conn *c, char **ret);
+    void (*eof)(vly_http_conn *c);     /* the client sends no more */
+    void (*advance)(vly_http_conn *c); /* goes on where something has been waited for */
     /* What is ready to be sent, at most VLY_HTTP_WRITE_BUFS buffers; they stay as they are until
      * `written`, which comes before the next collect. 0: nothing, and no `written` follows. */
     unsigned (*collect)(vly_http_conn *c, uv_buf_t *bufs);

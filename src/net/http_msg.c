@@ -3,7 +3,11 @@
 
 #define ARENA_BLOCK_BYTES ((size_t)16 * 1024)   /* room for all that a small request needs */
 #define BODY_RESERVE_MAX  ((size_t)1024 * 1024) /* taken on the word of a length alone */
-#define BODY_KEEP_BYTES   ((size_t)64 * 1024)   /* a larger buffer is not kept */
+#define BODY_KEEP_BYTES   ((size_t)64 * 1024)   /* of a small body: a larger buffer is not kept */
+#define BODY_ALIGN        ((size_t)64)
+#define BODY_SLACK        ((size_t)128)         /* behind a large body: vectors may read there */
+#define BODY_READ_MIN     ((size_t)16 * 1024)   /* worth a place of its own to be read to */
+#define BODY_READ_MAX     ((size_t)1024 * 1024) /* of one read, so that others get their turn */
 
 vly_status vly_http_msg_init(vly_http_msg *m, const vly_http_limits *limits, vly_err *err)
 {
@@ -53,6 +57,7 @@ void vly_http_msg_clear(vly_http_msg *m)
     m->method_name = m->target = m->path = m->query = (vly_str){0};
     m->major_version = m->minor_version = 0;
     m->is_tls = m->keep_alive = false;
+    m->body_bytes = 0;
 }
 
 vly_str vly_http_msg_header(const vly_http_msg *m, const char *name)
@@ -145,13 +150,56 @@ int vly_http__msg_set_path(vly_http_msg *m, vly_str target, const char **ret_rea
     return st == VLY_OK ? 0 : refuse(503, "no memory for the request", ret_reason);
 }
 
+/* Moves a large body to a block with room for `bytes` of it. */
+static bool move_body(vly_http_msg *m, size_t bytes)
+{
+    size_t at = m->limits->body_aligned_at != NULL ? m->limits->body_aligned_at(m) : 0;
+    size_t gap = (BODY_ALIGN - at % BODY_ALIGN) % BODY_ALIGN, len = m->body.len;
+    char *block = vly_alloc_aligned(VLY_MEM_NET, gap + bytes + BODY_SLACK);
+
+    if (block == NULL)
+        return false;
+    if (len > 0)
+        memcpy(block + gap, m->body.ptr, len);
+    vly_buf_release(&m->body);
+    vly_buf_lend(&m->body, block + gap, len, bytes + BODY_SLACK, vly_free, block);
+    return true;
+}
+
+/* Room for n more bytes: at first for a part of what was announced, then, when the client has
+ * shown that it means it, for all. */
+static bool make_room(vly_http_msg *m, size_t n)
+{
+    size_t need = m->body.len + n;
+
+    if (m->body_bytes <= BODY_KEEP_BYTES || need > m->body_bytes)
+        return vly_buf_reserve(&m->body, n);
+    if (m->body.cap >= need + BODY_SLACK)
+        return true;
+    bool is_first = need <= BODY_RESERVE_MAX && m->body_bytes > BODY_RESERVE_MAX;
+    return move_body(m, is_first ? BODY_RESERVE_MAX : m->body_bytes);
+}
+
 int vly_http__msg_expect_body(vly_http_msg *m, uint64_t len, const char **ret_reason)
 {
     if (len > m->limits->max_body_bytes)
         return refuse(413, "the request body is too large", ret_reason);
-    if (len > 0 && !vly_buf_reserve(&m->body, len < BODY_RESERVE_MAX ? len : BODY_RESERVE_MAX))
+    m->body_bytes = (size_t)len;
+    if (len > 0 && !make_room(m, len < BODY_RESERVE_MAX ? (size_t)len : BODY_RESERVE_MAX))
         return refuse(503, "no memory for the request body", ret_reason);
     return 0;
+}
+
+size_t vly_http__msg_body_room(vly_http_msg *m, char **ret)
+{
+    size_t left = m->body_bytes > m->body.len ? m->body_bytes - m->body.len : 0;
+
+    if (m->body_bytes <= BODY_KEEP_BYTES || left < BODY_READ_MIN || !make_room(m, 1))
+        return 0;
+    size_t room = m->body.cap - BODY_SLACK - m->body.len;
+    room = room < left ? room : left;
+    *ret = m->body.ptr + m->body.len;
+    return room < BODY_READ_MAX ? room : BODY_READ_MAX;
 }
 
 static bool take_budget(vly_http_msg *m, size_t n)
@@ -172,6 +220,13 @@ int vly_http__msg_add_body(vly_http_msg *m, const char *at, size_t n, const char
         return refuse(413, "the request body is too large", ret_reason);
     if (!take_budget(m, n))
         return refuse(503, "too many request bodies in memory", ret_reason);
-    vly_buf_add(&m->body, at, n);
-    return m->body.failed ? refuse(503, "no memory for the request body", ret_reason) : 0;
+    if (!make_room(m, n))
+        return refuse(503, "no memory for the request body", ret_reason);
+    if (at == m->body.ptr + m->body.len) { /* read to where it belongs */
+        m->body.len += n;
+        m->body.ptr[m->body.len] = '\0';
+    } else {
+        vly_buf_add(&m->body, at, n);
+    }
+    return 0;
 }

@@ -42,15 +42,20 @@ typedef struct vly_http_budget {
     size_t max_bytes; /* immutable */
 } vly_http_budget;
 
+typedef struct vly_http_msg vly_http_msg;
+
 typedef struct vly_http_limits {
     size_t max_header_bytes; /* request line and headers, trailers included */
     size_t max_headers;
     size_t max_body_bytes;
     size_t max_scratch_bytes; /* of the arena */
     vly_http_budget *body_budget;
+    /* Headers have come: the offset into the body that should lie on a boundary of 64 bytes, so
+     * that what begins there can be read where it lies. Large bodies only. NULL: 0. */
+    size_t (*body_aligned_at)(const vly_http_msg *m);
 } vly_http_limits;
 
-typedef struct vly_http_msg {
+struct vly_http_msg {
     vly_http_method method;
     vly_str method_name; /* "GET" */
     vly_str target;      /* as sent */
@@ -69,7 +74,8 @@ typedef struct vly_http_msg {
     vly_buf head; /* bytes of request line and headers; never moves once reserved */
     const vly_http_limits *limits;
     size_t budget_taken;
-} vly_http_msg;
+    size_t body_bytes; /* as announced; 0 when nothing was */
+};
 
 /* limits are borrowed for the lifetime of the message. */
 vly_status vly_http_msg_init(vly_http_msg *m, const vly_http_limits *limits,
@@ -94,6 +100,9 @@ vly_status vly_http_unescape(vly_arena *arena, vly_str s, bool plus_is_blank,
 int vly_http__msg_set_path(vly_http_msg *m, vly_str target, const char **ret_reason);
 /* len: as announced; 0 when nothing was. */
 int vly_http__msg_expect_body(vly_http_msg *m, uint64_t len, const char **ret_reason);
+/* at: anywhere, or where body_room said. */
 int vly_http__msg_add_body(vly_http_msg *m, const char *at, size_t n, const char **ret_reason);
+/* Bytes of a large body that may be read from the socket straight to *ret; 0: none. */
+size_t vly_http__msg_body_room(vly_http_msg *m, char **ret);
 
 #endif

@@ -90,5 +90,60 @@ static void init_without_memory(void **state)
     }
 }
 
+static size_t behind_json(const vly_http_msg *m)
+{
+    (void)m;
+    return 153;
+}
+
+/* A large body stays where it was read, its tensors aligned, and takes no more than a megabyte on
+ * the word of a length alone. */
+static void large_body(void **state)
+{
+    enum { BYTES = 3 << 20, MEGABYTE = 1 << 20 };
+    vly_http_budget budget = {.max_bytes = BYTES};
+    const vly_http_limits large = {.max_header_bytes = 1024,
+                                   .max_headers = 8,
+                                   .max_body_bytes = BYTES,
+                                   .max_scratch_bytes = 8192,
+                                   .body_budget = &budget,
+                                   .body_aligned_at = behind_json};
+    const char *why;
+    char *to = NULL, piece[1000];
+    vly_http_msg m;
+
+    (void)state;
+    assert_int_equal(vly_http_msg_init(&m, &large, NULL), VLY_OK);
+    assert_int_equal(vly_http__msg_expect_body(&m, BYTES, &why), 0);
+    assert_in_range(m.body.cap, MEGABYTE, MEGABYTE + 4096);
+    for (size_t i = 0; m.body.len < BYTES; i++) {
+        size_t n = vly_http__msg_body_room(&m, &to);
+        if (i % 3 == 0 || n == 0) {
+            to = piece;
+            n = VLY_COUNT(piece);
+        } else {
+            assert_ptr_equal(to, m.body.ptr + m.body.len);
+        }
+        n = n < BYTES - m.body.len ? n : BYTES - m.body.len;
+        memset(to, (int)(i + 1), n);
+        size_t begin = m.body.len;
+        assert_int_equal(vly_http__msg_add_body(&m, to, n, &why), 0);
+        assert_int_equal(m.body.len, begin + n);
+        assert_int_equal(m.body.ptr[begin], i + 1);
+        assert_int_equal(m.body.ptr[begin + n - 1], i + 1);
+        assert_int_equal(m.body.ptr[m.body.len], 0);
+        assert_int_equal((uintptr_t)(m.body.ptr + 153) % 64, 0);
+        assert_true(m.body.cap - m.body.len >= 64);
+    }
+    assert_int_equal(m.body.ptr[0], 1);
+    assert_int_equal(vly_http__msg_body_room(&m, &to), 0);
+    assert_int_equal(vly_http__msg_add_body(&m, piece, 1, &why), 413);
+    vly_http_msg_clear(&m);
+    assert_int_equal(atomic_load(&budget.used_bytes), 0);
+    assert_int_equal(vly_http__msg_expect_body(&m, 100, &why), 0);
+    assert_int_equal(vly_http__msg_body_room(&m, &to), 0); /* a small one comes by the buffer */
+    vly_http_msg_release(&m);
+}
+
 UNIT_TESTS(cmocka_unit_test(unescape), cmocka_unit_test(query), cmocka_unit_test(header_lookup),
-           cmocka_unit_test(init_without_memory))
+           cmocka_unit_test(init_without_memory), cmocka_unit_test(large_body))
