@@ -341,7 +341,7 @@ static size_t inferences_of(const vly_job *job)
 /* Jobs that share with none, not even their like, are whole batches. */
 static bool can_share(const vly_batch_rules *r, const vly_job *job)
 {
-    return r->fits != NULL && r->fits(job, job);
+    return r->fits != NULL && r->fits(r->ctx, job, job);
 }
 
 static bool is_preferred(const vly_batch_rules *r, size_t size)
@@ -372,7 +372,7 @@ static bool scan(vly_batch_queue *q, plan *all, plan *best)
             if (size > r->max_batch)
                 return true;
             all->reason = VLY_BATCH_SHAPE;
-            if (!r->fits(first, job))
+            if (!r->fits(r->ctx, first, job))
                 return true;
         } else {
             first = job;

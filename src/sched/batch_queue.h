@@ -53,7 +53,8 @@ typedef struct vly_batch_rules {
     size_t default_level;             /* 1 .. n_levels: of jobs that name none, or one too high */
     size_t max_waiting;               /* jobs of all levels */
     /* May job run in the batch that first begins? NULL: none may. */
-    bool (*fits)(const vly_job *first, const vly_job *job);
+    bool (*fits)(const void *ctx, const vly_job *first, const vly_job *job);
+    const void *ctx;
 } vly_batch_rules;
 
 /* Why a batch closed. */

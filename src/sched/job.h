@@ -54,6 +54,8 @@ typedef struct vly_job_place {
 struct vly_job {
     vly_job_kind kind;
     void *ctx;                        /* the caller's */
+    unsigned loop;                    /* 1 + the index of the loop thread that submits; 0: another,
+                                         or one that runs no turns */
     const _Atomic bool *is_cancelled; /* read when the job's turn comes; NULL: never cancelled */
     vly_nsec deadline_ns;             /* the job does not start later; 0: no deadline */
     vly_nsec received_ns;             /* when the request came; 0: when it is submitted */

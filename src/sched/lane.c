@@ -1,272 +1,498 @@
 /* SPDX-License-Identifier: MIT */
 #include "sched/lane.h"
 
-#include "base/arena.h"
 #include "base/assert.h"
+#include "base/log.h"
 #include "base/mem.h"
-#include "sched/vision.h"
+#include "sched/lane_internal.h"
+#include "sched/sample_input.h"
 
-#include <pthread.h>
 #include <string.h>
 
-#define SCRATCH_BLOCK_BYTES ((size_t)64 << 10)
+#define CONFIG_BYTES ((size_t)1 << 20)
 
-typedef struct vly_lane vly_lane;
+/* ---- the end of jobs ---- */
 
-/* What one worker needs to run the model. Owner: the worker that runs it; next_idle: the lane. */
-typedef struct instance {
-    vly_work work; /* first: the pool hands out a pointer to it */
-    vly_lane *lane;
-    struct instance *next_idle;
-    vly_vision *vision;   /* made by the first picture */
-    vly_instance *native; /* made by the first tensors */
-    vly_tensor *outputs;  /* [n_outputs] of the job at hand */
-    vly_arena arena;      /* observations of the job at hand */
-} instance;
-
-struct vly_lane {
-    vly_runner runner; /* first: a pointer to it is a pointer to the lane */
-    vly_served *served;
-    const vly_scheduler_opts *opts;
-    vly_worker_pool *pool;
-    pthread_mutex_t lock;
-    vly_job *head, **tail; /* guarded by lock, as are the next two */
-    size_t n_waiting;
-    instance *idle;
-    size_t n_instances; /* immutable: one for each worker */
-    instance *instances;
-};
-
-/* The instances get the pool, so a lone job is split over the workers that idle; when none does,
- * each worker runs a job of its own, which is the fastest for many. */
-static vly_status run_picture(instance *x, vly_job *job, vly_err *err)
+/* The home outlives every thread that calls this. */
+static void count_down(vly_lane_home *home, size_t n)
 {
-    const vly_lane *lane = x->lane;
-    vly_vision_times spent;
-    vly_status st = VLY_OK;
-
-    if (x->vision == NULL)
-        st = vly_vision_new(lane->served->servable, &lane->opts->picture_limits, lane->pool,
-                            &x->vision, err);
-    if (st == VLY_OK)
-        st = vly_vision_run(x->vision, job->picture.ptr, job->picture.len, &job->options, &x->arena,
-                            &job->observations, job->wants_pixels ? &job->pixels : NULL, &spent,
-                            err);
-    if (st != VLY_OK)
-        return st;
-    job->times.input += spent.decode + spent.prep;
-    job->times.infer += spent.infer;
-    job->times.output += spent.post;
-    return VLY_OK;
+    if (atomic_fetch_sub(&home->n_jobs, n) != n || !atomic_load(&home->is_ending))
+        return;
+    pthread_mutex_lock(&home->lock);
+    pthread_cond_broadcast(&home->is_empty);
+    pthread_mutex_unlock(&home->lock);
 }
 
-static vly_status run_tensors(instance *x, vly_job *job, vly_err *err)
+void vly_lane_home_wait(vly_lane_home *home)
 {
-    vly_servable *s = x->lane->served->servable;
-    vly_nsec begin = vly_clock_now();
-    vly_status st = VLY_OK;
-
-    if (x->native == NULL)
-        st = vly_instance_new(s->model, x->lane->pool, &x->native, err);
-    if (st == VLY_OK && x->outputs == NULL) {
-        x->outputs = vly_calloc(VLY_MEM_SCHED, s->run_info->n_outputs, sizeof(*x->outputs));
-        if (x->outputs == NULL)
-            st = vly_fail(err, VLY_ENOMEM, "out of memory for model '%s'", s->name);
-    }
-    if (st == VLY_OK)
-        st = vly_instance_run(x->native, job->inputs, x->outputs, err);
-    if (st != VLY_OK)
-        return st;
-    job->outputs = x->outputs;
-    job->times.infer += vly_clock_now() - begin;
-    return VLY_OK;
+    atomic_store(&home->is_ending, true);
+    pthread_mutex_lock(&home->lock);
+    while (atomic_load(&home->n_jobs) > 0)
+        pthread_cond_wait(&home->is_empty, &home->lock);
+    pthread_mutex_unlock(&home->lock);
 }
 
-/* Everything the job points to in the instance ends here. */
-static void drop_results(instance *x, vly_job *job)
+static void answer(vly_lane *lane, vly_job *job)
 {
-    if (job->outputs != NULL)
-        for (size_t i = 0; i < x->lane->served->servable->run_info->n_outputs; i++)
-            vly_tensor_release(&x->outputs[i]);
-    vly_picture_release(&job->pixels);
-    vly_arena_reset(&x->arena);
-    job->outputs = NULL;
-    job->observations = (vly_observations){.detections = NULL};
-}
-
-static vly_status run_job(instance *x, vly_job *job, vly_err *err)
-{
-    vly_nsec begin = vly_clock_now();
-    vly_status st = VLY_OK;
-
-    job->times.queue = begin - job->queued_ns;
-    if (job->prepare != NULL)
-        st = job->prepare(job, err);
-    job->times.input = vly_clock_now() - begin;
-    if (st == VLY_OK)
-        st = job->kind == VLY_JOB_PICTURE ? run_picture(x, job, err) : run_tensors(x, job, err);
-    begin = vly_clock_now();
-    if (st == VLY_OK && job->encode != NULL)
-        st = job->encode(job, err);
-    job->times.output += vly_clock_now() - begin;
-    drop_results(x, job);
-    return st;
-}
-
-/* Is it too late for the job? */
-static vly_status check_job(const vly_job *job, vly_err *err)
-{
-    if (job->is_cancelled != NULL && atomic_load(job->is_cancelled))
-        return vly_fail(err, VLY_ECANCELLED, "the client has gone");
-    if (job->deadline_ns != 0 && vly_clock_now() > job->deadline_ns)
-        return vly_fail(err, VLY_EDEADLINE, "Request timeout expired");
-    return VLY_OK;
-}
-
-static vly_job *take_job(vly_lane *lane)
-{
-    pthread_mutex_lock(&lane->lock);
-    vly_job *job = lane->head;
-    if (job != NULL) {
-        lane->head = job->next;
-        if (lane->head == NULL)
-            lane->tail = &lane->head;
-        lane->n_waiting--;
-        vly_gauge_add(&lane->served->stats.pending, -1);
-    }
-    pthread_mutex_unlock(&lane->lock);
-    return job;
-}
-
-/* Back to the pool's line while jobs wait, else idle; then the lane may be gone. */
-static void end_turn(instance *x)
-{
-    vly_lane *lane = x->lane;
+    vly_lane_home *home = lane->home;
     vly_served *m = lane->served;
 
-    pthread_mutex_lock(&lane->lock);
-    bool is_idle = lane->head == NULL;
-    if (is_idle) {
-        x->next_idle = lane->idle;
-        lane->idle = x;
-    }
-    pthread_mutex_unlock(&lane->lock);
-    if (is_idle) {
-        vly_served_unref(m);
-        return;
-    }
-    vly_status st = vly_worker_pool_submit(lane->pool, &x->work);
-    VLY_ASSERT(st == VLY_OK); /* the pool's line has no bound of its own: see scheduler.c */
+    vly_served_finish(m, job, job->status);
+    vly_served_unref(m); /* the job's */
+    count_down(home, 1);
 }
 
-/* One turn on a worker: one job that is still wanted, if there is one. */
+/* Hands out what may be answered, one thread at a time, so that answers do not overtake each
+ * other; it holds the last job's reference until it has let go of the lane. */
+static void answer_in_order(vly_lane *lane, vly_job *job)
+{
+    vly_served *m = vly_served_ref(lane->served);
+
+    pthread_mutex_lock(&lane->lock);
+    *lane->answers_tail = vly_answer_order_end(&lane->order, job);
+    while (*lane->answers_tail != NULL)
+        lane->answers_tail = &(*lane->answers_tail)->next;
+    while (!lane->is_answering && lane->answers != NULL) {
+        vly_job *jobs = lane->answers;
+        lane->answers = NULL;
+        lane->answers_tail = &lane->answers;
+        lane->is_answering = true;
+        pthread_mutex_unlock(&lane->lock);
+        while (jobs != NULL) {
+            vly_job *next = jobs->next;
+            answer(lane, jobs);
+            jobs = next;
+        }
+        pthread_mutex_lock(&lane->lock);
+        lane->is_answering = false;
+    }
+    pthread_mutex_unlock(&lane->lock);
+    vly_served_unref(m);
+}
+
+static void finish_job(void *ctx, vly_job *job)
+{
+    vly_lane *lane = ctx;
+
+    if (lane->config.keeps_order)
+        answer_in_order(lane, job);
+    else
+        answer(lane, job);
+}
+
+void vly_lane__drop(vly_lane *lane, vly_job *jobs)
+{
+    while (jobs != NULL) {
+        vly_job *job = jobs;
+        jobs = job->next;
+        job->status = job->err.status;
+        job->times = (vly_job_times){.queue = vly_clock_now() - job->queued_ns};
+        answer(lane, job);
+    }
+}
+
+/* ---- runs ---- */
+
+static void note_batch(vly_lane *lane, const vly_batch_record *r)
+{
+    pthread_mutex_lock(&lane->lock);
+    lane->history[lane->n_batches++ % VLY_BATCH_HISTORY] = *r;
+    pthread_mutex_unlock(&lane->lock);
+}
+
+static void count_run(void *ctx, size_t n_inferences, const vly_job_times *times)
+{
+    const vly_lane *lane = ctx;
+    vly_served_count_run(lane->served, n_inferences, times);
+}
+
+static void note_unbatchable(void *ctx)
+{
+    vly_lane *lane = ctx;
+
+    if (!atomic_exchange(&lane->is_unbatchable, true))
+        vly_warn("model '%s' does not keep a row for each row: its requests run one by one",
+                 lane->served->name);
+}
+
+void vly_lane__run(vly_lane *lane, vly_executor *x, const vly_batch *batch)
+{
+    const vly_executor_events events = {
+        .ran = count_run, .finish = finish_job, .unbatchable = note_unbatchable, .ctx = lane};
+    vly_nsec begin = vly_clock_now();
+
+    vly_executor_run(x, batch, &events);
+    note_batch(lane, &(vly_batch_record){
+                         .at_ns = begin,
+                         .n_jobs = batch->n_jobs,
+                         .n_inferences = batch->n_inferences,
+                         .reason = batch->reason,
+                         .waited_ns = begin > batch->oldest_ns ? begin - batch->oldest_ns : 0,
+                         .run_ns = vly_clock_now() - begin});
+}
+
+/* Without memory for an executor the jobs fail. */
+static void fail_batch(vly_lane *lane, vly_job *jobs, const vly_err *err)
+{
+    while (jobs != NULL) {
+        vly_job *job = jobs;
+        jobs = job->next;
+        job->status = vly_fail(&job->err, err->status, "%s", err->msg);
+        job->times = (vly_job_times){.queue = vly_clock_now() - job->queued_ns};
+        finish_job(lane, job);
+    }
+}
+
+/* ---- instances; all with the lock held, but for send and the turn ---- */
+
+static void sync_pending(vly_lane *lane)
+{
+    size_t n = vly_batch_queue_len(lane->queue);
+
+    vly_gauge_add(&lane->served->stats.pending, (int64_t)n - (int64_t)lane->n_pending);
+    lane->n_pending = n;
+}
+
+static void set_alarm(vly_lane *lane, vly_nsec at_ns)
+{
+    if (at_ns == 0 || (lane->alarm_ns != 0 && lane->alarm_ns <= at_ns))
+        return; /* one that rings too early asks again */
+    lane->alarm_ns = at_ns;
+    vly_alarm_set(lane->home->alarms, &lane->alarm, at_ns);
+}
+
+/* Are there more jobs than the instances in the line will take? */
+static bool needs_instance(const vly_lane *lane)
+{
+    size_t max = vly_batch_queue_rules(lane->queue)->max_batch;
+    return lane->n_lined == 0 || lane->n_lined * max < vly_batch_queue_len(lane->queue);
+}
+
+static vly_nsec sooner(vly_nsec a, vly_nsec b)
+{
+    return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
+/* The instances that have a batch to run, no longer idle: for send. */
+static vly_lane_instance *wake(vly_lane *lane, vly_nsec now)
+{
+    vly_lane_instance *woken = NULL;
+    vly_nsec when = 0;
+
+    while (lane->idle != NULL && vly_batch_queue_len(lane->queue) > 0 && needs_instance(lane) &&
+           vly_batch_queue_is_ready(lane->queue, now, &when)) {
+        vly_lane_instance *x = lane->idle;
+        lane->idle = x->next;
+        x->next = woken;
+        woken = x;
+        lane->n_lined++;
+        vly_served_ref(lane->served);
+    }
+    set_alarm(lane, sooner(when, vly_batch_queue_next_expiry(lane->queue)));
+    sync_pending(lane);
+    return woken;
+}
+
+static void send(vly_lane_instance *woken)
+{
+    while (woken != NULL) {
+        vly_lane_instance *next = woken->next; /* read before the pool may run it */
+        vly_status st = vly_worker_pool_submit(woken->lane->home->pool, &woken->work);
+        VLY_ASSERT(st == VLY_OK); /* the pool's line has no bound of its own: see scheduler.c */
+        woken = next;
+    }
+}
+
+static void ring(vly_alarm *a)
+{
+    vly_lane *lane = (vly_lane *)((char *)a - offsetof(vly_lane, alarm));
+
+    pthread_mutex_lock(&lane->lock);
+    vly_nsec now = vly_clock_now();
+    lane->alarm_ns = 0;
+    vly_batch_queue_expire(lane->queue, now);
+    vly_lane_instance *woken = wake(lane, now);
+    vly_job *dropped = vly_batch_queue_dropped(lane->queue);
+    pthread_mutex_unlock(&lane->lock);
+    send(woken); /* first: with the last job dropped the lane may go */
+    vly_lane__drop(lane, dropped);
+}
+
+/* What an instance does in one turn on a worker. */
+static bool take_batch(vly_lane *lane, vly_batch *ret)
+{
+    vly_nsec when = 0;
+
+    pthread_mutex_lock(&lane->lock);
+    vly_nsec now = vly_clock_now();
+    lane->n_lined--;
+    lane->n_running++;
+    bool has_batch = vly_batch_queue_take(lane->queue, now, ret, &when);
+    if (has_batch && lane->config.keeps_order)
+        for (vly_job *job = ret->first; job != NULL; job = job->next)
+            vly_answer_order_begin(&lane->order, job);
+    vly_lane_instance *woken = wake(lane, now);
+    set_alarm(lane, when);
+    vly_job *dropped = vly_batch_queue_dropped(lane->queue);
+    pthread_mutex_unlock(&lane->lock);
+    send(woken);
+    vly_lane__drop(lane, dropped);
+    return has_batch;
+}
+
+static vly_status need_executor(vly_lane_instance *x, vly_err *err)
+{
+    vly_lane *lane = x->lane;
+    bool is_inline = lane->calibration.mode == VLY_EXECUTION_INLINE;
+
+    if (x->executor != NULL)
+        return VLY_OK;
+    return vly_executor_new(lane->served->servable, &lane->limits,
+                            is_inline ? NULL : lane->home->pool, &x->executor, err);
+}
+
+void vly_lane__give_back(vly_lane_instance *x)
+{
+    vly_lane *lane = x->lane;
+
+    pthread_mutex_lock(&lane->lock);
+    lane->n_running--;
+    x->next = lane->idle;
+    lane->idle = x;
+    vly_lane_instance *woken = wake(lane, vly_clock_now());
+    vly_job *dropped = vly_batch_queue_dropped(lane->queue);
+    pthread_mutex_unlock(&lane->lock);
+    send(woken);
+    vly_lane__drop(lane, dropped);
+}
+
 static void take_turn(vly_work *work)
 {
-    instance *x = (instance *)work;
+    vly_lane_instance *x = (vly_lane_instance *)work;
     vly_lane *lane = x->lane;
-    bool did_run = false;
-    vly_job *job;
+    vly_served *m = lane->served; /* the instance's reference */
+    vly_batch batch;
+    vly_err err;
 
-    while (!did_run && (job = take_job(lane)) != NULL) {
-        vly_status st = check_job(job, &job->err);
-        did_run = st == VLY_OK;
-        if (did_run)
-            st = run_job(x, job, &job->err);
-        vly_served_finish(lane->served, job, st);
+    if (take_batch(lane, &batch)) {
+        if (need_executor(x, &err) == VLY_OK)
+            vly_lane__run(lane, x->executor, &batch);
+        else
+            fail_batch(lane, batch.first, &err);
     }
-    end_turn(x);
+    vly_lane__give_back(x);
+    vly_served_unref(m);
+}
+
+/* ---- submit ---- */
+
+vly_status vly_lane__queue(vly_lane *lane, vly_job *const *jobs, size_t n, vly_err *err)
+{
+    vly_lane_instance *woken = NULL;
+
+    pthread_mutex_lock(&lane->lock);
+    vly_nsec now = vly_clock_now();
+    vly_status st =
+        vly_batch_queue_push(lane->queue, jobs, n, now, lane->n_lined + lane->n_running > 0, err);
+    if (st == VLY_OK)
+        woken = wake(lane, now);
+    vly_job *dropped = vly_batch_queue_dropped(lane->queue);
+    pthread_mutex_unlock(&lane->lock);
+    send(woken);
+    vly_lane__drop(lane, dropped);
+    return st;
 }
 
 static vly_status lane_submit(vly_runner *r, vly_job *const *jobs, size_t n, vly_err *err)
 {
     vly_lane *lane = (vly_lane *)r;
     vly_served *m = lane->served;
-    size_t max = lane->opts->max_waiting;
-    vly_nsec now = vly_clock_now();
-    instance *active = NULL;
 
-    if (n > max)
-        return vly_fail(err, VLY_ELIMIT, "expected at most %zu in one request, got %zu", max, n);
-    pthread_mutex_lock(&lane->lock);
-    if (lane->n_waiting + n > max) {
-        pthread_mutex_unlock(&lane->lock);
+    atomic_fetch_add(&lane->home->n_jobs, n);
+    for (size_t i = 0; i < n; i++)
+        vly_served_ref(m);
+    vly_status st = lane->turns != NULL ? vly_lane__submit_inline(lane, jobs, n, err)
+                                        : vly_lane__queue(lane, jobs, n, err);
+    if (st == VLY_OK)
+        return st;
+    if (st == VLY_EBUSY) {
         vly_counter_add(&m->stats.failures[VLY_JOB_FAILURE_REJECTED], n);
-        return vly_fail(err, VLY_EBUSY, "model '%s': Exceeds maximum queue size of %zu", m->name,
-                        max);
+        vly_fail_in(err, st, "model '%s'", m->name);
     }
-    for (size_t i = 0; i < n; i++) {
-        jobs[i]->queued_ns = now;
-        jobs[i]->times = (vly_job_times){0};
-        jobs[i]->next = NULL;
-        *lane->tail = jobs[i];
-        lane->tail = &jobs[i]->next;
-        if (lane->idle != NULL) {
-            instance *x = lane->idle;
-            lane->idle = x->next_idle;
-            x->next_idle = active;
-            active = x;
-            vly_served_ref(m);
-        }
-    }
-    lane->n_waiting += n;
-    vly_gauge_add(&m->stats.pending, (int64_t)n);
-    pthread_mutex_unlock(&lane->lock);
+    count_down(lane->home, n);
+    for (size_t i = 0; i < n; i++) /* never the last ones: the caller holds one */
+        vly_served_unref(m);
+    return st;
+}
 
-    while (active != NULL) {
-        instance *next = active->next_idle; /* read before the pool may run it */
-        vly_status st = vly_worker_pool_submit(lane->pool, &active->work);
-        VLY_ASSERT(st == VLY_OK);
-        active = next;
+/* ---- life ---- */
+
+static bool fits(const void *ctx, const vly_job *first, const vly_job *job)
+{
+    const vly_lane *lane = ctx;
+
+    return !atomic_load(&lane->is_unbatchable) &&
+           vly_executor_fits(lane->served->servable, first, job);
+}
+
+static vly_status warm_up(vly_lane *lane, const vly_triton_warmup *w, vly_err *err)
+{
+    const vly_servable *s = lane->served->servable;
+    vly_tensor *inputs = NULL;
+    vly_status st = vly_warmup_inputs(s, w, &inputs, err);
+
+    for (size_t i = 0; st == VLY_OK && i < lane->n_instances; i++) {
+        vly_lane_instance *x = &lane->instances[i];
+        st = need_executor(x, err);
+        for (int64_t k = 0; st == VLY_OK && k < (w->count > 0 ? w->count : 1); k++)
+            st = vly_executor_warm(x->executor, inputs, err);
+        if (st != VLY_OK)
+            vly_fail_in(err, st, "model_warmup '%.*s'", VLY_STR_ARG(w->name));
     }
+    vly_sample_inputs_free(s, inputs);
+    return st;
+}
+
+static vly_status warm_up_all(vly_lane *lane, vly_err *err)
+{
+    const vly_triton_config *c = lane->served->servable->config;
+    vly_status st = VLY_OK;
+
+    for (size_t i = 0; st == VLY_OK && c != NULL && i < c->n_warmups; i++)
+        st = warm_up(lane, &c->warmups[i], err);
+    return st;
+}
+
+/* The first instance is the one that was measured, when it is to run on one core anyway. */
+static vly_status choose_mode(vly_lane *lane, vly_err *err)
+{
+    vly_servable *s = lane->served->servable;
+    vly_executor *x = NULL;
+    vly_execution asked = VLY_EXECUTION_AUTO;
+    vly_status st = VLY_OK;
+
+    if (lane->home->opts->execution != NULL)
+        st = vly_execution_parse(vly_str_from(lane->home->opts->execution), &asked, err);
+    if (st == VLY_OK)
+        st = vly_run_config_read(s, asked, &lane->arena, &lane->config, err);
+    lane->limits.max_batch = lane->config.max_batch;
+    if (lane->config.n_instances != 0 && lane->config.n_instances < lane->n_instances)
+        lane->n_instances = lane->config.n_instances;
+    if (st == VLY_OK)
+        st = vly_executor_new(s, &lane->limits, NULL, &x, err);
+    if (st != VLY_OK)
+        return st;
+    lane->calibration = vly_calibrate(s, &lane->config, x);
+    if (lane->calibration.mode == VLY_EXECUTION_INLINE)
+        lane->instances[0].executor = x;
+    else
+        vly_executor_free(x);
+    return lane->calibration.mode == VLY_EXECUTION_INLINE ? vly_lane__open_turns(lane, err) : st;
+}
+
+static vly_status open_queue(vly_lane *lane, vly_err *err)
+{
+    vly_batch_rules *r = &lane->config.rules;
+
+    if (lane->calibration.mode == VLY_EXECUTION_PARALLEL) {
+        r->max_batch = 1;
+        r->n_preferred = 0;
+    }
+    r->max_waiting = lane->home->opts->max_waiting;
+    r->fits = fits;
+    r->ctx = lane;
+    return vly_batch_queue_new(r, &lane->queue, err);
+}
+
+static vly_status make_instances(vly_lane *lane, vly_err *err)
+{
+    size_t n = vly_worker_pool_threads(lane->home->pool);
+
+    lane->instances = vly_calloc(VLY_MEM_SCHED, n, sizeof(*lane->instances));
+    if (lane->instances == NULL)
+        return vly_fail(err, VLY_ENOMEM, "out of memory for model '%s'", lane->served->name);
+    for (size_t i = 0; i < n; i++)
+        lane->instances[i] = (vly_lane_instance){.work = {.run = take_turn}, .lane = lane};
+    lane->n_instances = n; /* each worker runs at most one at a time */
     return VLY_OK;
+}
+
+static void idle_instances(vly_lane *lane)
+{
+    for (size_t i = lane->n_instances; i-- > 0;) {
+        lane->instances[i].next = lane->idle;
+        lane->idle = &lane->instances[i];
+    }
 }
 
 static void lane_free(vly_runner *r)
 {
     vly_lane *lane = (vly_lane *)r;
+    vly_lane_home *home = lane->home;
 
-    VLY_ASSERT(lane->head == NULL);
-    for (size_t i = 0; i < lane->n_instances; i++) {
-        instance *x = &lane->instances[i];
-        vly_vision_free(x->vision);
-        vly_instance_free(x->native);
-        vly_free(x->outputs);
-        vly_arena_release(&x->arena);
-    }
+    vly_alarm_end(home->alarms, &lane->alarm);
+    vly_lane__close_turns(lane);
+    for (size_t i = 0; lane->instances != NULL && i < lane->n_instances; i++)
+        vly_executor_free(lane->instances[i].executor);
+    vly_batch_queue_free(lane->queue);
     pthread_mutex_destroy(&lane->lock);
     vly_free(lane->instances);
+    vly_arena_release(&lane->arena);
     vly_free(lane);
 }
 
-static const vly_runner_ops ops = {.submit = lane_submit, .free = lane_free};
-
-vly_status vly_lane_new(vly_served *served, const vly_scheduler_opts *opts, vly_worker_pool *pool,
-                        vly_runner **ret, vly_err *err)
+static void lane_explain(vly_runner *r, vly_explanation *ret)
 {
-    size_t n = vly_worker_pool_threads(pool);
-    vly_lane *lane = vly_calloc(VLY_MEM_SCHED, 1, sizeof(*lane));
-    instance *instances = vly_calloc(VLY_MEM_SCHED, n, sizeof(*instances));
+    vly_lane *lane = (vly_lane *)r;
 
-    if (lane == NULL || instances == NULL) {
-        vly_free(lane);
-        vly_free(instances);
+    pthread_mutex_lock(&lane->lock);
+    const vly_batch_rules *rules = vly_batch_queue_rules(lane->queue);
+    size_t n = lane->n_batches < VLY_BATCH_HISTORY ? lane->n_batches : VLY_BATCH_HISTORY;
+    *ret = (vly_explanation){.calibration = lane->calibration,
+                             .n_instances = lane->n_instances,
+                             .n_running = lane->n_running,
+                             .n_waiting = vly_batch_queue_len(lane->queue),
+                             .keeps_order = lane->config.keeps_order,
+                             .is_unbatchable = atomic_load(&lane->is_unbatchable),
+                             .rules = rules,
+                             .arrivals = vly_batch_queue_arrivals(lane->queue),
+                             .n_batches = n};
+    ret->max_batch = ret->is_unbatchable ? 1 : rules->max_batch;
+    for (size_t i = 0; i < n; i++)
+        ret->batches[i] = lane->history[(lane->n_batches - 1 - i) % VLY_BATCH_HISTORY];
+    pthread_mutex_unlock(&lane->lock);
+}
+
+static const vly_runner_ops ops = {
+    .submit = lane_submit, .free = lane_free, .explain = lane_explain};
+
+vly_status vly_lane_new(vly_served *served, vly_lane_home *home, vly_runner **ret, vly_err *err)
+{
+    vly_lane *lane = vly_calloc(VLY_MEM_SCHED, 1, sizeof(*lane));
+
+    if (lane == NULL)
         return vly_fail(err, VLY_ENOMEM, "out of memory for model '%s'", served->name);
-    }
     *lane = (vly_lane){.runner = {&ops},
                        .served = served,
-                       .opts = opts,
-                       .pool = pool,
-                       .n_instances = n,
-                       .instances = instances};
-    lane->tail = &lane->head;
+                       .home = home,
+                       .limits = {.picture = home->opts->picture_limits,
+                                  .max_scratch_bytes = home->opts->max_scratch_bytes},
+                       .alarm = {.ring = ring}};
+    lane->answers_tail = &lane->answers;
     pthread_mutex_init(&lane->lock, NULL);
-    for (size_t i = 0; i < n; i++) {
-        instances[i] =
-            (instance){.work = {.run = take_turn}, .lane = lane, .next_idle = lane->idle};
-        vly_arena_init(&instances[i].arena, VLY_MEM_SCHED, SCRATCH_BLOCK_BYTES,
-                       opts->max_scratch_bytes);
-        lane->idle = &instances[i];
+    vly_arena_init(&lane->arena, VLY_MEM_SCHED, 1 << 10, CONFIG_BYTES);
+    vly_status st = make_instances(lane, err);
+    if (st == VLY_OK)
+        st = choose_mode(lane, err);
+    if (st == VLY_OK)
+        st = open_queue(lane, err);
+    if (st == VLY_OK)
+        st = warm_up_all(lane, err);
+    if (st != VLY_OK) {
+        lane_free(&lane->runner);
+        return st;
     }
+    idle_instances(lane);
     *ret = &lane->runner;
     return VLY_OK;
 }

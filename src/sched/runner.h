@@ -12,6 +12,7 @@
 #include <stddef.h>
 
 typedef struct vly_runner vly_runner;
+struct vly_explanation; /* sched/explain.h */
 
 typedef struct vly_runner_ops {
     /* Queues n jobs, all or none; never blocks. EBUSY: there is no room now; ELIMIT: there never is
@@ -22,6 +23,8 @@ typedef struct vly_runner_ops {
     void (*stop)(vly_runner *r);
     /* No job is queued or running. Thread: any, also that of the job that was the last. */
     void (*free)(vly_runner *r);
+    /* How jobs are run, in *ret. NULL: there is nothing to tell. Thread: any. */
+    void (*explain)(vly_runner *r, struct vly_explanation *ret);
 } vly_runner_ops;
 
 /* The first member of each kind. */

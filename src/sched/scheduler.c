@@ -17,7 +17,8 @@ struct vly_scheduler {
     vly_scheduler_opts opts; /* immutable */
     vly_worker_pool *pool;   /* immutable */
     vly_alarms *alarms;      /* immutable */
-    pthread_mutex_t change;  /* held by whoever makes the next set; before lock */
+    vly_lane_home home;
+    pthread_mutex_t change; /* held by whoever makes the next set; before lock */
     pthread_mutex_t lock;
     vly_model_set *models; /* guarded by lock; replaced under change too */
 };
@@ -217,7 +218,7 @@ vly_status vly_scheduler_withdraw(vly_scheduler *s, vly_str name, vly_str versio
 static vly_status new_sequence(vly_scheduler *s, vly_served *m, vly_err *err)
 {
     vly_runner *lane = NULL;
-    vly_status st = vly_lane_new(m, &s->opts, s->pool, &lane, err);
+    vly_status st = vly_lane_new(m, &s->home, &lane, err);
 
     if (st != VLY_OK)
         return st;
@@ -238,7 +239,7 @@ static vly_status new_runner(vly_scheduler *s, vly_served *m, vly_err *err)
         return vly_step_runner_new(m, &s->opts, s->pool, &m->runner, err);
     if (servable->sequence != NULL)
         return new_sequence(s, m, err);
-    return vly_lane_new(m, &s->opts, s->pool, &m->runner, err);
+    return vly_lane_new(m, &s->home, &m->runner, err);
 }
 
 static vly_status open_servable(vly_scheduler *s, const vly_servable_spec *spec, vly_servable **ret,
@@ -257,6 +258,27 @@ static vly_status open_servable(vly_scheduler *s, const vly_servable_spec *spec,
     return st;
 }
 
+/* A READY row that runs. On failure its reference to the servable is gone. */
+static vly_status new_ready(vly_scheduler *s, vly_servable *servable, const char *path,
+                            vly_served **ret, vly_err *err)
+{
+    vly_served *m = NULL;
+    vly_status st =
+        vly_served_new(servable->name, servable->version, path, VLY_SERVED_READY, NULL, &m, err);
+
+    if (st != VLY_OK) {
+        vly_servable_unref(servable);
+        return st;
+    }
+    m->servable = servable;
+    st = new_runner(s, m, err);
+    if (st != VLY_OK)
+        vly_served_unref(m);
+    else
+        *ret = m;
+    return st;
+}
+
 /* The model serves, or says why it does not. */
 vly_status vly_scheduler_load(vly_scheduler *s, const vly_servable_spec *spec, vly_served **ret,
                               vly_err *err)
@@ -267,24 +289,22 @@ vly_status vly_scheduler_load(vly_scheduler *s, const vly_servable_spec *spec, v
     vly_nsec begin = vly_clock_now();
 
     VLY_ASSERT(spec->name != NULL && spec->version != NULL);
-    vly_status opened = open_servable(s, spec, &servable, &why);
-    vly_status st = vly_served_new(spec->name, spec->version, spec->path,
-                                   opened == VLY_OK ? VLY_SERVED_READY : VLY_SERVED_UNAVAILABLE,
-                                   opened == VLY_OK ? NULL : why.msg, &m, err);
-    if (st != VLY_OK) {
-        vly_servable_unref(servable);
+    vly_status st = open_servable(s, spec, &servable, &why);
+    if (st == VLY_OK)
+        st = new_ready(s, servable, spec->path, &m, &why);
+    if (st != VLY_OK)
+        st = vly_served_new(spec->name, spec->version, spec->path, VLY_SERVED_UNAVAILABLE, why.msg,
+                            &m, err);
+    if (st != VLY_OK)
         return st;
-    }
-    m->servable = servable;
-    if (servable != NULL)
-        st = new_runner(s, m, err);
     m->load_ns = vly_clock_now() - begin;
-    if (st != VLY_OK) {
-        vly_served_unref(m);
-        return st;
-    }
     *ret = m;
     return VLY_OK;
+}
+
+void vly_scheduler_turn(vly_scheduler *s, unsigned loop)
+{
+    vly_lane_home_turn(&s->home, loop);
 }
 
 vly_status vly_scheduler_submit(vly_served *m, vly_job *const *jobs, size_t n, vly_err *err)
@@ -304,7 +324,9 @@ vly_status vly_scheduler_new(const vly_scheduler_opts *opts, vly_scheduler **ret
     vly_model_set *models = set_new(0);
     vly_status st = VLY_OK;
 
-    if (s == NULL || models == NULL)
+    vly_lane_line *lines = vly_calloc(VLY_MEM_SCHED, opts->n_loops + 1, sizeof(*lines));
+
+    if (s == NULL || models == NULL || lines == NULL)
         st = vly_fail(err, VLY_ENOMEM, "out of memory for the scheduler");
     if (st == VLY_OK)
         st = vly_alarms_new(&s->alarms, err);
@@ -312,12 +334,17 @@ vly_status vly_scheduler_new(const vly_scheduler_opts *opts, vly_scheduler **ret
         st = vly_worker_pool_new(n_threads, SIZE_MAX, &s->pool, err);
     if (st != VLY_OK) {
         vly_alarms_free(s != NULL ? s->alarms : NULL);
+        vly_free(lines);
         vly_model_set_unref(models);
         vly_free(s);
         return st;
     }
     s->opts = *opts;
     s->models = models;
+    s->home =
+        (vly_lane_home){.opts = &s->opts, .pool = s->pool, .alarms = s->alarms, .lines = lines};
+    pthread_mutex_init(&s->home.lock, NULL);
+    pthread_cond_init(&s->home.is_empty, NULL);
     pthread_mutex_init(&s->change, NULL);
     pthread_mutex_init(&s->lock, NULL);
     *ret = s;
@@ -330,10 +357,16 @@ void vly_scheduler_free(vly_scheduler *s)
         return;
     for (size_t i = 0; i < s->models->n; i++)
         retire(s->models->models[i]);
-    vly_worker_pool_drain(s->pool);
+    do { /* work of the pool may submit jobs, and jobs work */
+        vly_lane_home_wait(&s->home);
+        vly_worker_pool_drain(s->pool);
+    } while (atomic_load(&s->home.n_jobs) > 0);
     vly_model_set_unref(s->models);
     vly_worker_pool_free(s->pool);
     vly_alarms_free(s->alarms);
+    pthread_cond_destroy(&s->home.is_empty);
+    pthread_mutex_destroy(&s->home.lock);
+    vly_free(s->home.lines);
     pthread_mutex_destroy(&s->change);
     pthread_mutex_destroy(&s->lock);
     vly_free(s);

@@ -31,13 +31,16 @@ typedef struct vly_scheduler_opts {
     unsigned n_threads;       /* 0: one for each core the process may use */
     size_t max_waiting;       /* jobs in the queue of one model */
     size_t max_sequences;     /* live ones of one model; 0: 10000 */
+    unsigned n_loops;         /* threads that call vly_scheduler_turn */
+    const char *execution;    /* of models that do not say: auto, inline, parallel, batched; NULL */
     size_t max_scratch_bytes; /* observations of one picture, and what making them takes */
     vly_picture_limits picture_limits;
 } vly_scheduler_opts;
 
 vly_status vly_scheduler_new(const vly_scheduler_opts *opts, vly_scheduler **ret,
                              vly_err *err) VLY_MUST_CHECK;
-/* Waits for the jobs that were accepted. No reference to a model may be left. Accepts NULL. */
+/* Waits for the jobs that were accepted, and for whoever holds a reference to a model. Accepts
+ * NULL. */
 void vly_scheduler_free(vly_scheduler *s);
 vly_worker_pool *vly_scheduler_pool(vly_scheduler *s);
 vly_alarms *vly_scheduler_alarms(vly_scheduler *s); /* the process's; ends with the scheduler */
@@ -71,6 +74,10 @@ typedef struct vly_model_set {
 
 vly_model_set *vly_scheduler_models(vly_scheduler *s); /* new reference, never NULL */
 void vly_model_set_unref(vly_model_set *set);
+
+/* The end of a turn of loop thread `loop`, 0 .. n_loops - 1: runs what waits for it. Thread: that
+ * loop. */
+void vly_scheduler_turn(vly_scheduler *s, unsigned loop);
 
 /* As vly_runner_ops.submit, of a model that is READY. */
 vly_status vly_scheduler_submit(vly_served *m, vly_job *const *jobs, size_t n,

@@ -81,6 +81,36 @@ void vly_served_unref(vly_served *m)
     vly_free(m);
 }
 
+/* The row of this size, taken if it is new; NULL: there is none left. */
+static vly_batch_stat *stat_of(vly_served_stats *stats, size_t size)
+{
+    for (size_t i = 0; i < VLY_BATCH_STATS_MAX; i++) {
+        vly_batch_stat *row = &stats->batches[i];
+        size_t known = atomic_load(&row->size);
+        if (known == size ||
+            (known == 0 && atomic_compare_exchange_strong(&row->size, &known, size)))
+            return row;
+        if (known == size) /* somebody else was faster */
+            return row;
+    }
+    return NULL;
+}
+
+void vly_served_count_run(vly_served *m, size_t n_inferences, const vly_job_times *times)
+{
+    vly_batch_stat *row = stat_of(&m->stats, n_inferences);
+
+    vly_counter_add(&m->stats.executions, 1);
+    atomic_store_explicit(&m->stats.last_inference_ms, vly_clock_unix_ms(),
+                          memory_order_relaxed); /* a statistic, as the counters */
+    if (row == NULL)
+        return;
+    vly_counter_add(&row->count, 1);
+    vly_counter_add(&row->compute_input, times->input);
+    vly_counter_add(&row->compute_infer, times->infer);
+    vly_counter_add(&row->compute_output, times->output);
+}
+
 static vly_job_failure failure_of(vly_status st)
 {
     if (st == VLY_EBUSY)
@@ -101,7 +131,6 @@ void vly_served_finish(vly_served *m, vly_job *job, vly_status st)
     if (st == VLY_OK) {
         vly_counter_add(&stats->success, 1);
         vly_counter_add(&stats->inferences, job->n_inferences != 0 ? job->n_inferences : 1);
-        vly_counter_add(&stats->executions, 1);
         vly_histogram_record(&stats->queue, job->times.queue);
         vly_histogram_record(&stats->compute_input, job->times.input);
         vly_histogram_record(&stats->compute_infer, job->times.infer);

@@ -34,19 +34,30 @@ typedef enum vly_job_failure {
 
 const char *vly_job_failure_name(vly_job_failure f); /* "REJECTED" */
 
+/* Runs of one batch size, and what all of them took, in nanoseconds. */
+typedef struct vly_batch_stat {
+    _Atomic size_t size; /* inferences; 0: the row is free */
+    vly_counter count;
+    vly_counter compute_input, compute_infer, compute_output;
+} vly_batch_stat;
+
+#define VLY_BATCH_STATS_MAX 64 /* sizes told apart; those met later are not counted */
+
 /* Durations in nanoseconds, of successful jobs. */
 typedef struct vly_served_stats {
     vly_counter success;
     vly_counter failures[VLY_JOB_FAILURE_N];
-    vly_counter inferences; /* each item of a batch counts */
-    vly_counter executions;
-    vly_gauge pending;     /* waiting in the queue */
-    vly_gauge sequences;   /* that have begun and not ended */
-    vly_histogram request; /* received to ready to be sent */
+    vly_counter inferences;             /* each item of a batch counts */
+    vly_counter executions;             /* runs of the model, of a batch or of one job */
+    _Atomic uint64_t last_inference_ms; /* wall clock; 0: none yet */
+    vly_gauge pending;                  /* waiting in the queue */
+    vly_gauge sequences;                /* that have begun and not ended */
+    vly_histogram request;              /* received to ready to be sent */
     vly_histogram queue;
     vly_histogram compute_input;
     vly_histogram compute_infer;
     vly_histogram compute_output;
+    vly_batch_stat batches[VLY_BATCH_STATS_MAX]; /* in no order */
 } vly_served_stats;
 
 /* States of Triton's model repository extension. */
@@ -88,6 +99,8 @@ vly_status vly_served_new(const char *name, const char *version, const char *pat
 vly_served *vly_served_ref(vly_served *m);
 void vly_served_unref(vly_served *m); /* accepts NULL */
 
+/* Counts a run of the model. */
+void vly_served_count_run(vly_served *m, size_t n_inferences, const vly_job_times *times);
 /* Counts a job that has ended with st, and gives it back to its caller by done. */
 void vly_served_finish(vly_served *m, vly_job *job, vly_status st);
 

@@ -20,8 +20,9 @@ static vly_job jobs[JOBS_MAX];
 static vly_err err;
 
 /* Jobs share a batch when their ctx is the same; NULL shares with none. */
-static bool fits(const vly_job *first, const vly_job *job)
+static bool fits(const void *ctx, const vly_job *first, const vly_job *job)
 {
+    (void)ctx;
     return first->ctx != NULL && first->ctx == job->ctx;
 }
 
@@ -284,8 +285,9 @@ static void shapes_split_batches(void **state)
     close_queue();
 }
 
-static bool fits_none(const vly_job *first, const vly_job *job)
+static bool fits_none(const void *ctx, const vly_job *first, const vly_job *job)
 {
+    (void)ctx;
     (void)first;
     (void)job;
     return false;
@@ -483,12 +485,12 @@ static void model_expire(model *m, vly_nsec now)
         row *r = &m->rows[i];
         if (r->fate != WAITING)
             continue;
-        if (r->deadline != 0 && r->deadline <= now)
+        bool is_expired = r->expires != 0 && r->expires <= now;
+        bool is_dead = r->deadline != 0 && r->deadline <= now;
+        if (is_dead || (is_expired && !m->is_delay[r->level]))
             r->fate = GONE;
-        else if (r->expires != 0 && r->expires <= now && m->is_delay[r->level])
+        else if (is_expired)
             r->is_late = true;
-        else if (r->expires != 0 && r->expires <= now)
-            r->fate = GONE;
     }
 }
 
@@ -573,7 +575,7 @@ static void model_push(model *m, unsigned *seed, vly_nsec now)
 
 static void model_take(model *m, vly_nsec now)
 {
-    size_t order[JOBS_MAX];
+    size_t order[JOBS_MAX] = {0};
     vly_nsec when;
     vly_batch b;
 
@@ -609,10 +611,10 @@ static void random_arrivals(void **state)
         m.n_preferred = 1 + random_below(&seed, 3);
         for (size_t i = 0; i < m.n_preferred; i++)
             m.preferred[i] = m.max_batch - 3 + i;
-        m.delay = random_below(&seed, 2) * (1 + random_below(&seed, 30));
+        m.delay = (vly_nsec)random_below(&seed, 2) * (1 + random_below(&seed, 30));
         for (size_t i = 0; i < 3; i++) {
             m.is_delay[i] = random_below(&seed, 2) != 0;
-            m.timeout[i] = random_below(&seed, 2) * (1 + random_below(&seed, 50));
+            m.timeout[i] = (vly_nsec)random_below(&seed, 2) * (1 + random_below(&seed, 50));
             policies[i] = (vly_queue_policy){.timeout_ns = m.timeout[i], .is_delay = m.is_delay[i]};
         }
         open_queue((vly_batch_rules){.max_batch = m.max_batch,

@@ -84,6 +84,7 @@ static int set_up(void **state)
 {
     const vly_scheduler_opts opts = {.n_threads = 2,
                                      .max_waiting = MAX_WAITING,
+                                     .execution = "parallel", /* jobs are to wait for a worker */
                                      .max_scratch_bytes = 1 << 20,
                                      .picture_limits = VLY_PICTURE_LIMITS_INIT};
 

@@ -255,18 +255,21 @@ static void drops_what_is_too_late(void **state)
         probes[i].prepare_status = VLY_EINTERNAL; /* tells when it runs all the same */
     }
     probes[1].job.is_cancelled = &gone;
-    probes[2].job.deadline_ns = vly_clock_now();
+    probes[2].job.deadline_ns = vly_clock_now() + VLY_NSEC_PER_MS;
     probes[3].prepare_status = VLY_OK;
     probes[3].job.deadline_ns = vly_clock_now() + 60 * VLY_NSEC_PER_SEC;
     for (size_t i = 1; i <= 3; i++)
         assert_int_equal(submit_one(m, i), VLY_OK);
-    assert_int_equal(vly_gauge_get(&m->stats.pending), 3);
-    atomic_store(&gone, true); /* only now: while it waits */
-    sem_post(&gate);
-    wait_for(4);
-    assert_int_equal(probes[1].job.status, VLY_ECANCELLED);
+    wait_for(1); /* it is answered when it expires, not when its turn comes */
+    assert_int_equal(probes[2].turn, 1);
     assert_int_equal(probes[2].job.status, VLY_EDEADLINE);
     assert_string_equal(probes[2].job.err.msg, "Request timeout expired");
+    assert_true(vly_clock_now() >= probes[2].job.deadline_ns);
+    assert_int_equal(vly_gauge_get(&m->stats.pending), 2);
+    atomic_store(&gone, true); /* only now: while it waits */
+    sem_post(&gate);
+    wait_for(3);
+    assert_int_equal(probes[1].job.status, VLY_ECANCELLED);
     assert_int_equal(probes[3].job.status, VLY_OK);
     assert_int_equal(vly_counter_get(&m->stats.failures[VLY_JOB_FAILURE_CANCELED]), 2);
     stop();

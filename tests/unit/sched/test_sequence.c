@@ -111,6 +111,7 @@ static void start(const char *file, const char *config)
     const vly_scheduler_opts opts = {.n_threads = 2,
                                      .max_waiting = MAX_WAITING,
                                      .max_sequences = 40,
+                                     .execution = "parallel", /* some jobs hold their worker */
                                      .max_scratch_bytes = 1 << 20,
                                      .picture_limits = VLY_PICTURE_LIMITS_INIT};
 
