@@ -5,6 +5,7 @@
  * path, Expect, and frames that mean nothing but work.
  */
 #include "base/assert.h"
+#include "base/bits.h"
 #include "net/grpc_frame.h"
 #include "net/http2_internal.h"
 
@@ -297,6 +298,16 @@ static int on_invalid_frame(nghttp2_session *ng, const nghttp2_frame *frame, int
     return 0;
 }
 
+/* A gRPC client says no content-length, but its first bytes say as much. */
+static int expect_message(vly_http_msg *m, const uint8_t *data, size_t len, const char **ret_reason)
+{
+    if (m->body.len > 0 || m->body_bytes > 0 || len < VLY_GRPC_HEAD_BYTES ||
+        !vly_grpc_is_type(vly_http_msg_header(m, "content-type")))
+        return 0;
+    uint64_t n = VLY_GRPC_HEAD_BYTES + (uint64_t)vly_load_be32(data + 1);
+    return vly_http__msg_expect_body(m, n, ret_reason);
+}
+
 static int on_data_chunk(nghttp2_session *ng, uint8_t flags, int32_t stream_id, const uint8_t *data,
                          size_t len, void *user)
 {
@@ -316,7 +327,9 @@ static int on_data_chunk(nghttp2_session *ng, uint8_t flags, int32_t stream_id, 
         return 0;
     nghttp2_session_consume_stream(ng, stream_id, len);
     ex->bytes_in += len;
-    int status = vly_http__msg_add_body(&ex->req.msg, (const char *)data, len, &reason);
+    int status = expect_message(&ex->req.msg, data, len, &reason);
+    if (status == 0)
+        status = vly_http__msg_add_body(&ex->req.msg, (const char *)data, len, &reason);
     if (status != 0)
         vly_http2__refuse(h, ex, status, reason);
     return 0;

@@ -180,6 +180,29 @@ static void body_past_the_limit(void **state)
     h2_close(&c);
 }
 
+/* gRPC tells by its first bytes, and hears by a status of its own. */
+static void message_past_the_limit(void **state)
+{
+    h2_client c;
+
+    (void)state;
+    h2_open(&c, &w, 0, 0);
+    h2_answer *a = h2_ask_open(&c, "POST", "/echo", "content-type: application/grpc\n",
+                               "\0\0\x0f\xff\xfc", 5); /* of 1 MiB with its head: one too many */
+    h2_until(&c, a->has_end);
+    assert_int_equal(a->status, 200);
+    assert_non_null(strstr(a->headers.ptr, "grpc-status: 8\n"));
+    h2_answer *b =
+        h2_ask_open(&c, "POST", "/echo", "content-type: application/grpc\n", "\0\0\x0f\xff\xfb", 5);
+    h2_ping(&c);
+    h2_ping(&c);
+    assert_int_equal(b->status, 0);
+    h2_continue(&c, b, "and less than it said", 21, true);
+    h2_until(&c, b->is_closed);
+    assert_int_equal(b->body.len, 26);
+    h2_close(&c);
+}
+
 static void header_past_the_limit(void **state)
 {
     char headers[4096] = "x: ";
@@ -338,6 +361,7 @@ UNIT_TESTS(cmocka_unit_test_setup_teardown(requests_and_answers, setup, teardown
            cmocka_unit_test_setup_teardown(trailers, setup, teardown),
            cmocka_unit_test_setup_teardown(asks_for_the_body, setup, teardown),
            cmocka_unit_test_setup_teardown(body_past_the_limit, setup, teardown),
+           cmocka_unit_test_setup_teardown(message_past_the_limit, setup, teardown),
            cmocka_unit_test_setup_teardown(header_past_the_limit, setup, teardown),
            cmocka_unit_test_setup_teardown(malformed_requests, setup, teardown),
            cmocka_unit_test_setup_teardown(broken_framing, setup, teardown),
