@@ -26,7 +26,8 @@ typedef struct detect_opts {
 static const detect_opts defaults = {.confidence = 0.25, .iou = 0.45, .max = 300};
 
 static const vly_opt options[] = {
-    VLY_OPT(detect_opts, model, 'm', TEXT, "model", "FILE", "the .onnx model (required)"),
+    VLY_OPT(detect_opts, model, 'm', TEXT, "model", "FILE",
+            "the .onnx model, or the directory of one in a repository (required)"),
     VLY_OPT(detect_opts, json, 0, FLAG, "json", NULL, "print JSON, the body of the HTTP answer"),
     VLY_OPT(detect_opts, draw, 'd', TEXT, "draw", "FILE",
             "write the picture with its boxes (.jpg or .png); a directory for several pictures"),

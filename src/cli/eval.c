@@ -23,7 +23,8 @@ typedef struct eval_opts {
 static const eval_opts defaults = {.confidence = 0.001, .iou = 0.7};
 
 static const vly_opt options[] = {
-    VLY_OPT(eval_opts, model, 'm', TEXT, "model", "FILE", "the .onnx model (required)"),
+    VLY_OPT(eval_opts, model, 'm', TEXT, "model", "FILE",
+            "the .onnx model, or the directory of one in a repository (required)"),
     VLY_OPT(eval_opts, data, 0, TEXT, "data", "DIR",
             "directory with images/ and instances.json or labels/ (required)"),
     VLY_OPT(eval_opts, json, 0, FLAG, "json", NULL, "print the figures as JSON"),

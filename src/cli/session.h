@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* What the commands that look at pictures share: open the model, read a file, run it. */
+/*
+ * What the commands that look at pictures share: open the model, read a file, run it.
+ *
+ * A model that is a directory is one of a repository, the directory around it: an ensemble runs
+ * with the models of its steps, through the scheduler that the server has.
+ */
 #ifndef VLY_CLI_SESSION_H
 #define VLY_CLI_SESSION_H
 
@@ -11,13 +16,17 @@
 typedef struct vly_session {
     vly_servable *servable;
     vly_worker_pool *pool;
-    vly_vision *vision;
+    vly_vision *vision; /* NULL: an ensemble, which has the next three */
+    struct vly_scheduler *scheduler;
+    struct vly_control *control;
+    struct vly_served *served;
+    vly_arena names; /* of the repository */
     vly_arena arena; /* observations of the picture at hand */
     vly_buf file;    /* its bytes */
 } vly_session;
 
 typedef struct vly_session_options {
-    const char *model;     /* path of an .onnx file */
+    const char *model;     /* path of an .onnx file, or of a model's directory in a repository */
     const char *task;      /* NULL: find out */
     const char *precision; /* as vly_precision_parse; NULL: auto */
     int64_t threads;       /* 0: one for each core */
