@@ -203,12 +203,14 @@ static vly_status fill_picture(run *r, step_run *x, vly_err *err)
     return VLY_OK;
 }
 
-static vly_status start_step(run *r, step_run *x, vly_err *err)
+/* loop: as in vly_job. */
+static vly_status start_step(run *r, step_run *x, unsigned loop, vly_err *err)
 {
     vly_job *outer = r->job, *job = &x->job;
 
     *job = (vly_job){.kind = x->is_picture ? VLY_JOB_PICTURE : VLY_JOB_TENSORS,
                      .ctx = x,
+                     .loop = loop,
                      .is_cancelled = outer->is_cancelled,
                      .deadline_ns = outer->deadline_ns,
                      .received_ns = r->began_ns,
@@ -227,14 +229,14 @@ static vly_status start_step(run *r, step_run *x, vly_err *err)
 }
 
 /* The caller has something under way itself. */
-static void launch(run *r, step_run *x)
+static void launch(run *r, step_run *x, unsigned loop)
 {
     vly_err err;
 
     if (atomic_load(&r->has_failed))
         return;
     atomic_fetch_add_explicit(&r->n_active, 1, memory_order_relaxed);
-    vly_status st = start_step(r, x, &err);
+    vly_status st = start_step(r, x, loop, &err);
     if (st == VLY_OK)
         return;
     fail_run(r, x, st, &err);
@@ -298,7 +300,7 @@ static void launch_next(run *r, size_t done)
         for (size_t i = 0; i < plan->steps[s].n_inputs; i++)
             n += plan->tensors[plan->steps[s].inputs[i].tensor].step == done;
         if (n > 0 && atomic_fetch_sub_explicit(&r->steps[s].n_open, n, memory_order_acq_rel) == n)
-            launch(r, &r->steps[s]);
+            launch(r, &r->steps[s], 0);
     }
 }
 
@@ -338,7 +340,7 @@ static vly_status prepare(run *r, vly_err *err)
     return VLY_OK;
 }
 
-static void begin(run *r)
+static void begin(run *r, unsigned loop)
 {
     const vly_ensemble_plan *plan = r->owner->plan;
     vly_status st = prepare(r, &r->err);
@@ -346,7 +348,7 @@ static void begin(run *r)
     if (st == VLY_OK) {
         for (size_t i = 0; i < plan->n_steps; i++)
             if (plan->steps[i].n_sources == 0)
-                launch(r, &r->steps[i]);
+                launch(r, &r->steps[i], loop);
     } else {
         r->status = st;
         atomic_store(&r->has_failed, true);
@@ -360,7 +362,7 @@ static void begin_on_worker(vly_work *work)
 
     r->job->times.queue = vly_clock_now() - r->job->queued_ns;
     r->began_ns = vly_clock_now();
-    begin(r);
+    begin(r, 0);
 }
 
 /* The models of all steps as they are now. Their inputs decide how large the run is. */
@@ -503,7 +505,7 @@ static vly_status ensemble_submit(vly_runner *base, vly_job *const *jobs, size_t
         r->job->queued_ns = r->began_ns;
         r->job->times = (vly_job_times){0};
         if (r->job->prepare == NULL) {
-            begin(r);
+            begin(r, r->job->loop);
             continue;
         }
         st = vly_worker_pool_submit(vly_scheduler_pool(e->scheduler), &r->work);

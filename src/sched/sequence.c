@@ -415,7 +415,7 @@ static vly_status reset_states(sequence *q, vly_err *err)
     return st;
 }
 
-static void start_all(sequence *first);
+static void start_all(sequence *first, unsigned loop);
 
 static sequence *give_back(sequence *q)
 {
@@ -429,7 +429,7 @@ static sequence *give_back(sequence *q)
 
 static void inner_done(vly_job *inner)
 {
-    start_all(give_back(inner->ctx));
+    start_all(give_back(inner->ctx), 0);
 }
 
 static void counted(vly_job *inner)
@@ -448,14 +448,15 @@ static vly_status inner_prepare(vly_job *inner, vly_err *err)
     return st;
 }
 
-/* Gives the current job to the lane. */
-static vly_status start(sequence *q, vly_err *err)
+/* Gives the current job to the lane. loop: as in vly_job. */
+static vly_status start(sequence *q, unsigned loop, vly_err *err)
 {
     batcher *b = q->owner;
     vly_job *job = q->current, *inner = &q->inner;
 
     *inner = (vly_job){.kind = VLY_JOB_TENSORS,
                        .ctx = q,
+                       .loop = loop,
                        .is_cancelled = job->is_cancelled,
                        .deadline_ns = job->deadline_ns,
                        .received_ns = job->received_ns,
@@ -484,14 +485,14 @@ static sequence *give_up(sequence *q, vly_status st, const vly_err *err)
 }
 
 /* Starts the sequences of a list, and touches nothing more once the last is started. */
-static void start_all(sequence *first)
+static void start_all(sequence *first, unsigned loop)
 {
     vly_err err;
 
     while (first != NULL) {
         sequence *q = first;
         first = q->next_waiting; /* read before it runs */
-        vly_status st = start(q, &err);
+        vly_status st = start(q, loop, &err);
         if (st == VLY_OK)
             continue;
         sequence **tail = &first;
@@ -574,6 +575,7 @@ static vly_status batcher_submit(vly_runner *r, vly_job *const *jobs, size_t n, 
     batcher *b = (batcher *)r;
     vly_job *job = jobs[0];
     sequence *q = NULL;
+    unsigned loop = job->loop;
     bool is_first = false;
 
     if (n != 1)
@@ -604,7 +606,7 @@ static vly_status batcher_submit(vly_runner *r, vly_job *const *jobs, size_t n, 
     if (st == VLY_EBUSY)
         vly_counter_add(&b->served->stats.failures[VLY_JOB_FAILURE_REJECTED], 1);
     if (is_first)
-        start_all(q);
+        start_all(q, loop);
     return st;
 }
 
@@ -634,7 +636,7 @@ void vly_sequence_expire(vly_runner *r, vly_nsec now)
         gone = q->next_waiting;
         sequence_free(q);
     }
-    start_all(to_start);
+    start_all(to_start, 0);
 }
 
 /* No sequence goes on, so those that wait for a place get it. */

@@ -106,12 +106,13 @@ static vly_served *load(const char *file, const char *config)
     return m;
 }
 
-static void start(const char *file, const char *config)
+static void start_as(const char *execution, unsigned n_threads, const char *file,
+                     const char *config)
 {
-    const vly_scheduler_opts opts = {.n_threads = 2,
+    const vly_scheduler_opts opts = {.n_threads = n_threads,
                                      .max_waiting = MAX_WAITING,
                                      .max_sequences = 40,
-                                     .execution = "parallel", /* some jobs hold their worker */
+                                     .execution = execution,
                                      .max_scratch_bytes = 1 << 20,
                                      .picture_limits = VLY_PICTURE_LIMITS_INIT};
 
@@ -120,6 +121,12 @@ static void start(const char *file, const char *config)
     if (model->error != NULL)
         print_message("%s\n", model->error);
     assert_null(model->error);
+}
+
+/* Some jobs hold their worker. */
+static void start(const char *file, const char *config)
+{
+    start_as("parallel", 2, file, config);
 }
 
 static int set_up(void **state)
@@ -349,6 +356,46 @@ static void requests_keep_their_order(void **state)
         assert_int_equal(r[i].turn, i + 1);
     }
     assert_int_equal(n_live(), 0);
+}
+
+/* Jobs of five sequences, which wait for the only worker, are one run; then they are one again. */
+static void sequences_share_runs(void **state)
+{
+    (void)state;
+    enum { N = 5 };
+    static request first, r[N];
+    sem_t gate, began;
+
+    sem_init(&gate, 0, 0);
+    sem_init(&began, 0, 0);
+    start_as("batched", 1, "accumulator.onnx", PLAIN);
+    for (int i = 0; i < N; i++)
+        ask((uint64_t)i + 10, START, (float)i);
+    uint64_t before = vly_counter_get(&model->stats.executions);
+    init(&first, 1, START, 1);
+    first.gate = &gate;
+    first.began = &began;
+    assert_int_equal(submit(&first), VLY_OK);
+    sem_wait(&began);
+    for (int i = 0; i < N; i++)
+        send(&r[i], (uint64_t)i + 10, 0, 100);
+    sem_post(&gate);
+    for (int i = 0; i < N; i++) {
+        assert_int_equal(result(&r[i]), VLY_OK);
+        assert_float_equal(r[i].sum, (float)i + 100, 0); /* each with its own state */
+        assert_int_equal(r[i].id, i + 10);
+    }
+    assert_int_equal(vly_counter_get(&model->stats.executions), before + 2);
+    assert_int_equal(result(&first), VLY_OK);
+}
+
+/* As a tiny model runs: within submit. */
+static void runs_where_it_is_asked(void **state)
+{
+    (void)state;
+    start_as("inline", 2, "accumulator.onnx", PLAIN);
+    for (int i = 0; i < 100; i++)
+        assert_float_equal(ask(1, i == 0 ? START : 0, 1), (float)i + 1, 0);
 }
 
 /* The second sequence of the same id is sent before the first has run. */
@@ -588,6 +635,8 @@ UNIT_TESTS(cmocka_unit_test_setup_teardown(keeps_state, set_up, tear_down),
            cmocka_unit_test_setup_teardown(fills_controls, set_up, tear_down),
            cmocka_unit_test_setup_teardown(refuses_in_tritons_words, set_up, tear_down),
            cmocka_unit_test_setup_teardown(requests_keep_their_order, set_up, tear_down),
+           cmocka_unit_test_setup_teardown(sequences_share_runs, set_up, tear_down),
+           cmocka_unit_test_setup_teardown(runs_where_it_is_asked, set_up, tear_down),
            cmocka_unit_test_setup_teardown(same_id_again, set_up, tear_down),
            cmocka_unit_test_setup_teardown(a_refused_request_changes_nothing, set_up, tear_down),
            cmocka_unit_test_setup_teardown(a_gap_ends_the_sequence, set_up, tear_down),
