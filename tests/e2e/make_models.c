@@ -9,6 +9,14 @@
  *   colour.onnx      a classifier of pictures: the mean of each channel; red, green, blue
  *   walk.onnx        a classifier of windows of three sensor channels: two Conv, one Gemm
  *   broken.onnx      not a model
+ *
+ * make_models DIR composed: models that keep state and models made of models.
+ *
+ *   total            SUM = X + what X was before in this sequence, float [N, 1]; by name or number
+ *   plus, twice      y = x + 1, y = x * 2, float [N, 2]
+ *   vote             built-in step: (3 a + b) / 4
+ *   both             ensemble: vote(plus(IN), twice(IN)) as OUT, twice(IN) as TWICE
+ *   orphan           ensemble of a model that is not there
  */
 #include "support/onnx_builder.h"
 #include "sys/file.h"
@@ -165,11 +173,95 @@ static void make_walk(void)
     ob_release(&b);
 }
 
+/* ---- composed ---- */
+
+static void make_total(void)
+{
+    const int64_t dims[] = {-1, 1};
+    onnx_builder b;
+
+    ob_init(&b);
+    ob_input(&b, "X", OB_FLOAT, 2, dims);
+    ob_input(&b, "BEFORE", OB_FLOAT, 2, dims);
+    ob_input(&b, "START", OB_FLOAT, 2, dims);
+    ob_output(&b, "SUM", OB_FLOAT, 2, dims);
+    ob_output(&b, "STARTED", OB_FLOAT, 2, dims);
+    ob_output(&b, "AFTER", OB_FLOAT, 2, dims);
+    ob_node(&b, "Add", "X,BEFORE", "SUM");
+    ob_node(&b, "Identity", "SUM", "AFTER");
+    ob_node(&b, "Identity", "START", "STARTED");
+    finish(&b, "total",
+           "max_batch_size: 8\n"
+           "sequence_batching {\n"
+           "  max_sequence_idle_microseconds: 60000000\n"
+           "  oldest { max_candidate_sequences: 64 }\n"
+           "  control_input { name: \"START\" control { kind: CONTROL_SEQUENCE_START "
+           "fp32_false_true: [0, 1] } }\n"
+           "  state { input_name: \"BEFORE\" output_name: \"AFTER\" data_type: TYPE_FP32 "
+           "dims: [1] initial_state { name: \"zero\" data_type: TYPE_FP32 dims: [1] "
+           "zero_data: true } }\n"
+           "}\n");
+}
+
+static void make_constant(const char *name, const char *op, float constant)
+{
+    const int64_t dims[] = {-1, 2};
+    onnx_builder b;
+
+    ob_init(&b);
+    ob_input(&b, "x", OB_FLOAT, 2, dims);
+    ob_floats(&b, "k", 1, (int64_t[]){1}, &constant);
+    ob_output(&b, "y", OB_FLOAT, 2, dims);
+    ob_node(&b, op, "x,k", "y");
+    finish(&b, name, "max_batch_size: 4\n");
+}
+
+static void make_described(const char *name, const char *config)
+{
+    char path[256];
+
+    make_dir(name);
+    snprintf(path, sizeof(path), "%s/config.pbtxt", name);
+    write_file(path, vly_str_from(config));
+}
+
+#define ENSEMBLE_IN                                                                                \
+    "platform: \"ensemble\"\nmax_batch_size: 4\n"                                                  \
+    "input { name: \"IN\" data_type: TYPE_FP32 dims: [2] }\n"                                      \
+    "output { name: \"OUT\" data_type: TYPE_FP32 dims: [2] }\n"
+#define STEP(model, from, to)                                                                      \
+    "step { model_name: \"" model "\" model_version: -1 input_map { key: \"x\" value: \"" from     \
+    "\" } output_map { key: \"y\" value: \"" to "\" } }\n"
+
+static void make_composed(void)
+{
+    make_total();
+    make_constant("plus", "Add", 1);
+    make_constant("twice", "Mul", 2);
+    make_described("vote", "backend: \"volley\"\n"
+                           "parameters { key: \"step\" value { string_value: \"vote\" } }\n"
+                           "parameters { key: \"weights\" value { string_value: \"3,1\" } }\n");
+    make_described(
+        "both", ENSEMBLE_IN
+        "output { name: \"TWICE\" data_type: TYPE_FP32 dims: [2] }\n"
+        "ensemble_scheduling {\n" STEP("plus", "IN", "PLUS") STEP(
+            "twice", "IN",
+            "TWICE") "step { model_name: \"vote\" input_map { key: \"scores_0\" value: \"PLUS\" } "
+                     "input_map { key: \"scores_1\" value: \"TWICE\" } "
+                     "output_map { key: \"scores\" value: \"OUT\" } }\n}\n");
+    make_described("orphan",
+                   ENSEMBLE_IN "ensemble_scheduling {\n" STEP("nobody", "IN", "OUT") "}\n");
+}
+
 int main(int argc, char **argv)
 {
-    if (argc != 2)
+    if (argc < 2)
         fail("expected a directory");
     root = argv[1];
+    if (argc > 2) {
+        make_composed();
+        return 0;
+    }
     make_simple();
     make_simple_identity();
     make_slow();

@@ -96,6 +96,77 @@ def client(url):
     c.close()
 
 
+def composed(url):
+    """Sequences and ensembles."""
+    import numpy as np
+    import tritonclient.http as http
+    from tritonclient.utils import InferenceServerException
+
+    c = http.InferenceServerClient(url, concurrency=4)
+
+    def total(x, sequence, start=False, end=False):
+        made = http.InferInput("X", [1, 1], "FP32")
+        made.set_data_from_numpy(np.array([[x]], dtype=np.float32))
+        return c.infer("total", [made], sequence_id=sequence, sequence_start=start,
+                       sequence_end=end)
+
+    def expect_error(text, call):
+        try:
+            call()
+        except InferenceServerException as e:
+            assert text in str(e), str(e)
+        else:
+            raise AssertionError(f"expected: {text}")
+
+    # as Triton's simple_http_sequence_sync_client: two sequences side by side
+    meta = c.get_model_metadata("total")
+    assert [i["name"] for i in meta["inputs"]] == ["X"], meta
+    assert [o["name"] for o in meta["outputs"]] == ["SUM", "STARTED"], meta
+    values = [11, 7, 5, 3, 2, 0, 1]
+    sums = {1001: 0, "walker": 0}
+    for i, v in enumerate(values):
+        for sequence, sign in ((1001, 1), ("walker", -1)):
+            result = total(sign * v, sequence, i == 0, i == len(values) - 1)
+            sums[sequence] += sign * v
+            assert result.as_numpy("SUM")[0][0] == sums[sequence], (sequence, i)
+            assert result.as_numpy("STARTED")[0][0] == (i == 0)
+    expect_error("inference request for sequence 1001 to model 'total' must specify the START flag "
+                 "on the first request of the sequence", lambda: total(1, 1001))
+    expect_error("inference request for sequence walker to model 'total' must specify the START",
+                 lambda: total(1, "walker", end=True))
+    expect_error("inference request to model 'total' must specify a non-zero or non-empty "
+                 "correlation ID", lambda: total(1, 0, start=True))
+    total(5, 7, start=True)
+    assert total(1, 7, start=True).as_numpy("SUM")[0][0] == 1  # begun anew
+    assert total(1, 7, end=True).as_numpy("SUM")[0][0] == 2
+
+    # an ensemble with two branches and a built-in step
+    assert c.get_model_metadata("both")["platform"] == "ensemble"
+    x = np.array([[1, 10], [100, -3]], dtype=np.float32)
+
+    def ask(model, data):
+        return c.infer(model, [make_in(http, data)])
+
+    result = ask("both", x)
+    assert np.array_equal(result.as_numpy("TWICE"), x * 2)
+    assert np.allclose(result.as_numpy("OUT"), (3 * (x + 1) + 2 * x) / 4)
+    pending = [c.async_infer("both", [make_in(http, x)]) for _ in range(20)]
+    for p in pending:
+        assert np.array_equal(p.get_result().as_numpy("TWICE"), x * 2)
+    assert not c.is_model_ready("orphan")
+    expect_error("ensemble orphan contains models that are not available or ambiguous: nobody",
+                 lambda: ask("orphan", x))
+    expect_error("inference request batch-size must be <= 4 for 'both'",
+                 lambda: ask("both", np.zeros((5, 2), dtype=np.float32)))
+    c.close()
+
+
+def make_in(http, data):
+    made = http.InferInput("IN", list(data.shape), "FP32")
+    made.set_data_from_numpy(data)
+    return made
+
+
 def find_python(directory):
     """A Python with the client, or None and the reason."""
     python = os.path.join(directory, "venv", "bin", "python")
@@ -114,21 +185,34 @@ def find_python(directory):
     return python, None
 
 
-def tritonclient_works(t):
+def run_client(t, mode, **serve):
     from harness import Skip, equal
 
     python, why = find_python(t.build)
     if python is None:
         raise Skip(f"cannot install {CLIENT_PACKAGE}: {why}")
-    with t.serve() as s:
-        p = subprocess.run([python, os.path.abspath(__file__), "--client", f"127.0.0.1:{s.port}"],
+    with t.serve(**serve) as s:
+        p = subprocess.run([python, os.path.abspath(__file__), mode, f"127.0.0.1:{s.port}"],
                            capture_output=True, text=True, timeout=300)
         equal(p.returncode, 0, p.stdout + p.stderr)
         equal(s.stop(), 0, "exit status")
 
 
+def tritonclient_works(t):
+    run_client(t, "--client")
+
+
+def sequences_and_ensembles(t):
+    models = t.path("composed")
+    os.mkdir(models)
+    subprocess.run([sys.argv[2], models, "composed"], check=True)
+    run_client(t, "--composed", models=models)
+
+
 if sys.argv[1] == "--client":
     client(sys.argv[2])
+elif sys.argv[1] == "--composed":
+    composed(sys.argv[2])
 else:
     from harness import run
-    run(tritonclient_works)
+    run(tritonclient_works, sequences_and_ensembles)
