@@ -18,6 +18,14 @@
     X(WORKER, VLY_GRPC_INFERENCE "ServerMetadata", server_metadata)                                \
     X(WORKER, VLY_GRPC_INFERENCE "ModelMetadata", model_metadata)                                  \
     X(WORKER, VLY_GRPC_INFERENCE "ModelConfig", model_config)                                      \
+    X(ANSWER, VLY_GRPC_INFERENCE "SystemSharedMemoryStatus", shm_status)                           \
+    X(WORKER, VLY_GRPC_INFERENCE "SystemSharedMemoryRegister", shm_register)                       \
+    X(WORKER, VLY_GRPC_INFERENCE "SystemSharedMemoryUnregister", shm_unregister)                   \
+    X(ANSWER, VLY_GRPC_INFERENCE "CudaSharedMemoryStatus", cuda_status)                            \
+    X(ANSWER, VLY_GRPC_INFERENCE "CudaSharedMemoryRegister", cuda_register)                        \
+    X(ANSWER, VLY_GRPC_INFERENCE "CudaSharedMemoryUnregister", cuda_unregister)                    \
+    X(WORKER, VLY_GRPC_INFERENCE "TraceSetting", trace_settings)                                   \
+    X(WORKER, VLY_GRPC_INFERENCE "LogSettings", log_settings)                                      \
     X(ANSWER, "/grpc.health.v1.Health/Check", health_check)                                        \
     X(STREAM, "/grpc.health.v1.Health/Watch", health_watch)                                        \
     X(STREAM, "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", reflection)             \

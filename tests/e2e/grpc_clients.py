@@ -278,6 +278,67 @@ def client_aio(url):
     asyncio.run(all_of_it())
 
 
+def client_shared_memory(url):
+    import numpy as np
+    import tritonclient.grpc as grpc
+    import tritonclient.utils.shared_memory as shm
+
+    a, b = values()
+    region = shm.create_shared_memory_region("both", f"/volley-{os.getpid()}", 4 * a.nbytes)
+    try:
+        with grpc.InferenceServerClient(url) as c:
+            shm.set_shared_memory_region(region, [a, b])
+            c.register_system_shared_memory("both", f"/volley-{os.getpid()}", 4 * a.nbytes)
+            status = c.get_system_shared_memory_status(as_json=True)["regions"]["both"]
+            assert status == {"name": "both", "key": f"/volley-{os.getpid()}",
+                              "byte_size": str(4 * a.nbytes)}, status
+            inputs = [grpc.InferInput(name, [1, 16], "INT32") for name in ("INPUT0", "INPUT1")]
+            outputs = [grpc.InferRequestedOutput(name) for name in ("OUTPUT0", "OUTPUT1")]
+            for i, tensor in enumerate(inputs + outputs):
+                tensor.set_shared_memory("both", a.nbytes, offset=i * a.nbytes)
+            got = c.infer("simple", inputs, outputs=outputs).get_response()
+            assert list(got.raw_output_contents) == [b"", b""]
+            sums = shm.get_contents_as_numpy(region, np.int32, [4, 16])
+            assert np.array_equal(sums[2:3], a + b) and np.array_equal(sums[3:4], a - b)
+            # one output only is there, the other travels
+            got = c.infer("simple", inputs, outputs=[outputs[0],
+                                                     grpc.InferRequestedOutput("OUTPUT1")])
+            assert np.array_equal(got.as_numpy("OUTPUT1"), a - b)
+            inputs[0].set_shared_memory("nobody", a.nbytes)
+            expect_error("NOT_FOUND", "nobody",
+                         lambda: c.infer("simple", inputs))
+            c.unregister_system_shared_memory("both")
+            assert c.get_system_shared_memory_status(as_json=True) == {}
+            expect_error("INVALID_ARGUMENT",
+                         "failed to register CUDA shared memory region: 'x', GPUs not supported",
+                         lambda: c.register_cuda_shared_memory("x", b"AAAA", 0, 16))
+            assert c.get_cuda_shared_memory_status(as_json=True) == {}
+            c.unregister_cuda_shared_memory()
+    finally:
+        shm.destroy_shared_memory_region(region)
+
+
+def client_settings(url):
+    import tritonclient.grpc as grpc
+
+    with grpc.InferenceServerClient(url) as c:
+        settings = c.get_trace_settings(as_json=True)["settings"]
+        assert settings["trace_level"]["value"] == ["OFF"], settings
+        settings = c.update_trace_settings(settings={"trace_rate": "7"}, as_json=True)["settings"]
+        assert settings["trace_rate"]["value"] == ["7"], settings
+        settings = c.update_trace_settings("simple", {"trace_count": ["5"]}, as_json=True)
+        assert settings["settings"]["trace_count"]["value"] == ["5"], settings
+        expect_error("NOT_FOUND", "nobody", lambda: c.get_trace_settings("nobody"))
+        settings = c.get_log_settings(as_json=True)["settings"]
+        assert settings["log_info"]["bool_param"] and settings["log_error"]["bool_param"], settings
+        settings = c.update_log_settings({"log_verbose_level": 1, "log_info": False}, as_json=True)
+        assert settings["settings"]["log_verbose_level"]["uint32_param"] == 1, settings
+        assert settings["settings"]["log_info"] == {"bool_param": False}, settings
+        c.update_log_settings({"log_verbose_level": 0, "log_info": True})
+        expect_error("UNIMPLEMENTED", "log file location can not be updated",
+                     lambda: c.update_log_settings({"log_file": "x"}))
+
+
 def client_health(url):
     import grpc
     from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -396,6 +457,14 @@ def big_messages_pass(t):
     run_parts(t, ["big"], "--set", f"http.max_body_bytes={BIG + (1 << 16)}")
 
 
+def settings_work(t):
+    run_parts(t, ["settings"])
+
+
+def shared_memory_works(t):
+    run_parts(t, ["shared_memory"], "--allow-client-shm")
+
+
 def health_and_reflection_work(t):
     run_parts(t, ["health", "reflection"])
 
@@ -404,4 +473,5 @@ if sys.argv[1] == "--client":
     globals()["client_" + sys.argv[3]](sys.argv[2])
 else:
     from harness import run
-    run(tritonclient_works, streams_work, big_messages_pass, health_and_reflection_work)
+    run(tritonclient_works, streams_work, big_messages_pass, settings_work,
+        shared_memory_works, health_and_reflection_work)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The messages as bytes: what Python's protobuf makes of them with tritonclient's descriptors. */
 #include "codec/grpc_admin.h"
+#include "codec/grpc_settings.h"
 
 #include "unit.h"
 
@@ -101,6 +102,55 @@ static void reads_settings(void **state)
     vly_arena_release(&arena);
 }
 
+/* What protobuf makes of {settings: {a: {value: ["x", "y"]} b: {value: "1"}}}. */
+static void turns_settings_to_and_from_json(void **state)
+{
+    static const char trace_message[] = "\x0a\x0b\x0a\x01"
+                                        "a\x12\x06\x0a\x01x\x0a\x01y"
+                                        "\x0a\x08\x0a\x01"
+                                        "b\x12\x03\x0a\x01"
+                                        "1";
+    static const char log_message[] = "\x0a\x07\x0a\x01"
+                                      "a\x12\x02\x08\x01"
+                                      "\x0a\x07\x0a\x01"
+                                      "b\x12\x02\x10\x02"
+                                      "\x0a\x08\x0a\x01"
+                                      "c\x12\x03\x1a\x01x";
+    vly_grpc_trace_request t;
+    vly_grpc_params p;
+    vly_arena arena;
+    vly_err err;
+    vly_buf b;
+
+    (void)state;
+    vly_arena_init(&arena, VLY_MEM_CODEC, 4096, 1 << 20);
+    vly_buf_init(&b, VLY_MEM_CODEC, 1024);
+    assert_int_equal(vly_grpc_trace_request_parse(BYTES(trace), &arena, &t, &err), VLY_OK);
+    vly_grpc_put_trace_update(&t, &b);
+    assert_string_equal(b.ptr,
+                        "{\"trace_level\":[\"TIMESTAMPS\",\"TENSORS\"],\"trace_rate\":null}");
+    vly_buf_clear(&b);
+    assert_int_equal(vly_grpc_log_request_parse(BYTES(logs), &arena, &p, &err), VLY_OK);
+    vly_grpc_put_log_update(&p, &b);
+    assert_string_equal(b.ptr, "{\"log_file\":\"f\",\"log_info\":true,\"log_verbose_level\":2}");
+
+    vly_buf_clear(&b);
+    assert_int_equal(
+        vly_grpc_put_trace_settings(VLY_STR("{\"a\":[\"x\",\"y\"],\"b\":\"1\"}"), &arena, &b, &err),
+        VLY_OK);
+    assert_int_equal(b.len, sizeof(trace_message) - 1);
+    assert_memory_equal(b.ptr, trace_message, b.len);
+    vly_buf_clear(&b);
+    assert_int_equal(
+        vly_grpc_put_log_settings(VLY_STR("{\"a\":true,\"b\":2,\"c\":\"x\"}"), &arena, &b, &err),
+        VLY_OK);
+    assert_int_equal(b.len, sizeof(log_message) - 1);
+    assert_memory_equal(b.ptr, log_message, b.len);
+    assert_int_equal(vly_grpc_put_log_settings(VLY_STR("["), &arena, &b, &err), VLY_EINVAL);
+    vly_buf_release(&b);
+    vly_arena_release(&arena);
+}
+
 static void reads_reflection(void **state)
 {
     vly_grpc_reflection_request r;
@@ -119,5 +169,6 @@ static void reads_reflection(void **state)
                      VLY_EFORMAT);
 }
 
-UNIT_TESTS(cmocka_unit_test(reads_names), cmocka_unit_test(reads_repository_requests),
-           cmocka_unit_test(reads_settings), cmocka_unit_test(reads_reflection))
+UNIT_TESTS(cmocka_unit_test(turns_settings_to_and_from_json), cmocka_unit_test(reads_names),
+           cmocka_unit_test(reads_repository_requests), cmocka_unit_test(reads_settings),
+           cmocka_unit_test(reads_reflection))
