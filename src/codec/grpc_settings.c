@@ -67,12 +67,13 @@ static vly_str str_of(yyjson_val *v)
 /* A text, or an array of them. */
 static void put_trace_value(vly_buf *out, yyjson_val *v)
 {
-    yyjson_arr_iter items = yyjson_arr_iter_with(v);
+    yyjson_arr_iter items = yyjson_arr_iter_with(v); /* empty when v is no array */
+    yyjson_val *item;
 
     if (yyjson_is_str(v))
         vly_pb_put_bytes(out, TRACE_VALUE, str_of(v));
-    while (yyjson_is_arr(v) && (v = yyjson_arr_iter_next(&items)) != NULL)
-        vly_pb_put_bytes(out, TRACE_VALUE, str_of(v));
+    while ((item = yyjson_arr_iter_next(&items)) != NULL)
+        vly_pb_put_bytes(out, TRACE_VALUE, str_of(item));
 }
 
 static void put_log_value(vly_buf *out, yyjson_val *v)
