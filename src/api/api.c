@@ -17,3 +17,9 @@ void vly_api_handle(void *ctx, vly_http_request *req)
         return;
     vly_router_dispatch(routes, VLY_COUNT(routes), ctx, req);
 }
+
+void vly_api_turn(void *ctx, unsigned loop_idx)
+{
+    const vly_api *api = ctx;
+    vly_scheduler_turn(api->scheduler, loop_idx);
+}

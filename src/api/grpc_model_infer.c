@@ -45,6 +45,7 @@ static vly_status begin(vly_grpc_call *call, vly_err *err)
                            .is_cancelled = &call->req->is_cancelled,
                            .received_ns = call->req->received_ns,
                            .deadline_ns = call->deadline_ns,
+                           .loop = call->req->loop_idx + 1,
                            .write = write_answer,
                            .done = done};
     vly_status st =

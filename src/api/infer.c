@@ -100,6 +100,7 @@ static vly_status submit(vly_infer *call, vly_err *err)
 
     *job = (vly_job){.kind = VLY_JOB_TENSORS,
                      .ctx = call,
+                     .loop = call->loop,
                      .is_cancelled = call->is_cancelled,
                      .deadline_ns = deadline_of(call),
                      .received_ns = call->received_ns,

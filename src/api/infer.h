@@ -97,6 +97,7 @@ struct vly_infer {
     /* Completes the request, of which model and version are set, once served is known: within
      * start, or on a worker when that would hold up a loop thread. NULL: it is complete. */
     vly_status (*read)(vly_infer *call, vly_err *err);
+    unsigned loop; /* 1 + the loop thread of start, when it has turns (sched/job.h); else 0 */
     bool is_heavy; /* read takes long: a large JSON document, a compressed body */
     /* Turns results into an answer, on the thread that ran the model. Tensors may be kept beyond
      * done by vly_tensor_ref when they have a store. May be NULL. */

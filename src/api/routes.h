@@ -13,6 +13,8 @@
     X(GET, "/health/ready", health_ready)                                                          \
     X(GET, "/metrics", metrics)                                                                    \
     X(GET, "/v1/models", v1_models)                                                                \
+    X(GET, "/v1/models/{}/explain", v1_explain)                                                    \
+    X(GET, "/v1/models/{}/versions/{n}/explain", v1_explain)                                       \
     X(POST, "/v1/images:detect", v1_detect)                                                        \
     X(GET, "/v2", v2_server)                                                                       \
     X(GET, "/v2/health/live", v2_live)                                                             \

@@ -149,6 +149,7 @@ static vly_status begin(vly_api *api, vly_http_request *req, const vly_str *capt
                            .arena = &req->msg.arena,
                            .is_cancelled = &req->is_cancelled,
                            .received_ns = req->received_ns,
+                           .loop = req->loop_idx + 1,
                            .request = {.model = captures[0], .version = captures[1]},
                            .read = read_request,
                            .is_heavy = json_bytes > LIGHT_JSON_BYTES ||

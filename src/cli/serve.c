@@ -13,6 +13,7 @@
 #include "cli/certificate.h"
 #include "cli/command.h"
 #include "cli/serve_models.h"
+#include "sched/batch_rules.h"
 #include "sys/config.h"
 #include "sys/line_log.h"
 #include "sys/shared_memory.h"
@@ -122,9 +123,15 @@ static vly_status start_scheduler(server *s, vly_err *err)
     vly_scheduler_opts o = {.n_threads = (unsigned)c->threads,
                             .max_waiting = (size_t)c->queue_max,
                             .max_sequences = (size_t)c->sequence_max,
+                            .n_loops = (unsigned)c->http_loops,
+                            .execution = c->model_execution,
                             .max_scratch_bytes = c->http_max_scratch_bytes,
                             .picture_limits = picture_limits(c)};
 
+    vly_execution unused;
+    vly_status st = vly_execution_parse(vly_str_from(o.execution), &unused, err);
+    if (st != VLY_OK)
+        return vly_fail_in(err, st, "setting 'model.execution'");
     return vly_scheduler_new(&o, &s->scheduler, err);
 }
 
@@ -192,6 +199,7 @@ static vly_status start_http(server *s, vly_err *err)
         .stream_ping_ms = (unsigned)c->stream_ping_ms,
         .stream_idle_ms = (unsigned)c->stream_idle_ms,
         .on_request = vly_api_handle,
+        .on_turn = vly_api_turn,
         .is_stream = vly_grpc_is_stream,
         .on_finished = vly_access_log_finished,
         .ctx = &s->api,

@@ -106,6 +106,8 @@
       1024 * VLY_GIB, "memory for the intermediate tensors of one instance")                       \
     X(TEXT, model_precision, "model.precision", "auto", 3, 1024,                                   \
       "how convolutions multiply: exact, fp32, bf16, int8 or auto")                                \
+    X(TEXT, model_execution, "model.execution", "auto", 4, 8,                                      \
+      "how requests run: auto (measured at load), inline, parallel or batched")                    \
     X(INT, threads, "threads", 0, 0, 1024, "worker threads; 0: one for each core it may use")      \
     X(INT, queue_max, "queue.max", 64, 1, 1000000,                                                 \
       "requests waiting for one model; one more is answered 429")                                  \

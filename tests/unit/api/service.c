@@ -152,6 +152,7 @@ int service_start(void **state)
 {
     const vly_scheduler_opts opts = {.n_threads = 2,
                                      .max_waiting = 16,
+                                     .n_loops = 1,
                                      .max_scratch_bytes = 8 << 20,
                                      .picture_limits = VLY_PICTURE_LIMITS_INIT};
     vly_err err;
@@ -191,6 +192,7 @@ int service_start(void **state)
                                 .write_timeout_ms = 20000,
                                 .abort_on_close = true,
                                 .on_request = vly_api_handle,
+                                .on_turn = vly_api_turn,
                                 .on_finished = vly_access_log_finished,
                                 .ctx = &svc.api};
     if (vly_http_server_start(&http, &svc.server, &err) != VLY_OK)
