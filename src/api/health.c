@@ -23,10 +23,14 @@ static size_t count_serving(const vly_api *api, size_t *ret_n_models)
     return n;
 }
 
+/* With explicit control a server without models is ready too: to load them. */
 bool vly_api_is_ready(const vly_api *api)
 {
+    bool is_explicit =
+        api->control != NULL && vly_control_get_mode(api->control) == VLY_CONTROL_EXPLICIT;
     size_t n_models;
-    return !atomic_load(&api->is_draining) && count_serving(api, &n_models) > 0;
+
+    return !atomic_load(&api->is_draining) && (is_explicit || count_serving(api, &n_models) > 0);
 }
 
 static void answer(vly_api *api, vly_http_request *req, int status, const char *text)

@@ -40,7 +40,13 @@
     X(GET, "/v2/cudasharedmemory/region/{}/status", v2_cuda_status)                                \
     X(POST, "/v2/cudasharedmemory/region/{}/register", v2_cuda_register)                           \
     X(POST, "/v2/cudasharedmemory/unregister", v2_cuda_unregister)                                 \
-    X(POST, "/v2/cudasharedmemory/region/{}/unregister", v2_cuda_unregister)
+    X(POST, "/v2/cudasharedmemory/region/{}/unregister", v2_cuda_unregister)                       \
+    X(POST, "/v2/repository/index", v2_repository_index)                                           \
+    X(POST, "/v2/repository/models/{}/load", v2_repository_load)                                   \
+    X(POST, "/v2/repository/models/{}/unload", v2_repository_unload)                               \
+    X(POST, "/v2/repository/{}/index", v2_repository_named)                                        \
+    X(POST, "/v2/repository/{}/models/{}/load", v2_repository_named)                               \
+    X(POST, "/v2/repository/{}/models/{}/unload", v2_repository_named)
 
 #define VLY_ROUTE_DECLARE(method, pattern, name)                                                   \
     void vly_route_##name(vly_api *api, vly_http_request *req, const vly_str *captures);

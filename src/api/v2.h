@@ -14,9 +14,9 @@
 #define VLY_V2_PLATFORM "onnxruntime_onnx"
 #define VLY_V2_BACKEND  "onnxruntime"
 
-/* Most items in one batch: what config.pbtxt says, else by Triton's rule for models without one: 4
- * when the first dimension of every input and output is left open. 0: the model does not batch. The
- * shapes of a configuration begin behind the batch dimension, those of requests with it. */
+/* Most items in one batch, of the configuration, which is completed when the model is loaded. 0:
+ * the model does not batch. The shapes of a configuration begin behind the batch dimension, those
+ * of requests with it. */
 int64_t vly_v2_max_batch(const vly_servable *s);
 
 /* The JSON of what gRPC answers too; appended to b. m has a servable. */

@@ -5,16 +5,16 @@
 #include "api/answer.h"
 #include "api/infer.h"
 #include "api/v2.h"
+#include "codec/triton_config_write.h"
 #include "volley/version.h"
-
-/* Triton's, for models that batch and say no number themselves. */
-#define DEFAULT_MAX_BATCH 4
 
 void vly_v2_put_server(vly_buf *b)
 {
-    vly_buf_puts(b, "{\"name\":\"volley\",\"version\":\"" VOLLEY_VERSION "\",\"extensions\":["
-                    "\"classification\",\"model_configuration\",\"binary_tensor_data\","
-                    "\"parameters\"]}");
+    vly_buf_puts(
+        b, "{\"name\":\"volley\",\"version\":\"" VOLLEY_VERSION "\",\"extensions\":["
+           "\"classification\",\"model_repository\","
+           "\"model_repository(unload_dependents)\",\"model_configuration\",\"binary_tensor_data\","
+           "\"parameters\"]}");
 }
 
 void vly_route_v2_server(vly_api *api, vly_http_request *req, const vly_str *captures)
@@ -29,17 +29,7 @@ void vly_route_v2_server(vly_api *api, vly_http_request *req, const vly_str *cap
 
 int64_t vly_v2_max_batch(const vly_servable *s)
 {
-    const vly_model_info *info = s->info;
-
-    if (s->config != NULL && (s->config->has_max_batch_size || s->model == NULL))
-        return s->config->max_batch_size;
-    for (size_t i = 0; i < info->n_inputs + info->n_outputs; i++) {
-        const vly_model_io *io =
-            i < info->n_inputs ? &info->inputs[i] : &info->outputs[i - info->n_inputs];
-        if (!io->has_shape || io->shape.rank == 0 || io->shape.dim[0] != VLY_DIM_UNKNOWN)
-            return 0;
-    }
-    return info->n_inputs > 0 ? DEFAULT_MAX_BATCH : 0;
+    return s->config->max_batch_size;
 }
 
 static void put_dims(vly_buf *b, const vly_model_io *io, int from)
@@ -88,14 +78,6 @@ static const char *platform_of(const vly_servable *s)
     if (s->model != NULL)
         return VLY_V2_PLATFORM;
     return s->ensemble != NULL ? "ensemble" : "";
-}
-
-/* Triton's ensembles have none. */
-static const char *backend_of(const vly_servable *s)
-{
-    if (s->model != NULL)
-        return VLY_V2_BACKEND;
-    return s->ensemble != NULL ? "" : "volley";
 }
 
 void vly_v2_put_model(const vly_api *api, const vly_served *m, vly_buf *b)
@@ -149,63 +131,46 @@ void vly_route_v2_model_ready(vly_api *api, vly_http_request *req, const vly_str
     vly_answer_err(req, &err);
 }
 
-/* TYPE_STRING is what the configuration calls BYTES. */
-static void put_data_type(vly_buf *b, vly_dtype t)
+/* Group i as it runs here: with a name, and on the CPU. config: given or not. */
+static vly_status complete_group(const vly_triton_config *config, size_t i, unsigned n_instances,
+                                 vly_arena *arena, vly_triton_instance_group *g)
 {
-    vly_buf_printf(b, ",\"data_type\":\"TYPE_%s\"",
-                   t == VLY_DTYPE_STRING ? "STRING" : vly_dtype_kserve(t));
-}
+    bool is_given = config->n_instance_groups > 0;
+    const char *name;
 
-static void put_config_ios(vly_buf *b, const vly_servable *s, bool is_input)
-{
-    const vly_model_info *info = s->info;
-    const vly_model_io *ios = is_input ? info->inputs : info->outputs;
-    size_t n = is_input ? info->n_inputs : info->n_outputs;
-    int from = vly_v2_max_batch(s) > 0 ? 1 : 0;
-
-    vly_buf_puts(b, is_input ? ",\"input\":[" : ",\"output\":[");
-    for (size_t i = 0; i < n; i++) {
-        vly_buf_puts(b, i > 0 ? ",{\"name\":" : "{\"name\":");
-        vly_buf_json_str(b, vly_str_from(ios[i].name));
-        put_data_type(b, ios[i].dtype);
-        if (is_input)
-            vly_buf_puts(b, ",\"format\":\"FORMAT_NONE\"");
-        vly_buf_puts(b, ",\"dims\":");
-        put_dims(b, &ios[i], from);
-        vly_buf_puts(b, is_input ? ",\"is_shape_tensor\":false,\"allow_ragged_batch\":false"
-                                 : ",\"label_filename\":\"\",\"is_shape_tensor\":false");
-        if (is_input)
-            vly_buf_puts(b, ",\"optional\":false");
-        vly_buf_putc(b, '}');
-    }
-    vly_buf_putc(b, ']');
+    if (is_given)
+        *g = config->instance_groups[i];
+    g->kind = VLY_TRITON_KIND_CPU;
+    g->n_gpus = 0;
+    if (g->count == 0)
+        g->count = n_instances;
+    if (g->name.len > 0)
+        return VLY_OK;
+    name = is_given ? vly_arena_printf(arena, "%.*s_%zu", VLY_STR_ARG(config->name), i)
+                    : vly_arena_strdup(arena, config->name);
+    g->name = vly_str_from(name);
+    return name != NULL ? VLY_OK : VLY_ENOMEM;
 }
 
 void vly_v2_put_config(const vly_api *api, const vly_served *m, vly_buf *b)
 {
+    vly_triton_config config = *m->servable->config;
     unsigned n_instances = vly_worker_pool_threads(vly_scheduler_pool(api->scheduler));
-    const char *path = m->path != NULL ? m->path : "";
-    const char *slash = strrchr(path, '/');
+    size_t n = config.n_instance_groups > 0 ? config.n_instance_groups : 1;
+    vly_arena arena;
 
-    vly_buf_puts(b, "{\"name\":");
-    vly_buf_json_str(b, vly_str_from(m->name));
-    vly_buf_printf(b,
-                   ",\"platform\":\"%s\",\"backend\":\"%s\","
-                   "\"version_policy\":{\"latest\":{\"num_versions\":1}},\"max_batch_size\":%lld",
-                   platform_of(m->servable), backend_of(m->servable),
-                   (long long)vly_v2_max_batch(m->servable));
-    put_config_ios(b, m->servable, true);
-    put_config_ios(b, m->servable, false);
-    vly_buf_puts(b, ",\"batch_input\":[],\"batch_output\":[],\"instance_group\":[{\"name\":");
-    vly_buf_json_str(b, vly_str_from(m->name));
-    vly_buf_printf(b,
-                   ",\"kind\":\"KIND_CPU\",\"count\":%u,\"gpus\":[],\"secondary_devices\":[],"
-                   "\"profile\":[],\"passive\":false,\"host_policy\":\"\"}],"
-                   "\"default_model_filename\":",
-                   n_instances);
-    vly_buf_json_str(b, vly_str_from(slash != NULL ? slash + 1 : path));
-    vly_buf_puts(b, ",\"cc_model_filenames\":{},\"metric_tags\":{},\"parameters\":{},"
-                    "\"model_warmup\":[]}");
+    vly_arena_init(&arena, VLY_MEM_NET, 4096, SIZE_MAX);
+    if (config.ensemble_scheduling == NULL) {
+        vly_triton_instance_group *groups = vly_arena_calloc(&arena, n, sizeof(*groups));
+        for (size_t i = 0; i < n && !b->failed; i++)
+            b->failed = groups == NULL ||
+                        complete_group(&config, i, n_instances, &arena, &groups[i]) != VLY_OK;
+        config.instance_groups = groups;
+        config.n_instance_groups = n;
+    }
+    if (!b->failed)
+        vly_triton_config_put_json(&config, b);
+    vly_arena_release(&arena);
 }
 
 void vly_route_v2_config(vly_api *api, vly_http_request *req, const vly_str *captures)

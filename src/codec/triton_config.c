@@ -231,7 +231,8 @@ static size_t count(const vly_pbtxt *message, const char *name)
 }
 
 /* The place of the next element; the list is allocated, at its exact size, with the first one. */
-static char *next_elem(reader *r, const task *t, const vly_tfield *field)
+static vly_status next_elem(reader *r, const task *t, const vly_pbtxt *f, const vly_tfield *field,
+                            char **ret)
 {
     size_t bytes = vly_tfield_bytes(field), n;
     char *list;
@@ -239,14 +240,19 @@ static char *next_elem(reader *r, const task *t, const vly_tfield *field)
     memcpy(&list, t->dest + field->offset, sizeof(list));
     memcpy(&n, t->dest + field->n_offset, sizeof(n));
     if (list == NULL) {
-        list = vly_arena_calloc(r->arena, count(t->message, field->name), bytes);
+        size_t n_all = count(t->message, field->name);
+        if (n_all > VLY_TRITON_ELEMS_MAX)
+            return vly_fail(r->err, VLY_ELIMIT, "%s'%s': expected at most %d elements, got %zu",
+                            place_of(f, &(place){""}), field->name, VLY_TRITON_ELEMS_MAX, n_all);
+        list = vly_arena_calloc(r->arena, n_all, bytes);
         if (list == NULL)
-            return NULL;
+            return vly_arena_fail(r->arena, r->err);
         memcpy(t->dest + field->offset, &list, sizeof(list));
     }
+    *ret = list + n * bytes;
     n++;
     memcpy(t->dest + field->n_offset, &n, sizeof(n));
-    return list + (n - 1) * bytes;
+    return VLY_OK;
 }
 
 /* ---- notes ---- */
@@ -313,13 +319,14 @@ static bool says_something(const vly_tfield *field, const char *at)
 static vly_status read_known(reader *r, const task *t, const vly_tfield *field, const vly_pbtxt *f)
 {
     bool is_list = field->count == VLY_TFIELD_LIST || field->count == VLY_TFIELD_MAP;
-    char *at = is_list ? next_elem(r, t, field) : t->dest + field->offset;
+    char *at = t->dest + field->offset;
+    vly_status st = is_list ? next_elem(r, t, f, field, &at) : VLY_OK;
 
-    if (at == NULL)
-        return vly_arena_fail(r->arena, r->err);
+    if (st != VLY_OK)
+        return st;
     if (field->has_offset != 0)
         memcpy(t->dest + field->has_offset, &(bool){true}, sizeof(bool));
-    vly_status st = read_value(r, t, field, f, at);
+    st = read_value(r, t, field, f, at);
     if (st == VLY_OK && field->ignored != NULL && says_something(field, at))
         st = add_note(r, t, f, field->ignored);
     return st;

@@ -21,6 +21,8 @@
 
 /* ---- tensors ---- */
 
+#define VLY_TRITON_ELEMS_MAX 4096 /* of one list or map */
+
 typedef enum vly_triton_format {
     VLY_TRITON_FORMAT_NONE,
     VLY_TRITON_FORMAT_NHWC,
@@ -293,7 +295,7 @@ typedef struct vly_triton_config {
     const vly_triton_ignored *ignored;
 } vly_triton_config;
 
-/* Errors: those of vly_pbtxt_parse; EFORMAT. */
+/* Errors: those of vly_pbtxt_parse; EFORMAT; ELIMIT: too long a list. */
 vly_status vly_triton_config_parse(vly_str text, vly_arena *arena, const vly_triton_config **ret,
                                    vly_err *err) VLY_MUST_CHECK;
 

@@ -102,7 +102,7 @@ vly_status vly_control_list(vly_control *c, vly_arena *arena, vly_control_index 
         rows = vly_arena_calloc(arena, n_names + set->n, sizeof(*rows));
         st = rows != NULL ? VLY_OK : vly_arena_fail(arena, err);
     }
-    for (size_t i = 0; i < n_names && st == VLY_OK; i++)
+    for (size_t i = 0; rows != NULL && i < n_names && st == VLY_OK; i++)
         st = add_rows(c, names[i], set, &at, arena, rows, &n, err);
     if (st != VLY_OK) {
         vly_model_set_unref(set);

@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "sched/ensemble_plan.h"
+#include "sched/model_config.h"
 #include "sched/repository.h"
 #include "sched/sequence_plan.h"
 #include "sched/step.h"
@@ -108,8 +109,16 @@ static vly_status open_file(servable *s, const vly_servable_spec *spec, vly_err 
     vly_task_config task = {.task = task_of(spec, s->pub.config)};
     s->pub.run_info = vly_model_describe(s->pub.model);
     s->pub.info = s->pub.run_info;
+    vly_triton_config *whole;
+    st = vly_model_config_start(s->pub.config, s->pub.name, s->pub.path, s->pub.run_info, &s->arena,
+                                &whole, err);
+    if (st != VLY_OK)
+        return st;
+    s->pub.config = whole;
     if (s->pub.config != NULL && s->pub.config->sequence_batching != NULL)
         st = plan_sequences(s, spec, err);
+    if (st == VLY_OK)
+        st = vly_model_config_finish(whole, s->pub.info, &s->arena, err);
     if (st == VLY_OK)
         st = vly_decoder_init(&s->pub.decoder, s->pub.run_info, &task, &s->arena, err);
     return st == VLY_OK ? st : vly_fail_in(err, st, "model '%s'", spec->path);
@@ -119,8 +128,12 @@ static vly_status open_file(servable *s, const vly_servable_spec *spec, vly_err 
 static vly_status open_config(servable *s, vly_err *err)
 {
     const vly_triton_config *config = s->pub.config;
-    vly_status st;
+    vly_triton_config *whole;
+    vly_status st = vly_model_config_plain(config, s->pub.name, &s->arena, &whole, err);
 
+    if (st != VLY_OK)
+        return st;
+    s->pub.config = whole;
     s->pub.decoder = (vly_decoder){.kind = VLY_TASK_TENSOR, .name = "tensor"};
     if (config != NULL && config->ensemble_scheduling != NULL) {
         st = vly_ensemble_plan_make(s->pub.name, config, &s->arena, &s->pub.ensemble, err);
@@ -128,6 +141,8 @@ static vly_status open_config(servable *s, vly_err *err)
     } else if (vly_step_is(config)) {
         st = vly_step_make(s->pub.name, config, &s->arena, &s->pub.step, err);
         s->pub.info = st == VLY_OK ? &s->pub.step->info : NULL;
+        if (st == VLY_OK)
+            st = vly_model_config_finish(whole, s->pub.info, &s->arena, err);
     } else {
         st = vly_fail(err, VLY_EINVAL,
                       "model '%s': there is no file, and it is neither an ensemble nor of backend "

@@ -17,6 +17,7 @@ import traceback
 import zlib
 
 PATIENCE = 60
+CLIENT_PACKAGE = "tritonclient[http]"
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
@@ -151,6 +152,25 @@ def multipart(files, fields=None):
 def simple_inputs(first, second):
     return [{"name": "INPUT0", "datatype": "INT32", "shape": [1, 16], "data": first},
             {"name": "INPUT1", "datatype": "INT32", "shape": [1, 16], "data": second}]
+
+
+def find_python(directory):
+    """A Python with Triton's client, or None and the reason: the one that runs this, or that of a
+    virtual environment which is made in the build directory."""
+    python = os.path.join(directory, "venv", "bin", "python")
+    for candidate in (sys.executable, python):
+        probe = [candidate, "-c", "import tritonclient.http"]
+        if (os.path.exists(candidate)
+                and subprocess.run(probe, capture_output=True).returncode == 0):
+            return candidate, None
+    for step in ([sys.executable, "-m", "venv", os.path.join(directory, "venv")],
+                 [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+                  CLIENT_PACKAGE]):
+        p = subprocess.run(step, capture_output=True, text=True)
+        if p.returncode != 0:
+            said = (p.stderr or p.stdout).strip().splitlines()
+            return None, said[-1] if said else "failed: " + " ".join(step)
+    return python, None
 
 
 def run(*tests):

@@ -9,8 +9,6 @@ import os
 import subprocess
 import sys
 
-CLIENT_PACKAGE = "tritonclient[http]"
-
 
 def client(url):
     import numpy as np
@@ -167,26 +165,8 @@ def make_in(http, data):
     return made
 
 
-def find_python(directory):
-    """A Python with the client, or None and the reason."""
-    python = os.path.join(directory, "venv", "bin", "python")
-    for candidate in (sys.executable, python):
-        probe = [candidate, "-c", "import tritonclient.http"]
-        if (os.path.exists(candidate)
-                and subprocess.run(probe, capture_output=True).returncode == 0):
-            return candidate, None
-    for step in ([sys.executable, "-m", "venv", os.path.join(directory, "venv")],
-                 [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-                  CLIENT_PACKAGE]):
-        p = subprocess.run(step, capture_output=True, text=True)
-        if p.returncode != 0:
-            said = (p.stderr or p.stdout).strip().splitlines()
-            return None, said[-1] if said else "failed: " + " ".join(step)
-    return python, None
-
-
 def run_client(t, mode, **serve):
-    from harness import Skip, equal
+    from harness import CLIENT_PACKAGE, Skip, equal, find_python
 
     python, why = find_python(t.build)
     if python is None:

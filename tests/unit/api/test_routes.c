@@ -58,10 +58,10 @@ static void model_list(void **state)
     reply r = get("/v1/models");
     assert_says(r, 200,
                 "{\"models\":[{\"name\":\"batches\",\"version\":\"1\",\"state\":\"ready\","
-                "\"task\":\"tensor\",\"kind\":\"tensor\"},");
+                "\"task\":\"tensor\",\"kind\":\"tensor\",\"load_ms\":");
     assert_says(r, 200,
                 "{\"name\":\"boxes\",\"version\":\"1\",\"state\":\"ready\","
-                "\"task\":\"end2end-detect\",\"kind\":\"detect\"}");
+                "\"task\":\"end2end-detect\",\"kind\":\"detect\",\"load_ms\":");
     assert_says(r, 200,
                 "{\"name\":\"broken\",\"version\":\"1\",\"state\":\"unavailable\","
                 "\"error\":\"");
@@ -116,17 +116,23 @@ static void v2_config(void **state)
     assert_reply(
         get("/v2/models/simple/config"), 200,
         "{\"name\":\"simple\",\"platform\":\"onnxruntime_onnx\",\"backend\":\"onnxruntime\","
-        "\"version_policy\":{\"latest\":{\"num_versions\":1}},\"max_batch_size\":4,\"input\":["
+        "\"runtime\":\"\",\"version_policy\":{\"latest\":{\"num_versions\":1}},\"max_batch_size\":"
+        "4,\"input\":["
         "{\"name\":\"INPUT0\",\"data_type\":\"TYPE_INT32\",\"format\":\"FORMAT_NONE\",\"dims\":[16]"
         ","
-        "\"is_shape_tensor\":false,\"allow_ragged_batch\":false,\"optional\":false},"
+        "\"is_shape_tensor\":false,\"allow_ragged_batch\":false,\"optional\":false,"
+        "\"is_non_linear_format_io\":false},"
         "{\"name\":\"INPUT1\",\"data_type\":\"TYPE_INT32\",\"format\":\"FORMAT_NONE\",\"dims\":[16]"
         ","
-        "\"is_shape_tensor\":false,\"allow_ragged_batch\":false,\"optional\":false}],\"output\":["
+        "\"is_shape_tensor\":false,\"allow_ragged_batch\":false,\"optional\":false,"
+        "\"is_non_linear_format_io\":false}],\"output\":["
         "{\"name\":\"OUTPUT0\",\"data_type\":\"TYPE_INT32\",\"dims\":[16],\"label_filename\":\"\","
-        "\"is_shape_tensor\":false},"
+        "\"is_shape_tensor\":false,\"is_non_linear_format_io\":false},"
         "{\"name\":\"OUTPUT1\",\"data_type\":\"TYPE_INT32\",\"dims\":[16],\"label_filename\":\"\","
-        "\"is_shape_tensor\":false}],\"batch_input\":[],\"batch_output\":[],\"instance_group\":["
+        "\"is_shape_tensor\":false,\"is_non_linear_format_io\":false}],\"batch_input\":[],"
+        "\"batch_output\":[],\"dynamic_batching\":{\"preferred_batch_size\":[],"
+        "\"max_queue_delay_microseconds\":0,\"preserve_ordering\":false,\"priority_levels\":0,"
+        "\"default_priority_level\":0,\"priority_queue_policy\":{}},\"instance_group\":["
         "{\"name\":\"simple\",\"kind\":\"KIND_CPU\",\"count\":2,\"gpus\":[],"
         "\"secondary_devices\":[],\"profile\":[],\"passive\":false,\"host_policy\":\"\"}],"
         "\"default_model_filename\":\"simple.onnx\",\"cc_model_filenames\":{},\"metric_tags\":{},"
