@@ -16,6 +16,7 @@
     X(GET, "/v1/models/{}/explain", v1_explain)                                                    \
     X(GET, "/v1/models/{}/versions/{n}/explain", v1_explain)                                       \
     X(POST, "/v1/images:detect", v1_detect)                                                        \
+    X(GET, "/v1/stream", v1_stream)                                                                \
     X(GET, "/v2", v2_server)                                                                       \
     X(GET, "/v2/health/live", v2_live)                                                             \
     X(GET, "/v2/health/ready", v2_ready)                                                           \

@@ -26,7 +26,7 @@ vly_status vly_v1_param(const vly_v1_params *p, const char *name, vly_str *ret, 
     return VLY_OK;
 }
 
-static bool takes_pictures(const vly_served *m)
+bool vly_v1_takes_pictures(const vly_served *m)
 {
     return m->servable != NULL && m->servable->decoder.kind != VLY_TASK_TENSOR &&
            m->servable->decoder.input_channels > 0;
@@ -41,7 +41,7 @@ static vly_status only_model(const vly_api *api, vly_served **ret, vly_err *err)
 
     for (size_t i = 0; i < set->n && st == VLY_OK; i++) {
         vly_served *m = set->models[i];
-        if (!takes_pictures(m))
+        if (!vly_v1_takes_pictures(m))
             continue;
         if (found != NULL && strcmp(found->name, m->name) != 0)
             st = vly_fail(err, VLY_EINVAL,
@@ -72,7 +72,7 @@ vly_status vly_v1_model(const vly_api *api, const vly_v1_params *p, vly_served *
         return vly_fail(err, VLY_ENOTFOUND, "model '%.*s' is not served", VLY_STR_ARG(name));
     if (m->servable == NULL)
         st = vly_fail(err, VLY_EUNAVAILABLE, "model '%s' is not available: %s", m->name, m->error);
-    else if (!takes_pictures(m))
+    else if (!vly_v1_takes_pictures(m))
         st = vly_fail(err, VLY_EINVAL,
                       "model '%s' takes no pictures (its task is '%s'); send it tensors", m->name,
                       m->servable->decoder.name);

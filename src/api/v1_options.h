@@ -24,6 +24,8 @@ vly_status vly_v1_param(const vly_v1_params *p, const char *name, vly_str *ret, 
 vly_status vly_v1_model(const vly_api *api, const vly_v1_params *p, vly_served **ret,
                         vly_err *err) VLY_MUST_CHECK;
 
+bool vly_v1_takes_pictures(const vly_served *m);
+
 /* EINVAL names the parameter and what it expected. Classes live in the arena of the message. */
 vly_status vly_v1_options(const vly_v1_params *p, const vly_labels *labels,
                           vly_detector_options *ret, vly_err *err) VLY_MUST_CHECK;

@@ -213,6 +213,7 @@ static vly_status start_http(server *s, vly_err *err)
                        .max_body_bytes = c->http_max_body_bytes,
                        .max_answer_bytes = c->http_max_answer_bytes,
                        .max_stream_requests = (size_t)c->grpc_max_stream_requests,
+                       .max_stream_in_work = (size_t)c->stream_max_in_work,
                        .picture_limits = picture_limits(c),
                        .compress_min_bytes = c->http_compress_min_bytes,
                        .access_log = s->access_log,

@@ -390,6 +390,41 @@ vly_status vly_infer_json_parse(vly_str json, const vly_infer_json_limits *limit
     return VLY_OK;
 }
 
+static vly_status read_samples(yyjson_val *root, vly_infer_json *r, yyjson_val **ret, vly_err *err)
+{
+    yyjson_val *samples = root;
+    vly_status st = VLY_OK;
+
+    if (yyjson_is_obj(root)) {
+        samples = yyjson_obj_get(root, "samples");
+        if (yyjson_obj_get(root, "id") != NULL)
+            st = read_str(root, "id", &r->id, err);
+    }
+    if (st == VLY_OK && !yyjson_is_arr(samples))
+        return bad_member("samples", samples, "an array", err);
+    *ret = samples;
+    return st;
+}
+
+vly_status vly_infer_json_parse_samples(vly_str json, const vly_infer_json_limits *limits,
+                                        vly_arena *arena, vly_infer_json *ret,
+                                        vly_infer_json_input *ret_samples, vly_err *err)
+{
+    vly_infer_json r = {.doc = NULL};
+    yyjson_val *samples = NULL;
+    vly_status st = read_document(json, limits, arena, &r.doc, err);
+
+    if (st == VLY_OK)
+        st = read_samples(yyjson_doc_get_root(r.doc), &r, &samples, err);
+    if (st != VLY_OK) {
+        vly_infer_json_release(&r);
+        return st;
+    }
+    *ret = r;
+    *ret_samples = (vly_infer_json_input){.name = VLY_STR("samples"), .data = samples};
+    return VLY_OK;
+}
+
 void vly_infer_json_release(vly_infer_json *r)
 {
     /* The context of the heap's allocator died with the parse, but free does not look at it; that
@@ -492,4 +527,23 @@ vly_status vly_infer_json_read(const vly_infer_json_input *in, vly_infer_json_cl
         }
     }
     return n_read == n ? VLY_OK : bad_count(err);
+}
+
+size_t vly_infer_json_count(const vly_infer_json_input *in)
+{
+    yyjson_arr_iter stack[NESTING_MAX];
+    size_t depth = 1, n = 0;
+
+    VLY_ASSERT(in->data != NULL);
+    yyjson_arr_iter_init(in->data, &stack[0]);
+    while (depth > 0) {
+        yyjson_val *v = yyjson_arr_iter_next(&stack[depth - 1]);
+        if (v == NULL)
+            depth--;
+        else if (yyjson_is_arr(v) && depth < NESTING_MAX)
+            yyjson_arr_iter_init(v, &stack[depth++]);
+        else
+            n++;
+    }
+    return n;
 }

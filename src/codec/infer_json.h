@@ -81,6 +81,15 @@ void vly_infer_json_release(vly_infer_json *r); /* accepts a zeroed one */
 /* EINVAL: an input that says nothing of where its data are. */
 vly_status vly_infer_json_no_content(vly_err *err);
 
+/* The JSON of sensor samples: an array, or {"id": "...", "samples": [...]}. Fills id and doc of
+ * *ret, and data of *ret_samples, which is to be read as that of an input. Errors as above. */
+vly_status vly_infer_json_parse_samples(vly_str json, const vly_infer_json_limits *limits,
+                                        vly_arena *arena, vly_infer_json *ret,
+                                        vly_infer_json_input *ret_samples,
+                                        vly_err *err) VLY_MUST_CHECK;
+/* Elements of the data of an input, however nested. */
+size_t vly_infer_json_count(const vly_infer_json_input *input);
+
 /* How the elements of a tensor are stored. */
 typedef enum vly_infer_json_class {
     VLY_INFER_JSON_BOOL,  /* one byte, 0 or 1 */

@@ -33,6 +33,22 @@ static void read_all(const vly_infer_json_input *in)
     }
 }
 
+/* Each element takes a byte of the text at least. */
+static void fuzz_samples(vly_str json, const vly_infer_json_limits *limits, vly_arena *arena)
+{
+    vly_infer_json r = {.doc = NULL};
+    vly_infer_json_input samples;
+    vly_err err;
+
+    if (vly_infer_json_parse_samples(json, limits, arena, &r, &samples, &err) != VLY_OK) {
+        VLY_ASSERT(r.doc == NULL);
+        return;
+    }
+    VLY_ASSERT(vly_infer_json_count(&samples) < json.len);
+    read_all(&samples);
+    vly_infer_json_release(&r);
+}
+
 int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t n)
 {
     const vly_infer_json_limits limits = {.max_depth = 32, .max_memory_bytes = 1 << 22};
@@ -52,6 +68,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t n)
     } else {
         VLY_ASSERT(r.doc == NULL);
     }
+    fuzz_samples((vly_str){(const char *)bytes, n}, &limits, &arena);
     vly_arena_release(&arena);
     return 0;
 }

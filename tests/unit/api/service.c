@@ -167,6 +167,8 @@ int service_start(void **state)
     add_models();
     svc.api = (vly_api){.scheduler = svc.scheduler,
                         .max_parts = 4,
+                        .max_stream_requests = 64,
+                        .max_stream_in_work = 4,
                         .max_json_depth = 32,
                         .max_json_bytes = 1 << 20,
                         .max_body_bytes = 4 << 20,

@@ -369,7 +369,38 @@ static void refuses_other_kinds(void **state)
     }
 }
 
-UNIT_TESTS(cmocka_unit_test_setup_teardown(sequences_and_shared_memory, begin, end),
+static vly_status parse_samples(const char *text, vly_infer_json_input *samples)
+{
+    const vly_infer_json_limits limits = {.max_depth = 8, .max_memory_bytes = 1 << 20};
+
+    vly_infer_json_release(&r);
+    r = (vly_infer_json){.doc = NULL};
+    return vly_infer_json_parse_samples(vly_str_from(text), &limits, &arena, &r, samples, &err);
+}
+
+static void samples(void **state)
+{
+    static const char *const bad[] = {
+        "", "3", "{}", "{\"samples\":{}}", "{\"samples\":[1],\"id\":7}", "[1",
+    };
+    vly_infer_json_input in;
+    float got[4];
+
+    (void)state;
+    assert_int_equal(parse_samples("[[1,2],[3.5,-4]]", &in), VLY_OK);
+    assert_null(r.id.ptr);
+    assert_int_equal(vly_infer_json_count(&in), 4);
+    assert_int_equal(vly_infer_json_read(&in, VLY_INFER_JSON_FLOAT, 4, 4, got, &err), VLY_OK);
+    assert_true(got[0] == 1 && got[1] == 2 && got[2] == 3.5F && got[3] == -4);
+    assert_int_equal(parse_samples("{\"samples\":[],\"id\":\"q\"}", &in), VLY_OK);
+    assert_true(vly_str_is(r.id, "q"));
+    assert_int_equal(vly_infer_json_count(&in), 0);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_int_equal(parse_samples(bad[i], &in), VLY_EINVAL);
+}
+
+UNIT_TESTS(cmocka_unit_test_setup_teardown(samples, begin, end),
+           cmocka_unit_test_setup_teardown(sequences_and_shared_memory, begin, end),
            cmocka_unit_test_setup_teardown(reads_every_member, begin, end),
            cmocka_unit_test_setup_teardown(members_may_be_absent, begin, end),
            cmocka_unit_test_setup_teardown(refuses_in_tritons_words, begin, end),
