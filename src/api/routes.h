@@ -9,6 +9,8 @@
 #define VLY_ROUTES(X)                                                                              \
     X(POST, "/v2/models/{}/infer", v2_infer)                                                       \
     X(POST, "/v2/models/{}/versions/{n}/infer", v2_infer)                                          \
+    X(GET, "/", index)                                                                             \
+    X(GET, "/openapi.json", openapi)                                                               \
     X(GET, "/health", health)                                                                      \
     X(GET, "/health/ready", health_ready)                                                          \
     X(GET, "/metrics", metrics)                                                                    \
@@ -20,12 +22,15 @@
     X(GET, "/v2", v2_server)                                                                       \
     X(GET, "/v2/health/live", v2_live)                                                             \
     X(GET, "/v2/health/ready", v2_ready)                                                           \
+    X(GET, "/v2/models/stats", v2_stats)                                                           \
     X(GET, "/v2/models/{}", v2_model)                                                              \
     X(GET, "/v2/models/{}/versions/{n}", v2_model)                                                 \
     X(GET, "/v2/models/{}/ready", v2_model_ready)                                                  \
     X(GET, "/v2/models/{}/versions/{n}/ready", v2_model_ready)                                     \
     X(GET, "/v2/models/{}/config", v2_config)                                                      \
     X(GET, "/v2/models/{}/versions/{n}/config", v2_config)                                         \
+    X(GET, "/v2/models/{}/stats", v2_stats)                                                        \
+    X(GET, "/v2/models/{}/versions/{n}/stats", v2_stats)                                           \
     X(GET, "/v2/trace/setting", v2_trace)                                                          \
     X(POST, "/v2/trace/setting", v2_trace)                                                         \
     X(GET, "/v2/models/{}/trace/setting", v2_trace)                                                \

@@ -24,4 +24,9 @@ void vly_v2_put_server(vly_buf *b);
 void vly_v2_put_model(const vly_api *api, const vly_served *m, vly_buf *b);
 void vly_v2_put_config(const vly_api *api, const vly_served *m, vly_buf *b);
 
+/* Statistics of every version that serves, of this name and version when they are not empty. The
+ * errors of vly_infer_find. */
+vly_status vly_v2_put_stats(const vly_api *api, vly_str name, vly_str version, vly_buf *b,
+                            vly_err *err) VLY_MUST_CHECK;
+
 #endif

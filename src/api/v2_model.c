@@ -10,11 +10,11 @@
 
 void vly_v2_put_server(vly_buf *b)
 {
-    vly_buf_puts(
-        b, "{\"name\":\"volley\",\"version\":\"" VOLLEY_VERSION "\",\"extensions\":["
-           "\"classification\",\"model_repository\","
-           "\"model_repository(unload_dependents)\",\"model_configuration\",\"binary_tensor_data\","
-           "\"parameters\"]}");
+    vly_buf_puts(b, "{\"name\":\"volley\",\"version\":\"" VOLLEY_VERSION "\",\"extensions\":["
+                    "\"classification\",\"sequence\",\"model_repository\","
+                    "\"model_repository(unload_dependents)\",\"schedule_policy\","
+                    "\"model_configuration\",\"system_shared_memory\",\"binary_tensor_data\","
+                    "\"parameters\",\"statistics\",\"trace\",\"logging\"]}");
 }
 
 void vly_route_v2_server(vly_api *api, vly_http_request *req, const vly_str *captures)

@@ -138,6 +138,7 @@ void vly_served_finish(vly_served *m, vly_job *job, vly_status st)
         vly_histogram_record(&stats->request, vly_clock_now() - began);
     } else {
         vly_counter_add(&stats->failures[failure_of(st)], 1);
+        vly_counter_add(&stats->failed_ns, vly_clock_now() - began);
     }
     job->done(job);
 }

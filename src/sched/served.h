@@ -47,6 +47,7 @@ typedef struct vly_batch_stat {
 typedef struct vly_served_stats {
     vly_counter success;
     vly_counter failures[VLY_JOB_FAILURE_N];
+    vly_counter failed_ns;              /* received to failed, of all of them */
     vly_counter inferences;             /* each item of a batch counts */
     vly_counter executions;             /* runs of the model, of a batch or of one job */
     _Atomic uint64_t last_inference_ms; /* wall clock; 0: none yet */

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/* Every route is in the OpenAPI document. (That it is a valid one, e2e_openapi checks.) */
+#include "api/routes.h"
+#include "base/assert.h"
+#include "service.h"
+
+#include <string.h>
+#include <yyjson.h>
+
+/* "/a/{model}/b" and "/a/{}/b" are the same path, as is "/a/{n}/b". */
+static bool is_path(const char *pattern, const char *path)
+{
+    while (*pattern != '\0' && *path != '\0') {
+        if (*pattern == '{' && *path == '{') {
+            pattern = strchr(pattern, '}');
+            path = strchr(path, '}');
+            if (pattern == NULL || path == NULL)
+                return false;
+        } else if (*pattern != *path) {
+            return false;
+        }
+        pattern++;
+        path++;
+    }
+    return *pattern == '\0' && *path == '\0';
+}
+
+static bool has_route(yyjson_val *paths, const char *method, const char *pattern)
+{
+    size_t i, n;
+    yyjson_val *path, *item;
+
+    yyjson_obj_foreach(paths, i, n, path, item)
+    {
+        if (is_path(pattern, yyjson_get_str(path)) && yyjson_obj_get(item, method) != NULL)
+            return true;
+    }
+    return false;
+}
+
+static void holds_every_route(void **state)
+{
+    (void)state;
+#define ROW(method, pattern, name) {#method, pattern},
+    static const struct {
+        const char *method, *pattern;
+    } routes[] = {VLY_ROUTES(ROW)};
+#undef ROW
+    reply r = get("/openapi.json");
+    assert_int_equal(r.status, 200);
+    yyjson_doc *doc = yyjson_read(r.body, r.body_len, 0);
+    assert_non_null(doc);
+    yyjson_val *paths = yyjson_obj_get(yyjson_doc_get_root(doc), "paths");
+    assert_true(yyjson_is_obj(paths));
+    for (size_t i = 0; i < VLY_COUNT(routes); i++) {
+        const char *method = strcmp(routes[i].method, "GET") == 0    ? "get"
+                             : strcmp(routes[i].method, "POST") == 0 ? "post"
+                                                                     : "delete";
+        if (!has_route(paths, method, routes[i].pattern))
+            fail_msg("src/api/openapi.json lacks %s %s", routes[i].method, routes[i].pattern);
+    }
+    assert_false(has_route(paths, "post", "/v2/models/{}/ready"));
+    assert_false(has_route(paths, "get", "/v2/models/{}/nothing"));
+    yyjson_doc_free(doc);
+}
+
+static void index_tells_where_to_look(void **state)
+{
+    (void)state;
+    reply r = get("/");
+    assert_says(r, 200, "\"openapi\":\"/openapi.json\"");
+    assert_string_equal(header(&r, "Content-Type"), "application/json");
+    r = ask("GET", "/", "Accept: text/plain\r\n", NULL, 0);
+    assert_says(r, 200, "openapi     /openapi.json\n");
+    assert_string_equal(header(&r, "Content-Type"), "text/plain; charset=utf-8");
+    r = ask("GET", "/", "Accept: text/plain;q=0.5, application/json\r\n", NULL, 0);
+    assert_says(r, 200, "{\"name\":\"volley\"");
+}
+
+UNIT_TESTS(cmocka_unit_test_setup_teardown(holds_every_route, service_start, service_stop),
+           cmocka_unit_test_setup_teardown(index_tells_where_to_look, service_start, service_stop))
