@@ -184,6 +184,16 @@ static vly_status load_from(vly_control *c, const char *dir, const char *name,
     return st;
 }
 
+/* Ensembles that waited for a model which may be there now. */
+static void load_waiting(vly_control *c)
+{
+    vly_err err;
+
+    for (vly_control_record *r = c->records; r != NULL; r = r->next)
+        if (r->is_waiting && load_from(c, c->opts.dir, r->name, NULL, &err) != VLY_OK)
+            vly_debug("model '%s': %s", r->name, err.msg);
+}
+
 static vly_status load(vly_control *c, const vly_control_request *req, const char *name,
                        const char *config, vly_err *err)
 {
@@ -200,6 +210,8 @@ static vly_status load(vly_control *c, const vly_control_request *req, const cha
         r->is_asked = true;
         r->is_overridden = req->config.ptr != NULL;
     }
+    if (st == VLY_OK)
+        load_waiting(c);
     return st;
 }
 

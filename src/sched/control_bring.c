@@ -262,13 +262,36 @@ static bool is_up_to_date(const vly_model_set *set, const group *g)
     return n_served == g->n;
 }
 
+static const vly_triton_ensemble *ensemble_of(const group *g)
+{
+    return g->entries[0].config != NULL ? g->entries[0].config->ensemble_scheduling : NULL;
+}
+
+/* Whether a model of its steps is missing; false for what is no ensemble. */
+static bool wants_models(vly_control *c, const group *g)
+{
+    const vly_triton_ensemble *e = ensemble_of(g);
+
+    for (size_t i = 0; e != NULL && i < e->n_steps; i++) {
+        vly_served *m = vly_scheduler_find(c->scheduler, e->steps[i].model_name, VLY_STR(""));
+        bool is_served = m != NULL && m->servable != NULL;
+        vly_served_unref(m);
+        if (!is_served)
+            return true;
+    }
+    return false;
+}
+
 /* Patience: a model that changes is left alone until two looks agree, and one that failed until it
- * changes. */
-static bool is_due(vly_control_record *r, const group *g, const vly_control_bring *how)
+ * changes, or has the models that it waited for. */
+static bool is_due(vly_control *c, vly_control_record *r, const group *g,
+                   const vly_control_bring *how)
 {
     uint64_t stamp = group_stamp(g), seen = r->seen;
 
     r->seen = stamp;
+    if (r->is_waiting && !wants_models(c, g))
+        return true;
     return how->is_forced || !how->is_patient || (seen == stamp && r->failed != stamp);
 }
 
@@ -283,9 +306,10 @@ static vly_status bring_group(vly_control *c, group *g, const vly_control_bring 
     ch.in = vly_calloc(VLY_MEM_SCHED, g->n + ch.before->n, sizeof(vly_served *));
     if (r == NULL || ch.in == NULL)
         st = vly_fail(err, VLY_ENOMEM, "out of memory for model '%s'", name);
-    else if ((how->is_forced || !is_up_to_date(ch.before, g)) && is_due(r, g, how)) {
+    else if ((how->is_forced || !is_up_to_date(ch.before, g)) && is_due(c, r, g, how)) {
         st = apply(&ch, err);
         r->failed = ch.why.status != VLY_OK ? r->seen : 0;
+        r->is_waiting = r->failed != 0 && wants_models(c, g);
         vly_control__set_note(c, r, ch.why.status != VLY_OK ? ch.why.msg : NULL);
         if (st == VLY_OK && ch.why.status != VLY_OK && how->asked != NULL &&
             strcmp(how->asked, name) == 0)
@@ -297,11 +321,6 @@ static vly_status bring_group(vly_control *c, group *g, const vly_control_bring 
 }
 
 /* ---- ensembles ---- */
-
-static const vly_triton_ensemble *ensemble_of(const group *g)
-{
-    return g->entries[0].config != NULL ? g->entries[0].config->ensemble_scheduling : NULL;
-}
 
 static bool uses(const vly_triton_ensemble *e, const char *name)
 {

@@ -18,6 +18,7 @@ typedef struct vly_control_record {
     uint64_t failed;    /* stamp that could not be loaded; 0: none */
     char *note;         /* why; NULL: nothing failed since */
     bool is_asked;      /* loaded for itself, not only for an ensemble */
+    bool is_waiting;    /* an ensemble that could not be loaded for want of a model */
     bool is_overridden; /* by the files or the configuration of a request */
     bool is_present;    /* in the directory, at the last look */
 } vly_control_record;

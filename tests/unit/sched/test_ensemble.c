@@ -3,6 +3,7 @@
  * Ensembles of small arithmetic models: what they answer, what is refused when they are loaded, and
  * how they live with models that fail, come and go.
  */
+#include "sched/control.h"
 #include "sched/ensemble.h"
 
 #include "base/assert.h"
@@ -15,6 +16,7 @@
 #include <semaphore.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define MAX_WAITING 32
 
@@ -474,6 +476,70 @@ static void waits_for_its_models(void **state)
     assert_string_equal(err.msg, "ensemble 'e' step 0: requested model 'late' is not available");
 }
 
+/* ---- in a repository ---- */
+
+static void request_done(vly_control_request *r)
+{
+    sem_post(r->ctx);
+}
+
+static vly_status order(vly_control *c, vly_control_action action, const char *name)
+{
+    sem_t ended;
+    vly_control_request r = {
+        .action = action, .ctx = &ended, .name = vly_str_from(name), .done = request_done};
+
+    sem_init(&ended, 0, 0);
+    assert_int_equal(vly_control_submit(c, &r, &err), VLY_OK);
+    sem_wait(&ended);
+    return r.status;
+}
+
+static void make_dir(const char *name)
+{
+    assert_int_equal(mkdir(file_path(name), 0777), 0);
+}
+
+/* The model that it lacks comes to the directory: the ensemble serves without being asked again. */
+static void comes_when_its_models_do(void **state)
+{
+    (void)state;
+    static const vly_control_mode modes[] = {VLY_CONTROL_EXPLICIT, VLY_CONTROL_POLL};
+    static const char config[] = IN_OUT "ensemble_scheduling { " STEP1("late", "IN", "OUT") "}";
+
+    for (size_t i = 0; i < VLY_COUNT(modes); i++) {
+        vly_control *c;
+        char repo[8];
+        snprintf(repo, sizeof(repo), "r%zu", i);
+        make_dir(repo);
+        snprintf(repo, sizeof(repo), "r%zu/e", i);
+        make_dir(repo);
+        char path[32];
+        snprintf(path, sizeof(path), "r%zu/e/config.pbtxt", i);
+        assert_int_equal(vly_file_write(file_path(path), config, strlen(config), &err), VLY_OK);
+        snprintf(repo, sizeof(repo), "r%zu", i);
+        const vly_control_opts opts = {.dir = file_path(repo),
+                                       .mode = modes[i],
+                                       .load = "e",
+                                       .poll_interval_ms = 3600000,
+                                       .max_waiting = 4,
+                                       .model = VLY_MODEL_OPTIONS_DEFAULT};
+        assert_int_equal(vly_control_new(s, &opts, &c, &err), VLY_OK);
+        assert_int_equal(find("e")->state, VLY_SERVED_UNAVAILABLE);
+        snprintf(path, sizeof(path), "r%zu/late.onnx", i);
+        write_model(path, "Add", false, 5);
+        if (modes[i] == VLY_CONTROL_EXPLICIT)
+            assert_int_equal(order(c, VLY_CONTROL_LOAD, "late"), VLY_OK);
+        for (int look = 0; look < 2 && modes[i] == VLY_CONTROL_POLL; look++)
+            assert_int_equal(order(c, VLY_CONTROL_LOOK, ""), VLY_OK);
+        assert_int_equal(find("e")->state, VLY_SERVED_READY);
+        assert_float_equal(ask(find("e"), 1), 6, 0);
+        vly_control_free(c);
+        assert_int_equal(vly_scheduler_withdraw(s, VLY_STR("e"), VLY_STR("1"), &err), VLY_OK);
+        assert_int_equal(vly_scheduler_withdraw(s, VLY_STR("late"), VLY_STR("1"), &err), VLY_OK);
+    }
+}
+
 /* What it had accepted keeps the models it needs, and itself. */
 static void goes_when_its_jobs_are_done(void **state)
 {
@@ -551,5 +617,6 @@ UNIT_TESTS(cmocka_unit_test_setup_teardown(branches_meet, set_up, tear_down),
            cmocka_unit_test_setup_teardown(cancelling_reaches_the_steps, set_up, tear_down),
            cmocka_unit_test_setup_teardown(its_queue_is_bounded, set_up, tear_down),
            cmocka_unit_test_setup_teardown(waits_for_its_models, set_up, tear_down),
+           cmocka_unit_test_setup_teardown(comes_when_its_models_do, set_up, tear_down),
            cmocka_unit_test_setup_teardown(goes_when_its_jobs_are_done, set_up, tear_down),
            cmocka_unit_test_setup_teardown(many_clients, set_up, tear_down))
