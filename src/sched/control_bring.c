@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* From what the directory holds to what is served: the part of control that loads and unloads. */
 #include "sched/control_state.h"
-#include "sched/warmup.h"
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -92,12 +91,6 @@ static void announce(vly_control *c, const vly_repository_entry *e)
     vly_served_unref(m);
 }
 
-static vly_status unavailable(const vly_repository_entry *e, const char *why, vly_served **ret,
-                              vly_err *err)
-{
-    return vly_served_new(e->name, e->version, e->path, VLY_SERVED_UNAVAILABLE, why, ret, err);
-}
-
 /* Ready to run and warmed up, or UNAVAILABLE with the reason. */
 static vly_status load(change *ch, const vly_repository_entry *e, vly_served **ret, vly_err *err)
 {
@@ -107,21 +100,11 @@ static vly_status load(change *ch, const vly_repository_entry *e, vly_served **r
                               .config_path = e->config_path,
                               .config_json = ch->how->config_json,
                               .options = ch->c->opts.model};
-    vly_served *m = NULL;
-    vly_err why;
 
     if (e->error != NULL)
-        return unavailable(e, e->error, ret, err);
-    vly_status st = vly_scheduler_load(ch->c->scheduler, &spec, &m, err);
-    if (st != VLY_OK)
-        return st;
-    if (m->servable != NULL &&
-        vly_warmup(m->servable, vly_scheduler_pool(ch->c->scheduler), &why) != VLY_OK) {
-        vly_served_unref(m);
-        return unavailable(e, why.msg, ret, err);
-    }
-    *ret = m;
-    return VLY_OK;
+        return vly_served_new(e->name, e->version, e->path, VLY_SERVED_UNAVAILABLE, e->error, ret,
+                              err);
+    return vly_scheduler_load(ch->c->scheduler, &spec, ret, err);
 }
 
 static void tell_config(const vly_served *m)

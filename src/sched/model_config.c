@@ -290,7 +290,7 @@ static vly_status fail_name(bool is_input, vly_str name, const vly_model_io *ios
     char allowed[VLY_ERR_MSG_MAX] = "";
     size_t len = 0;
 
-    for (size_t i = 0; i < n && len < sizeof(allowed) - 1; i++) {
+    for (size_t i = 0; ios != NULL && i < n && len < sizeof(allowed) - 1; i++) {
         int put =
             snprintf(allowed + len, sizeof(allowed) - len, "%s%s", i > 0 ? ", " : "", ios[i].name);
         len += put > 0 ? (size_t)put : 0;

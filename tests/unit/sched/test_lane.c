@@ -457,9 +457,9 @@ static void refuses_wrong_configurations(void **state)
     expect_error("parameters { key: \"execution\" value { string_value: \"fast\" } }",
                  "parameter 'execution': expected auto, inline, parallel or batched, got 'fast'");
     expect_error("max_batch_size: 8 dynamic_batching { preferred_batch_size: [ 4, 16 ] }",
-                 "preferred size must be positive and not above max_batch_size 8, got 16");
+                 "dynamic batching preferred size must be <= max batch size for net");
     expect_error("max_batch_size: 8 dynamic_batching { priority_levels: 2 }",
-                 "default_priority_level: expected 1 to 2");
+                 "default priority level must be in range [1, 2] for net");
     expect_error("max_batch_size: 8 dynamic_batching { priority_levels: 5000 "
                  "default_priority_level: 1 }",
                  "priority_levels: expected at most 1024, got 5000");
