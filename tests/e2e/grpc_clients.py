@@ -184,7 +184,7 @@ def client_deadline(url):
     import tritonclient.grpc as grpc
 
     with grpc.InferenceServerClient(url) as c:
-        busy = [c.async_infer("slow", slow_inputs(grpc, 64), callback=lambda result, error: None)
+        busy = [c.async_infer("slow", slow_inputs(grpc, 1024), callback=lambda result, error: None)
                 for _ in range(8)]
         expect_error("DEADLINE_EXCEEDED", "",
                      lambda: c.infer("slow", slow_inputs(grpc), client_timeout=0.01))
