@@ -175,11 +175,21 @@ static void answer_error(vly_http_request *req, int status, const char *msg,
     vly_buf_release(&body);
 }
 
+/* Below /v2 with Triton's codes: what is busy or late is unavailable there. */
+static int status_of(const vly_http_request *req, vly_status st)
+{
+    bool is_triton = vly_str_starts(req->msg.path, VLY_STR("/v2"));
+
+    if (is_triton && (st == VLY_EBUSY || st == VLY_EDEADLINE))
+        return vly_status_http(VLY_EUNAVAILABLE);
+    return vly_status_http(st);
+}
+
 void vly_answer_err(vly_http_request *req, const vly_err *err)
 {
     const vly_http_header retry = {VLY_STR("Retry-After"), VLY_STR("1")};
 
-    answer_error(req, vly_status_http(err->status), err->msg,
+    answer_error(req, status_of(req, err->status), err->msg,
                  err->status == VLY_EBUSY ? &retry : NULL);
 }
 

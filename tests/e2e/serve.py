@@ -192,7 +192,7 @@ def tells_errors(t):
         equal(s.stop(), 0, "exit status")
 
 
-def busy_is_429(t):
+def busy_is_503(t):
     """One worker, one place in the queue: of many requests at once, some are told to come back."""
     body = json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [64, 512],
                                    "data": [1] * (64 * 512)}]}).encode()
@@ -209,12 +209,12 @@ def busy_is_429(t):
                 data += piece
             c.close()
             statuses.append(int(data[9:12]))
-            if statuses[-1] == 429:
+            if statuses[-1] == 503:
                 assert b"\r\nRetry-After: 1\r\n" in data and b"Exceeds maximum queue size" in data
-        assert set(statuses) == {200, 429}, statuses
+        assert set(statuses) == {200, 503}, statuses
         metrics = s.get("/metrics").body.decode()
         equal(f'nv_inference_request_failure{{model="slow",version="1",reason="REJECTED"}} '
-              f'{statuses.count(429)}\n' in metrics, True, "rejections counted")
+              f'{statuses.count(503)}\n' in metrics, True, "rejections counted")
 
 
 def agrees_with_the_command_line(t):
@@ -259,5 +259,5 @@ def real_detector_agrees_with_the_command_line(t):
 
 run(says_what_it_serves, ends_on_interrupt, refuses_bad_settings, takes_settings, port_in_use,
     infers_json, infers_with_curl, takes_compressed_requests, sees_pictures, keeps_connections,
-    pipelines, tells_errors, busy_is_429, agrees_with_the_command_line,
+    pipelines, tells_errors, busy_is_503, agrees_with_the_command_line,
     real_detector_agrees_with_the_command_line)
