@@ -411,28 +411,10 @@ def client_reflection(url):
 
 # ---- the tests ----
 
-def find_python(directory):
-    """A Python with the clients, or None and the reason."""
-    environment = os.path.join(directory, "venv-grpc")
-    python = os.path.join(environment, "bin", "python")
-    for candidate in (sys.executable, python):
-        if (os.path.exists(candidate)
-                and subprocess.run([candidate, "-c", PROBE], capture_output=True).returncode == 0):
-            return candidate, None
-    for step in ([sys.executable, "-m", "venv", environment],
-                 [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-                  *PACKAGES]):
-        p = subprocess.run(step, capture_output=True, text=True)
-        if p.returncode != 0:
-            said = (p.stderr or p.stdout).strip().splitlines()
-            return None, said[-1] if said else "failed: " + " ".join(step)
-    return python, None
-
-
 def run_parts(t, parts, *args):
-    from harness import Skip, equal
+    from harness import Skip, equal, find_python
 
-    python, why = find_python(t.build)
+    python, why = find_python(t.build, "venv-grpc", PACKAGES, PROBE)
     if python is None:
         raise Skip(f"cannot install {', '.join(PACKAGES)}: {why}")
     with t.serve(*args) as s:

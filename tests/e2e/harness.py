@@ -4,6 +4,7 @@
 A test file calls run(fn, ...) last. Each fn(t) gets a Tools; it fails by any exception. The server
 listens on loopback only, on a port that the system chooses.
 """
+import fcntl
 import http.client
 import json
 import os
@@ -154,22 +155,25 @@ def simple_inputs(first, second):
             {"name": "INPUT1", "datatype": "INT32", "shape": [1, 16], "data": second}]
 
 
-def find_python(directory):
-    """A Python with Triton's client, or None and the reason: the one that runs this, or that of a
-    virtual environment which is made in the build directory."""
-    python = os.path.join(directory, "venv", "bin", "python")
-    for candidate in (sys.executable, python):
-        probe = [candidate, "-c", "import tritonclient.http"]
-        if (os.path.exists(candidate)
-                and subprocess.run(probe, capture_output=True).returncode == 0):
-            return candidate, None
-    for step in ([sys.executable, "-m", "venv", os.path.join(directory, "venv")],
-                 [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-                  CLIENT_PACKAGE]):
-        p = subprocess.run(step, capture_output=True, text=True)
-        if p.returncode != 0:
-            said = (p.stderr or p.stdout).strip().splitlines()
-            return None, said[-1] if said else "failed: " + " ".join(step)
+def find_python(directory, name="venv", packages=(CLIENT_PACKAGE,),
+                probe="import tritonclient.http.aio"):
+    """A Python in which the statement `probe` runs: the one that runs this, or else one with
+    packages from pip, made in directory/name when first needed. None and the reason: neither."""
+    environment = os.path.join(directory, name)
+    python = os.path.join(environment, "bin", "python")
+    with open(environment + ".lock", "w") as lock:  # tests run side by side
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for candidate in (sys.executable, python):
+            if os.path.exists(candidate) and subprocess.run([candidate, "-c", probe],
+                                                            capture_output=True).returncode == 0:
+                return candidate, None
+        for step in ([sys.executable, "-m", "venv", environment],
+                     [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+                      *packages]):
+            p = subprocess.run(step, capture_output=True, text=True)
+            if p.returncode != 0:
+                said = (p.stderr or p.stdout).strip().splitlines()
+                return None, said[-1] if said else "failed: " + " ".join(step)
     return python, None
 
 

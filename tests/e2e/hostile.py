@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Raw sockets against the real server: what no well-meaning client sends, and the server after it.
 
-After each attack the same server must answer as before, with no descriptor and no request left over.
+After each attack the same server answers as before, with no descriptor and no request left over.
 """
 import contextlib
 import json
@@ -121,7 +121,8 @@ SMUGGLED = {
     "a chunk size that is no number": b"Transfer-Encoding: chunked\r\n\r\ng\r\n\r\n",
     "a negative chunk size": b"Transfer-Encoding: chunked\r\n\r\n-5\r\nhello\r\n0\r\n\r\n",
     "a chunk size with 0x": b"Transfer-Encoding: chunked\r\n\r\n0x5\r\nhello\r\n0\r\n\r\n",
-    "a chunk size past 64 bits": b"Transfer-Encoding: chunked\r\n\r\n10000000000000005\r\nhello\r\n",
+    "a chunk size past 64 bits":
+        b"Transfer-Encoding: chunked\r\n\r\n10000000000000005\r\nhello\r\n",
     "a chunk longer than its size": b"Transfer-Encoding: chunked\r\n\r\n2\r\nhello\r\n0\r\n\r\n",
     "a chunk ended by a bare LF": b"Transfer-Encoding: chunked\r\n\r\n5\nhello\n0\n\n",
     "a NUL in a header": b"X: a\0b\r\nContent-Length: 0\r\n\r\n",
@@ -158,7 +159,8 @@ def headers_have_a_limit(t):
         for data, status in ((b"GET /" + b"a" * 100000 + b" HTTP/1.1\r\nHost: h\r\n\r\n", 414),
                              (b"GET / HTTP/1.1\r\nHost: h\r\nX: " + b"a" * 100000 + b"\r\n\r\n",
                               431),
-                             (b"GET / HTTP/1.1\r\nHost: h\r\n" + b"X: a\r\n" * 10000 + b"\r\n", 431),
+                             (b"GET / HTTP/1.1\r\nHost: h\r\n" + b"X: a\r\n" * 10000 + b"\r\n",
+                              431),
                              (b"POST /v2/models/simple/infer HTTP/1.1\r\nHost: h\r\n"
                               b"Transfer-Encoding: chunked\r\n\r\n0\r\n" + b"X: a\r\n" * 10000
                               + b"\r\n", 431),
@@ -172,8 +174,8 @@ def bodies_have_a_limit(t):
     with unharmed(t, "--set", "http.max_body_bytes=1000") as s:
         head = b"POST /v2/models/simple/infer HTTP/1.1\r\nHost: h\r\n"
         for rest in (b"Content-Length: 1001\r\n\r\n", b"Content-Length: 99999999999\r\n\r\n",
-                     b"Transfer-Encoding: chunked\r\n\r\n" + b"fa\r\n" + b"x" * 250 + b"\r\nfffffff\r\n"
-                     + b"x" * 2000):
+                     b"Transfer-Encoding: chunked\r\n\r\nfa\r\n" + b"x" * 250
+                     + b"\r\nfffffff\r\n" + b"x" * 2000):
             equal([a[0] for a in answers(exchange(s, head + rest))], [413], rest[:40])
 
 
