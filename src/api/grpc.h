@@ -64,6 +64,10 @@ void vly_grpc_reply(vly_grpc_call *call, vly_buf *parts, size_t n_parts);
 /* Answers with the status that err maps to, and its text. */
 void vly_grpc_fail(vly_http_request *req, const vly_err *err);
 
+/* Appends the message of this type (codec/pb_json.h) that the JSON of a REST answer says. */
+vly_status vly_grpc_put_json(const char *type, const vly_buf *json, vly_buf *out,
+                             vly_err *err) VLY_MUST_CHECK;
+
 /* Status of gRPC for a status of ours: that of the table, but for a message that cannot be parsed,
  * which is INTERNAL as from all servers. */
 int vly_grpc_code(vly_status st);

@@ -18,6 +18,9 @@
     X(WORKER, VLY_GRPC_INFERENCE "ServerMetadata", server_metadata)                                \
     X(WORKER, VLY_GRPC_INFERENCE "ModelMetadata", model_metadata)                                  \
     X(WORKER, VLY_GRPC_INFERENCE "ModelConfig", model_config)                                      \
+    X(WORKER, VLY_GRPC_INFERENCE "RepositoryIndex", repository_index)                              \
+    X(BEGIN, VLY_GRPC_INFERENCE "RepositoryModelLoad", repository_load)                            \
+    X(BEGIN, VLY_GRPC_INFERENCE "RepositoryModelUnload", repository_unload)                        \
     X(ANSWER, VLY_GRPC_INFERENCE "SystemSharedMemoryStatus", shm_status)                           \
     X(WORKER, VLY_GRPC_INFERENCE "SystemSharedMemoryRegister", shm_register)                       \
     X(WORKER, VLY_GRPC_INFERENCE "SystemSharedMemoryUnregister", shm_unregister)                   \

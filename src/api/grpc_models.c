@@ -51,15 +51,11 @@ vly_status vly_grpc_model_ready(vly_grpc_call *call, vly_buf *out, vly_err *err)
     return VLY_OK;
 }
 
-/* Takes json. */
-static vly_status put_json(const char *type, vly_buf *json, vly_buf *out, vly_err *err)
+vly_status vly_grpc_put_json(const char *type, const vly_buf *json, vly_buf *out, vly_err *err)
 {
-    vly_status st =
-        json->failed ? vly_fail(err, VLY_ENOMEM, "out of memory for the answer")
-                     : vly_pb_from_json(vly_grpc_descriptors(), type, vly_buf_str(json), out, err);
-
-    vly_buf_release(json);
-    return st;
+    if (json->failed)
+        return vly_fail(err, VLY_ENOMEM, "out of memory for the answer");
+    return vly_pb_from_json(vly_grpc_descriptors(), type, vly_buf_str(json), out, err);
 }
 
 vly_status vly_grpc_server_metadata(vly_grpc_call *call, vly_buf *out, vly_err *err)
@@ -68,7 +64,9 @@ vly_status vly_grpc_server_metadata(vly_grpc_call *call, vly_buf *out, vly_err *
 
     vly_buf_init(&json, VLY_MEM_NET, call->api->max_answer_bytes);
     vly_v2_put_server(&json);
-    return put_json("inference.ServerMetadataResponse", &json, out, err);
+    vly_status st = vly_grpc_put_json("inference.ServerMetadataResponse", &json, out, err);
+    vly_buf_release(&json);
+    return st;
 }
 
 static vly_status find_model(const vly_grpc_call *call, vly_served **ret, vly_err *err)
@@ -90,7 +88,9 @@ vly_status vly_grpc_model_metadata(vly_grpc_call *call, vly_buf *out, vly_err *e
     vly_buf_init(&json, VLY_MEM_NET, call->api->max_answer_bytes);
     vly_v2_put_model(call->api, m, &json);
     vly_served_unref(m);
-    return put_json("inference.ModelMetadataResponse", &json, out, err);
+    st = vly_grpc_put_json("inference.ModelMetadataResponse", &json, out, err);
+    vly_buf_release(&json);
+    return st;
 }
 
 vly_status vly_grpc_model_config(vly_grpc_call *call, vly_buf *out, vly_err *err)
@@ -106,5 +106,7 @@ vly_status vly_grpc_model_config(vly_grpc_call *call, vly_buf *out, vly_err *err
     vly_v2_put_config(call->api, m, &json);
     vly_buf_putc(&json, '}');
     vly_served_unref(m);
-    return put_json("inference.ModelConfigResponse", &json, out, err);
+    st = vly_grpc_put_json("inference.ModelConfigResponse", &json, out, err);
+    vly_buf_release(&json);
+    return st;
 }

@@ -8,10 +8,13 @@ with --client URL PART, what the environment's Python runs.
 """
 import os
 import queue
+import re
 import subprocess
 import sys
+import urllib.request
 
 PACKAGES = ["tritonclient[grpc]", "grpcio-health-checking", "grpcio-reflection"]
+NODE_PACKAGES = ["@grpc/grpc-js", "@grpc/proto-loader"]
 PROBE = "import tritonclient.grpc.aio, grpc_health.v1.health, grpc_reflection.v1alpha"
 BIG = 80 << 20  # of one message; clients and gRPC itself stop at 4 MiB unless told otherwise
 PATIENCE = 60
@@ -180,17 +183,27 @@ def client_big(url):
         check_simple(c.infer("simple", simple_inputs(grpc)))
 
 
+def cancelled(url):
+    """Requests of the model that were dropped before they ran."""
+    with urllib.request.urlopen(f"http://{url}/metrics", timeout=PATIENCE) as answer:
+        found = re.search(r'nv_inference_request_failure\{model="slow",version="1",reason="CANCELED"\}'
+                          r" (\d+)", answer.read().decode())
+    return int(found.group(1))
+
+
 def client_deadline(url):
     import tritonclient.grpc as grpc
 
+    before = cancelled(url)
     with grpc.InferenceServerClient(url) as c:
-        busy = [c.async_infer("slow", slow_inputs(grpc, 1024), callback=lambda result, error: None)
-                for _ in range(8)]
+        busy = [c.async_infer("slow", slow_inputs(grpc, 512), callback=lambda result, error: None)
+                for _ in range(16)]
         expect_error("DEADLINE_EXCEEDED", "",
-                     lambda: c.infer("slow", slow_inputs(grpc), client_timeout=0.01))
+                     lambda: c.infer("slow", slow_inputs(grpc), client_timeout=0.02))
         for b in busy:
             b.cancel()
         c.infer("slow", slow_inputs(grpc))
+    assert cancelled(url) > before, "what nobody waits for was run"
 
 
 def client_async(url):
@@ -339,6 +352,71 @@ def client_settings(url):
                      lambda: c.update_log_settings({"log_file": "x"}))
 
 
+def client_repository(url):
+    import tritonclient.grpc as grpc
+    from tritonclient.grpc import service_pb2 as pb
+
+    with grpc.InferenceServerClient(url) as c:
+        def states():
+            return {(m.name, m.version): m.state for m in c.get_model_repository_index().models}
+
+        assert states()[("simple", "")] == "" and not c.is_model_ready("simple"), states()
+        c.load_model("simple")
+        assert states()[("simple", "1")] == "READY" and c.is_model_ready("simple")
+        check_simple(c.infer("simple", simple_inputs(grpc)))
+        c.load_model("simple", config='{"max_batch_size": 4}')
+        assert c.get_model_config("simple").config.max_batch_size == 4
+        # a model that is only in the request
+        with open(os.environ["VOLLEY_TEST_MODEL"], "rb") as f:
+            model = f.read()
+        c.load_model("uploaded", config='{"backend": "onnxruntime", "max_batch_size": 8}',
+                     files={"file:1/model.onnx": model})
+        check_simple(c.infer("uploaded", simple_inputs(grpc)))
+        c.unload_model("simple", unload_dependents=True)
+        assert not c.is_model_ready("simple") and c.is_model_ready("uploaded")
+        expect_error("INTERNAL", "failed to load 'nobody'", lambda: c.load_model("nobody"))
+        ready = c._client_stub.RepositoryIndex(pb.RepositoryIndexRequest(ready=True)).models
+        assert [(m.name, m.version, m.state) for m in ready] == [("uploaded", "1", "READY")], ready
+
+
+def client_repository_fixed(url):
+    import tritonclient.grpc as grpc
+    from tritonclient.grpc import service_pb2 as pb
+
+    with grpc.InferenceServerClient(url) as c:
+        expect_error("UNAVAILABLE", "explicit model load / unload is not allowed",
+                     lambda: c.load_model("simple"))
+        expect_error("UNAVAILABLE", "explicit model load / unload is not allowed",
+                     lambda: c.unload_model("simple"))
+        names = {m.name: m.state for m in c.get_model_repository_index().models}
+        assert names["simple"] == "READY" and names["broken"] == "UNAVAILABLE", names
+        for call, request in (("RepositoryIndex", pb.RepositoryIndexRequest()),
+                              ("RepositoryModelLoad", pb.RepositoryModelLoadRequest())):
+            request.repository_name = "other"
+            try:
+                getattr(c._client_stub, call)(request)
+            except Exception as e:
+                assert "'repository_name' specification is not supported" in e.details()
+            else:
+                raise AssertionError("another repository was accepted")
+
+
+def client_tls(url):
+    import grpc as core
+    import tritonclient.grpc as grpc
+
+    trusted = os.environ["VOLLEY_TEST_CERTIFICATE"]
+    with grpc.InferenceServerClient(url, ssl=True, root_certificates=trusted) as c:
+        check_simple(c.infer("simple", simple_inputs(grpc)))
+    with core.insecure_channel(url) as channel:
+        try:
+            core.channel_ready_future(channel).result(timeout=2)
+        except core.FutureTimeoutError:
+            pass
+        else:
+            raise AssertionError("plaintext was spoken to")
+
+
 def client_health(url):
     import grpc
     from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -411,17 +489,35 @@ def client_reflection(url):
 
 # ---- the tests ----
 
-def run_parts(t, parts, *args):
-    from harness import Skip, equal, find_python
+def find_python(directory):
+    """A Python with the clients, or None and the reason."""
+    environment = os.path.join(directory, "venv-grpc")
+    python = os.path.join(environment, "bin", "python")
+    for candidate in (sys.executable, python):
+        if (os.path.exists(candidate)
+                and subprocess.run([candidate, "-c", PROBE], capture_output=True).returncode == 0):
+            return candidate, None
+    for step in ([sys.executable, "-m", "venv", environment],
+                 [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+                  *PACKAGES]):
+        p = subprocess.run(step, capture_output=True, text=True)
+        if p.returncode != 0:
+            said = (p.stderr or p.stdout).strip().splitlines()
+            return None, said[-1] if said else "failed: " + " ".join(step)
+    return python, None
 
-    python, why = find_python(t.build, "venv-grpc", PACKAGES, PROBE)
+
+def run_parts(t, parts, *args, **environment):
+    from harness import Skip, equal
+
+    python, why = find_python(t.build)
     if python is None:
         raise Skip(f"cannot install {', '.join(PACKAGES)}: {why}")
     with t.serve(*args) as s:
         for part in parts:
             p = subprocess.run([python, os.path.abspath(__file__), "--client",
                                 f"127.0.0.1:{s.port}", part], capture_output=True, text=True,
-                               timeout=300)
+                               timeout=300, env={**os.environ, **environment})
             equal(p.returncode, 0, f"{part}: {p.stdout}{p.stderr}")
         s.signal()
         equal(s.wait(), 0, "exit status")
@@ -447,6 +543,41 @@ def shared_memory_works(t):
     run_parts(t, ["shared_memory"], "--allow-client-shm")
 
 
+def repository_works(t):
+    run_parts(t, ["repository_fixed"])
+    run_parts(t, ["repository"], "--model-control", "explicit",
+              VOLLEY_TEST_MODEL=os.path.join(t.models, "simple", "1", "model.onnx"))
+
+
+def tls_works(t):
+    from harness import Certificate
+
+    certificate = Certificate(t, "localhost")
+    run_parts(t, ["tls"], *certificate.settings(), VOLLEY_TEST_CERTIFICATE=certificate.path)
+
+
+def node_works(t):
+    """@grpc/grpc-js, by the .proto files that reflection hands out."""
+    from harness import SOURCE, Skip, equal
+
+    modules = os.path.join(t.build, "node-grpc")
+    if not os.path.exists(os.path.join(modules, "node_modules", "@grpc", "proto-loader")):
+        try:
+            os.makedirs(modules, exist_ok=True)
+            p = subprocess.run(["npm", "install", "--no-audit", "--no-fund", *NODE_PACKAGES],
+                               cwd=modules, capture_output=True, text=True, timeout=300)
+        except (OSError, subprocess.TimeoutExpired) as e:
+            raise Skip(f"no npm: {e}")
+        if p.returncode != 0:
+            raise Skip(f"cannot install {', '.join(NODE_PACKAGES)}: {p.stderr.strip()[-200:]}")
+    with t.serve() as s:
+        p = subprocess.run(["node", os.path.join(SOURCE, "tests", "e2e", "grpc_client.js"),
+                            os.path.join(modules, "node_modules"),
+                            os.path.join(SOURCE, "src", "api", "proto"), f"127.0.0.1:{s.port}"],
+                           capture_output=True, text=True, timeout=300)
+        equal(p.returncode, 0, p.stdout + p.stderr)
+
+
 def health_and_reflection_work(t):
     run_parts(t, ["health", "reflection"])
 
@@ -456,4 +587,4 @@ if sys.argv[1] == "--client":
 else:
     from harness import run
     run(tritonclient_works, streams_work, big_messages_pass, settings_work,
-        shared_memory_works, health_and_reflection_work)
+        shared_memory_works, repository_works, health_and_reflection_work, tls_works, node_works)

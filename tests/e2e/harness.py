@@ -124,6 +124,25 @@ class Tools:
         return path
 
 
+class Certificate:
+    """Self-signed; name is what its subject says."""
+
+    def __init__(self, t, name, days=2):
+        self.path, self.key = t.path(name + ".pem"), t.path(name + ".key")
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                        "ec_paramgen_curve:P-256", "-nodes", "-days", str(days), "-subj",
+                        f"/CN={name}", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
+                        "-keyout", self.key, "-out", self.path], check=True, capture_output=True)
+
+    def settings(self):
+        return ["--set", f"tls.certificate={self.path}", "--set", f"tls.key={self.key}"]
+
+    def replace(self, other):
+        """Puts the other in the place of this one, key first."""
+        os.replace(other.key, self.key)
+        os.replace(other.path, self.path)
+
+
 def equal(got, want, what="value"):
     if got != want:
         raise AssertionError(f"{what}: expected {want!r}, got {got!r}")

@@ -10,28 +10,9 @@ import ssl
 import subprocess
 import time
 
-from harness import PATIENCE, Answer, Skip, equal, run, simple_inputs
+from harness import PATIENCE, Answer, Certificate, Skip, equal, run, simple_inputs
 
 ONE = list(range(16))
-
-
-class Certificate:
-    """Self-signed; name is what its subject says."""
-
-    def __init__(self, t, name, days=2):
-        self.path, self.key = t.path(name + ".pem"), t.path(name + ".key")
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-                        "ec_paramgen_curve:P-256", "-nodes", "-days", str(days), "-subj",
-                        f"/CN={name}", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
-                        "-keyout", self.key, "-out", self.path], check=True, capture_output=True)
-
-    def settings(self):
-        return ["--set", f"tls.certificate={self.path}", "--set", f"tls.key={self.key}"]
-
-    def replace(self, other):
-        """Puts the other in the place of this one, key first."""
-        os.replace(other.key, self.key)
-        os.replace(other.path, self.path)
 
 
 def trust(*certificates, alpn=()):

@@ -372,9 +372,44 @@ static void refuses_bad_regions(void **state)
     }
 }
 
+static void refuses_bad_loads(void **state)
+{
+    static const struct {
+        const char *method, *key;
+        uint32_t kind;
+        const char *value, *code, *message;
+    } rows[] = {
+        {"RepositoryModelLoad", "config", 2, "1", "3",
+         "invalid value type for load parameter 'config', expected string_param."},
+        {"RepositoryModelLoad", "file:1/model.onnx", 3, "1", "3",
+         "invalid value type for load parameter 'file:1/model.onnx', expected bytes_param."},
+        {"RepositoryModelLoad", "x", 3, "1", "3", "unrecognized load parameter 'x'."},
+        {"RepositoryModelUnload", "unload_dependents", 3, "1", "3",
+         "invalid value type for 'unload_dependents' parameter, expected bool_param."},
+        {"RepositoryModelUnload", "unload_dependents", 1, "1", "14",
+         "explicit model load / unload is not allowed if polling is enabled"},
+    };
+    char path[128];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        request r = {.b = {.len = 0}};
+        vly_buf_init(&r.b, VLY_MEM_NET, 1 << 20);
+        vly_pb_put_bytes(&r.b, 2, VLY_STR("simple"));
+        put_param(&r, 3, rows[i].key, rows[i].kind, vly_str_from(rows[i].value));
+        snprintf(path, sizeof(path), SERVICE "%s", rows[i].method);
+        assert_fails(call(path, vly_buf_str(&r.b)), rows[i].code, rows[i].message);
+        vly_buf_release(&r.b);
+    }
+    assert_fails(call(SERVICE "RepositoryModelLoad", VLY_STR("\x0a\x01r")), "12",
+                 "'repository_name' specification is not supported");
+    assert_fails(call(SERVICE "RepositoryIndex", VLY_STR("\x0a\x01r")), "12",
+                 "'repository_name' specification is not supported");
+}
+
 #define SERVED(test) cmocka_unit_test_setup_teardown(test, service_start, service_stop)
 
 UNIT_TESTS(SERVED(answers_readiness), SERVED(describes_models), SERVED(refuses_bad_calls),
            SERVED(escapes_messages), SERVED(infers_raw), SERVED(infers_typed), SERVED(classifies),
            SERVED(refuses_bad_requests), SERVED(refuses_bad_parameters),
-           SERVED(refuses_bad_regions))
+           SERVED(refuses_bad_regions), SERVED(refuses_bad_loads))
