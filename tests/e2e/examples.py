@@ -67,7 +67,7 @@ def client_aio(url):  # simple_http_aio_infer_client.py
             for binary in (True, False):
                 check_simple(await c.infer("simple", simple_inputs(http, binary), outputs=outputs,
                                            request_id="7", headers={"test": "1"}))
-            many = [c.infer("simple", simple_inputs(http, True)) for _ in range(100)]
+            many = [c.infer("simple", simple_inputs(http, True)) for _ in range(40)]
             for result in await asyncio.gather(*many):
                 check_simple(result)
             for algorithm in ("gzip", "deflate"):
