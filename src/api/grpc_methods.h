@@ -18,6 +18,7 @@
     X(WORKER, VLY_GRPC_INFERENCE "ServerMetadata", server_metadata)                                \
     X(WORKER, VLY_GRPC_INFERENCE "ModelMetadata", model_metadata)                                  \
     X(WORKER, VLY_GRPC_INFERENCE "ModelConfig", model_config)                                      \
+    X(WORKER, VLY_GRPC_INFERENCE "ModelStatistics", model_statistics)                              \
     X(WORKER, VLY_GRPC_INFERENCE "RepositoryIndex", repository_index)                              \
     X(BEGIN, VLY_GRPC_INFERENCE "RepositoryModelLoad", repository_load)                            \
     X(BEGIN, VLY_GRPC_INFERENCE "RepositoryModelUnload", repository_unload)                        \

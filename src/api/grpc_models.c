@@ -110,3 +110,19 @@ vly_status vly_grpc_model_config(vly_grpc_call *call, vly_buf *out, vly_err *err
     vly_buf_release(&json);
     return st;
 }
+
+vly_status vly_grpc_model_statistics(vly_grpc_call *call, vly_buf *out, vly_err *err)
+{
+    vly_grpc_model_request r;
+    vly_buf json;
+    vly_status st = read_request(call, &r, err);
+
+    if (st != VLY_OK)
+        return st;
+    vly_buf_init(&json, VLY_MEM_NET, call->api->max_answer_bytes);
+    st = vly_v2_put_stats(call->api, r.name, r.version, &json, err);
+    if (st == VLY_OK)
+        st = vly_grpc_put_json("inference.ModelStatisticsResponse", &json, out, err);
+    vly_buf_release(&json);
+    return st;
+}

@@ -417,6 +417,26 @@ def client_tls(url):
             raise AssertionError("plaintext was spoken to")
 
 
+def client_statistics(url):
+    import tritonclient.grpc as grpc
+
+    with grpc.InferenceServerClient(url) as c:
+        before = c.get_inference_statistics("simple").model_stats[0]
+        for _ in range(3):
+            c.infer("simple", simple_inputs(grpc))
+        after = c.get_inference_statistics("simple", "1").model_stats[0]
+        assert after.name == "simple" and after.version == "1"
+        assert after.inference_count - before.inference_count == 3, after
+        assert after.inference_stats.success.count - before.inference_stats.success.count == 3
+        assert after.inference_stats.compute_infer.ns > before.inference_stats.compute_infer.ns
+        assert after.last_inference > 1600000000000  # milliseconds
+        assert sum(b.batch_size * b.compute_infer.count
+                   for b in after.batch_stats) == after.inference_count
+        every = {(m.name, m.version) for m in c.get_inference_statistics().model_stats}
+        assert {("simple", "1"), ("slow", "1")} <= every, every
+        expect_error("NOT_FOUND", "nobody", lambda: c.get_inference_statistics("nobody"))
+
+
 def client_health(url):
     import grpc
     from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -489,28 +509,10 @@ def client_reflection(url):
 
 # ---- the tests ----
 
-def find_python(directory):
-    """A Python with the clients, or None and the reason."""
-    environment = os.path.join(directory, "venv-grpc")
-    python = os.path.join(environment, "bin", "python")
-    for candidate in (sys.executable, python):
-        if (os.path.exists(candidate)
-                and subprocess.run([candidate, "-c", PROBE], capture_output=True).returncode == 0):
-            return candidate, None
-    for step in ([sys.executable, "-m", "venv", environment],
-                 [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-                  *PACKAGES]):
-        p = subprocess.run(step, capture_output=True, text=True)
-        if p.returncode != 0:
-            said = (p.stderr or p.stdout).strip().splitlines()
-            return None, said[-1] if said else "failed: " + " ".join(step)
-    return python, None
-
-
 def run_parts(t, parts, *args, **environment):
-    from harness import Skip, equal
+    from harness import Skip, equal, find_python
 
-    python, why = find_python(t.build)
+    python, why = find_python(t.build, "venv-grpc", PACKAGES, PROBE)
     if python is None:
         raise Skip(f"cannot install {', '.join(PACKAGES)}: {why}")
     with t.serve(*args) as s:
@@ -524,7 +526,7 @@ def run_parts(t, parts, *args, **environment):
 
 
 def tritonclient_works(t):
-    run_parts(t, ["metadata", "infer", "typed", "async", "aio", "compression", "deadline"])
+    run_parts(t, ["metadata", "infer", "typed", "statistics", "async", "aio", "compression", "deadline"])
 
 
 def streams_work(t):
