@@ -186,8 +186,8 @@ def client_big(url):
 def cancelled(url):
     """Requests of the model that were dropped before they ran."""
     with urllib.request.urlopen(f"http://{url}/metrics", timeout=PATIENCE) as answer:
-        found = re.search(r'nv_inference_request_failure\{model="slow",version="1",reason="CANCELED"\}'
-                          r" (\d+)", answer.read().decode())
+        found = re.search(r'nv_inference_request_failure\{model="slow",version="1",'
+                          r'reason="CANCELED"\} (\d+)', answer.read().decode())
     return int(found.group(1))
 
 
@@ -526,7 +526,8 @@ def run_parts(t, parts, *args, **environment):
 
 
 def tritonclient_works(t):
-    run_parts(t, ["metadata", "infer", "typed", "statistics", "async", "aio", "compression", "deadline"])
+    run_parts(t, ["metadata", "infer", "typed", "statistics", "async", "aio", "compression",
+                  "deadline"])
 
 
 def streams_work(t):
