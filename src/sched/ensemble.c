@@ -153,6 +153,8 @@ static void finish(run *r)
     job->times.output = vly_clock_now() - now;
     free_run(r);
     give_places_back(e, 1);
+    if (st == VLY_OK)
+        vly_served_count_run(m, job->n_inferences != 0 ? job->n_inferences : 1, &job->times);
     vly_served_finish(m, job, st);
     vly_served_unref(m);
 }

@@ -673,8 +673,16 @@ static void batcher_free(vly_runner *r)
     vly_free(b);
 }
 
-static const vly_runner_ops ops = {
-    .submit = batcher_submit, .stop = batcher_stop, .free = batcher_free};
+static void batcher_explain(vly_runner *r, struct vly_explanation *ret)
+{
+    vly_runner *lane = ((batcher *)r)->lane;
+    lane->ops->explain(lane, ret);
+}
+
+static const vly_runner_ops ops = {.submit = batcher_submit,
+                                   .stop = batcher_stop,
+                                   .free = batcher_free,
+                                   .explain = batcher_explain};
 
 vly_status vly_sequence_new(vly_served *served, const vly_scheduler_opts *opts, vly_alarms *alarms,
                             vly_runner *lane, vly_runner **ret, vly_err *err)

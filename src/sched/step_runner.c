@@ -77,6 +77,9 @@ static void run_item(vly_work *work)
     pthread_mutex_lock(&r->lock);
     r->n_jobs--;
     pthread_mutex_unlock(&r->lock);
+    if (st == VLY_OK)
+        vly_served_count_run(m, x->job->n_inferences != 0 ? x->job->n_inferences : 1,
+                             &x->job->times);
     vly_served_finish(m, x->job, st);
     vly_free(x);
     vly_served_unref(m);

@@ -226,6 +226,7 @@ static void branches_meet(void **state)
     assert_float_equal(r.out[1], -29, 0);
     assert_null(r.job.outputs);
     assert_int_equal(vly_counter_get(&m->stats.success), 1);
+    assert_int_equal(vly_counter_get(&m->stats.executions), 1);
     assert_int_equal(vly_counter_get(&find("plus1")->stats.success), 1);
     assert_int_equal(vly_counter_get(&find("sum")->stats.success), 1);
 }
