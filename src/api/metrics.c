@@ -19,6 +19,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#define BATCH_SIZE_LE_MAX 128
+
 static void put_head(vly_buf *b, const char *name, const char *type, const char *help)
 {
     vly_buf_printf(b, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
@@ -182,6 +184,31 @@ static void put_load_time(vly_buf *b, const vly_served *m, const family *f)
     vly_buf_printf(b, "} %.9g\n", (double)m->load_ns / 1e9);
 }
 
+/* Runs of batches up to each size; the sizes are powers of two. */
+static void put_batch_sizes(vly_buf *b, const vly_served *m, const family *f)
+{
+    const vly_served_stats *s = &m->stats;
+
+    for (size_t le = 1; le <= BATCH_SIZE_LE_MAX; le *= 2) {
+        uint64_t n = 0;
+        for (size_t i = 0; i < VLY_BATCH_STATS_MAX; i++) {
+            size_t size = atomic_load(&s->batches[i].size);
+            if (size > 0 && size <= le)
+                n += vly_counter_get(&s->batches[i].count);
+        }
+        put_series(b, "volley_batch_size_bucket", m);
+        vly_buf_printf(b, ",le=\"%zu\"} %llu\n", le, (unsigned long long)n);
+    }
+    unsigned long long count = vly_counter_get(&s->executions);
+    put_series(b, "volley_batch_size_bucket", m);
+    vly_buf_printf(b, ",le=\"+Inf\"} %llu\n", count);
+    put_series(b, "volley_batch_size_sum", m);
+    vly_buf_printf(b, "} %llu\n", (unsigned long long)vly_counter_get(&s->inferences));
+    put_series(b, "volley_batch_size_count", m);
+    vly_buf_printf(b, "} %llu\n", count);
+    (void)f;
+}
+
 static void put_models(vly_buf *b, const vly_model_set *set)
 {
     static const family failures = {"nv_inference_request_failure",
@@ -190,6 +217,7 @@ static void put_models(vly_buf *b, const vly_model_set *set)
                                    "Requests awaiting execution, per model", 0};
     static const family sequences = {"volley_sequences",
                                      "Sequences that have begun and not ended, per model", 0};
+    static const family batch_size = {"volley_batch_size", "Inferences in one run of the model", 0};
     static const family load = {"nv_model_load_duration_secs", "Model load time in seconds", 0};
 
     put_families(b, set, "counter", counters, VLY_COUNT(counters), put_counter);
@@ -199,12 +227,17 @@ static void put_models(vly_buf *b, const vly_model_set *set)
     put_families(b, set, "gauge", &sequences, 1, put_sequences);
     put_families(b, set, "gauge", &load, 1, put_load_time);
     put_families(b, set, "histogram", histograms, VLY_COUNT(histograms), put_histogram);
+    put_families(b, set, "histogram", &batch_size, 1, put_batch_sizes);
 }
 
 static void put_http(vly_buf *b, const vly_http_stats *s)
 {
     put_value(b, "volley_http_connections_open", "gauge", "Open connections",
               (double)vly_gauge_get(&s->connections_open));
+    put_value(b, "volley_http_streams_open", "gauge", "WebSockets and streaming gRPC calls",
+              (double)vly_gauge_get(&s->streams_open));
+    put_value(b, "volley_http_streams_total", "counter", "Streams since the start",
+              (double)vly_counter_get(&s->streams));
     put_value(b, "volley_http_connections_total", "counter", "Connections accepted",
               (double)vly_counter_get(&s->connections));
     put_value(b, "volley_http_connections_refused_total", "counter",

@@ -106,9 +106,11 @@ typedef struct vly_http_opts {
     void *ctx;
 } vly_http_opts;
 
-/* Counters since start; connections_open is the present. */
+/* Counters since start; gauges are the present. */
 typedef struct vly_http_stats {
     vly_gauge connections_open;
+    vly_gauge streams_open; /* WebSockets and streaming gRPC calls */
+    vly_counter streams;
     vly_counter connections;
     vly_counter connections_refused; /* past max_connections */
     vly_counter requests;            /* handed to the handler */

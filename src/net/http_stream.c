@@ -119,6 +119,8 @@ vly_status vly_stream_accept(vly_http_request *req, const vly_stream_events *eve
     vly_grpc_reader_init(&s->reader, VLY_ENCODING_IDENTITY,
                          ex->loop->server->opts.stream_max_message_bytes);
     pthread_mutex_init(&s->lock, NULL);
+    vly_counter_add(&ex->loop->server->stats.streams, 1);
+    vly_gauge_add(&ex->loop->server->stats.streams_open, 1);
     ex->stream = s;
     *ret = s; /* before callbacks, which accepted may begin */
     ex->conn->proto->accepted(ex->conn, ex);
@@ -135,6 +137,7 @@ void vly_http__stream_close(vly_http_exchange *ex)
     vly_http__queue_release(&s->queue);
     atomic_fetch_sub(&s->budget->used_bytes, s->held_bytes + s->partial_bytes);
     s->held_bytes = s->partial_bytes = 0;
+    vly_gauge_add(&s->loop->server->stats.streams_open, -1);
     if (s->events.on_close != NULL)
         s->events.on_close(s->ctx, s);
     s->ex = NULL;

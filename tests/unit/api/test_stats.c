@@ -73,6 +73,11 @@ static void counts_what_was_done(void **state)
     assert_int_equal(yyjson_arr_size(yyjson_obj_get(m, "batch_stats")), 1);
     assert_int_equal(number(m, "/batch_stats/0/batch_size"), 2);
     assert_int_equal(number(m, "/batch_stats/0/compute_infer/count"), 3);
+#define SERIES(name, le) "volley_batch_size_" name "{model=\"id_UINT8\",version=\"1\"" le "} "
+    assert_says(get("/metrics"), 200, SERIES("bucket", ",le=\"1\"") "0\n");
+    assert_says(get("/metrics"), 200, SERIES("bucket", ",le=\"2\"") "3\n");
+    assert_says(get("/metrics"), 200, SERIES("bucket", ",le=\"+Inf\"") "3\n");
+    assert_says(get("/metrics"), 200, SERIES("sum", "") "6\n");
 }
 
 static void tells_all_that_serve(void **state)
