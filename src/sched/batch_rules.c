@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "base/assert.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #define OWN_MAX_BATCH 64 /* of models whose configuration leaves it open */
@@ -139,6 +140,30 @@ static vly_status read_preferred(const vly_triton_dynamic_batching *d, size_t ma
     return VLY_OK;
 }
 
+/* The strategy of a sequence batcher in terms of dynamic batching. A part of the slots of `direct`
+ * that must be in use is a size that is preferred; without one its delay does not count. */
+static vly_status read_strategy(const vly_triton_sequence_batching *q, size_t max_batch,
+                                vly_arena *arena, vly_triton_dynamic_batching *ret, vly_err *err)
+{
+    const vly_triton_direct *direct = q->direct;
+
+    if (q->oldest != NULL) {
+        ret->n_preferred_batch_sizes = q->oldest->n_preferred_batch_sizes;
+        ret->preferred_batch_sizes = q->oldest->preferred_batch_sizes;
+        ret->max_queue_delay_us = q->oldest->max_queue_delay_us;
+        ret->preserve_ordering = q->oldest->preserve_ordering;
+    } else if (direct != NULL && direct->minimum_slot_utilization > 0) {
+        int64_t *size = vly_arena_alloc(arena, sizeof(*size));
+        if (size == NULL)
+            return vly_arena_fail(arena, err);
+        *size = (int64_t)ceil(fmin(direct->minimum_slot_utilization, 1) * (double)max_batch);
+        ret->n_preferred_batch_sizes = 1;
+        ret->preferred_batch_sizes = size;
+        ret->max_queue_delay_us = direct->max_queue_delay_us;
+    }
+    return VLY_OK;
+}
+
 vly_status vly_run_config_read(const vly_servable *s, vly_execution execution, vly_arena *arena,
                                vly_run_config *ret, vly_err *err)
 {
@@ -148,8 +173,15 @@ vly_status vly_run_config_read(const vly_servable *s, vly_execution execution, v
                         .max_batch = max_batch_of(s),
                         .n_instances = instances_of(s->config)};
     size_t config_max = s->config != NULL ? (size_t)s->config->max_batch_size : 0;
+    vly_triton_dynamic_batching strategy = {.n_preferred_batch_sizes = 0};
     vly_status st = VLY_OK;
 
+    if (s->config != NULL && s->config->sequence_batching != NULL) {
+        st = read_strategy(s->config->sequence_batching, c.max_batch, arena, &strategy, err);
+        if (st != VLY_OK)
+            return st;
+        d = &strategy;
+    }
     if (own.len > 0) {
         st = vly_execution_parse(own, &c.execution, err);
         if (st != VLY_OK)

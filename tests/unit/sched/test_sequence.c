@@ -8,6 +8,7 @@
 #include "sched/sequence.h"
 
 #include "base/assert.h"
+#include "sched/explain.h"
 #include "support/onnx_builder.h"
 #include "support/temp_dir.h"
 #include "sys/file.h"
@@ -389,6 +390,32 @@ static void sequences_share_runs(void **state)
     assert_int_equal(result(&first), VLY_OK);
 }
 
+/* The strategies' sizes and delays are those of the lane behind. */
+static void strategies_reach_the_lane(void **state)
+{
+    (void)state;
+    vly_explanation e;
+
+    start_as("batched", 1, "accumulator.onnx",
+             "max_batch_size: 8 sequence_batching { oldest { "
+             "max_candidate_sequences: 9 preferred_batch_size: [4, 2] "
+             "max_queue_delay_microseconds: 300 } " CONTROLS STATE "} }");
+    model->runner->ops->explain(model->runner, &e);
+    assert_int_equal(e.rules->n_preferred, 2);
+    assert_int_equal(e.rules->preferred[1], 4);
+    assert_int_equal(e.rules->delay_ns, 300000);
+    model = load("accumulator.onnx", "max_batch_size: 8 sequence_batching { direct { "
+                                     "max_queue_delay_microseconds: 700 "
+                                     "minimum_slot_utilization: 0.6 } " CONTROLS STATE "} }");
+    model->runner->ops->explain(model->runner, &e);
+    assert_int_equal(e.rules->preferred[0], 5); /* 0.6 * 8, rounded up */
+    assert_int_equal(e.rules->delay_ns, 700000);
+    model = load("accumulator.onnx", "max_batch_size: 8 sequence_batching { direct { "
+                                     "max_queue_delay_microseconds: 700 } " CONTROLS STATE "} }");
+    model->runner->ops->explain(model->runner, &e);
+    assert_int_equal(e.rules->delay_ns, 0);
+}
+
 /* As a tiny model runs: within submit. */
 static void runs_where_it_is_asked(void **state)
 {
@@ -636,6 +663,7 @@ UNIT_TESTS(cmocka_unit_test_setup_teardown(keeps_state, set_up, tear_down),
            cmocka_unit_test_setup_teardown(refuses_in_tritons_words, set_up, tear_down),
            cmocka_unit_test_setup_teardown(requests_keep_their_order, set_up, tear_down),
            cmocka_unit_test_setup_teardown(sequences_share_runs, set_up, tear_down),
+           cmocka_unit_test_setup_teardown(strategies_reach_the_lane, set_up, tear_down),
            cmocka_unit_test_setup_teardown(runs_where_it_is_asked, set_up, tear_down),
            cmocka_unit_test_setup_teardown(same_id_again, set_up, tear_down),
            cmocka_unit_test_setup_teardown(a_refused_request_changes_nothing, set_up, tear_down),
