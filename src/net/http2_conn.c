@@ -6,6 +6,17 @@
 #define OUT_MAX_BYTES  ((size_t)4 * 1024 * 1024) /* of frames in one batch, payloads apart */
 #define OUT_KEEP_BYTES ((size_t)16 * 1024)       /* a larger buffer is not kept */
 
+void vly_http2__check(vly_http2 *h, int rc)
+{
+    if (nghttp2_is_fatal(rc))
+        h->is_lost = true;
+}
+
+void vly_http2__reset(vly_http2 *h, int32_t stream_id, uint32_t error)
+{
+    vly_http2__check(h, nghttp2_submit_rst_stream(h->ng, NGHTTP2_FLAG_NONE, stream_id, error));
+}
+
 /* ---- exchanges ---- */
 
 void vly_http2__link(vly_http2 *h, vly_http_exchange *ex)
@@ -152,7 +163,7 @@ static void http2_eof(vly_http_conn *c)
     for (vly_http_exchange *ex = h->exchanges, *next; ex != NULL; ex = next) {
         next = ex->next;
         if ((ex->req.received_ns == 0 && !ex->is_answered) || ex->stream != NULL)
-            nghttp2_submit_rst_stream(h->ng, NGHTTP2_FLAG_NONE, ex->h2.stream_id, NGHTTP2_CANCEL);
+            vly_http2__reset(h, ex->h2.stream_id, NGHTTP2_CANCEL);
         else if (!ex->is_answered && vly_http__opts(c)->abort_on_close)
             atomic_store(&ex->req.is_cancelled, true);
     }
@@ -165,12 +176,12 @@ static void go_away(vly_http2 *h)
     uint64_t now = vly_http__now_ms(h->conn);
 
     if (h->goaway_ms == 0) {
-        nghttp2_submit_shutdown_notice(h->ng);
+        vly_http2__check(h, nghttp2_submit_shutdown_notice(h->ng));
         h->goaway_ms = now + 1; /* + 1: never 0 */
     } else if (!h->is_goaway_sent && now >= h->goaway_ms + VLY_HTTP_DRAIN_GRACE_MS / 2) {
-        nghttp2_submit_goaway(h->ng, NGHTTP2_FLAG_NONE,
-                              nghttp2_session_get_last_proc_stream_id(h->ng), NGHTTP2_NO_ERROR,
-                              NULL, 0);
+        vly_http2__check(h, nghttp2_submit_goaway(h->ng, NGHTTP2_FLAG_NONE,
+                                                  nghttp2_session_get_last_proc_stream_id(h->ng),
+                                                  NGHTTP2_NO_ERROR, NULL, 0));
         h->is_goaway_sent = true;
     }
 }
@@ -271,10 +282,10 @@ static void sweep_exchange(vly_http2 *h, vly_http_exchange *ex, uint64_t now)
                           ex->req.msg.path.len == 0 ? "the request header came too slowly"
                                                     : "the request body came too slowly");
     else if (is_stream_stuck(h->conn, ex, now))
-        nghttp2_submit_rst_stream(h->ng, NGHTTP2_FLAG_NONE, ex->h2.stream_id, NGHTTP2_CANCEL);
+        vly_http2__reset(h, ex->h2.stream_id, NGHTTP2_CANCEL);
     else if (ex->is_answered && is_answer_late(h->conn, ex, now))
-        nghttp2_submit_rst_stream(h->ng, NGHTTP2_FLAG_NONE, ex->h2.stream_id,
-                                  ex->h2.body_left == 0 ? NGHTTP2_NO_ERROR : NGHTTP2_CANCEL);
+        vly_http2__reset(h, ex->h2.stream_id,
+                         ex->h2.body_left == 0 ? NGHTTP2_NO_ERROR : NGHTTP2_CANCEL);
 }
 
 /* A client with requests in work, which says nothing, may have vanished. False: it has. */
@@ -285,7 +296,7 @@ static bool check_alive(vly_http2 *h, uint64_t now)
     if (h->exchanges == NULL || o->stream_max_message_bytes == 0)
         return true;
     if (now - h->ping_ms >= o->stream_ping_ms) {
-        nghttp2_submit_ping(h->ng, NGHTTP2_FLAG_NONE, NULL);
+        vly_http2__check(h, nghttp2_submit_ping(h->ng, NGHTTP2_FLAG_NONE, NULL));
         h->ping_ms = now;
     }
     return now - h->input_ms < o->stream_idle_ms;
@@ -300,7 +311,7 @@ static void http2_sweep(vly_http_conn *c, uint64_t now)
         return;
     }
     if (h->exchanges == NULL && !c->is_writing && vly_http__conn_is_stale(c, now))
-        nghttp2_session_terminate_session(h->ng, NGHTTP2_NO_ERROR);
+        vly_http2__check(h, nghttp2_session_terminate_session(h->ng, NGHTTP2_NO_ERROR));
     for (vly_http_exchange *ex = h->exchanges, *next; ex != NULL; ex = next) {
         next = ex->next;
         sweep_exchange(h, ex, now);

@@ -63,7 +63,7 @@ static void count_noise(vly_http2 *h)
     if (h->noise_left > 0)
         h->noise_left--;
     else
-        nghttp2_session_terminate_session(h->ng, NGHTTP2_ENHANCE_YOUR_CALM);
+        vly_http2__check(h, nghttp2_session_terminate_session(h->ng, NGHTTP2_ENHANCE_YOUR_CALM));
 }
 
 /* ---- the head ---- */
@@ -80,8 +80,7 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, voi
                                 ? vly_http__exchange_take(h->conn->loop)
                                 : NULL;
     if (ex == NULL) {
-        nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
-                                  NGHTTP2_REFUSED_STREAM);
+        vly_http2__reset(h, frame->hd.stream_id, NGHTTP2_REFUSED_STREAM);
         return 0;
     }
     memcpy(ex->req.peer, h->conn->peer, sizeof(ex->req.peer));
@@ -194,7 +193,8 @@ static int check_expect(vly_http2 *h, vly_http_exchange *ex, const char **ret_re
         *ret_reason = "the only supported Expect is 100-continue";
         return 417;
     }
-    nghttp2_submit_headers(h->ng, NGHTTP2_FLAG_NONE, ex->h2.stream_id, NULL, &go_on, 1, NULL);
+    vly_http2__check(h, nghttp2_submit_headers(h->ng, NGHTTP2_FLAG_NONE, ex->h2.stream_id, NULL,
+                                               &go_on, 1, NULL));
     return 0;
 }
 
@@ -316,7 +316,7 @@ static int on_data_chunk(nghttp2_session *ng, uint8_t flags, int32_t stream_id, 
     const char *reason;
     (void)flags;
 
-    nghttp2_session_consume_connection(ng, len);
+    vly_http2__check(h, nghttp2_session_consume_connection(ng, len));
     if (ex != NULL && ex->stream != NULL) {
         ex->bytes_in += len;
         vly_http2__stream_feed(h, ex, (vly_str){(const char *)data, len});
@@ -325,7 +325,7 @@ static int on_data_chunk(nghttp2_session *ng, uint8_t flags, int32_t stream_id, 
     /* Of the rest of a refused request one window comes, no more. */
     if (ex == NULL || ex->is_answered || ex->req.received_ns != 0)
         return 0;
-    nghttp2_session_consume_stream(ng, stream_id, len);
+    vly_http2__check(h, nghttp2_session_consume_stream(ng, stream_id, len));
     ex->bytes_in += len;
     int status = expect_message(&ex->req.msg, data, len, &reason);
     if (status == 0)

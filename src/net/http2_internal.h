@@ -69,6 +69,9 @@ void vly_http2__stream_close(vly_http2 *h, vly_http_exchange *ex);
 void vly_http2__stream_frame(vly_http2 *h, vly_http_exchange *ex, size_t n);
 
 /* http2_conn.c */
+/* rc: what nghttp2 has said; without memory the connection is lost, the rest is no concern. */
+void vly_http2__check(vly_http2 *h, int rc);
+void vly_http2__reset(vly_http2 *h, int32_t stream_id, uint32_t error); /* the stream */
 void vly_http2__link(vly_http2 *h, vly_http_exchange *ex);
 /* Out of `exchanges`, into `done`. */
 void vly_http2__retire(vly_http2 *h, vly_http_exchange *ex);

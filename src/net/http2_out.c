@@ -194,7 +194,7 @@ static void add_trailers(vly_http2 *h, vly_http_exchange *ex)
     const char *at = read_fields(ex->head.ptr, ex->n_fields, nv);
 
     read_fields(at, ex->n_trailers, nv);
-    nghttp2_submit_trailer(h->ng, ex->h2.stream_id, nv, ex->n_trailers);
+    vly_http2__check(h, nghttp2_submit_trailer(h->ng, ex->h2.stream_id, nv, ex->n_trailers));
 }
 
 void vly_http2__submit(vly_http2 *h, vly_http_exchange *ex)
@@ -204,6 +204,10 @@ void vly_http2__submit(vly_http2 *h, vly_http_exchange *ex)
     nghttp2_data_provider body = {.source.ptr = ex, .read_callback = read_body};
     bool has_body = vly_http__exchange_has_body(ex);
 
+    if (ex->head.failed) { /* no memory for a few bytes: nothing sensible can be sent */
+        vly_http2__reset(h, ex->h2.stream_id, NGHTTP2_INTERNAL_ERROR);
+        return;
+    }
     VLY_ASSERT(ex->n_fields <= FIELDS_MAX && ex->n_trailers <= FIELDS_MAX);
     vly_counter_add(&vly_http__stats(h->conn)->responses[ex->status / 100], 1);
     snprintf(status, sizeof(status), "%d", ex->status);
@@ -214,9 +218,8 @@ void vly_http2__submit(vly_http2 *h, vly_http_exchange *ex)
     ex->bytes_out = ex->head.len;
     ex->h2.since_ms = vly_http__now_ms(h->conn);
     bool is_bare = ex->h2.body_left == 0 && ex->n_trailers == 0;
-    if (nghttp2_submit_response(h->ng, ex->h2.stream_id, nv, ex->n_fields + 2,
-                                is_bare ? NULL : &body) != 0)
-        h->is_lost = true; /* no memory */
+    vly_http2__check(h, nghttp2_submit_response(h->ng, ex->h2.stream_id, nv, ex->n_fields + 2,
+                                                is_bare ? NULL : &body));
 }
 
 void vly_http2__set_output(nghttp2_session_callbacks *callbacks)

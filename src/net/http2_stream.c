@@ -27,7 +27,8 @@ static void submit_status(vly_http2 *h, vly_http_exchange *ex)
     vly_grpc_escape(&message, vly_str_from(s->end_message));
     nv[0] = vly_http2__field(VLY_STR("grpc-status"), vly_str_from(code));
     nv[1] = vly_http2__field(VLY_STR("grpc-message"), vly_buf_str(&message));
-    nghttp2_submit_trailer(h->ng, ex->h2.stream_id, nv, message.len > 0 ? 2 : 1);
+    vly_http2__check(h,
+                     nghttp2_submit_trailer(h->ng, ex->h2.stream_id, nv, message.len > 0 ? 2 : 1));
     vly_buf_release(&message);
     ex->is_answered = true;
 }
@@ -105,8 +106,7 @@ void vly_http2__stream_accepted(vly_http_conn *c, vly_http_exchange *ex)
     ex->status = 200;
     vly_counter_add(&vly_http__stats(c)->responses[2], 1);
     ex->h2.since_ms = vly_http__now_ms(c);
-    if (nghttp2_submit_response(h->ng, ex->h2.stream_id, nv, VLY_COUNT(nv), &body) != 0)
-        h->is_lost = true; /* no memory */
+    vly_http2__check(h, nghttp2_submit_response(h->ng, ex->h2.stream_id, nv, VLY_COUNT(nv), &body));
 }
 
 /* What has been framed of a message must stay until the batch has left. */
@@ -146,8 +146,16 @@ static void give_window(vly_http2 *h, vly_http_exchange *ex, size_t n)
     s->withheld_bytes += n;
     if (s->withheld_bytes == 0 || vly_http__stream_is_full(s))
         return;
-    nghttp2_session_consume_stream(h->ng, ex->h2.stream_id, s->withheld_bytes);
+    vly_http2__check(h, nghttp2_session_consume_stream(h->ng, ex->h2.stream_id, s->withheld_bytes));
     s->withheld_bytes = 0;
+}
+
+static void deliver(vly_stream *s, vly_buf *message)
+{
+    if (s->has_end) /* the application has had enough */
+        vly_buf_release(message);
+    else
+        vly_http__stream_deliver(s, message, false);
 }
 
 void vly_http2__stream_feed(vly_http2 *h, vly_http_exchange *ex, vly_str in)
@@ -166,9 +174,10 @@ void vly_http2__stream_feed(vly_http2 *h, vly_http_exchange *ex, vly_str in)
         if (vly_grpc_reader_feed(&s->reader, &in, &message, &is_message, &err) != VLY_OK)
             fail(ex, &err);
         else if (is_message)
-            vly_http__stream_deliver(s, &message, false);
+            deliver(s, &message);
     }
-    give_window(h, ex, n);
+    if (!s->has_half) /* what is dropped asks for no more */
+        give_window(h, ex, n);
 }
 
 void vly_http2__stream_half_close(vly_http2 *h, vly_http_exchange *ex)
@@ -203,5 +212,5 @@ void vly_http2__stream_turn(vly_http_conn *c, vly_http_exchange *ex)
     give_window(h, ex, 0);
     if (was_empty)
         ex->h2.since_ms = vly_http__now_ms(c);
-    nghttp2_session_resume_data(h->ng, ex->h2.stream_id);
+    vly_http2__check(h, nghttp2_session_resume_data(h->ng, ex->h2.stream_id));
 }

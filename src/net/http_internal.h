@@ -150,7 +150,7 @@ struct vly_http_loop {
     uint64_t drain_ms; /* when this loop saw the drain; 0: not draining */
     bool is_stopping;
     bool is_batching; /* answers given now leave together, in a moment */
-    bool has_handed;  /* a request to on_request, in this turn */
+    bool has_handed;  /* a request or a message, in this turn */
     char *read_buf;
     vly_buf plain; /* what a TLS session has decrypted, for the protocol to look at */
     time_t date_s;

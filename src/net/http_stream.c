@@ -133,6 +133,7 @@ void vly_http__stream_close(vly_http_exchange *ex)
 
     pthread_mutex_lock(&s->lock);
     s->is_closed = true;
+    s->wants_room = false;
     pthread_mutex_unlock(&s->lock);
     vly_http__queue_release(&s->queue);
     atomic_fetch_sub(&s->budget->used_bytes, s->held_bytes + s->partial_bytes);
@@ -299,6 +300,7 @@ void vly_http__stream_deliver(vly_stream *s, vly_buf *message, bool is_text)
     atomic_fetch_sub(&s->budget->used_bytes, s->partial_bytes);
     s->partial_bytes = 0;
     s->held_bytes += message->len;
+    s->loop->has_handed = true;
     s->events.on_message(s->ctx, s, message, is_text);
     vly_buf_release(message);
 }

@@ -22,15 +22,39 @@ static struct hooks {
     vly_http_request *waiting[MAX]; /* until the end of the turn */
     unsigned n_waiting;
     unsigned n_turns, largest_turn;
+    unsigned n_messages, n_messages_of_turns; /* the latter: seen at the ends of turns */
     unsigned n_finished;
     vly_http_finished finished[MAX];
     char lines[MAX][128]; /* "METHOD path version loop peer's address" of the finished */
 } hooks;
 
+/* One message is enough; the end of the turn sees it. */
+static void on_message(void *ctx, vly_stream *s, vly_buf *message, bool is_text)
+{
+    struct hooks *h = ctx;
+    (void)is_text;
+    h->n_messages++;
+    vly_stream_consumed(s, message->len);
+    vly_stream_end(s, &(vly_stream_end_info){.code = 0});
+}
+
+static void accept_stream(struct hooks *h, vly_http_request *req)
+{
+    static const vly_stream_events events = {.on_message = on_message};
+    vly_stream *s;
+
+    assert_int_equal(vly_stream_accept(req, &events, h, &s, NULL), VLY_OK);
+    vly_stream_unref(s);
+}
+
 static void on_request(void *ctx, vly_http_request *req)
 {
     struct hooks *h = ctx;
 
+    if (req->stream_kind == VLY_STREAM_GRPC) {
+        accept_stream(h, req);
+        return;
+    }
     assert_true(h->n_waiting < MAX);
     h->waiting[h->n_waiting++] = req;
 }
@@ -54,8 +78,10 @@ static void on_turn(void *ctx, unsigned loop_idx)
     }
     pthread_mutex_lock(&h->lock);
     h->n_turns++;
+    h->n_messages_of_turns = h->n_messages;
     if (n > h->largest_turn)
         h->largest_turn = n;
+    pthread_cond_signal(&h->changed);
     pthread_mutex_unlock(&h->lock);
 }
 
@@ -147,6 +173,26 @@ static void turns_of_http2(void **state)
     h2_close(&c);
 }
 
+static void turns_of_messages(void **state)
+{
+    h2_client c;
+
+    (void)state;
+    h2_open(&c, &as_wire, 0, 0);
+    h2_answer *a = h2_ask_open(&c, "POST", "/stream/x", NULL, NULL, 0);
+    h2_until(&c, a->status == 200);
+    h2_continue(&c, a, "\0\0\0\0\1a\0\0\0\0\1b", 12, true); /* the second comes too late */
+    h2_until(&c, a->is_closed);
+    assert_string_equal(a->trailers.ptr, "grpc-status: 0\n");
+    h2_close(&c);
+    pthread_mutex_lock(&hooks.lock);
+    while (hooks.n_messages_of_turns == 0)
+        pthread_cond_wait(&hooks.changed, &hooks.lock);
+    unsigned n = hooks.n_messages_of_turns;
+    pthread_mutex_unlock(&hooks.lock);
+    assert_int_equal(n, 1);
+}
+
 static void answers_are_accounted_for(void **state)
 {
     static const char post[] = "POST /a%20b?q HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc";
@@ -195,5 +241,6 @@ static void lost_answers(void **state)
 
 UNIT_TESTS(cmocka_unit_test_setup_teardown(turns_take_all_that_came, setup, teardown),
            cmocka_unit_test_setup_teardown(turns_of_http2, setup, teardown),
+           cmocka_unit_test_setup_teardown(turns_of_messages, setup, teardown),
            cmocka_unit_test_setup_teardown(answers_are_accounted_for, setup, teardown),
            cmocka_unit_test_setup_teardown(lost_answers, setup, teardown))
