@@ -70,28 +70,6 @@ def loses_nothing_on_sigterm(t):
     assert counts["answered"] > N_CLIENTS
 
 
-def drops_what_nobody_waits_for(t):
-    """One worker is busy; of what is queued behind it, those whose client leaves never run."""
-    request = slow_request()
-    canceled = 'nv_inference_request_failure{model="slow",version="1",reason="CANCELED"} %d\n'
-    with t.serve("--set", "threads=1") as s:
-        first = [socket.create_connection(("127.0.0.1", s.port), 60) for _ in range(20)]
-        for c in first:
-            c.sendall(request)
-        gone = [socket.create_connection(("127.0.0.1", s.port), 60) for _ in range(5)]
-        for c in gone:
-            c.sendall(request)
-            c.close()
-        for c in first:
-            assert c.recv(65536).startswith(b"HTTP/1.1 200 ")
-            c.close()
-        deadline = time.monotonic() + 60
-        while canceled % 5 not in s.get("/metrics").body.decode():
-            assert time.monotonic() < deadline, "they were not dropped"
-            time.sleep(0.05)
-        equal(s.stop(), 0, "exit status")
-
-
 def start_long_work(s):
     """Requests that keep the only worker for some time, sent and left waiting."""
     rows = 1024
@@ -107,6 +85,25 @@ def start_long_work(s):
             s.get("/metrics").body.decode():
         time.sleep(0.01)
     return waiting
+
+
+def drops_what_nobody_waits_for(t):
+    """One worker is busy; of what is queued behind it, those whose client leaves never run."""
+    canceled = 'nv_inference_request_failure{model="slow",version="1",reason="CANCELED"} %d\n'
+    with t.serve("--set", "threads=1") as s:
+        waiting = start_long_work(s)
+        for _ in range(5):
+            c = socket.create_connection(("127.0.0.1", s.port), 60)
+            c.sendall(slow_request())
+            c.close()
+        for c in waiting:
+            assert c.recv(65536).startswith(b"HTTP/1.1 200 ")
+            c.close()
+        deadline = time.monotonic() + 60
+        while canceled % 5 not in s.get("/metrics").body.decode():
+            assert time.monotonic() < deadline, "they were not dropped"
+            time.sleep(0.05)
+        equal(s.stop(), 0, "exit status")
 
 
 def gives_up_draining(t):
