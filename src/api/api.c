@@ -3,7 +3,9 @@
 
 #include "api/call.h"
 #include "api/grpc.h"
+#include "api/grpc_infer.h"
 #include "api/routes.h"
+#include "api/v2.h"
 #include "base/assert.h"
 
 void vly_api_handle(void *ctx, vly_http_request *req)
@@ -22,4 +24,19 @@ void vly_api_turn(void *ctx, unsigned loop_idx)
 {
     const vly_api *api = ctx;
     vly_scheduler_turn(api->scheduler, loop_idx);
+}
+
+size_t vly_api_body_aligned_at(const vly_http_msg *msg)
+{
+    vly_str text = vly_http_msg_header(msg, VLY_V2_HEADER_LENGTH);
+    vly_str body = vly_buf_str(&msg->body);
+    uint64_t len = 0;
+
+    if (!vly_grpc_is_type(vly_http_msg_header(msg, "content-type")))
+        return text.ptr != NULL && vly_str_to_u64(text, &len) ? (size_t)len : 0;
+    if (body.len < VLY_GRPC_HEAD_BYTES || body.ptr[0] != 0)
+        return 0;
+    len = vly_grpc_infer_raw_at(
+        (vly_str){body.ptr + VLY_GRPC_HEAD_BYTES, body.len - VLY_GRPC_HEAD_BYTES});
+    return len > 0 ? (size_t)len + VLY_GRPC_HEAD_BYTES : 0;
 }

@@ -47,7 +47,7 @@ typedef struct vly_api {
     _Atomic bool is_draining; /* health says so, that balancers send nobody here any more */
 } vly_api;
 
-/* For vly_http_limits: the first tensor behind a JSON head. */
+/* For vly_http_limits: the first tensor, behind a JSON head or in a gRPC message. */
 size_t vly_api_body_aligned_at(const vly_http_msg *msg);
 
 /* The handler to give to the server, with a vly_api as its ctx. */

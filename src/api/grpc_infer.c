@@ -27,6 +27,36 @@ bool vly_grpc_infer_is_light(vly_str message)
     return bytes <= LIGHT_BYTES;
 }
 
+/* Moves over a field that is not there as a whole, as long as its end is. */
+static bool skip(vly_pb *c, vly_pb_wire wire)
+{
+    uint64_t n = wire == VLY_PB_FIXED64 ? 8 : 4;
+
+    if (wire == VLY_PB_VARINT)
+        return vly_pb_take_varint(c, &n);
+    if (wire != VLY_PB_FIXED64 && wire != VLY_PB_FIXED32 &&
+        (wire != VLY_PB_LEN || !vly_pb_take_varint(c, &n)))
+        return false;
+    if (n > (uint64_t)(c->end - c->at))
+        return false;
+    c->at += n;
+    return true;
+}
+
+size_t vly_grpc_infer_raw_at(vly_str message)
+{
+    vly_pb c = vly_pb_begin(message);
+    uint64_t tag, len;
+
+    for (int i = 0; i < LIGHT_FIELDS && vly_pb_take_varint(&c, &tag); i++) {
+        if (tag == (RAW_CONTENTS << 3 | VLY_PB_LEN))
+            return vly_pb_take_varint(&c, &len) ? (size_t)((const char *)c.at - message.ptr) : 0;
+        if (!skip(&c, (vly_pb_wire)(tag & 7)))
+            return 0;
+    }
+    return 0;
+}
+
 /* ---- parameters ---- */
 
 typedef struct reader {

@@ -11,6 +11,10 @@
 /* Is the message, tensors aside, small enough to be read on a loop thread? */
 bool vly_grpc_infer_is_light(vly_str message);
 
+/* Where the first raw_input_contents of a request begins, of which message is what has come so far;
+ * 0: not known. */
+size_t vly_grpc_infer_raw_at(vly_str message);
+
 /* The version of a model is a positive number, or empty for the one served by default. EINVAL. */
 vly_status vly_grpc_check_version(vly_str version, vly_err *err) VLY_MUST_CHECK;
 

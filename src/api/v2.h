@@ -14,6 +14,9 @@
 #define VLY_V2_PLATFORM "onnxruntime_onnx"
 #define VLY_V2_BACKEND  "onnxruntime"
 
+/* Bytes of JSON at the begin of a body with binary tensors. */
+#define VLY_V2_HEADER_LENGTH "Inference-Header-Content-Length"
+
 /* Most items in one batch, of the configuration, which is completed when the model is loaded. 0:
  * the model does not batch. The shapes of a configuration begin behind the batch dimension, those
  * of requests with it. */

@@ -10,13 +10,12 @@
 #include "api/answer.h"
 #include "api/call.h"
 #include "api/infer.h"
+#include "api/v2.h"
 #include "api/v2_request.h"
 #include "api/v2_response.h"
 #include "codec/inflate.h"
 
 #include <stdio.h>
-
-#define HEADER_LENGTH "Inference-Header-Content-Length"
 
 /* JSON up to this size is parsed on the loop thread: some 50 us. */
 #define LIGHT_JSON_BYTES ((size_t)32 << 10)
@@ -77,7 +76,7 @@ static void answer(vly_http_request *req, vly_v2_answer *a)
     char json_len[24];
 
     snprintf(json_len, sizeof(json_len), "%zu", a->json_len);
-    const vly_http_header header = {VLY_STR(HEADER_LENGTH), vly_str_from(json_len)};
+    const vly_http_header header = {VLY_STR(VLY_V2_HEADER_LENGTH), vly_str_from(json_len)};
     vly_answer(req,
                &(vly_http_answer){
                    .status = 200,
@@ -111,22 +110,15 @@ static void done(vly_infer *infer)
     vly_answer_err(c->req, infer->err);
 }
 
-size_t vly_api_body_aligned_at(const vly_http_msg *msg)
-{
-    vly_str text = vly_http_msg_header(msg, HEADER_LENGTH);
-    uint64_t len = 0;
-
-    return text.ptr != NULL && vly_str_to_u64(text, &len) ? (size_t)len : 0;
-}
-
 static vly_status read_headers(infer_call *c, vly_err *err)
 {
     const vly_http_msg *msg = &c->req->msg;
-    vly_str text = vly_http_msg_header(msg, HEADER_LENGTH);
+    vly_str text = vly_http_msg_header(msg, VLY_V2_HEADER_LENGTH);
     uint64_t len = 0;
 
     if (text.ptr != NULL && !vly_str_to_u64(text, &len))
-        return vly_fail(err, VLY_EINVAL, "'" HEADER_LENGTH "': expected a number, got '%.*s'",
+        return vly_fail(err, VLY_EINVAL,
+                        "'" VLY_V2_HEADER_LENGTH "': expected a number, got '%.*s'",
                         VLY_STR_ARG(text));
     c->has_json_len = text.ptr != NULL;
     c->json_len = (size_t)len;

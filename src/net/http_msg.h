@@ -50,8 +50,9 @@ typedef struct vly_http_limits {
     size_t max_body_bytes;
     size_t max_scratch_bytes; /* of the arena */
     vly_http_budget *body_budget;
-    /* Headers have come: the offset into the body that should lie on a boundary of 64 bytes, so
-     * that what begins there can be read where it lies. Large bodies only. NULL: 0. */
+    /* Headers have come, and perhaps the begin of the body: the offset into it that should lie on a
+     * boundary of 64 bytes, so that what begins there can be read where it lies. Asked for large
+     * bodies, again when they are moved. NULL: 0. */
     size_t (*body_aligned_at)(const vly_http_msg *m);
 } vly_http_limits;
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Unary calls, over HTTP/1.1: it carries all but the trailers, and so the status of failures. */
+#include "api/grpc_infer.h"
 #include "codec/pbwire.h"
 #include "service.h"
 
@@ -15,7 +16,7 @@ static reply call_with(const char *method, const char *headers, char flag, vly_s
     char lines[256];
     vly_buf b;
 
-    vly_buf_init(&b, VLY_MEM_NET, 1 << 20);
+    vly_buf_init(&b, VLY_MEM_NET, 8 << 20);
     vly_buf_putc(&b, flag);
     vly_buf_add(&b, &len, sizeof(len));
     vly_buf_add_str(&b, message);
@@ -138,7 +139,7 @@ static request request_for(const char *model)
 {
     request r;
 
-    vly_buf_init(&r.b, VLY_MEM_NET, 1 << 20);
+    vly_buf_init(&r.b, VLY_MEM_NET, 8 << 20);
     vly_pb_put_bytes(&r.b, 1, vly_str_from(model));
     return r;
 }
@@ -209,6 +210,48 @@ static void infers_raw(void **state)
     put_input(&r, "x", "FP32", 1, 2, NULL);
     put_raw(&r, two, sizeof(two));
     assert_message(infer(&r), want, sizeof(want) - 1);
+}
+
+/* From the begin of a message: where its tensor will lie. */
+static void finds_the_first_tensor(void **state)
+{
+    request r = request_for("id_FP32");
+
+    (void)state;
+    vly_pb_put_double(&r.b, 100, 1); /* fields that are passed over, of each kind */
+    vly_pb_put_float(&r.b, 101, 1);
+    vly_pb_put_varint(&r.b, 102, 300);
+    put_input(&r, "x", "FP32", 1, 2, NULL);
+    size_t head = r.b.len;
+    put_raw(&r, two, sizeof(two));
+    for (size_t n = 0; n <= r.b.len; n++) /* tag and length take two bytes */
+        assert_int_equal(vly_grpc_infer_raw_at((vly_str){r.b.ptr, n}), n < head + 2 ? 0 : head + 2);
+    assert_int_equal(vly_grpc_infer_raw_at(VLY_STR("\x0b\x3a\x01x")), 0); /* a group */
+    vly_buf_release(&r.b);
+}
+
+/* More than net takes on the word of a length: the body moves while it comes. */
+static void infers_large(void **state)
+{
+    enum { ROWS = 3, COLUMNS = 200000 };
+    static float data[ROWS * COLUMNS];
+    request r = request_for("id_FP32");
+    vly_pb_field f = {0};
+
+    (void)state;
+    for (size_t i = 0; i < ROWS * COLUMNS; i++)
+        data[i] = (float)i;
+    put_input(&r, "x", "FP32", ROWS, COLUMNS, NULL);
+    put_raw(&r, data, sizeof(data));
+    reply got = infer(&r);
+    assert_int_equal(got.status, 200);
+    vly_pb c = vly_pb_begin((vly_str){got.body + 5, got.body_len - 5});
+    while (vly_pb_next(&c, &f))
+        ;
+    assert_false(c.bad);
+    assert_int_equal(f.number, 6);
+    assert_int_equal(f.bytes.len, sizeof(data));
+    assert_memory_equal(f.bytes.ptr, data, sizeof(data));
 }
 
 static void infers_typed(void **state)
@@ -410,6 +453,7 @@ static void refuses_bad_loads(void **state)
 #define SERVED(test) cmocka_unit_test_setup_teardown(test, service_start, service_stop)
 
 UNIT_TESTS(SERVED(answers_readiness), SERVED(describes_models), SERVED(refuses_bad_calls),
-           SERVED(escapes_messages), SERVED(infers_raw), SERVED(infers_typed), SERVED(classifies),
+           SERVED(escapes_messages), SERVED(infers_raw), cmocka_unit_test(finds_the_first_tensor),
+           SERVED(infers_large), SERVED(infers_typed), SERVED(classifies),
            SERVED(refuses_bad_requests), SERVED(refuses_bad_parameters),
            SERVED(refuses_bad_regions), SERVED(refuses_bad_loads))
