@@ -125,6 +125,7 @@ static vly_status start_scheduler(server *s, vly_err *err)
                             .max_sequences = (size_t)c->sequence_max,
                             .n_loops = (unsigned)c->http_loops,
                             .execution = c->model_execution,
+                            .resources = c->rate_resources,
                             .max_scratch_bytes = c->http_max_scratch_bytes,
                             .picture_limits = picture_limits(c)};
 

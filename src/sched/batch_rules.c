@@ -64,6 +64,16 @@ static size_t instances_of(const vly_triton_config *c)
     return n;
 }
 
+static bool needs_resources(const vly_triton_config *c)
+{
+    bool needs = false;
+
+    for (size_t i = 0; c != NULL && i < c->n_instance_groups; i++)
+        needs = needs || (c->instance_groups[i].rate_limiter != NULL &&
+                          c->instance_groups[i].rate_limiter->n_resources > 0);
+    return needs;
+}
+
 static vly_queue_policy policy_of(const vly_triton_queue_policy *p)
 {
     if (p == NULL)
@@ -170,6 +180,7 @@ vly_status vly_run_config_read(const vly_servable *s, vly_execution execution, v
     const vly_triton_dynamic_batching *d = s->config != NULL ? s->config->dynamic_batching : NULL;
     vly_str own = vly_triton_config_param(s->config, "execution");
     vly_run_config c = {.execution = execution,
+                        .needs_resources = needs_resources(s->config),
                         .max_batch = max_batch_of(s),
                         .n_instances = instances_of(s->config)};
     size_t config_max = s->config != NULL ? (size_t)s->config->max_batch_size : 0;

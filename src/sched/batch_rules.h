@@ -30,6 +30,7 @@ typedef struct vly_run_config {
     vly_execution execution;
     bool asks_for_batches; /* dynamic_batching with preferred sizes or a delay */
     bool keeps_order;      /* answers leave in the order in which jobs began */
+    bool needs_resources;  /* of the rate limiter */
     size_t max_batch;      /* rows that can be joined; 1: the model does not batch */
     size_t n_instances;    /* at once; 0: one for each worker */
     vly_batch_rules rules; /* but for max_waiting, fits and ctx; arrays in the arena */

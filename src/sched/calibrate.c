@@ -24,7 +24,7 @@ static double gain(const vly_calibration *c)
 /* Loop threads know no order but that of arrival. */
 static bool can_inline(const vly_run_config *config)
 {
-    return !config->keeps_order && config->rules.n_levels == 1;
+    return !config->keeps_order && !config->needs_resources && config->rules.n_levels == 1;
 }
 
 static void choose_asked(vly_calibration *c, const vly_run_config *config)
@@ -36,7 +36,7 @@ static void choose_asked(vly_calibration *c, const vly_run_config *config)
     } else if (c->mode == VLY_EXECUTION_INLINE && !can_inline(config)) {
         c->mode = VLY_EXECUTION_PARALLEL;
         snprintf(c->why, sizeof(c->why),
-                 "inline was asked for, but priorities and preserve_ordering need a queue");
+                 "inline was asked for, but priorities, order and resources need a queue");
     } else {
         snprintf(c->why, sizeof(c->why), "asked for");
     }

@@ -193,12 +193,21 @@ static vly_lane_instance *wake(vly_lane *lane, vly_nsec now)
     return woken;
 }
 
+static void line_up(vly_rate_claim *c)
+{
+    vly_lane_instance *x =
+        (vly_lane_instance *)(void *)((char *)c - offsetof(vly_lane_instance, claim));
+    vly_status st = vly_worker_pool_submit(x->lane->home->pool, &x->work);
+
+    VLY_ASSERT(st == VLY_OK); /* the pool's line has no bound of its own: see scheduler.c */
+}
+
 static void send(vly_lane_instance *woken)
 {
     while (woken != NULL) {
         vly_lane_instance *next = woken->next; /* read before the pool may run it */
-        vly_status st = vly_worker_pool_submit(woken->lane->home->pool, &woken->work);
-        VLY_ASSERT(st == VLY_OK); /* the pool's line has no bound of its own: see scheduler.c */
+        if (vly_rate_claim_take(woken->lane->home->limiter, &woken->claim))
+            line_up(&woken->claim);
         woken = next;
     }
 }
@@ -255,6 +264,7 @@ void vly_lane__give_back(vly_lane_instance *x)
 {
     vly_lane *lane = x->lane;
 
+    vly_rate_claim_release(lane->home->limiter, &x->claim);
     pthread_mutex_lock(&lane->lock);
     lane->n_running--;
     x->next = lane->idle;
@@ -412,9 +422,27 @@ static vly_status make_instances(vly_lane *lane, vly_err *err)
     if (lane->instances == NULL)
         return vly_fail(err, VLY_ENOMEM, "out of memory for model '%s'", lane->served->name);
     for (size_t i = 0; i < n; i++)
-        lane->instances[i] = (vly_lane_instance){.work = {.run = take_turn}, .lane = lane};
+        lane->instances[i] = (vly_lane_instance){
+            .work = {.run = take_turn}, .lane = lane, .claim = {.granted = line_up}};
     lane->n_instances = n; /* each worker runs at most one at a time */
     return VLY_OK;
+}
+
+/* The instances of the groups, one group after the other. */
+static vly_status claim_resources(vly_lane *lane, vly_err *err)
+{
+    const vly_triton_config *c = lane->served->servable->config;
+    vly_status st = VLY_OK;
+    size_t at = 0;
+
+    for (size_t g = 0; st == VLY_OK && c != NULL && g < c->n_instance_groups; g++) {
+        const vly_triton_instance_group *group = &c->instance_groups[g];
+        size_t n = group->is_passive ? 0 : (size_t)group->count;
+        for (; st == VLY_OK && n > 0 && at < lane->n_instances; n--, at++)
+            st = vly_rate_claim_init(lane->home->limiter, group->rate_limiter,
+                                     &lane->instances[at].claim, err);
+    }
+    return st;
 }
 
 static void idle_instances(vly_lane *lane)
@@ -484,6 +512,8 @@ vly_status vly_lane_new(vly_served *served, vly_lane_home *home, vly_runner **re
     vly_status st = make_instances(lane, err);
     if (st == VLY_OK)
         st = choose_mode(lane, err);
+    if (st == VLY_OK)
+        st = claim_resources(lane, err);
     if (st == VLY_OK)
         st = open_queue(lane, err);
     if (st == VLY_OK)

@@ -9,6 +9,8 @@
  *
  *     idle --batch ready--> lined --turn--> running --done--> idle or lined
  *
+ * An instance that needs resources of the rate limiter enters the pool's line when it has them.
+ *
  * Each job that waits or runs, and each instance that is not idle, holds a reference to the served
  * model, so that the lane outlives them.
  *
@@ -36,9 +38,10 @@ typedef struct vly_lane_line {
 
 /* What the lanes of a scheduler share. */
 typedef struct vly_lane_home {
-    const vly_scheduler_opts *opts; /* immutable, as the next three */
+    const vly_scheduler_opts *opts; /* immutable, as the next four */
     vly_worker_pool *pool;
     vly_alarms *alarms;
+    struct vly_rate_limiter *limiter;
     vly_lane_line *lines;    /* [opts->n_loops] */
     _Atomic size_t n_jobs;   /* accepted and not done */
     _Atomic bool is_ending;  /* somebody waits for n_jobs to be 0 */

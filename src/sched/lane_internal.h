@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "sched/explain.h"
 #include "sched/lane.h"
+#include "sched/rate_limit.h"
 
 /* A work item of the pool. Owner: the worker that runs it; next: the lane. */
 typedef struct vly_lane_instance {
@@ -13,6 +14,7 @@ typedef struct vly_lane_instance {
     vly_lane *lane;
     struct vly_lane_instance *next; /* idle, or about to be lined */
     vly_executor *executor;         /* made by the first turn */
+    vly_rate_claim claim;           /* held from the line to the end of the turn */
 } vly_lane_instance;
 
 /* What a loop thread has for the end of its turn. Owner: the loop. */

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "sched/ensemble.h"
 #include "sched/lane.h"
+#include "sched/rate_limit.h"
 #include "sched/sequence.h"
 #include "sched/step_runner.h"
 #include "sys/core_count.h"
@@ -14,9 +15,10 @@
 #include <string.h>
 
 struct vly_scheduler {
-    vly_scheduler_opts opts; /* immutable */
-    vly_worker_pool *pool;   /* immutable */
-    vly_alarms *alarms;      /* immutable */
+    vly_scheduler_opts opts;   /* immutable */
+    vly_worker_pool *pool;     /* immutable */
+    vly_alarms *alarms;        /* immutable */
+    vly_rate_limiter *limiter; /* immutable */
     vly_lane_home home;
     pthread_mutex_t change; /* held by whoever makes the next set; before lock */
     pthread_mutex_t lock;
@@ -329,11 +331,14 @@ vly_status vly_scheduler_new(const vly_scheduler_opts *opts, vly_scheduler **ret
     if (s == NULL || models == NULL || lines == NULL)
         st = vly_fail(err, VLY_ENOMEM, "out of memory for the scheduler");
     if (st == VLY_OK)
+        st = vly_rate_limiter_new(opts->resources != NULL ? opts->resources : "", &s->limiter, err);
+    if (st == VLY_OK)
         st = vly_alarms_new(&s->alarms, err);
     if (st == VLY_OK)
         st = vly_worker_pool_new(n_threads, SIZE_MAX, &s->pool, err);
     if (st != VLY_OK) {
         vly_alarms_free(s != NULL ? s->alarms : NULL);
+        vly_rate_limiter_free(s != NULL ? s->limiter : NULL);
         vly_free(lines);
         vly_model_set_unref(models);
         vly_free(s);
@@ -341,8 +346,11 @@ vly_status vly_scheduler_new(const vly_scheduler_opts *opts, vly_scheduler **ret
     }
     s->opts = *opts;
     s->models = models;
-    s->home =
-        (vly_lane_home){.opts = &s->opts, .pool = s->pool, .alarms = s->alarms, .lines = lines};
+    s->home = (vly_lane_home){.opts = &s->opts,
+                              .pool = s->pool,
+                              .alarms = s->alarms,
+                              .limiter = s->limiter,
+                              .lines = lines};
     pthread_mutex_init(&s->home.lock, NULL);
     pthread_cond_init(&s->home.is_empty, NULL);
     pthread_mutex_init(&s->change, NULL);
@@ -364,6 +372,7 @@ void vly_scheduler_free(vly_scheduler *s)
     vly_model_set_unref(s->models);
     vly_worker_pool_free(s->pool);
     vly_alarms_free(s->alarms);
+    vly_rate_limiter_free(s->limiter);
     pthread_cond_destroy(&s->home.is_empty);
     pthread_mutex_destroy(&s->home.lock);
     vly_free(s->home.lines);

@@ -32,6 +32,7 @@ typedef struct vly_scheduler_opts {
     size_t max_waiting;       /* jobs in the queue of one model */
     size_t max_sequences;     /* live ones of one model; 0: 10000 */
     unsigned n_loops;         /* threads that call vly_scheduler_turn */
+    const char *resources;    /* "R1=4,R2=2": of the rate limiter; NULL: as many as are needed */
     const char *execution;    /* of models that do not say: auto, inline, parallel, batched; NULL */
     size_t max_scratch_bytes; /* observations of one picture, and what making them takes */
     vly_picture_limits picture_limits;

@@ -108,6 +108,8 @@
       "how convolutions multiply: exact, fp32, bf16, int8 or auto")                                \
     X(TEXT, model_execution, "model.execution", "auto", 4, 8,                                      \
       "how requests run: auto (measured at load), inline, parallel or batched")                    \
+    X(TEXT, rate_resources, "rate.resources", "", 0, 4096,                                         \
+      "how many of each resource of rate limiters there are, R1=4,R2=2; else what one run needs")  \
     X(INT, threads, "threads", 0, 0, 1024, "worker threads; 0: one for each core it may use")      \
     X(INT, queue_max, "queue.max", 64, 1, 1000000,                                                 \
       "requests waiting for one model; one more is answered 429")                                  \

@@ -439,6 +439,51 @@ static void instance_count(void **state)
     assert_int_equal(probes[1].turn, 2);
 }
 
+static void post_began(vly_work *work)
+{
+    (void)work;
+    sem_post(&began);
+}
+
+/* Returns when a worker has taken what was in the pool's line until now. */
+static void pass_work(vly_worker_pool *pool)
+{
+    vly_work work = {.run = post_began};
+
+    assert_int_equal(vly_worker_pool_submit(pool, &work), VLY_OK);
+    sem_wait(&began);
+}
+
+/* Two models whose instances need the one resource there is: one runs at a time. */
+static void resources_are_shared(void **state)
+{
+    (void)state;
+    static const char config[] = "instance_group [ { count: 2 kind: KIND_CPU rate_limiter { "
+                                 "resources [ { name: \"R\" count: 1 } ] } } ]";
+    vly_served *a = start_ready("net/1/model.onnx", config, 2, NULL), *b;
+    const vly_servable_spec spec = {.path = path_of("net/1/model.onnx"),
+                                    .name = "other",
+                                    .version = "1",
+                                    .config_path = path_of("config.pbtxt"),
+                                    .options = VLY_MODEL_OPTIONS_DEFAULT};
+
+    assert_int_not_equal(explain(a).calibration.mode, VLY_EXECUTION_INLINE);
+    assert_int_equal(vly_scheduler_load(s, &spec, &b, &err), VLY_OK);
+    assert_null(b->error);
+    reset();
+    rows(0, 1);
+    hold_worker(a, 0);
+    submit(b, rows(1, 1));
+    submit(a, rows(2, 1));
+    pass_work(vly_scheduler_pool(s));
+    assert_int_equal(n_done, 0); /* though the other worker had nothing else to do */
+    sem_post(&gate);
+    wait_for(3);
+    for (size_t i = 0; i < 3; i++)
+        expect_rows(i);
+    vly_served_unref(b);
+}
+
 static void expect_error(const char *config, const char *text)
 {
     const vly_served *m = start("net/1/model.onnx", config, 1, NULL);
@@ -601,6 +646,7 @@ static void chooses_by_measurement(void **state)
 UNIT_TESTS(LANE_TEST(jobs_share_a_run), LANE_TEST(company_does_not_suffer),
            LANE_TEST(outputs_without_rows), LANE_TEST(a_lone_request_does_not_wait),
            LANE_TEST(priorities_and_bounds), LANE_TEST(order_is_preserved),
-           LANE_TEST(instance_count), LANE_TEST(refuses_wrong_configurations), LANE_TEST(warms_up),
+           LANE_TEST(instance_count), LANE_TEST(resources_are_shared),
+           LANE_TEST(refuses_wrong_configurations), LANE_TEST(warms_up),
            LANE_TEST(runs_where_it_is_asked), LANE_TEST(jobs_of_a_turn_share_a_run),
            cmocka_unit_test(chooses_by_measurement))
