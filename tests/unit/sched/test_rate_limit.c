@@ -114,8 +114,8 @@ static void priorities_are_shares(void **state)
         int before[3] = {probes[0].n_granted, probes[1].n_granted, probes[2].n_granted};
         size_t last = holder;
         release(holder);
-        for (holder = 0; probes[holder].n_granted == before[holder];)
-            holder++;
+        for (size_t k = 0; k < 3; k++)
+            holder = probes[k].n_granted != before[k] ? k : holder;
         assert_int_not_equal(holder, last);
         assert_false(take(last));
     }
