@@ -38,6 +38,8 @@ static vly_status open_body(infer_call *c, vly_v2_body *ret, vly_err *err)
     if (c->encoding != VLY_ENCODING_IDENTITY) {
         vly_buf_init(&c->inflated, VLY_MEM_NET, c->infer.api->max_body_bytes);
         vly_status st = vly_inflate(c->encoding, vly_buf_str(body), &c->inflated, err);
+        if (st == VLY_OK)
+            st = vly_http_msg_hold(&c->req->msg, c->inflated.len, err);
         if (st != VLY_OK)
             return st;
         vly_counter_add(&c->infer.api->stats.unpacked_bytes_before, body->len);

@@ -214,6 +214,13 @@ static bool take_budget(vly_http_msg *m, size_t n)
     return true;
 }
 
+vly_status vly_http_msg_hold(vly_http_msg *m, size_t n, vly_err *err)
+{
+    if (take_budget(m, n))
+        return VLY_OK;
+    return vly_fail(err, VLY_EUNAVAILABLE, "too many request bodies in memory");
+}
+
 int vly_http__msg_add_body(vly_http_msg *m, const char *at, size_t n, const char **ret_reason)
 {
     if (n > m->limits->max_body_bytes - m->body.len)

@@ -84,6 +84,11 @@ vly_status vly_http_msg_init(vly_http_msg *m, const vly_http_limits *limits,
 void vly_http_msg_release(vly_http_msg *m);
 void vly_http_msg_clear(vly_http_msg *m); /* ready for the next request */
 
+/* n more bytes that the request holds, such as what came out of a compressed body, count as its
+ * body's until it is cleared. EUNAVAILABLE: all messages together hold too much. Thread: the owner.
+ */
+vly_status vly_http_msg_hold(vly_http_msg *m, size_t n, vly_err *err) VLY_MUST_CHECK;
+
 /* Value of the first header of this name (any case); ptr NULL when absent. */
 vly_str vly_http_msg_header(const vly_http_msg *m, const char *name);
 

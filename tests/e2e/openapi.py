@@ -83,8 +83,6 @@ def examples_work(t):
                     continue
                 answer = s.ask(method.upper(), target, json.dumps(example),
                                {"Content-Type": "application/json"})
-                if answer.body == b'{"error":"Not Found"}':
-                    continue
                 equal(answer.status, 200, f"{method} {target}: {answer.body}")
                 said = operation["responses"]["200"].get("content", {}).get("application/json", {})
                 if "example" in said:
@@ -104,8 +102,6 @@ def gets_work(t):
             if not target or path in ("/v1/stream",) or "sharedmemory" in path:
                 continue
             answer = s.get(target)
-            if b"nothing is served at" in answer.body or answer.body == b'{"error":"Not Found"}':
-                continue
             equal(answer.status, 200, f"GET {target}: {answer.body}")
             types = operation["responses"]["200"].get("content", {})
             if types:

@@ -145,5 +145,25 @@ static void large_body(void **state)
     vly_http_msg_release(&m);
 }
 
-UNIT_TESTS(cmocka_unit_test(unescape), cmocka_unit_test(query), cmocka_unit_test(header_lookup),
+static void what_is_held_counts(void **state)
+{
+    (void)state;
+    vly_http_budget budget = {.max_bytes = 100};
+    vly_http_limits own = limits;
+    vly_http_msg m;
+    vly_err err;
+
+    own.body_budget = &budget;
+    assert_int_equal(vly_http_msg_init(&m, &own, NULL), VLY_OK);
+    assert_int_equal(vly_http_msg_hold(&m, 60, &err), VLY_OK);
+    assert_int_equal(vly_http_msg_hold(&m, 41, &err), VLY_EUNAVAILABLE);
+    assert_int_equal(vly_http_msg_hold(&m, 40, &err), VLY_OK);
+    assert_int_equal(atomic_load(&budget.used_bytes), 100);
+    vly_http_msg_clear(&m);
+    assert_int_equal(atomic_load(&budget.used_bytes), 0);
+    vly_http_msg_release(&m);
+}
+
+UNIT_TESTS(cmocka_unit_test(what_is_held_counts), cmocka_unit_test(unescape),
+           cmocka_unit_test(query), cmocka_unit_test(header_lookup),
            cmocka_unit_test(init_without_memory), cmocka_unit_test(large_body))
