@@ -39,7 +39,9 @@ struct run {
     _Atomic bool has_failed;
     vly_status status; /* owner: who set has_failed; then the end of the run */
     vly_err err;
-    _Atomic uint32_t width, height; /* of the picture; picture steps all say the same */
+    size_t picture_input;       /* the tensor that picture steps read; SIZE_MAX: none does */
+    const vly_picture *decoded; /* what it holds: pixels, or the client's */
+    vly_picture pixels;
 };
 
 struct ensemble {
@@ -87,11 +89,12 @@ static vly_status encode_picture(run *r, vly_arena *arena, vly_err *err)
             parts[part] = &r->tensors[plan->outputs[i]];
     }
     vly_status st = vly_ensemble__observe(parts, &job->options, arena, &job->observations, err);
-    if (st == VLY_OK && job->wants_pixels)
-        st = vly_picture_decode(job->picture.ptr, job->picture.len, &r->owner->opts->picture_limits,
-                                &job->pixels, err);
-    job->observations.width = r->width;
-    job->observations.height = r->height;
+    job->observations.width = r->decoded->width;
+    job->observations.height = r->decoded->height;
+    if (job->wants_pixels) {
+        job->pixels = r->pixels;
+        r->pixels = (vly_picture){0};
+    }
     return st;
 }
 
@@ -127,6 +130,7 @@ static void free_run(run *r)
             vly_tensor_release(&r->tensors[i]);
     for (size_t i = 0; i < plan->n_steps; i++)
         vly_served_unref(r->steps[i].model);
+    vly_picture_release(&r->pixels);
     vly_free(r);
 }
 
@@ -195,14 +199,21 @@ static vly_status fill_inputs(run *r, step_run *x, vly_err *err)
     return VLY_OK;
 }
 
-static vly_status fill_picture(run *r, step_run *x, vly_err *err)
+static vly_status read_picture(const vly_tensor *t, vly_str *ret, vly_err *err)
 {
-    const vly_tensor *t = &r->tensors[r->owner->plan->steps[x - r->steps].inputs[0].tensor];
-
     if (t->dtype != VLY_DTYPE_STRING || vly_tensor_count(t) != 1)
         return vly_fail(err, VLY_EINVAL, "picture: expected one element of BYTES");
-    x->job.picture = *(const vly_str *)t->data;
+    *ret = *(const vly_str *)t->data;
     return VLY_OK;
+}
+
+static vly_status fill_picture(run *r, step_run *x, vly_err *err)
+{
+    size_t tensor = r->owner->plan->steps[x - r->steps].inputs[0].tensor;
+
+    if (tensor == r->picture_input)
+        x->job.decoded = r->decoded;
+    return read_picture(&r->tensors[tensor], &x->job.picture, err);
 }
 
 /* loop: as in vly_job. */
@@ -280,10 +291,6 @@ static vly_status step_encode(vly_job *job, vly_err *err)
     const vly_ensemble_step *s = &r->owner->plan->steps[x - r->steps];
     vly_status st = VLY_OK;
 
-    if (x->is_picture && s->inputs[0].tensor == 0) {
-        r->width = job->observations.width;
-        r->height = job->observations.height;
-    }
     for (size_t i = 0; i < s->n_outputs && st == VLY_OK; i++) {
         vly_tensor *t = &r->tensors[s->outputs[i].tensor];
         st = x->is_picture ? keep_part(x, s->outputs[i].name, t, err)
@@ -320,26 +327,43 @@ static void step_done(vly_job *job)
 
 /* ---- the beginning of a run ---- */
 
+/* Once for all steps that look at it. */
+static vly_status decode(run *r, vly_err *err)
+{
+    vly_str bytes;
+
+    if (r->picture_input == SIZE_MAX)
+        return VLY_OK;
+    r->decoded = r->job->decoded;
+    if (r->decoded != NULL)
+        return VLY_OK;
+    vly_status st = read_picture(&r->tensors[r->picture_input], &bytes, err);
+    if (st == VLY_OK)
+        st = vly_picture_decode(bytes.ptr, bytes.len, &r->owner->opts->picture_limits, &r->pixels,
+                                err);
+    r->decoded = &r->pixels;
+    return st;
+}
+
 static vly_status prepare(run *r, vly_err *err)
 {
     const vly_ensemble_plan *plan = r->owner->plan;
     const vly_shape one = VLY_SHAPE(1);
     vly_job *job = r->job;
+    vly_status st = job->prepare != NULL ? job->prepare(job, err) : VLY_OK;
 
-    if (job->prepare != NULL) {
-        vly_status st = job->prepare(job, err);
-        if (st != VLY_OK)
-            return st;
-        job->times.input = vly_clock_now() - r->began_ns;
-    }
+    if (st != VLY_OK)
+        return st;
     if (job->kind == VLY_JOB_PICTURE) {
         r->picture = job->picture;
         r->tensors[0] = vly_tensor_borrow(VLY_DTYPE_STRING, &one, &r->picture);
-        return VLY_OK;
+    } else {
+        for (size_t i = 0; i < plan->info.n_inputs; i++)
+            r->tensors[i] = job->inputs[i];
     }
-    for (size_t i = 0; i < plan->info.n_inputs; i++)
-        r->tensors[i] = job->inputs[i];
-    return VLY_OK;
+    st = decode(r, err);
+    job->times.input = vly_clock_now() - r->began_ns;
+    return st;
 }
 
 static void begin(run *r, unsigned loop)
@@ -407,6 +431,7 @@ static run *new_run(ensemble *e, vly_job *job, vly_served *const *models, size_t
     r->tensors = (vly_tensor *)(r->steps + plan->n_steps);
     r->outputs = r->tensors + plan->n_tensors;
     atomic_init(&r->n_active, 1);
+    r->picture_input = SIZE_MAX;
     vly_tensor *inputs = r->outputs + plan->info.n_outputs;
     for (size_t i = 0; i < plan->n_steps; i++) {
         step_run *x = &r->steps[i];
@@ -416,6 +441,9 @@ static run *new_run(ensemble *e, vly_job *job, vly_served *const *models, size_t
         x->is_picture = vly_ensemble__is_picture_step(&plan->steps[i], models[i]->servable);
         atomic_init(&x->n_open, plan->steps[i].n_sources);
         inputs += models[i]->servable->info->n_inputs;
+        if (x->is_picture && plan->steps[i].inputs[0].tensor < r->picture_input &&
+            plan->steps[i].inputs[0].tensor < plan->info.n_inputs)
+            r->picture_input = plan->steps[i].inputs[0].tensor;
     }
     return r;
 }
@@ -506,7 +534,7 @@ static vly_status ensemble_submit(vly_runner *base, vly_job *const *jobs, size_t
         list = r->next;
         r->job->queued_ns = r->began_ns;
         r->job->times = (vly_job_times){0};
-        if (r->job->prepare == NULL) {
+        if (r->job->prepare == NULL && r->picture_input == SIZE_MAX) {
             begin(r, r->job->loop);
             continue;
         }

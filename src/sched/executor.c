@@ -124,7 +124,10 @@ static vly_status run_picture(vly_executor *x, vly_job *job, vly_err *err)
 
     if (x->vision == NULL)
         st = vly_vision_new(x->servable, &x->limits->picture, x->pool, &x->vision, err);
-    if (st == VLY_OK)
+    if (st == VLY_OK && job->decoded != NULL)
+        st = vly_vision_see(x->vision, job->decoded, &job->options, &x->arena, &job->observations,
+                            &spent, err);
+    else if (st == VLY_OK)
         st = vly_vision_run(x->vision, job->picture.ptr, job->picture.len, &job->options, &x->arena,
                             &job->observations, job->wants_pixels ? &job->pixels : NULL, &spent,
                             err);

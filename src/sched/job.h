@@ -71,7 +71,8 @@ struct vly_job {
     /* On that thread, when the statistics have been counted: the job is the caller's again. */
     void (*done)(vly_job *job);
 
-    vly_str picture; /* PICTURE: the encoded bytes */
+    vly_str picture;            /* PICTURE: the encoded bytes */
+    const vly_picture *decoded; /* PICTURE: what they hold, for !wants_pixels; NULL: not decoded */
     vly_detector_options options;
     bool wants_pixels;
     const vly_tensor *inputs; /* TENSORS: [n_inputs] of the model */

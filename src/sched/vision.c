@@ -126,3 +126,15 @@ vly_status vly_vision_run(vly_vision *v, const void *bytes, size_t len,
         *ret_times = times;
     return st;
 }
+
+vly_status vly_vision_see(vly_vision *v, const vly_picture *picture,
+                          const vly_detector_options *opts, vly_arena *arena, vly_observations *ret,
+                          vly_vision_times *ret_times, vly_err *err)
+{
+    vly_vision_times times = {0};
+    vly_status st = observe(v, picture, opts, arena, ret, &times, err);
+
+    if (st == VLY_OK && ret_times != NULL)
+        *ret_times = times;
+    return st;
+}

@@ -42,5 +42,9 @@ vly_status vly_vision_run(vly_vision *v, const void *bytes, size_t len,
                           const vly_detector_options *opts, vly_arena *arena, vly_observations *ret,
                           vly_picture *ret_picture, vly_vision_times *ret_times,
                           vly_err *err) VLY_MUST_CHECK;
+/* The same from a decoded picture, which is borrowed. */
+vly_status vly_vision_see(vly_vision *v, const vly_picture *picture,
+                          const vly_detector_options *opts, vly_arena *arena, vly_observations *ret,
+                          vly_vision_times *ret_times, vly_err *err) VLY_MUST_CHECK;
 
 #endif
