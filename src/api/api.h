@@ -34,7 +34,7 @@ typedef struct vly_api {
     size_t max_body_bytes;      /* of a request that comes compressed: what comes out of it */
     size_t max_answer_bytes;    /* body of one answer */
     size_t max_stream_requests; /* of one stream, waiting or in work */
-    size_t max_stream_in_work;  /* of them, in work; of a WebSocket */
+    size_t max_stream_in_work;  /* of them, in work */
     vly_picture_limits picture_limits; /* of pictures that stand in for tensors */
     size_t compress_min_bytes; /* answers this large are compressed for who takes it; 0: none */
     struct vly_line_log *access_log;         /* borrowed; NULL: none */

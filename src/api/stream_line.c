@@ -124,7 +124,11 @@ static void run(vly_line *line, bool on_worker)
         }
     } while (seen != line->n_wanted || can_start(line)); /* what was sent made room to start */
     line->is_going = false;
+    bool is_drained = line->is_closed && line->head == NULL && !line->is_ended;
+    line->is_ended = line->is_ended || is_drained;
     pthread_mutex_unlock(&line->lock);
+    if (is_drained && line->ops->drained != NULL)
+        line->ops->drained(line);
     vly_line_unref(line);
 }
 
@@ -177,6 +181,14 @@ void vly_line_ready(vly_line_item *it)
     pthread_mutex_unlock(&line->lock);
     vly_line_go_on(line);
     vly_line_unref(line);
+}
+
+void vly_line_close(vly_line *line)
+{
+    pthread_mutex_lock(&line->lock);
+    line->is_closed = true;
+    pthread_mutex_unlock(&line->lock);
+    vly_line_go_on(line);
 }
 
 void vly_line_end(vly_line *line)

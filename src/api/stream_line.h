@@ -43,6 +43,7 @@ typedef struct vly_line_ops {
     void (*start)(vly_line_item *it);
     bool (*send)(vly_line_item *it); /* false: the client is behind; go_on when it no longer is */
     void (*free)(vly_line_item *it); /* sent, or never to be */
+    void (*drained)(vly_line *line); /* closed, and all items have gone; may be NULL */
     void (*gone)(vly_line *line);    /* the last reference was given back */
 } vly_line_ops;
 
@@ -59,6 +60,7 @@ struct vly_line {
     size_t n_items, n_started;
     uint64_t n_wanted; /* calls of go_on so far */
     bool is_going;
+    bool is_closed;
     bool is_ended;
 };
 
@@ -71,6 +73,7 @@ void vly_line_unref(vly_line *line);
 bool vly_line_push(vly_line *line, vly_line_item *it);
 void vly_line_ready(vly_line_item *it);
 void vly_line_go_on(vly_line *line);
+void vly_line_close(vly_line *line); /* no further push follows */
 /* Nothing is started or sent any more; items go without, RUNNING ones once they are ready. */
 void vly_line_end(vly_line *line);
 

@@ -139,7 +139,7 @@
     X(INT, grpc_max_stream_requests, "grpc.max_stream_requests", 4096, 1, 1000000,                 \
       "requests of one ModelStreamInfer call that wait; one more ends the call")                   \
     X(INT, stream_max_in_work, "stream.max_in_work", 16, 1, 4096,                                  \
-      "requests of one WebSocket in work at once; the others wait their turn")                     \
+      "requests of one stream in work at once; the others wait their turn")                        \
     X(LEVEL, log_level, "log.level", VLY_LOG_INFO, 0, 0, "debug, info, warn or error")
 
 typedef enum vly_config_kind {

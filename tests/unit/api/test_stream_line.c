@@ -26,6 +26,7 @@ typedef struct fixture {
     bool is_behind;                                      /* sends are refused */
     bool ends_at_once;                                   /* ready is called by start */
     bool ends_on_pool;                                   /* ... or on a worker */
+    unsigned n_drained;
     bool is_gone;
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -87,6 +88,12 @@ static void free_item(vly_line_item *it)
     pthread_mutex_unlock(&f.lock);
 }
 
+static void drained(vly_line *line)
+{
+    assert_ptr_equal(line, &f.line);
+    f.n_drained++;
+}
+
 static void gone(vly_line *line)
 {
     assert_ptr_equal(line, &f.line);
@@ -96,8 +103,12 @@ static void gone(vly_line *line)
     pthread_mutex_unlock(&f.lock);
 }
 
-static const vly_line_ops ops = {
-    .is_light = is_light, .start = start, .send = send, .free = free_item, .gone = gone};
+static const vly_line_ops ops = {.is_light = is_light,
+                                 .start = start,
+                                 .send = send,
+                                 .free = free_item,
+                                 .drained = drained,
+                                 .gone = gone};
 
 static int setup(void **state)
 {
@@ -216,6 +227,23 @@ static void an_end_drops_what_waits(void **state)
     assert_int_equal(f.n_started, 4);
 }
 
+static void drains_once_closed(void **state)
+{
+    (void)state;
+    assert_true(push(0) && push(1));
+    ready(0);
+    ready(1);
+    assert_int_equal(f.n_drained, 0); /* more may come */
+    assert_true(push(2));
+    vly_line_close(&f.line);
+    assert_int_equal(f.n_drained, 0);
+    ready(2);
+    assert_int_equal(f.n_drained, 1);
+    vly_line_go_on(&f.line);
+    vly_line_end(&f.line);
+    assert_int_equal(f.n_drained, 1);
+}
+
 /* Heavy ones are started on workers, all end there; the order stays. */
 static void threads_keep_the_order(void **state)
 {
@@ -238,4 +266,4 @@ static void threads_keep_the_order(void **state)
 
 UNIT_TESTS(TEST(answers_leave_in_order), TEST(requests_that_end_at_once),
            TEST(a_client_that_is_behind), TEST(has_a_limit), TEST(an_end_drops_what_waits),
-           TEST(threads_keep_the_order))
+           TEST(drains_once_closed), TEST(threads_keep_the_order))
