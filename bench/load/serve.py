@@ -47,7 +47,7 @@ class Missing(Exception):
 # ---- requests ----
 
 class Tensor:
-    """An input of the model, filled with random numbers: name, datatype, shape, bytes."""
+    """An input or output of the model, with random numbers: name, datatype, shape, bytes."""
 
     def __init__(self, meta):
         code, self.size, draw = TYPES[meta["datatype"]]
@@ -121,8 +121,8 @@ class Server:
         with urllib.request.urlopen(urllib.request.Request(url, data=data)) as answer:
             return answer.read()
 
-    def inputs(self, model):
-        return [Tensor(m) for m in json.loads(self.ask(f"/v2/models/{model}"))["inputs"]]
+    def tensors(self, model, which="inputs"):
+        return [Tensor(m) for m in json.loads(self.ask(f"/v2/models/{model}"))[which]]
 
     def cpu_seconds(self):
         with open(f"/proc/{self.process.pid}/stat") as f:
@@ -166,7 +166,7 @@ class Bench:
         if not os.path.exists(link):
             os.symlink(os.path.abspath(model), link)
         return Server(self.volley, "serve", "--models", models, "--port", "0", "--set",
-                      f"model.precision={precision}")
+                      f"model.precision={precision}", "--set", "http.allow_client_shm=true")
 
     def bare(self, model, precision, threads, n):
         """Runs a second of n processes side by side."""
@@ -190,7 +190,7 @@ class Bench:
         if shutil.which("h2load") is None:
             raise Missing("no h2load")
         command = ["h2load", "-c", str(connections), "-t", "1", "-m", "1", "-D",
-                   f"{self.seconds * 1e3:.0f}ms", "-d", body]
+                   f"{self.seconds * 1e3:.0f}ms", "--warm-up-time=500ms", "-d", body]
         for h in headers:
             command += ["-H", h]
         out, cpu = timed(command + [f"http://127.0.0.1:{port}{path}"])
@@ -198,7 +198,7 @@ class Bench:
         codes = re.search(r"status codes: (\d+) 2xx, (\d+) 3xx, (\d+) 4xx, (\d+) 5xx", out)
         if not rate or not codes or int(codes.group(1)) == 0 or codes.group(3) != "0":
             raise Missing("the server does not answer it")
-        return {"per_s": float(rate.group(3)), "client_share": cpu / self.seconds / self.cores}
+        return {"per_s": float(rate.group(3)), "client_share": cpu / (self.seconds + 0.5) / self.cores}
 
 
 # ---- overhead ----
@@ -207,7 +207,7 @@ def overhead(bench, model, rounds):
     """Rows for one connection and for many; times in microseconds."""
     rows = []
     with bench.serve(model, "auto") as server:
-        body, json_len = binary_body(server.inputs("m"))
+        body, json_len = binary_body(server.tensors("m"))
         request = bench.file("tiny.req", http1("m", body, json_len))
         answer = bench.file("tiny.ans", b"")
         bench.load(server.port, request, 1, answer)
@@ -242,14 +242,15 @@ def overhead_row(bench, model, server, echo, request, connections, rounds):
 
 
 def overhead_lines(rows):
-    yield ("model                 conns  round trip p50/p99  sockets p50/p99  compute  overhead p50 (rounds) "
-           "  CPU/request   requests/s")
+    yield ("model                 conns  round trip p50/p99  sockets p50/p99  compute  "
+           "overhead p50 (rounds)   CPU/request   requests/s")
     for r in rows:
         low, high = r["overhead_us_rounds"]
-        added = f"{r['overhead_us']:.1f} us ({low:.1f}..{high:.1f})" if r["connections"] == 1 else ""
+        is_lone = r["connections"] == 1
+        added = f"{r['overhead_us']:.1f} us ({low:.1f}..{high:.1f})" if is_lone else ""
         yield (f"{r['model']:20.20}  {r['connections']:5}  {r['trip_us']['p50']:8.1f}/"
-               f"{r['trip_us']['p99']:<8.1f}  {r['floor_us']['p50']:7.1f}/{r['floor_us']['p99']:<7.1f}"
-               f"  {r['compute_us']:6.2f}  {added:24}"
+               f"{r['trip_us']['p99']:<8.1f}  {r['floor_us']['p50']:7.1f}/"
+               f"{r['floor_us']['p99']:<7.1f}  {r['compute_us']:6.2f}  {added:24}"
                f"{r['server_cpu_us']:8.1f} us  {r['per_s']:10.0f}")
 
 
@@ -269,30 +270,32 @@ class Way:
             self.why = str(why)
 
 
-def share_memory(server, inputs):
+def share_memory(server, inputs, outputs):
     """The request that names inputs and outputs in shared memory."""
-    made = []
+    made, named = [], []
     try:
-        for i, t in enumerate(inputs):
+        for i, tensor in enumerate(inputs + outputs):
             key = f"volley-bench-{os.getpid()}-{i}"
             made.append(os.path.join("/dev/shm", key))
             with open(made[-1], "wb") as f:
-                f.write(t.data)
-            server.ask(f"/v2/systemsharedmemory/region/in{i}/register",
-                       {"key": "/" + key, "offset": 0, "byte_size": len(t.data)})
+                f.write(tensor.data)
+            server.ask(f"/v2/systemsharedmemory/region/r{i}/register",
+                       {"key": "/" + key, "offset": 0, "byte_size": len(tensor.data)})
+            named.append({"shared_memory_region": f"r{i}",
+                          "shared_memory_byte_size": len(tensor.data)})
     except OSError as e:  # also what urllib raises
         raise Missing(f"shared memory: {e}") from None
     finally:
         for path in made:
             os.unlink(path)
     return json.dumps({
-        "inputs": [t.json({"shared_memory_region": f"in{i}",
-                           "shared_memory_byte_size": len(t.data)}) for i, t in enumerate(inputs)],
-        "parameters": {"binary_data_output": True}}).encode()
+        "inputs": [tensor.json(p) for tensor, p in zip(inputs, named)],
+        "outputs": [{"name": tensor.name, "parameters": p}
+                    for tensor, p in zip(outputs, named[len(inputs):])]}).encode()
 
 
 def ways_of(bench, server):
-    inputs = server.inputs("m")
+    inputs, outputs = server.tensors("m"), server.tensors("m", "outputs")
     body, json_len = binary_body(inputs)
     request = bench.file("large.req", http1("m", body, json_len))
     plain = bench.file("large.body", body)
@@ -301,12 +304,13 @@ def ways_of(bench, server):
 
     def ask_shared():
         if not shared:
-            shared.append(bench.file("shared.req", http1("m", share_memory(server, inputs))))
+            body = share_memory(server, inputs, outputs)
+            shared.append(bench.file("shared.req", http1("m", body)))
         return bench.load(server.port, shared[0], 2 * bench.cores)
 
     return [
         Way("HTTP/1.1", lambda: bench.load(server.port, request, 2 * bench.cores)),
-        Way("HTTP/1.1, inputs in shared memory", ask_shared),
+        Way("HTTP/1.1, tensors in shared memory", ask_shared),
         Way("HTTP/2", lambda: bench.h2load(
             server.port, "/v2/models/m/infer", plain,
             [f"inference-header-content-length: {json_len}"], 2 * bench.cores)),

@@ -19,6 +19,7 @@
 #include "sys/shared_memory.h"
 #include "volley/version.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -239,6 +240,22 @@ static void raise_file_limit(rlim_t n_connections)
                  (unsigned long long)n_connections);
 }
 
+#ifdef M_TRIM_THRESHOLD
+enum { MAP_BYTES = 32 << 20, TRIM_BYTES = 128 << 20 }; /* at most: glibc's own limit; of an arena */
+
+/* What one request frees the next one takes. Bodies and tensors of megabytes, given back to the
+ * kernel each time, would be faulted in and zeroed again page by page. */
+static void keep_freed_memory(void)
+{
+    mallopt(M_MMAP_THRESHOLD, MAP_BYTES);
+    mallopt(M_TRIM_THRESHOLD, TRIM_BYTES);
+}
+#else
+static void keep_freed_memory(void)
+{
+}
+#endif
+
 /* Ends the server; true when everything accepted was answered. A second SIGINT ends it at once. */
 static bool drain(server *s, const sigset_t *signals)
 {
@@ -298,6 +315,7 @@ static vly_status serve(server *s, const serve_opts *o, vly_err *err)
         return st;
     vly_log_set_level(s->config.log_level);
     raise_file_limit((rlim_t)s->config.http_max_connections);
+    keep_freed_memory();
     st = start_scheduler(s, err);
     if (st == VLY_OK) {
         printf("volley %s, %u workers, models of '%s':\n", VOLLEY_VERSION,
