@@ -16,9 +16,8 @@ static vly_status new_ios(vly_arena *arena, size_t n, vly_model_io **ret, vly_er
     return *ret != NULL ? VLY_OK : vly_arena_fail(arena, err);
 }
 
-/* name with "_3" behind it; member SIZE_MAX: by itself. */
-static vly_status set_io(vly_model_io *io, const char *name, size_t member, vly_dtype dtype,
-                         vly_shape shape, vly_arena *arena, vly_err *err)
+vly_status vly_step__set_io(vly_model_io *io, const char *name, size_t member, vly_dtype dtype,
+                            vly_shape shape, vly_arena *arena, vly_err *err)
 {
     *io = (vly_model_io){.dtype = dtype, .shape = shape, .has_shape = shape.rank > 0};
     io->name = member == SIZE_MAX ? vly_arena_strdup(arena, vly_str_from(name))
@@ -33,12 +32,13 @@ enum { BOXES, SCORES, LABELS, N_PARTS };
 static vly_status set_parts(vly_model_io *ios, size_t member, vly_arena *arena, vly_err *err)
 {
     const vly_shape boxes = VLY_SHAPE(VLY_DIM_UNKNOWN, 4), list = VLY_SHAPE(VLY_DIM_UNKNOWN);
-    vly_status st = set_io(&ios[BOXES], "boxes", member, VLY_DTYPE_F32, boxes, arena, err);
+    vly_status st =
+        vly_step__set_io(&ios[BOXES], "boxes", member, VLY_DTYPE_F32, boxes, arena, err);
 
     if (st == VLY_OK)
-        st = set_io(&ios[SCORES], "scores", member, VLY_DTYPE_F32, list, arena, err);
+        st = vly_step__set_io(&ios[SCORES], "scores", member, VLY_DTYPE_F32, list, arena, err);
     if (st == VLY_OK)
-        st = set_io(&ios[LABELS], "labels", member, VLY_DTYPE_I32, list, arena, err);
+        st = vly_step__set_io(&ios[LABELS], "labels", member, VLY_DTYPE_I32, list, arena, err);
     return st;
 }
 
@@ -98,8 +98,8 @@ static vly_status new_parts(size_t n, vly_tensor *ret, vly_err *err)
     return st;
 }
 
-static vly_status run_fusion(const vly_step *s, const vly_tensor *inputs, vly_tensor *outputs,
-                             vly_err *err)
+static vly_status run_fusion(const vly_step *s, const vly_picture_limits *limits,
+                             const vly_tensor *inputs, vly_tensor *outputs, vly_err *err)
 {
     vly_fusion_member members[VLY_FUSION_MEMBERS_MAX];
     vly_fused_box *fused = NULL;
@@ -107,6 +107,7 @@ static vly_status run_fusion(const vly_step *s, const vly_tensor *inputs, vly_te
     vly_arena arena;
     size_t n = 0;
 
+    (void)limits;
     for (size_t m = 0; m < s->n_members && st == VLY_OK; m++)
         st = open_member(s, m, &inputs[m * N_PARTS], &members[m], err);
     if (st != VLY_OK)
@@ -134,9 +135,10 @@ static vly_status describe_vote(vly_step *s, vly_arena *arena, vly_err *err)
     if (st == VLY_OK)
         st = new_ios(arena, 1, &output, err);
     for (size_t m = 0; m < s->n_members && st == VLY_OK; m++)
-        st = set_io(&inputs[m], "scores", m, VLY_DTYPE_F32, VLY_SHAPE_SCALAR, arena, err);
+        st = vly_step__set_io(&inputs[m], "scores", m, VLY_DTYPE_F32, VLY_SHAPE_SCALAR, arena, err);
     if (st == VLY_OK)
-        st = set_io(output, "scores", SIZE_MAX, VLY_DTYPE_F32, VLY_SHAPE_SCALAR, arena, err);
+        st = vly_step__set_io(output, "scores", SIZE_MAX, VLY_DTYPE_F32, VLY_SHAPE_SCALAR, arena,
+                              err);
     if (st != VLY_OK)
         return st;
     s->info.n_inputs = s->n_members;
@@ -146,11 +148,12 @@ static vly_status describe_vote(vly_step *s, vly_arena *arena, vly_err *err)
     return VLY_OK;
 }
 
-static vly_status run_vote(const vly_step *s, const vly_tensor *inputs, vly_tensor *outputs,
-                           vly_err *err)
+static vly_status run_vote(const vly_step *s, const vly_picture_limits *limits,
+                           const vly_tensor *inputs, vly_tensor *outputs, vly_err *err)
 {
     const float *scores[VLY_FUSION_MEMBERS_MAX];
 
+    (void)limits;
     for (size_t m = 0; m < s->n_members; m++) {
         if (!vly_shape_eq(&inputs[m].shape, &inputs[0].shape))
             return vly_fail(err, VLY_EINVAL, "scores_%zu: expected the shape of scores_0", m);
@@ -163,14 +166,14 @@ static vly_status run_vote(const vly_step *s, const vly_tensor *inputs, vly_tens
     return st;
 }
 
-static const vly_step_kind kinds[] = {
-    {"box_fusion", describe_fusion, run_fusion},
-    {"vote", describe_vote, run_vote},
-};
+static const vly_step_kind fusion = {"box_fusion", describe_fusion, NULL, run_fusion};
+static const vly_step_kind vote = {"vote", describe_vote, NULL, run_vote};
+
+static const vly_step_kind *const kinds[] = {&fusion, &vly_step_picture, &vote};
 
 /* ---- parameters ---- */
 
-static vly_status fail_param(vly_err *err, const char *key, const char *want, vly_str got)
+vly_status vly_step__fail_param(vly_err *err, const char *key, const char *want, vly_str got)
 {
     return vly_fail(err, VLY_EINVAL, "parameter '%s': expected %s, got '%.*s'", key, want,
                     VLY_STR_ARG(got));
@@ -186,7 +189,7 @@ static vly_status read_number(const vly_triton_config *c, const char *key, float
     if (text.ptr == NULL)
         return VLY_OK;
     if (!vly_str_to_f64(vly_str_trim(text), &v) || !(v >= (double)lo && v <= (double)hi))
-        return fail_param(err, key, "a number from 0 to 1", text);
+        return vly_step__fail_param(err, key, "a number from 0 to 1", text);
     *ret = (float)v;
     return VLY_OK;
 }
@@ -200,7 +203,8 @@ static vly_status read_weights(vly_step *s, vly_str text, vly_err *err)
         if (s->n_members == VLY_FUSION_MEMBERS_MAX ||
             !vly_str_to_f64(vly_str_trim(vly_str_split(&rest, ',')), &v) || !isfinite(v) ||
             !((float)v > 0))
-            return fail_param(err, "weights", "1 to 64 numbers above 0, with commas between", text);
+            return vly_step__fail_param(err, "weights",
+                                        "1 to 64 numbers above 0, with commas between", text);
         s->weights[s->n_members++] = (float)v;
     }
     return VLY_OK;
@@ -214,11 +218,11 @@ static vly_status read_members(vly_step *s, const vly_triton_config *c, vly_err 
 
     if (members.ptr != NULL &&
         (!vly_str_to_i64(members, &n) || n < 1 || n > VLY_FUSION_MEMBERS_MAX))
-        return fail_param(err, "members", "1 to 64", members);
+        return vly_step__fail_param(err, "members", "1 to 64", members);
     if (weights.ptr != NULL) {
         vly_status st = read_weights(s, weights, err);
         if (st == VLY_OK && members.ptr != NULL && s->n_members != (size_t)n)
-            st = fail_param(err, "weights", "one for each of 'members'", weights);
+            st = vly_step__fail_param(err, "weights", "one for each of 'members'", weights);
         return st;
     }
     s->n_members = (size_t)n;
@@ -252,8 +256,8 @@ bool vly_step_is(const vly_triton_config *config)
 static const vly_step_kind *find_kind(vly_str name)
 {
     for (size_t i = 0; i < VLY_COUNT(kinds); i++)
-        if (vly_str_is(name, kinds[i].name))
-            return &kinds[i];
+        if (vly_str_is(name, kinds[i]->name))
+            return kinds[i];
     return NULL;
 }
 
@@ -270,9 +274,10 @@ vly_status vly_step_make(const char *name, const vly_triton_config *config, vly_
     s->info.name = name;
     s->info.producer = "volley";
     if (s->kind == NULL)
-        st = fail_param(err, "step", "box_fusion or vote", kind);
+        st = vly_step__fail_param(err, "step", "box_fusion, picture or vote", kind);
     if (st == VLY_OK)
-        st = read_params(s, config, err);
+        st = s->kind->configure != NULL ? s->kind->configure(s, config, err)
+                                        : read_params(s, config, err);
     if (st == VLY_OK)
         st = s->kind->describe(s, arena, err);
     if (st != VLY_OK)
@@ -281,8 +286,8 @@ vly_status vly_step_make(const char *name, const vly_triton_config *config, vly_
     return VLY_OK;
 }
 
-vly_status vly_step_run(const vly_step *s, const vly_tensor *inputs, vly_tensor *outputs,
-                        vly_err *err)
+vly_status vly_step_run(const vly_step *s, const vly_picture_limits *limits,
+                        const vly_tensor *inputs, vly_tensor *outputs, vly_err *err)
 {
     for (size_t i = 0; i < s->info.n_inputs; i++) {
         const vly_model_io *io = &s->info.inputs[i];
@@ -290,5 +295,5 @@ vly_status vly_step_run(const vly_step *s, const vly_tensor *inputs, vly_tensor 
             return vly_fail(err, VLY_EINVAL, "input '%s': expected %s, got %s", io->name,
                             vly_dtype_name(io->dtype), vly_dtype_name(inputs[i].dtype));
     }
-    return s->kind->run(s, inputs, outputs, err);
+    return s->kind->run(s, limits, inputs, outputs, err);
 }

@@ -11,7 +11,7 @@ typedef struct runner {
     vly_runner base; /* first: a pointer to it is a pointer to the runner */
     vly_served *served;
     vly_worker_pool *pool;
-    size_t max_jobs;
+    const vly_scheduler_opts *opts;
     pthread_mutex_t lock;
     size_t n_jobs; /* guarded by lock */
 } runner;
@@ -50,7 +50,7 @@ static vly_status run(item *x, vly_err *err)
     job->times.input = ready - begin;
     if (st != VLY_OK)
         return st;
-    st = vly_step_run(step, job->inputs, x->outputs, err);
+    st = vly_step_run(step, &x->owner->opts->picture_limits, job->inputs, x->outputs, err);
     vly_nsec end = vly_clock_now();
     job->times.infer = end - ready;
     if (st != VLY_OK)
@@ -119,11 +119,11 @@ static vly_status take_places(runner *r, size_t n, vly_err *err)
 {
     vly_status st = VLY_OK;
 
-    if (n > r->max_jobs)
+    if (n > r->opts->max_waiting)
         return vly_fail(err, VLY_ELIMIT, "expected at most %zu in one request, got %zu",
-                        r->max_jobs, n);
+                        r->opts->max_waiting, n);
     pthread_mutex_lock(&r->lock);
-    if (r->max_jobs - r->n_jobs < n)
+    if (r->opts->max_waiting - r->n_jobs < n)
         st = VLY_EBUSY;
     else
         r->n_jobs += n;
@@ -132,7 +132,7 @@ static vly_status take_places(runner *r, size_t n, vly_err *err)
         return st;
     vly_counter_add(&r->served->stats.failures[VLY_JOB_FAILURE_REJECTED], n);
     return vly_fail(err, st, "model '%s': Exceeds maximum queue size of %zu", r->served->name,
-                    r->max_jobs);
+                    r->opts->max_waiting);
 }
 
 static vly_status submit(vly_runner *base, vly_job *const *jobs, size_t n, vly_err *err)
@@ -178,7 +178,7 @@ vly_status vly_step_runner_new(vly_served *served, const vly_scheduler_opts *opt
 
     if (r == NULL)
         return vly_fail(err, VLY_ENOMEM, "out of memory for model '%s'", served->name);
-    *r = (runner){.base = {&ops}, .served = served, .pool = pool, .max_jobs = opts->max_waiting};
+    *r = (runner){.base = {&ops}, .served = served, .pool = pool, .opts = opts};
     pthread_mutex_init(&r->lock, NULL);
     *ret = &r->base;
     return VLY_OK;

@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "codec/picture.h"
 #include "sched/scheduler.h"
+#include "sched/step.h"
 #include "support/onnx_builder.h"
 #include "support/temp_dir.h"
 #include "sys/file.h"
@@ -242,6 +243,39 @@ static void takes_pictures_as_tensors(void **state)
     assert_non_null(strstr(r.job.err.msg, "picture: expected jpeg, png or webp"));
 }
 
+/* Grey 100, letterboxed from 64 x 64 to 32 wide and 48 high: 8 rows of padding above and below. */
+static void makes_a_tensor(void **state)
+{
+    (void)state;
+    const vly_shape one = VLY_SHAPE(1);
+    const vly_str bytes = vly_buf_str(&png);
+    const vly_tensor input = vly_tensor_borrow(VLY_DTYPE_STRING, &one, &bytes);
+    vly_served *m = add_config(
+        "prep", "backend: 'volley' parameters { key: 'step' value { string_value: 'picture' } } "
+                "parameters { key: 'width' value { string_value: '32' } } "
+                "parameters { key: 'height' value { string_value: '48' } } "
+                "parameters { key: 'scale' value { string_value: '1' } } "
+                "parameters { key: 'mean' value { string_value: '10, 20, 30' } } "
+                "parameters { key: 'std' value { string_value: '2,2,2' } } "
+                "parameters { key: 'pad' value { string_value: '50' } }");
+    vly_tensor outputs[2];
+
+    const vly_picture_limits limits = VLY_PICTURE_LIMITS_INIT;
+    assert_int_equal(vly_step_run(m->servable->step, &limits, &input, outputs, &err), VLY_OK);
+    const float *t = outputs[0].data, *map = outputs[1].data;
+    assert_int_equal(outputs[0].shape.dim[2], 48);
+    for (int c = 0; c < 3; c++) {
+        const float *plane = t + (ptrdiff_t)c * 48 * 32;
+        float mean = 10.0f * (float)(c + 1);
+        assert_float_equal(plane[0], (50 - mean) / 2, 1e-4f);
+        assert_float_equal(plane[24 * 32 + 16], (100 - mean) / 2, 1e-4f);
+    }
+    assert_float_equal(map[0], 0.5f, 1e-6f);
+    assert_float_equal(map[3], 8, 1e-6f);
+    vly_tensor_release(&outputs[0]);
+    vly_tensor_release(&outputs[1]);
+}
+
 /* Without outputs of those names it is no detector. */
 static void others_take_no_pictures(void **state)
 {
@@ -261,4 +295,5 @@ static void others_take_no_pictures(void **state)
 
 UNIT_TESTS(cmocka_unit_test_setup_teardown(sees_pictures, set_up, tear_down),
            cmocka_unit_test_setup_teardown(takes_pictures_as_tensors, set_up, tear_down),
+           cmocka_unit_test_setup_teardown(makes_a_tensor, set_up, tear_down),
            cmocka_unit_test_setup_teardown(others_take_no_pictures, set_up, tear_down))
