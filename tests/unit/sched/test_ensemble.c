@@ -356,7 +356,8 @@ static void refuses_wrong_configurations(void **state)
          "ensemble_scheduling { " STEP1("plus1", "IN", "OUT") "}",
          "in ensemble e, ensemble tensor IN: inconsistent shape: [-1,3] is inferred from model e "
          "while [-1,2] is inferred from model plus1"},
-        {"backend: 'volley'", "model 'e': parameter 'step': expected box_fusion, picture or vote, got ''"},
+        {"backend: 'volley'",
+         "model 'e': parameter 'step': expected box_fusion, picture or vote, got ''"},
         {"backend: 'volley' parameters { key: 'step' value { string_value: 'vote' } } "
          "parameters { key: 'weights' value { string_value: '1,-1' } }",
          "parameter 'weights': expected 1 to 64 numbers above 0"},
