@@ -52,6 +52,26 @@ static void health(void **state)
     assert_reply(get("/v2/health/ready"), 400, "");
 }
 
+/* The history is written behind the answer, so only what does not move is compared. */
+static void tells_how_models_run(void **state)
+{
+    (void)state;
+    static const char queue[] =
+        "\"queue\":{\"waiting\":0,\"max_waiting\":16,\"max_batch_size\":2,"
+        "\"preferred_batch_size\":[2],\"max_queue_delay_microseconds\":0,"
+        "\"preserve_ordering\":false,\"default_priority_level\":1,\"levels\":[{"
+        "\"timeout_action\":\"REJECT\",\"default_timeout_microseconds\":0,"
+        "\"allow_timeout_override\":false,\"max_queue_size\":0}]}";
+
+    assert_says(get("/v1/models/batches/explain"), 200, queue);
+    assert_says(get("/v1/models/batches/versions/1/explain"), 200,
+                "\"execution\":{\"mode\":\"inline\",\"why\":\"a run takes ");
+    assert_says(get("/v1/models/boxes/explain"), 200, "\"instances\":{\"count\":2,");
+    assert_says(get("/v1/models/nobody/explain"), 404,
+                "{\"error\":\"Request for unknown model: 'nobody' is not found\"}");
+    assert_int_equal(get("/v1/models/broken/explain").status, 503);
+}
+
 static void model_list(void **state)
 {
     (void)state;
@@ -180,6 +200,7 @@ static void metrics(void **state)
 UNIT_TESTS(cmocka_unit_test_setup_teardown(unknown_paths, service_start, service_stop),
            cmocka_unit_test_setup_teardown(wrong_methods, service_start, service_stop),
            cmocka_unit_test_setup_teardown(health, service_start, service_stop),
+           cmocka_unit_test_setup_teardown(tells_how_models_run, service_start, service_stop),
            cmocka_unit_test_setup_teardown(model_list, service_start, service_stop),
            cmocka_unit_test_setup_teardown(v2_server, service_start, service_stop),
            cmocka_unit_test_setup_teardown(v2_metadata, service_start, service_stop),
