@@ -353,7 +353,8 @@ SCHEMA(step, step);
 
 static const vly_tfield ensemble_fields[] = {
     {MANY(ensemble, MESSAGE, "step", 1, steps), .child = &step_schema},
-    {ONE(ensemble, UINT32, "max_inflight_requests", 2, max_inflight_requests)},
+    {ONE(ensemble, UINT32, "max_inflight_requests", 2, max_inflight_requests),
+     .ignored = "a step answers once, so that none can run ahead"},
 };
 SCHEMA(ensemble, ensemble);
 
