@@ -185,6 +185,51 @@ static void joins_only_downwards(void **state)
 
 #define IN_DIR(test) cmocka_unit_test_setup_teardown(test, make_dir, remove_dir)
 
-UNIT_TESTS(IN_DIR(write_then_read), IN_DIR(write_leaves_no_temporary), IN_DIR(read_limits),
+/* What was read stays, whatever becomes of the file; a map would raise SIGBUS here. */
+static void copies_outlive_their_file(void **state)
+{
+    const char *path = path_in(state, "model");
+    char *bytes = malloc(100000);
+    vly_mmap m = {0};
+    vly_err err;
+
+    memset(bytes, 'x', 100000);
+    assert_int_equal(vly_file_write(path, bytes, 100000, &err), VLY_OK);
+    assert_int_equal(vly_mmap_read(path, 99999, &m, &err), VLY_ELIMIT);
+    assert_null(m.ptr);
+    assert_int_equal(vly_mmap_read(path, 100000, &m, &err), VLY_OK);
+    assert_int_equal(truncate(path, 10), 0);
+    assert_int_equal(m.len, 100000);
+    assert_memory_equal(m.ptr, bytes, m.len);
+    vly_mmap_close(&m);
+    assert_int_equal(truncate(path, 0), 0);
+    assert_int_equal(vly_mmap_read(path, 10, &m, &err), VLY_OK);
+    assert_true(m.ptr == NULL && m.len == 0);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(vly_mmap_read(path, 10, &m, &err), VLY_ENOTFOUND);
+    free(bytes);
+}
+
+static void tells_files_apart(void **state)
+{
+    char path[256];
+    vly_file_info a, b;
+    vly_err err;
+
+    snprintf(path, sizeof(path), "%s", path_in(state, "x"));
+    assert_int_equal(vly_file_stat(path, &a, &err), VLY_ENOTFOUND);
+    assert_int_equal(vly_file_write(path, "12345", 5, &err), VLY_OK);
+    assert_int_equal(vly_file_stat(path, &a, &err), VLY_OK);
+    assert_true(a.bytes == 5 && !a.is_dir && a.mtime_ns > INT64_C(1600000000) * 1000000000);
+    assert_int_equal(vly_file_write(path, "54321", 5, &err), VLY_OK); /* another inode */
+    assert_int_equal(vly_file_stat(path, &b, &err), VLY_OK);
+    assert_true(a.inode != b.inode || a.mtime_ns != b.mtime_ns);
+    assert_int_equal(vly_file_stat(*state, &a, &err), VLY_OK);
+    assert_true(a.is_dir);
+    assert_int_equal(unlink(path), 0);
+}
+
+UNIT_TESTS(IN_DIR(copies_outlive_their_file), IN_DIR(tells_files_apart), IN_DIR(write_then_read),
+           IN_DIR(write_leaves_no_temporary), IN_DIR(read_limits),
            cmocka_unit_test(read_of_unknown_size), IN_DIR(refuses_what_is_no_file), IN_DIR(maps),
            IN_DIR(lists_sorted), cmocka_unit_test(joins_only_downwards))
