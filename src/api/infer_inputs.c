@@ -7,8 +7,31 @@
 #include "base/bits.h"
 #include "sys/shared_memory.h"
 
+#include <stdarg.h>
+#include <stdio.h>
+
 /* Copies up to this size live in the arena of the request, larger ones in storage of their own. */
 #define ARENA_COPY_MAX ((size_t)64 << 10)
+
+/* Triton's hint on shapes that do not fit. */
+#define BATCH_NOTE                                                                                 \
+    ". NOTE: Setting a non-zero max_batch_size in the model config requires a batch dimension to " \
+    "be prepended to each input shape. If you want to specify the full shape including the batch " \
+    "dim in your input dims config, try setting max_batch_size to zero. See the model "            \
+    "configuration docs for more info on max_batch_size."
+
+/* What Triton's core refuses it begins with the id of the request. */
+static vly_status VLY_PRINTF(3, 4) refuse(const vly_infer *call, vly_err *err, const char *fmt, ...)
+{
+    vly_str id = call->request.id.len > 0 ? call->request.id : VLY_STR("<id_unknown>");
+    char text[VLY_ERR_MSG_MAX];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    return vly_fail(err, VLY_EINVAL, "[request id: %.*s] %s", VLY_STR_ARG(id), text);
+}
 
 /* The tensor to fill, with all that messages name. */
 typedef struct target {
@@ -41,9 +64,9 @@ static vly_status check_size(const target *t, size_t expected, size_t got, vly_e
 {
     if (expected == got)
         return VLY_OK;
-    return vly_fail(err, VLY_EINVAL,
-                    "input byte size mismatch for input '%s' for model '%s'. Expected %zu, got %zu",
-                    t->io->name, model_of(t), expected, got);
+    return refuse(t->call, err,
+                  "input byte size mismatch for input '%s' for model '%s'. Expected %zu, got %zu",
+                  t->io->name, model_of(t), expected, got);
 }
 
 /* BYTES as sent: each element is a 4-byte length and its bytes. */
@@ -55,18 +78,18 @@ static vly_status read_texts(const target *t, vly_str data, vly_err *err)
     for (uint64_t i = 0; i < n; i++) {
         uint32_t len = data.len >= 4 ? vly_load_le32(data.ptr) : 0;
         if (data.len < 4 || len > data.len - 4)
-            return vly_fail(err, VLY_EINVAL,
-                            "incomplete string data for inference input '%s' for model '%s', "
-                            "expecting %llu string elements, got %llu",
-                            t->io->name, model_of(t), (unsigned long long)n, (unsigned long long)i);
+            return refuse(t->call, err,
+                          "incomplete string data for inference input '%s' for model '%s', "
+                          "expecting %llu string elements, got %llu",
+                          t->io->name, model_of(t), (unsigned long long)n, (unsigned long long)i);
         elems[i] = (vly_str){data.ptr + 4, len};
         data = (vly_str){data.ptr + 4 + len, data.len - 4 - len};
     }
     if (data.len > 0)
-        return vly_fail(err, VLY_EINVAL,
-                        "unexpected number of string elements for inference input '%s' for model "
-                        "'%s', expecting %llu",
-                        t->io->name, model_of(t), (unsigned long long)n);
+        return refuse(t->call, err,
+                      "unexpected number of string elements for inference input '%s' for model "
+                      "'%s', expecting %llu",
+                      t->io->name, model_of(t), (unsigned long long)n);
     return VLY_OK;
 }
 
@@ -76,10 +99,10 @@ static vly_status fill_texts(const target *t, const vly_shape *shape, vly_str da
 
     /* Nothing is allocated that the data do not cover. */
     if (!vly_shape_count(shape, &n) || n > data.len / 4)
-        return vly_fail(err, VLY_EINVAL,
-                        "incomplete string data for inference input '%s' for model '%s', expecting "
-                        "%llu string elements",
-                        t->io->name, model_of(t), (unsigned long long)n);
+        return refuse(t->call, err,
+                      "incomplete string data for inference input '%s' for model '%s', expecting "
+                      "%llu string elements",
+                      t->io->name, model_of(t), (unsigned long long)n);
     vly_status st = new_tensor(t, shape, err);
     return st == VLY_OK ? read_texts(t, data, err) : st;
 }
@@ -102,8 +125,8 @@ static vly_status fill_bytes(const target *t, const vly_shape *shape, vly_str da
     if (t->io->dtype == VLY_DTYPE_STRING)
         return fill_texts(t, shape, data, err);
     if (!vly_shape_bytes(shape, t->io->dtype, &bytes))
-        return vly_fail(err, VLY_EINVAL, "byte size overflow for input '%s' for model '%s'",
-                        t->io->name, model_of(t));
+        return refuse(t->call, err, "byte size overflow for input '%s' for model '%s'", t->io->name,
+                      model_of(t));
     vly_status st = check_size(t, bytes, data.len, err);
     if (st != VLY_OK)
         return st;
@@ -171,8 +194,9 @@ static vly_status bad_shape(const target *t, const vly_shape *got, vly_err *err)
     put_shape(&b, &t->io->shape);
     vly_buf_puts(&b, ", got ");
     put_shape(&b, got);
-    vly_fail(err, VLY_EINVAL, "unexpected shape for input '%s' for model '%s'. %s", t->io->name,
-             model_of(t), b.ptr != NULL ? b.ptr : "");
+    refuse(t->call, err, "unexpected shape for input '%s' for model '%s'. %s%s", t->io->name,
+           model_of(t), b.ptr != NULL ? b.ptr : "",
+           vly_v2_max_batch(t->call->served->servable) > 0 ? BATCH_NOTE : "");
     vly_buf_release(&b);
     return VLY_EINVAL;
 }
@@ -197,9 +221,9 @@ static vly_status check_datatype(const target *t, vly_err *err)
 
     if (vly_str_is(t->in->datatype, want))
         return VLY_OK;
-    return vly_fail(err, VLY_EINVAL,
-                    "inference input '%s' data-type is '%.*s', but model '%s' expects '%s'",
-                    t->io->name, VLY_STR_ARG(t->in->datatype), model_of(t), want);
+    return refuse(t->call, err,
+                  "inference input '%s' data-type is '%.*s', but model '%s' expects '%s'",
+                  t->io->name, VLY_STR_ARG(t->in->datatype), model_of(t), want);
 }
 
 /* ---- shared memory ---- */
@@ -313,19 +337,19 @@ static vly_status raw_shape(const target *t, vly_shape *ret, vly_err *err)
         if (shape.dim[i] != VLY_DIM_UNKNOWN)
             continue;
         if (open >= 0)
-            return vly_fail(err, VLY_EINVAL,
-                            "The shape of the raw input '%s' can not be deduced because there are "
-                            "more than one variable-sized dimension",
-                            t->io->name);
+            return refuse(t->call, err,
+                          "The shape of the raw input '%s' can not be deduced because there are "
+                          "more than one variable-sized dimension",
+                          t->io->name);
         open = i;
         shape.dim[i] = 1;
     }
     if (!vly_shape_count(&shape, &n) || n == 0)
         n = 1;
     if (t->io->dtype == VLY_DTYPE_STRING && (open >= 0 || n != 1))
-        return vly_fail(err, VLY_EINVAL,
-                        "For BYTE datatype raw input '%s', the model must have input shape [1]",
-                        t->io->name);
+        return refuse(t->call, err,
+                      "For BYTE datatype raw input '%s', the model must have input shape [1]",
+                      t->io->name);
     if (open >= 0)
         shape.dim[open] = (int64_t)(t->in->bytes.len / elem_bytes / n);
     *ret = shape;
@@ -338,10 +362,10 @@ static vly_status fill_raw(const target *t, vly_err *err)
     vly_shape shape;
 
     if (m->servable->info->n_inputs != 1)
-        return vly_fail(err, VLY_EINVAL,
-                        "Raw request must only have 1 input (found 1) to be deduced but got %zu "
-                        "inputs in '%s' model configuration",
-                        m->servable->info->n_inputs, m->name);
+        return refuse(t->call, err,
+                      "Raw request must only have 1 input (found 1) to be deduced but got %zu "
+                      "inputs in '%s' model configuration",
+                      m->servable->info->n_inputs, m->name);
     if (vly_infer__has_pictures(t->call))
         return vly_infer__read_pictures(t->call, t->io, t->in->bytes, 1, t->tensor, err);
     vly_status st = raw_shape(t, &shape, err);
@@ -409,10 +433,10 @@ static vly_status check_complete(const vly_infer *call, vly_err *err)
     put_names(&b, call, true);
     vly_buf_puts(&b, ", but missing required inputs ");
     put_names(&b, call, false);
-    vly_fail(err, VLY_EINVAL,
-             "expected %zu inputs but got %zu inputs for model '%s'. %s. Please provide all "
-             "required inputs.",
-             info->n_inputs, n_present, call->served->name, b.ptr != NULL ? b.ptr : "");
+    refuse(call, err,
+           "expected %zu inputs but got %zu inputs for model '%s'. %s. Please provide all "
+           "required inputs.",
+           info->n_inputs, n_present, call->served->name, b.ptr != NULL ? b.ptr : "");
     vly_buf_release(&b);
     return VLY_EINVAL;
 }
@@ -427,18 +451,17 @@ static vly_status check_batch(vly_infer *call, vly_err *err)
     for (size_t i = 0; max > 0 && i < s->info->n_inputs; i++) {
         const vly_shape *shape = &call->inputs[i].shape;
         if (shape->rank == 0)
-            return vly_fail(err, VLY_EINVAL,
-                            "input '%s' has no shape but model requires batch dimension for '%s'",
-                            s->info->inputs[i].name, s->name);
+            return refuse(call, err,
+                          "input '%s' has no shape but model requires batch dimension for '%s'",
+                          s->info->inputs[i].name, s->name);
         if (batch >= 0 && shape->dim[0] != batch)
-            return vly_fail(err, VLY_EINVAL,
-                            "input '%s' batch size does not match other inputs for '%s'",
-                            s->info->inputs[i].name, s->name);
+            return refuse(call, err, "input '%s' batch size does not match other inputs for '%s'",
+                          s->info->inputs[i].name, s->name);
         batch = shape->dim[0];
     }
     if (s->config != NULL && s->config->has_max_batch_size && max > 0 && batch > max)
-        return vly_fail(err, VLY_EINVAL, "inference request batch-size must be <= %lld for '%s'",
-                        (long long)max, s->name);
+        return refuse(call, err, "inference request batch-size must be <= %lld for '%s'",
+                      (long long)max, s->name);
     call->job.n_inferences = batch > 0 ? (size_t)batch : 1;
     return VLY_OK;
 }

@@ -320,7 +320,15 @@ static void refuses_in_tritons_words(void **state)
         {"id_FP32", X("\"datatype\":\"FLOAT\",\"shape\":[1,1],\"data\":[1]"),
          "inference input 'x' data-type is 'FLOAT'", 400},
         {"id_FP32", X("\"datatype\":\"FP32\",\"shape\":[1],\"data\":[1]"),
-         "unexpected shape for input 'x' for model 'id_FP32'. Expected [-1,-1], got [1]", 400},
+         "{\"error\":\"[request id: <id_unknown>] unexpected shape for input 'x' for model "
+         "'id_FP32'. "
+         "Expected [-1,-1], got [1]. NOTE: Setting a non-zero max_batch_size in the model config "
+         "requires a batch dimension to be prepended to each input shape. ",
+         400},
+        {"id_FP32",
+         "{\"id\":\"7\",\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":[1],"
+         "\"data\":[1]}]}",
+         "{\"error\":\"[request id: 7] unexpected shape for input 'x'", 400},
         {"fixed", X("\"datatype\":\"FP32\",\"shape\":[3,2],\"data\":[1,2,3,4,5,6]"),
          "unexpected shape for input 'x' for model 'fixed'. Expected [2,3], got [3,2]", 400},
         {"fixed", X("\"datatype\":\"FP32\",\"shape\":[2,3],\"data\":[1,2,3,4,5]"),
