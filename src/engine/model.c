@@ -15,7 +15,10 @@
 
 /* Plans and bindings kept per model and per instance; the least recently used one goes. */
 #define PLANS_MAX 8
-#define EXECS_MAX 4
+#define EXECS_MAX 8
+/* Of arenas that are large only the latest few are kept. */
+#define LARGE_EXECS_MAX   4
+#define LARGE_ARENA_BYTES ((size_t)1 << 20)
 
 struct vly_model {
     _Atomic uint32_t n_refs;
@@ -338,6 +341,20 @@ static vly_status get_plan(vly_model *m, const vly_shape *shapes, vly_plan **ret
     return st;
 }
 
+static void forget_large(vly_instance *inst)
+{
+    int n = 0;
+
+    for (int i = 0; i < EXECS_MAX; i++) {
+        vly_exec *x = inst->execs[i];
+        inst->execs[i] = NULL;
+        if (x != NULL && i >= LARGE_EXECS_MAX && vly_exec_plan(x)->arena_bytes > LARGE_ARENA_BYTES)
+            vly_exec_free(x);
+        else if (x != NULL)
+            inst->execs[n++] = x;
+    }
+}
+
 /* Borrowed until the instance's next run with other shapes. */
 static vly_status get_exec(vly_instance *inst, const vly_shape *shapes, vly_exec **ret,
                            vly_err *err)
@@ -364,6 +381,7 @@ static vly_status get_exec(vly_instance *inst, const vly_shape *shapes, vly_exec
     vly_exec_free(inst->execs[at]);
     inst->execs[at] = fresh;
     *ret = to_front((void **)inst->execs, at);
+    forget_large(inst);
     return VLY_OK;
 }
 
