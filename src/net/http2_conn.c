@@ -59,34 +59,9 @@ static void release_done(vly_http2 *h, bool is_sent)
 
 /* ---- the beginning ---- */
 
-static void *ng_malloc(size_t n, void *user)
-{
-    (void)user;
-    return vly_alloc(VLY_MEM_NET, n);
-}
-
-static void ng_free(void *p, void *user)
-{
-    (void)user;
-    vly_free(p);
-}
-
-static void *ng_calloc(size_t n, size_t size, void *user)
-{
-    (void)user;
-    return vly_calloc(VLY_MEM_NET, n, size);
-}
-
-static void *ng_realloc(void *p, size_t n, void *user)
-{
-    (void)user;
-    return vly_realloc(VLY_MEM_NET, p, n);
-}
-
 static int make_session(vly_http2 *h)
 {
-    nghttp2_mem mem = {
-        .malloc = ng_malloc, .free = ng_free, .calloc = ng_calloc, .realloc = ng_realloc};
+    nghttp2_mem mem = vly_http2__mem(h);
     nghttp2_session_callbacks *callbacks = NULL;
     nghttp2_option *option = NULL;
 
@@ -133,7 +108,7 @@ static bool http2_open(vly_http_conn *c)
     h->noise_ms = h->input_ms = h->ping_ms = c->since_ms = vly_http__now_ms(c);
     vly_buf_init(&h->out, VLY_MEM_NET, OUT_MAX_BYTES);
     if (make_session(h) != 0 || send_settings(h) != 0) {
-        nghttp2_session_del(h->ng);
+        vly_http2__end_session(h);
         vly_free(h);
         return false;
     }
@@ -190,7 +165,7 @@ static void http2_advance(vly_http_conn *c)
 {
     vly_http2 *h = vly_http2__of(c);
 
-    if (c->loop->drain_ms != 0)
+    if (c->loop->drain_ms != 0 && !h->is_lost)
         go_away(h);
     if (!h->is_leaving)
         release_done(h, false);
@@ -351,7 +326,7 @@ static void http2_free(vly_http_conn *c)
     vly_http__queue_release(&h->leaving);
     release_done(h, false);
     VLY_ASSERT(h->exchanges == NULL);
-    nghttp2_session_del(h->ng);
+    vly_http2__end_session(h);
     vly_buf_release(&h->out);
     vly_free(h);
 }

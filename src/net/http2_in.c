@@ -308,6 +308,21 @@ static int expect_message(vly_http_msg *m, const uint8_t *data, size_t len, cons
     return vly_http__msg_expect_body(m, n, ret_reason);
 }
 
+/* A body that has filled its window is a large one: on a long way it would wait for each further
+ * window. What it holds in memory is bounded elsewhere. */
+static void widen_window(vly_http2 *h, vly_http_exchange *ex)
+{
+    const vly_http_opts *o = vly_http__opts(h->conn);
+
+    if (ex->h2.is_wide || ex->req.msg.body.len < o->http2_window_bytes ||
+        o->http2_window_bytes >= o->http2_conn_window_bytes)
+        return;
+    ex->h2.is_wide = true;
+    vly_http2__check(h, nghttp2_session_set_local_window_size(h->ng, NGHTTP2_FLAG_NONE,
+                                                              ex->h2.stream_id,
+                                                              (int32_t)o->http2_conn_window_bytes));
+}
+
 static int on_data_chunk(nghttp2_session *ng, uint8_t flags, int32_t stream_id, const uint8_t *data,
                          size_t len, void *user)
 {
@@ -332,6 +347,8 @@ static int on_data_chunk(nghttp2_session *ng, uint8_t flags, int32_t stream_id, 
         status = vly_http__msg_add_body(&ex->req.msg, (const char *)data, len, &reason);
     if (status != 0)
         vly_http2__refuse(h, ex, status, reason);
+    else
+        widen_window(h, ex);
     return 0;
 }
 

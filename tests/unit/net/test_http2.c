@@ -123,6 +123,25 @@ static void large_bodies(void **state)
     h2_close(&c);
 }
 
+/* 65535 bytes at first, then what the whole connection has. */
+static void large_bodies_get_large_windows(void **state)
+{
+    static char body[100000];
+    h2_client c;
+
+    (void)state;
+    h2_open(&c, &w, 0, 0);
+    h2_answer *a = h2_ask_open(&c, "POST", "/echo", NULL, body, sizeof(body));
+    while (a->request_left > 0)
+        h2_ping(&c);
+    h2_ping(&c);
+    assert_true(nghttp2_session_get_stream_remote_window_size(c.ng, a->stream_id) > 900000);
+    h2_continue(&c, a, NULL, 0, true);
+    h2_until(&c, a->is_closed);
+    assert_int_equal(a->body.len, sizeof(body));
+    h2_close(&c);
+}
+
 static void trailers(void **state)
 {
     h2_client c;
@@ -358,6 +377,7 @@ UNIT_TESTS(cmocka_unit_test_setup_teardown(requests_and_answers, setup, teardown
            cmocka_unit_test_setup_teardown(answers_overtake_each_other, setup, teardown),
            cmocka_unit_test_setup_teardown(many_at_once, setup, teardown),
            cmocka_unit_test_setup_teardown(large_bodies, setup, teardown),
+           cmocka_unit_test_setup_teardown(large_bodies_get_large_windows, setup, teardown),
            cmocka_unit_test_setup_teardown(trailers, setup, teardown),
            cmocka_unit_test_setup_teardown(asks_for_the_body, setup, teardown),
            cmocka_unit_test_setup_teardown(body_past_the_limit, setup, teardown),

@@ -308,7 +308,7 @@ static void without_memory(void **state)
 
     (void)state;
     wire_start(&w, &o);
-    for (int n = 0; n < 60; n++) {
+    for (int n = 0; n < 120; n++) {
         h2_client c;
         h2_open(&c, &w, 0, 0);
         h2_answer *a =

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Memory of an nghttp2 session, which knows its blocks: out of memory at the wrong moment, nghttp2
+ * frees an item that it still points to (1.52 does, when DATA cannot be queued). So the first
+ * failure ends the use of a session, and its blocks are then freed here, not by it.
+ */
+#include "net/http2_internal.h"
+
+#include "base/bits.h"
+
+#include <stddef.h>
+
+struct vly_http2_block {
+    vly_http2_block *next, **link;
+};
+
+_Static_assert(sizeof(vly_http2_block) % _Alignof(max_align_t) == 0, "what follows is aligned");
+
+/* Links b, whose place may be new, into the list where its neighbours say; NULL: it failed. */
+static void *place(vly_http2 *h, vly_http2_block *b)
+{
+    if (b == NULL) {
+        h->is_lost = h->is_out_of_memory = true;
+        return NULL;
+    }
+    *b->link = b;
+    if (b->next != NULL)
+        b->next->link = &b->next;
+    return b + 1;
+}
+
+static void *add(vly_http2 *h, vly_http2_block *b)
+{
+    if (b != NULL)
+        *b = (vly_http2_block){.next = h->blocks, .link = &h->blocks};
+    return place(h, b);
+}
+
+static void *ng_malloc(size_t n, void *user)
+{
+    size_t size;
+    return add(user, vly_size_add(n, sizeof(vly_http2_block), &size) ? vly_alloc(VLY_MEM_NET, size)
+                                                                     : NULL);
+}
+
+static void *ng_calloc(size_t n, size_t each, void *user)
+{
+    size_t size;
+    bool fits = vly_size_mul(n, each, &size) && vly_size_add(size, sizeof(vly_http2_block), &size);
+    return add(user, fits ? vly_calloc(VLY_MEM_NET, 1, size) : NULL);
+}
+
+static void ng_free(void *p, void *user)
+{
+    vly_http2_block *b = p;
+    (void)user;
+
+    if (b == NULL)
+        return;
+    b--;
+    *b->link = b->next;
+    if (b->next != NULL)
+        b->next->link = b->link;
+    vly_free(b);
+}
+
+static void *ng_realloc(void *p, size_t n, void *user)
+{
+    size_t size;
+
+    if (p == NULL)
+        return ng_malloc(n, user);
+    if (!vly_size_add(n, sizeof(vly_http2_block), &size))
+        return place(user, NULL);
+    return place(user, vly_realloc(VLY_MEM_NET, (vly_http2_block *)p - 1, size));
+}
+
+nghttp2_mem vly_http2__mem(vly_http2 *h)
+{
+    return (nghttp2_mem){.mem_user_data = h,
+                         .malloc = ng_malloc,
+                         .free = ng_free,
+                         .calloc = ng_calloc,
+                         .realloc = ng_realloc};
+}
+
+void vly_http2__end_session(vly_http2 *h)
+{
+    if (!h->is_out_of_memory)
+        nghttp2_session_del(h->ng);
+    while (h->blocks != NULL)
+        ng_free(h->blocks + 1, h);
+    h->ng = NULL;
+}
