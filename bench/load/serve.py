@@ -6,8 +6,10 @@
 
 Overhead, for each --tiny model over HTTP/1.1 keep-alive: the round trip that the client sees, less
 that of a server which only reads and writes as many bytes (http_load --echo: sockets, scheduling
-and the client itself), less the model's own time (`volley model bench`). With many connections
-requests wait for each other: there the processor time of the server for each tells what it costs.
+and the client itself), less the model's own time (`volley model bench`). With one connection the
+client has the first core and the servers the last, for what it costs to wake each other depends on
+where they are. With many connections requests wait for each other: there the processor time of the
+server for each tells what it costs.
 
 Throughput, for --model: requests a second, tensor in, tensor out, binary, over that of bare engines
 on the same cores: one instance on all of them, or one on each, whichever does more. Clients share
@@ -129,6 +131,10 @@ class Server:
             fields = f.read().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def move_to(self, cores):
+        for task in os.listdir(f"/proc/{self.process.pid}/task"):
+            os.sched_setaffinity(int(task), cores)
+
     def __enter__(self):
         return self
 
@@ -138,10 +144,11 @@ class Server:
         self.process.stdout.close()
 
 
-def timed(command):
-    """Standard output of a client, and its processor time."""
+def timed(command, cores):
+    """Standard output of a client on these cores, and its processor time."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    out = subprocess.run(command, check=True, capture_output=True, text=True,
+                         preexec_fn=lambda: os.sched_setaffinity(0, cores)).stdout
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return out, after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
@@ -151,7 +158,8 @@ class Bench:
         self.volley = os.path.join(build, "src", "cli", "volley")
         self.client = os.path.join(build, "bench", "http_load")
         self.directory, self.seconds = directory, seconds
-        self.cores = len(os.sched_getaffinity(0))
+        self.all_cores = sorted(os.sched_getaffinity(0))
+        self.cores = len(self.all_cores)
 
     def file(self, name, data):
         path = os.path.join(self.directory, name)
@@ -176,10 +184,10 @@ class Bench:
                   for _ in range(n)]
         return sum(1e3 / json.loads(p.communicate()[0])["ms"]["median"] for p in all_of)
 
-    def load(self, port, request, connections, answer=None):
+    def load(self, port, request, connections, answer=None, cores=None):
         out, cpu = timed([self.client, "--port", str(port), "--connections", str(connections),
                           "--seconds", str(self.seconds), *(["--answer", answer] if answer else []),
-                          request])
+                          request], cores or self.all_cores)
         got = json.loads(out)
         if got["failed"]:
             raise RuntimeError(f"{got['failed']} requests failed")
@@ -193,7 +201,7 @@ class Bench:
                    f"{self.seconds * 1e3:.0f}ms", "--warm-up-time=500ms", "-d", body]
         for h in headers:
             command += ["-H", h]
-        out, cpu = timed(command + [f"http://127.0.0.1:{port}{path}"])
+        out, cpu = timed(command + [f"http://127.0.0.1:{port}{path}"], self.all_cores)
         rate = re.search(r"finished in ([\d.]+)(m?s), ([\d.]+) req/s", out)
         codes = re.search(r"status codes: (\d+) 2xx, (\d+) 3xx, (\d+) 4xx, (\d+) 5xx", out)
         if not rate or not codes or int(codes.group(1)) == 0 or codes.group(3) != "0":
@@ -225,10 +233,14 @@ def label(model):
 
 def overhead_row(bench, model, server, echo, request, connections, rounds):
     floors, trips, computes, cpus = [], [], [], []
+    is_lone = connections == 1
+    for s in (server, echo):
+        s.move_to(bench.all_cores[-1:] if is_lone else bench.all_cores)
+    cores = bench.all_cores[:1] if is_lone else bench.all_cores
     for _ in range(rounds):
-        floors.append(bench.load(echo.port, request, connections))
+        floors.append(bench.load(echo.port, request, connections, cores=cores))
         before = server.cpu_seconds()
-        trips.append(bench.load(server.port, request, connections))
+        trips.append(bench.load(server.port, request, connections, cores=cores))
         cpus.append((server.cpu_seconds() - before) / trips[-1]["requests"] * 1e6)
         computes.append(1e6 / bench.bare(model, "auto", 1, 1))
     middle = statistics.median
