@@ -13,10 +13,14 @@ static vly_websocket *ws;
 static char log_text[4096]; /* messages: "T:text;" or "B:length;" */
 static size_t log_len;
 static bool takes; /* the messages' memory */
+static bool checks_pattern;
 
 static void on_message(void *ctx, vly_buf *message, bool is_text)
 {
     (void)ctx;
+    for (size_t i = 0; checks_pattern && i < message->len; i++)
+        if (message->ptr[i] != (char)(i * 7 + i / 251))
+            fail_msg("byte %zu of %zu", i, message->len);
     int n = is_text && message->len < 200 ? snprintf(log_text + log_len, sizeof(log_text) - log_len,
                                                      "T:%.*s;", VLY_STR_ARG(vly_buf_str(message)))
                                           : snprintf(log_text + log_len, sizeof(log_text) - log_len,
@@ -40,7 +44,7 @@ static int setup(void **state)
 {
     (void)state;
     ws = NULL;
-    takes = false;
+    takes = checks_pattern = false;
     restart();
     return 0;
 }
@@ -81,7 +85,7 @@ static size_t put_frame(char *to, unsigned first, const char *payload, size_t le
     return n;
 }
 
-static const size_t pieces[] = {SIZE_MAX, 1, 3};
+static const size_t pieces[] = {SIZE_MAX, 1, 3, 5000, 65536};
 
 #define BYTES(literal) literal, sizeof(literal) - 1
 
@@ -209,12 +213,15 @@ static void examples_of_the_standard(void **state)
 
 static void messages_of_every_length(void **state)
 {
-    static const size_t sizes[] = {0, 1, 125, 126, 127, 4095, 4096, 4097, 65535, 65536, MAX};
+    static const size_t sizes[] = {0,    1,    125,  126,   127,   4095,  4096,
+                                   4097, 8185, 8195, 12345, 65535, 65536, MAX};
     static char payload[MAX], frame[MAX + 16];
     char expected[64];
 
     (void)state;
-    memset(payload, 'x', sizeof(payload));
+    for (size_t i = 0; i < sizeof(payload); i++)
+        payload[i] = (char)(i * 7 + i / 251);
+    checks_pattern = true;
     for (size_t i = 0; i < VLY_COUNT(sizes); i++) {
         for (size_t k = 0; k < VLY_COUNT(pieces); k++) {
             restart();
