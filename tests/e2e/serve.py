@@ -257,7 +257,28 @@ def real_detector_agrees_with_the_command_line(t):
     equal(names, ["bus", "person", "person", "person", "person"])
 
 
+def logs_requests(t):
+    """One JSON line for each request, in a file that SIGHUP opens anew."""
+    path, old = t.path("access.log"), t.path("access.log.1")
+    with t.serve("--set", f"http.access_log={path}") as s:
+        s.ask("GET", "/v2", headers={"X-Request-Id": "before", "User-Agent": "e2e"})
+        os.rename(path, old)
+        s.signal(signal.SIGHUP)
+        while not os.path.exists(path):
+            s.get("/health")
+        s.ask("GET", "/v2", headers={"X-Request-Id": "after"})
+        equal(s.stop(), 0, "exit status")
+    with open(old) as f:
+        first = [json.loads(line) for line in f]
+    with open(path) as f:
+        second = [json.loads(line) for line in f]
+    equal([first[0][k] for k in ("id", "method", "path", "status", "user_agent")],
+          ["before", "GET", "/v2", 200, "e2e"], "first line")
+    equal(second[-1]["id"], "after", "last line")
+    assert all(line["path"] == "/health" for line in first[1:] + second[:-1]), first + second
+
+
 run(says_what_it_serves, ends_on_interrupt, refuses_bad_settings, takes_settings, port_in_use,
     infers_json, infers_with_curl, takes_compressed_requests, sees_pictures, keeps_connections,
-    pipelines, tells_errors, busy_is_503, agrees_with_the_command_line,
+    pipelines, tells_errors, busy_is_503, logs_requests, agrees_with_the_command_line,
     real_detector_agrees_with_the_command_line)
