@@ -78,6 +78,8 @@ static vly_status inflate(vly_grpc_call *call, vly_err *err)
 {
     vly_buf_init(&call->inflated, VLY_MEM_NET, call->api->max_body_bytes);
     vly_status st = vly_inflate(call->encoding, call->message, &call->inflated, err);
+    if (st == VLY_OK)
+        st = vly_http_msg_hold(&call->req->msg, call->inflated.len, err);
     call->message = vly_buf_str(&call->inflated);
     call->tail_bytes = call->inflated.cap - call->inflated.len;
     return st;

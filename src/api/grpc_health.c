@@ -3,8 +3,8 @@
  * grpc.health.v1.Health. The server is one service under several names: "" and those of its gRPC
  * services are SERVING as long as the server should get requests; others are not known.
  *
- * A Watch looks again at intervals, for as long as its client listens: readiness is the state of
- * all models, of which nobody tells.
+ * A Watch looks again at intervals, for as long as its client listens and the server does not end:
+ * readiness is the state of all models, of which nobody tells.
  */
 #include "api/grpc_methods.h"
 #include "base/assert.h"
@@ -16,7 +16,7 @@
 
 #define WATCH_INTERVAL_NS (VLY_NSEC_PER_SEC / 2)
 #define ANSWER_MAX_BYTES  64
-#define CODE_EXHAUSTED    8 /* RESOURCE_EXHAUSTED */
+#define CODE_UNAVAILABLE  14
 
 /* HealthCheckResponse.ServingStatus */
 typedef enum serving { UNKNOWN, SERVING, NOT_SERVING, SERVICE_UNKNOWN } serving;
@@ -80,10 +80,15 @@ static void tell(watch *w, serving status)
 static void look(vly_alarm *alarm)
 {
     watch *w = (watch *)(void *)((char *)alarm - offsetof(watch, alarm));
+    bool is_last = atomic_load(&w->api->is_draining);
     serving status = status_of(w->api, w->is_known);
 
     if (status != w->last)
         tell(w, status);
+    if (is_last) { /* an open call would keep the server from ending */
+        vly_stream_end(w->stream, &(vly_stream_end_info){CODE_UNAVAILABLE, "the server is ending"});
+        return;
+    }
     vly_alarm_set(vly_scheduler_alarms(w->api->scheduler), alarm,
                   vly_clock_now() + WATCH_INTERVAL_NS);
 }
