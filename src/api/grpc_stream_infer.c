@@ -15,6 +15,7 @@
 
 #define ITEM_BLOCK_BYTES ((size_t)4 << 10)
 #define CODE_EXHAUSTED   8 /* RESOURCE_EXHAUSTED */
+#define CODE_UNAVAILABLE 14
 
 typedef struct stream_call {
     vly_line line; /* first */
@@ -156,9 +157,15 @@ static bool send(vly_line_item *place)
     return vly_stream_send(c->stream, &it->answer, false, NULL) != VLY_EBUSY;
 }
 
+/* The client has said that it has no more; or the server is ending and takes no more. */
 static void drained(vly_line *line)
 {
-    end((stream_call *)line, 0, NULL);
+    stream_call *c = (stream_call *)line;
+
+    if (atomic_load(&c->api->is_draining))
+        end(c, CODE_UNAVAILABLE, "the server is ending");
+    else
+        end(c, 0, NULL);
 }
 
 static void gone(vly_line *line)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "net/http2_internal.h"
+#include "net/http_stream_internal.h"
 
 #include "base/assert.h"
 
@@ -144,6 +145,15 @@ static void http2_eof(vly_http_conn *c)
     }
 }
 
+/* What has come of streams is answered; without this an idle one would keep its connection. Their
+ * ends are posted, so the list stands. */
+static void end_streams(vly_http2 *h)
+{
+    for (vly_http_exchange *ex = h->exchanges; ex != NULL; ex = ex->next)
+        if (ex->stream != NULL && vly_grpc_reader_is_between(&ex->stream->reader))
+            vly_http__stream_half_close(ex->stream);
+}
+
 /* Graceful: first a GOAWAY that refuses nothing, and after the time for requests on their way the
  * one that does. */
 static void go_away(vly_http2 *h)
@@ -158,6 +168,7 @@ static void go_away(vly_http2 *h)
                                                   nghttp2_session_get_last_proc_stream_id(h->ng),
                                                   NGHTTP2_NO_ERROR, NULL, 0));
         h->is_goaway_sent = true;
+        end_streams(h);
     }
 }
 

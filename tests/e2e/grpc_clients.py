@@ -507,6 +507,26 @@ def client_reflection(url):
             raise AssertionError("a message that is not there was found")
 
 
+def client_drain(url):
+    """Keeps calls open until the server ends them; says when they are."""
+    import grpc as core
+    import tritonclient.grpc as grpc
+    from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+    got = queue.Queue()
+    with grpc.InferenceServerClient(url) as c, core.insecure_channel(url) as channel:
+        c.start_stream(callback=lambda result, error: got.put((result, error)))
+        c.async_stream_infer("simple", simple_inputs(grpc))
+        check_simple(got.get(timeout=PATIENCE)[0])
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+        assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
+        print("open", flush=True)
+        assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        error = got.get(timeout=PATIENCE)[1]
+        assert error.status() == "StatusCode.UNAVAILABLE", error.status()
+        c.stop_stream()
+
+
 # ---- the tests ----
 
 def run_parts(t, parts, *args, **environment):
@@ -536,6 +556,21 @@ def streams_work(t):
 
 def big_messages_pass(t):
     run_parts(t, ["big"], "--set", f"http.max_body_bytes={BIG + (1 << 16)}")
+
+
+def open_calls_do_not_hold_up_the_end(t):
+    from harness import Skip, equal, find_python
+
+    python, why = find_python(t.build, "venv-grpc", PACKAGES, PROBE)
+    if python is None:
+        raise Skip(f"cannot install {', '.join(PACKAGES)}: {why}")
+    with t.serve("--set", "drain_timeout_ms=20000") as s:
+        p = subprocess.Popen([python, os.path.abspath(__file__), "--client", f"127.0.0.1:{s.port}",
+                              "drain"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        equal(p.stdout.readline(), "open\n")
+        equal(s.stop(), 0, "exit status of the server")
+        out, err = p.communicate(timeout=PATIENCE)
+        equal(p.returncode, 0, out + err)
 
 
 def settings_work(t):
@@ -589,5 +624,6 @@ if sys.argv[1] == "--client":
     globals()["client_" + sys.argv[3]](sys.argv[2])
 else:
     from harness import run
-    run(tritonclient_works, streams_work, big_messages_pass, settings_work,
+    run(tritonclient_works, streams_work, big_messages_pass,
+        open_calls_do_not_hold_up_the_end, settings_work,
         shared_memory_works, repository_works, health_and_reflection_work, tls_works, node_works)
