@@ -83,14 +83,19 @@ static void put_batch(vly_buf *b, const vly_batch_record *r, vly_nsec now)
     vly_buf_putc(b, '}');
 }
 
-static void put_explanation(vly_buf *b, const vly_served *m, const vly_explanation *e)
+static void put_name(vly_buf *b, const vly_served *m)
 {
-    vly_nsec now = vly_clock_now();
-
     vly_buf_puts(b, "{\"name\":");
     vly_buf_json_str(b, vly_str_from(m->name));
     vly_buf_puts(b, ",\"version\":");
     vly_buf_json_str(b, vly_str_from(m->version));
+}
+
+static void put_explanation(vly_buf *b, const vly_served *m, const vly_explanation *e)
+{
+    vly_nsec now = vly_clock_now();
+
+    put_name(b, m);
     put_mode(b, e);
     vly_buf_printf(b, ",\"instances\":{\"count\":%zu,\"running\":%zu}", e->n_instances,
                    e->n_running);
@@ -100,6 +105,27 @@ static void put_explanation(vly_buf *b, const vly_served *m, const vly_explanati
     for (size_t i = 0; i < e->n_batches; i++) {
         vly_buf_puts(b, i > 0 ? "," : "");
         put_batch(b, &e->batches[i], now);
+    }
+    vly_buf_puts(b, "]}");
+}
+
+/* Of what has no queue of its own: an ensemble, or a built-in step. */
+static void put_without_queue(vly_buf *b, const vly_served *m)
+{
+    const vly_triton_ensemble *ensemble = m->servable->config->ensemble_scheduling;
+
+    put_name(b, m);
+    if (ensemble == NULL) {
+        vly_buf_puts(b, ",\"execution\":{\"mode\":\"step\",\"why\":\"it is built in: each request "
+                        "runs by itself, on a worker\"}}");
+        return;
+    }
+    vly_buf_puts(b, ",\"execution\":{\"mode\":\"ensemble\",\"why\":\"each step is a request to its "
+                    "model, which explains itself\"},\"steps\":[");
+    for (size_t i = 0; i < ensemble->n_steps; i++) {
+        vly_buf_puts(b, i > 0 ? ",{\"model\":" : "{\"model\":");
+        vly_buf_json_str(b, ensemble->steps[i].model_name);
+        vly_buf_putc(b, '}');
     }
     vly_buf_puts(b, "]}");
 }
@@ -116,10 +142,10 @@ static vly_status explain(vly_api *api, const vly_str *captures, vly_buf *b, vly
         m->runner->ops->explain(m->runner, &e);
         put_explanation(b, m, &e);
     } else {
-        st = vly_fail(err, VLY_EUNSUPPORTED, "model '%s' runs no batches of its own", m->name);
+        put_without_queue(b, m);
     }
     vly_served_unref(m);
-    return st;
+    return VLY_OK;
 }
 
 void vly_route_v1_explain(vly_api *api, vly_http_request *req, const vly_str *captures)

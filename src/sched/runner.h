@@ -23,7 +23,7 @@ typedef struct vly_runner_ops {
     void (*stop)(vly_runner *r);
     /* No job is queued or running. Thread: any, also that of the job that was the last. */
     void (*free)(vly_runner *r);
-    /* How jobs are run, in *ret. NULL: there is nothing to tell. Thread: any. */
+    /* How jobs are queued and run, in *ret. NULL: there is no queue. Thread: any. */
     void (*explain)(vly_runner *r, struct vly_explanation *ret);
 } vly_runner_ops;
 

@@ -43,7 +43,7 @@
       1 * VLY_MIB, "request line and headers together; more is answered 431, or 414")              \
     X(INT, http_max_headers, "http.max_headers", 100, 1, 10000,                                    \
       "headers in one request; more is answered 431")                                              \
-    X(BYTES, http_max_body_bytes, "http.max_body_bytes", 64 * VLY_MIB, 1, 64 * VLY_GIB,            \
+    X(BYTES, http_max_body_bytes, "http.max_body_bytes", 128 * VLY_MIB, 1, 64 * VLY_GIB,           \
       "body of one request; more is answered 413")                                                 \
     X(BYTES, http_max_body_total_bytes, "http.max_body_total_bytes", 1 * VLY_GIB, 1,               \
       1024 * VLY_GIB, "bodies of all requests held at once; past it requests are answered 503")    \

@@ -182,6 +182,23 @@ def tritonclient_works(t):
     run_client(t, "--client")
 
 
+def explains_what_is_composed(t):
+    from harness import equal
+
+    models = t.path("explained")
+    os.mkdir(models)
+    subprocess.run([sys.argv[2], models, "composed"], check=True)
+    with t.serve(models=models) as s:
+        def explain(name):
+            return s.get(f"/v1/models/{name}/explain").json()
+
+        equal(explain("both")["execution"]["mode"], "ensemble")
+        equal([step["model"] for step in explain("both")["steps"]], ["plus", "twice", "vote"])
+        equal(explain("vote")["execution"]["mode"], "step")
+        equal(explain("plus")["instances"]["running"], 0)
+        equal(s.stop(), 0, "exit status")
+
+
 def sequences_and_ensembles(t):
     models = t.path("composed")
     os.mkdir(models)
@@ -195,4 +212,4 @@ elif sys.argv[1] == "--composed":
     composed(sys.argv[2])
 else:
     from harness import run
-    run(tritonclient_works, sequences_and_ensembles)
+    run(tritonclient_works, sequences_and_ensembles, explains_what_is_composed)
