@@ -1,12 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# check_abi.sh SOURCE_ROOT BUILD_ROOT CC SANITIZERS: libvolley as its users meet it. TAP.
+# check_abi.sh SOURCE_ROOT BUILD_ROOT SANITIZERS CC...: libvolley as its users meet it. TAP.
 #  1 it exports exactly the symbols of tests/abi/symbols.txt
 #  2 the public headers compile alone as C99 and as C++
 #  3 examples/detect.c builds against the installed library, shared and static, and runs
 set -eu
-src=$1 build=$2 cc=$3 sanitize=$4
+src=$1 build=$2 sanitize=$3
+shift 3
+cc=$* # words: ccache cc
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
