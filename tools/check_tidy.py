@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""check_tidy.py BUILD_DIR: clang-tidy over the sources of that build.
+"""check_tidy.py BUILD_DIR: clang-tidy over the sources of that build, but for what the build makes.
 
 A source that passed is remembered by the hash of its preprocessed text, in BUILD_DIR/tidy/.
 """
@@ -43,7 +43,9 @@ def main():
     (build / "tidy").mkdir(exist_ok=True)
     version = subprocess.run(["clang-tidy", "--version"], stdout=subprocess.PIPE, check=True).stdout
     version += (ROOT / ".clang-tidy").read_bytes()
-    entries = {e["file"]: e for e in json.loads((build / "compile_commands.json").read_text())}
+    commands = json.loads((build / "compile_commands.json").read_text())
+    entries = {e["file"]: e for e in commands
+               if build not in (build / e["file"]).resolve().parents}
     n_failed = 0
     with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         for source, text in pool.map(lambda e: tidy(build, version, e), entries.values()):

@@ -206,6 +206,8 @@ static vly_status load(vly_control *c, const vly_control_request *req, const cha
         st = load_from(c, dir != NULL ? dir : c->opts.dir, name, config, err);
     vly_override_remove(dir); /* what was loaded is in memory */
     vly_control_record *r = vly_control__find(c, name);
+    if (r != NULL && r->is_waiting)
+        r->is_asked = true; /* load_waiting brings it later */
     if (st == VLY_OK && r != NULL) {
         r->is_asked = true;
         r->is_overridden = req->config.ptr != NULL;
@@ -246,7 +248,7 @@ static vly_status serve_unload(vly_control *c, const vly_control_request *req, v
     vly_control__unload(c, name, "unloaded");
     vly_control_record *r = vly_control__find(c, name);
     if (r != NULL)
-        r->is_asked = false;
+        r->is_asked = r->is_waiting = false;
     if (req->unload_dependents)
         vly_control__unload_orphans(c);
     vly_free(name);

@@ -94,11 +94,13 @@ static void announce(vly_control *c, const vly_repository_entry *e)
 /* Ready to run and warmed up, or UNAVAILABLE with the reason. */
 static vly_status load(change *ch, const vly_repository_entry *e, vly_served **ret, vly_err *err)
 {
+    const char *asked = ch->how->asked;
+    bool is_asked = asked != NULL && strcmp(e->name, asked) == 0;
     vly_servable_spec spec = {.path = e->path,
                               .name = e->name,
                               .version = e->version,
                               .config_path = e->config_path,
-                              .config_json = ch->how->config_json,
+                              .config_json = is_asked ? ch->how->config_json : NULL,
                               .options = ch->c->opts.model};
 
     if (e->error != NULL)
@@ -292,7 +294,7 @@ static vly_status bring_group(vly_control *c, group *g, const vly_control_bring 
     else if ((how->is_forced || !is_up_to_date(ch.before, g)) && is_due(c, r, g, how)) {
         st = apply(&ch, err);
         r->failed = ch.why.status != VLY_OK ? r->seen : 0;
-        r->is_waiting = r->failed != 0 && wants_models(c, g);
+        r->is_waiting = r->failed != 0 && how->config_json == NULL && wants_models(c, g);
         vly_control__set_note(c, r, ch.why.status != VLY_OK ? ch.why.msg : NULL);
         if (st == VLY_OK && ch.why.status != VLY_OK && how->asked != NULL &&
             strcmp(how->asked, name) == 0)

@@ -38,7 +38,7 @@ struct vly_control {
 
 /* How what the directory holds is brought to service. */
 typedef struct vly_control_bring {
-    const char *config_json; /* NULL: each model's own */
+    const char *config_json; /* of the model `asked`; NULL: its own */
     bool is_forced;          /* also what has not changed */
     bool is_patient;         /* what has changed since the last look waits for the next */
     const char *asked;       /* the model whose failure is told in err; NULL: none */

@@ -120,6 +120,9 @@ static vly_status add_need(vly_rate_limiter *l, const vly_triton_resource *confi
     vly_status st = find_or_add(l, config->name, config->is_global, &r, err);
     if (st != VLY_OK)
         return st;
+    for (size_t i = 0; i < c->n_needs; i++)
+        if (c->needs[i].resource == (size_t)(r - l->resources))
+            return vly_fail(err, VLY_EINVAL, "rate_limiter: resource '%s' is named twice", r->name);
     if (count > r->capacity && r->is_fixed)
         return vly_fail(err, VLY_EINVAL,
                         "rate_limiter: resource '%s': an instance needs %llu, there are %llu",

@@ -619,7 +619,7 @@ void vly_sequence_expire(vly_runner *r, vly_nsec now)
 
     pthread_mutex_lock(&b->lock);
     while (b->oldest != NULL &&
-           (b->is_stopping || now - b->oldest->used_ns >= b->plan->max_idle_ns)) {
+           (b->is_stopping || b->oldest->used_ns + b->plan->max_idle_ns <= now)) {
         sequence *q = b->oldest;
         end_idling(b, q);
         take_out(b, q);

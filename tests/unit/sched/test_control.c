@@ -471,9 +471,54 @@ static void ensembles_bring_their_models(void **state)
     expect_added("b", "", 2);  /* asked for by name */
 }
 
+/* An ensemble that was asked for too early comes when it can, and stays until it is unloaded. */
+static void ensembles_wait_while_they_are_wanted(void **state)
+{
+    (void)state;
+    put_ensemble("e", "a");
+    put_model("b/1/model.onnx", 2);
+    start(VLY_CONTROL_EXPLICIT, "b");
+    assert_int_not_equal(load("e"), VLY_OK);
+    put_model("a/1/model.onnx", 1);
+    assert_int_equal(load("a"), VLY_OK);
+    expect_added("e", "", 1);
+    assert_int_equal(unload("b", true), VLY_OK);
+    expect_added("e", "", 1); /* it is nobody's orphan */
+    assert_int_equal(unload("e", false), VLY_OK);
+    erase("a/1/model.onnx");
+    assert_int_equal(unload("a", false), VLY_OK);
+    assert_int_not_equal(load("e"), VLY_OK);
+    assert_int_equal(unload("e", false), VLY_OK);
+    put_model("a/1/model.onnx", 1);
+    assert_int_equal(load("a"), VLY_OK);
+    expect_added("e", "", -1); /* it was unloaded since */
+}
+
+/* A configuration that comes with the request is for the model that it names. */
+static void overrides_one_model(void **state)
+{
+    (void)state;
+    static const char config[] =
+        "{\"platform\":\"ensemble\",\"max_batch_size\":4,"
+        "\"input\":[{\"name\":\"in\",\"data_type\":\"TYPE_FP32\",\"dims\":[2]}],"
+        "\"output\":[{\"name\":\"out\",\"data_type\":\"TYPE_FP32\",\"dims\":[2]}],"
+        "\"ensemble_scheduling\":{\"step\":[{\"model_name\":\"a\",\"model_version\":-1,"
+        "\"input_map\":{\"x\":\"in\"},\"output_map\":{\"y\":\"out\"}}]}}";
+
+    put_model("a/1/model.onnx", 1);
+    put_ensemble("e", "nobody");
+    start(VLY_CONTROL_EXPLICIT, "");
+    vly_control_request r = ask((vly_control_request){
+        .action = VLY_CONTROL_LOAD, .name = VLY_STR("e"), .config = vly_str_from(config)});
+    assert_int_equal(r.status, VLY_OK);
+    expect_added("a", "", 1);
+    expect_added("e", "", 1);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 UNIT_TESTS(TEST(loads_what_stands_still), TEST(failures_leave_what_serves),
            TEST(versions_change_together), TEST(unloading_is_seen), TEST(what_goes_is_unloaded),
            TEST(obeys_its_mode), TEST(checks_names), TEST(the_queue_is_bounded),
-           TEST(ensembles_bring_their_models))
+           TEST(ensembles_bring_their_models), TEST(ensembles_wait_while_they_are_wanted),
+           TEST(overrides_one_model))

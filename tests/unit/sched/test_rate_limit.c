@@ -141,7 +141,20 @@ static void without_needs(void **state)
     release(0);
 }
 
+static void names_a_resource_once(void **state)
+{
+    (void)state;
+    const vly_triton_resource twice[] = {{.name = VLY_STR("R"), .count = 1},
+                                         {.name = VLY_STR("R"), .count = 1}};
+    const vly_triton_rate_limiter config = {.n_resources = 2, .resources = twice};
+
+    open_limiter("R=1");
+    assert_int_equal(vly_rate_claim_init(l, &config, &probes[0].claim, &err), VLY_EINVAL);
+    assert_string_equal(err.msg, "rate_limiter: resource 'R' is named twice");
+}
+
 UNIT_TESTS(cmocka_unit_test_teardown(as_many_as_are_needed, close_limiter),
            cmocka_unit_test_teardown(as_many_as_the_setting_says, close_limiter),
            cmocka_unit_test_teardown(priorities_are_shares, close_limiter),
-           cmocka_unit_test_teardown(without_needs, close_limiter))
+           cmocka_unit_test_teardown(without_needs, close_limiter),
+           cmocka_unit_test_teardown(names_a_resource_once, close_limiter))
