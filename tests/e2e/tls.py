@@ -25,7 +25,7 @@ def trust(*certificates, alpn=()):
 
 
 def connect(s, context):
-    c = http.client.HTTPSConnection("localhost", s.port, context=context, timeout=PATIENCE)
+    c = http.client.HTTPSConnection("127.0.0.1", s.port, context=context, timeout=PATIENCE)
     c.connect()
     return c
 
