@@ -14,6 +14,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 import zlib
 
@@ -146,6 +147,13 @@ class Certificate:
 def equal(got, want, what="value"):
     if got != want:
         raise AssertionError(f"{what}: expected {want!r}, got {got!r}")
+
+
+def wait_until(what, is_true):
+    end = time.monotonic() + PATIENCE
+    while not is_true():
+        assert time.monotonic() < end, f"expected in {PATIENCE} s: {what}"
+        time.sleep(0.01)
 
 
 def png(width, height, rgb):

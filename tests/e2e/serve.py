@@ -10,7 +10,7 @@ import struct
 import subprocess
 import zlib
 
-from harness import equal, multipart, png, run, simple_inputs, Skip
+from harness import equal, multipart, png, run, simple_inputs, Skip, wait_until
 
 ONE = list(range(16))
 TWO = [7] * 16
@@ -262,6 +262,7 @@ def logs_requests(t):
     path, old = t.path("access.log"), t.path("access.log.1")
     with t.serve("--set", f"http.access_log={path}") as s:
         s.ask("GET", "/v2", headers={"X-Request-Id": "before", "User-Agent": "e2e"})
+        wait_until("the line, which comes after the answer", lambda: os.path.getsize(path) > 0)
         os.rename(path, old)
         s.signal(signal.SIGHUP)
         while not os.path.exists(path):

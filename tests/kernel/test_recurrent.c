@@ -332,7 +332,7 @@ static void test_packed(void **state)
 
     (void)state;
     if (kernel == NULL) {
-        print_message("no packed recurrent cells at level %s\n", vly_cpu_level());
+        print_message("# no packed recurrent cells at level %s\n", vly_cpu_level());
         skip();
     }
     for (int i = 0; i < TRIALS; i++) {
@@ -376,7 +376,7 @@ static void test_tanh(void **state)
 
     (void)state;
     if (kernel == NULL) {
-        print_message("no packed recurrent cells at level %s\n", vly_cpu_level());
+        print_message("# no packed recurrent cells at level %s\n", vly_cpu_level());
         skip();
     }
     for (int round = 0; round < ROUNDS; round++) {

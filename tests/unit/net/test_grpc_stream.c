@@ -285,7 +285,7 @@ static void receives_are_bounded(void **state)
     h2_expect(&c, "GET", "/what", NULL, 200, "GET /what?");
     assert_in_range(n_messages(), 6, 7);
     assert_true(a->request_left > sizeof(bytes) - 500000);
-    vly_stream_consumed(first_stream(), 6 * 49995);
+    vly_stream_consumed(first_stream(), (size_t)6 * 49995);
     while (n_messages() < 12)
         h2_ping(&c);
     h2_close(&c);

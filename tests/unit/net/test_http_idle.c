@@ -138,7 +138,7 @@ static void ten_thousand_idle_connections(void **state)
     assert_int_equal(vly_gauge_get(&vly_http_server_stats(w.server)->connections_open),
                      CONNECTIONS);
     size_t full = rss_bytes();
-    print_message("%d idle connections: %zu bytes each\n", CONNECTIONS,
+    print_message("# %d idle connections: %zu bytes each\n", CONNECTIONS,
                   (full - empty) / CONNECTIONS);
     if (!IS_SANITIZED)
         assert_true(full - empty < RSS_MAX_BYTES);
