@@ -37,7 +37,7 @@ static bool http1_open(vly_http_conn *c)
     if (h == NULL)
         return false;
     h->queue_tail = &h->queue;
-    vly_buf_init(&h->unread, VLY_MEM_NET, VLY_HTTP_READ_BYTES);
+    vly_buf_init(&h->unread, VLY_MEM_NET, VLY_HTTP_READ_BYTES + 2 * VLY_TLS_RECORD_BYTES);
     vly_http1_init(&h->parser);
     c->session = h;
     return true;

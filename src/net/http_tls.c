@@ -123,6 +123,8 @@ unsigned vly_http__tls_collect(vly_http_conn *c, uv_buf_t *bufs)
     vly_http_tls *t = c->tls;
 
     begin_batch(c);
+    if (c->state != VLY_HTTP_CONN_OPEN) /* closed for want of memory */
+        return 0;
     if (!encrypt_batch(t)) {
         end_batch(c, false);
         vly_http__conn_close(c);
@@ -144,8 +146,9 @@ void vly_http__tls_written(vly_http_conn *c, bool is_sent)
     if (t->out.cap > KEEP_BYTES)
         vly_buf_release(&t->out);
     vly_buf_clear(&t->out);
-    if (t->batch_pos == t->n_batch || !is_sent)
-        end_batch(c, is_sent);
+    bool is_whole = t->batch_pos == t->n_batch;
+    if (is_whole || !is_sent || c->state != VLY_HTTP_CONN_OPEN) /* closed: no further turn */
+        end_batch(c, is_sent && is_whole);
 }
 
 /* A few bytes on a free line, so the kernel takes them; should it not, the client sees the end of
@@ -160,9 +163,8 @@ void vly_http__tls_end(vly_http_conn *c)
         vly_tls_session_end(t->session);
     vly_buf_clear(&t->out);
     vly_tls_session_take(t->session, &t->out);
-    if (t->out.len == 0)
-        return;
     uv_buf_t buf = {.base = t->out.ptr, .len = t->out.len};
-    if (uv_try_write((uv_stream_t *)&c->tcp, &buf, 1) > 0)
+    if (buf.len > 0 && uv_try_write((uv_stream_t *)&c->tcp, &buf, 1) > 0)
         vly_counter_add(&vly_http__stats(c)->bytes_out, buf.len);
+    end_batch(c, false); /* no write is under way that would */
 }
