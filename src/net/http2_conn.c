@@ -5,7 +5,8 @@
 #include "base/assert.h"
 
 #define OUT_MAX_BYTES  ((size_t)4 * 1024 * 1024) /* of frames in one batch, payloads apart */
-#define OUT_KEEP_BYTES ((size_t)16 * 1024)       /* a larger buffer is not kept */
+#define OUT_MAX_FRAMES 4096 /* that wait for a client who does not read: it is not read either */
+#define OUT_KEEP_BYTES ((size_t)16 * 1024) /* a larger buffer is not kept */
 
 void vly_http2__check(vly_http2 *h, int rc)
 {
@@ -43,6 +44,7 @@ void vly_http2__retire(vly_http2 *h, vly_http_exchange *ex)
     unlink_exchange(h, ex);
     ex->next = h->done;
     h->done = ex;
+    h->n_done++;
 }
 
 /* No write that shows them is under way. */
@@ -56,6 +58,7 @@ static void release_done(vly_http2 *h, bool is_sent)
         ex->sent_ns = ex->h2.is_whole ? now : 0;
         vly_http__exchange_put(ex);
     }
+    h->n_done = 0;
 }
 
 /* ---- the beginning ---- */
@@ -208,8 +211,12 @@ static void http2_answered(vly_http_conn *c, vly_http_exchange *ex)
 
 static bool http2_wants_input(const vly_http_conn *c)
 {
-    (void)c;
-    return true; /* windows bound what comes */
+    const vly_http2 *h = vly_http2__of(c);
+
+    /* Windows bound the bodies that come, but not what is done with and waits for a write. */
+    return !c->is_writing || h->is_lost ||
+           (h->n_done < vly_http__opts(c)->http2_max_streams &&
+            nghttp2_session_get_outbound_queue_size(h->ng) < OUT_MAX_FRAMES);
 }
 
 static bool awaits_answer(const vly_http2 *h)
@@ -281,6 +288,8 @@ static bool check_alive(vly_http2 *h, uint64_t now)
 
     if (h->exchanges == NULL || o->stream_max_message_bytes == 0)
         return true;
+    if (!http2_wants_input(h->conn))
+        h->input_ms = h->ping_ms = now; /* it may talk, and is not listened to */
     if (now - h->ping_ms >= o->stream_ping_ms) {
         vly_http2__check(h, nghttp2_submit_ping(h->ng, NGHTTP2_FLAG_NONE, NULL));
         h->ping_ms = now;

@@ -145,7 +145,8 @@ static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint
     vly_http_exchange *ex = exchange_of(ng, frame->hd.stream_id);
     (void)flags;
 
-    if (ex == NULL || ex->is_answered)
+    /* Of a stream, bytes_in counts messages by now. */
+    if (ex == NULL || ex->is_answered || ex->req.received_ns != 0)
         return 0;
     vly_http_msg *m = &ex->req.msg;
     size_t max = m->limits->max_header_bytes, n = name_len + value_len + FIELD_OVERHEAD;

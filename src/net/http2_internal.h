@@ -27,6 +27,7 @@ typedef struct vly_http2 {
     vly_http_exchange *exchanges;
     unsigned n_exchanges; /* those of cancelled requests that are still out included */
     vly_http_exchange *done;
+    unsigned n_done;
     vly_stream_queue leaving; /* messages with bytes in the batch */
     vly_buf out;              /* frames, but for long payloads */
     uv_buf_t *bufs;           /* of the batch being collected; base NULL: the next bytes of out */

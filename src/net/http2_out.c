@@ -34,7 +34,8 @@ void vly_http2__add_copy(vly_http2 *h, const void *bytes, size_t n)
 
 void vly_http2__add_piece(vly_http2 *h, char *bytes, size_t n)
 {
-    if (n <= COPY_BYTES) {
+    /* The last slot is for copies, which join: messages of a stream may be many in a frame. */
+    if (n <= COPY_BYTES || h->n_bufs + 2 > VLY_HTTP_WRITE_BUFS) {
         vly_http2__add_copy(h, bytes, n);
         return;
     }

@@ -150,12 +150,20 @@ static void give_window(vly_http2 *h, vly_http_exchange *ex, size_t n)
     s->withheld_bytes = 0;
 }
 
-static void deliver(vly_stream *s, vly_buf *message)
+static void fail_for_memory(vly_http_exchange *ex)
 {
-    if (s->has_end) /* the application has had enough */
+    vly_err err;
+
+    vly_fail(&err, VLY_ELIMIT, "too many request bodies in memory");
+    fail(ex, &err);
+}
+
+static void deliver(vly_http_exchange *ex, vly_buf *message)
+{
+    if (ex->stream->has_end) /* the application has had enough */
         vly_buf_release(message);
-    else
-        vly_http__stream_deliver(s, message, false);
+    else if (!vly_http__stream_deliver(ex->stream, message, false))
+        fail_for_memory(ex);
 }
 
 void vly_http2__stream_feed(vly_http2 *h, vly_http_exchange *ex, vly_str in)
@@ -164,17 +172,15 @@ void vly_http2__stream_feed(vly_http2 *h, vly_http_exchange *ex, vly_str in)
     size_t n = in.len;
     vly_err err;
 
-    if (!s->has_half && !vly_http__stream_receive(s, n)) {
-        vly_fail(&err, VLY_ELIMIT, "too many request bodies in memory");
-        fail(ex, &err);
-    }
+    if (!s->has_half && !vly_http__stream_receive(s, n))
+        fail_for_memory(ex);
     while (in.len > 0 && !s->has_half) {
         vly_buf message;
         bool is_message;
         if (vly_grpc_reader_feed(&s->reader, &in, &message, &is_message, &err) != VLY_OK)
             fail(ex, &err);
         else if (is_message)
-            deliver(s, &message);
+            deliver(ex, &message);
     }
     if (!s->has_half) /* what is dropped asks for no more */
         give_window(h, ex, n);

@@ -294,15 +294,23 @@ bool vly_http__stream_receive(vly_stream *s, size_t n)
     return true;
 }
 
-void vly_http__stream_deliver(vly_stream *s, vly_buf *message, bool is_text)
+bool vly_http__stream_deliver(vly_stream *s, vly_buf *message, bool is_text)
 {
-    atomic_fetch_add(&s->budget->used_bytes, message->len);
-    atomic_fetch_sub(&s->budget->used_bytes, s->partial_bytes);
+    size_t n = message->len, had = s->partial_bytes;
+    size_t used = atomic_fetch_add(&s->budget->used_bytes, n) + n - had;
+
+    if (n > had && used > s->budget->max_bytes) { /* a few bytes may inflate to many */
+        atomic_fetch_sub(&s->budget->used_bytes, n);
+        vly_buf_release(message);
+        return false;
+    }
+    atomic_fetch_sub(&s->budget->used_bytes, had);
     s->partial_bytes = 0;
-    s->held_bytes += message->len;
+    s->held_bytes += n;
     s->loop->has_handed = true;
     s->events.on_message(s->ctx, s, message, is_text);
     vly_buf_release(message);
+    return true;
 }
 
 void vly_http__stream_half_close(vly_stream *s)

@@ -69,7 +69,8 @@ void vly_http__queue_release(vly_stream_queue *q);
 
 /* n bytes have come, of messages or around them; false: too much is in memory. */
 bool vly_http__stream_receive(vly_stream *s, size_t n);
-void vly_http__stream_deliver(vly_stream *s, vly_buf *message, bool is_text); /* releases it */
+/* Releases message; false: too much is in memory, and it was not delivered. */
+bool vly_http__stream_deliver(vly_stream *s, vly_buf *message, bool is_text);
 void vly_http__stream_half_close(vly_stream *s);
 bool vly_http__stream_is_full(const vly_stream *s); /* deliver no more */
 /* The stream is over: nothing is called or queued behind this. ex may be put. */

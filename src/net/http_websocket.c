@@ -34,14 +34,28 @@ static vly_websocket_state state_of(const http_websocket *w)
     return vly_websocket_get_state(w->ws);
 }
 
+static void say_close(vly_http_conn *c, unsigned code, const char *reason)
+{
+    http_websocket *w = session_of(c);
+
+    vly_websocket_close(w->ws, code, reason);
+    w->close_ms = vly_http__now_ms(c);
+}
+
+static void refuse_for_memory(vly_http_conn *c)
+{
+    say_close(c, VLY_WEBSOCKET_TRY_LATER, "too many requests in memory");
+}
+
 /* ---- life ---- */
 
 static void on_message(void *ctx, vly_buf *message, bool is_text)
 {
-    http_websocket *w = session_of(ctx);
+    const http_websocket *w = session_of(ctx);
+    vly_stream *s = w->ex->stream;
 
-    if (w->ex->stream != NULL && !w->ex->stream->has_end)
-        vly_http__stream_deliver(w->ex->stream, message, is_text);
+    if (s != NULL && !s->has_end && !vly_http__stream_deliver(s, message, is_text))
+        refuse_for_memory(ctx);
 }
 
 static void put_answer(vly_http_exchange *ex)
@@ -112,14 +126,6 @@ static void websocket_free(vly_http_conn *c)
 }
 
 /* ---- out ---- */
-
-static void say_close(vly_http_conn *c, unsigned code, const char *reason)
-{
-    http_websocket *w = session_of(c);
-
-    vly_websocket_close(w->ws, code, reason);
-    w->close_ms = vly_http__now_ms(c);
-}
 
 /* Says our close when it is time; ends the stream when both closes are said, or one is missing for
  * good. */
@@ -211,7 +217,7 @@ static void websocket_feed(vly_http_conn *c, vly_str in)
     w->input_ms = w->ping_ms = vly_http__now_ms(c);
     w->ex->bytes_in += in.len;
     if (w->ex->stream != NULL && !vly_http__stream_receive(w->ex->stream, in.len))
-        say_close(c, VLY_WEBSOCKET_TRY_LATER, "too many requests in memory");
+        refuse_for_memory(c);
     vly_websocket_feed(w->ws, in);
 }
 

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Streams over HTTP/2: messages both ways, limits, ends, and losses. */
 #include "h2_client.h"
+#include "net/grpc_frame.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <zlib.h>
 
 static wire w;
 
@@ -292,6 +294,68 @@ static void receives_are_bounded(void **state)
     wait_for(&w.n_closed, 1);
 }
 
+/* More messages in one frame than buffers in a write. */
+static void many_messages_in_a_frame(void **state)
+{
+    enum { N = 64, LEN = 2500 };
+    const nghttp2_settings_entry entry = {NGHTTP2_SETTINGS_MAX_FRAME_SIZE, 1 << 18};
+    h2_client c;
+    size_t len;
+
+    (void)state;
+    h2_open(&c, &w, 0, 1);
+    assert_int_equal(nghttp2_submit_settings(c.ng, 0, &entry, 1), 0);
+    nghttp2_session_set_local_window_size(c.ng, 0, 0, 1 << 20);
+    h2_answer *a = call(&c, "/stream/echo");
+    h2_until(&c, a->status == 200);
+    for (int i = 0; i < N; i++) {
+        vly_buf message;
+        vly_buf_init(&message, VLY_MEM_NET, 1 << 20);
+        vly_buf_add(&message, frame(LEN, &len) + 5, LEN);
+        memset(message.ptr, ' ' + i, LEN);
+        assert_int_equal(vly_stream_send(first_stream(), &message, false, NULL), VLY_OK);
+    }
+    nghttp2_session_set_local_window_size(c.ng, 0, a->stream_id, 1 << 20);
+    h2_until(&c, a->body.len == (size_t)N * (LEN + 5));
+    for (int i = 0; i < N; i++) {
+        char *want = (char *)(uintptr_t)frame(LEN, &len);
+        memset(want + 5, ' ' + i, LEN);
+        assert_memory_equal(a->body.ptr + (size_t)i * len, want, len);
+    }
+    h2_close(&c);
+}
+
+/* A thousand bytes that inflate to a mebibyte each: the budget counts what they become. */
+static void inflated_messages_are_bounded(void **state)
+{
+    static char plain[1 << 20], bytes[4 << 12];
+    vly_http_opts o = wire_opts();
+    size_t len = 0;
+    h2_client c;
+
+    (void)state;
+    o.max_body_total_bytes = 5 << 19; /* two and a half of them */
+    wire_start(&w, &o);
+    w.keeps_messages = true;
+    for (int i = 0; i < 4; i++) {
+        uLongf n = 1 << 12;
+        assert_int_equal(compress2((Bytef *)bytes + len + 5, &n, (Bytef *)plain, sizeof(plain), 9),
+                         Z_OK);
+        vly_grpc_frame_head((unsigned char *)bytes + len, true, n);
+        len += 5 + n;
+        assert_true(len + 5 + (1 << 12) <= sizeof(bytes) || i == 3);
+    }
+    h2_open(&c, &w, 0, 0);
+    h2_answer *a =
+        h2_ask_open(&c, "POST", "/stream/echo", GRPC "grpc-encoding: deflate\n", NULL, 0);
+    h2_continue(&c, a, bytes, len, false);
+    expect_end(&c, a, "grpc-status: 8\ngrpc-message: too many request bodies in memory\n");
+    assert_int_equal(n_messages(), 2);
+    h2_close(&c);
+    wait_for(&w.n_closed, 1);
+    wire_stop(&w);
+}
+
 static void cancelled_streams(void **state)
 {
     h2_client c;
@@ -359,5 +423,7 @@ UNIT_TESTS(cmocka_unit_test_setup_teardown(messages_both_ways, setup, teardown),
            cmocka_unit_test(stream_outlives_the_server),
            cmocka_unit_test_setup_teardown(sends_are_bounded, setup, teardown),
            cmocka_unit_test_setup_teardown(receives_are_bounded, setup, teardown),
+           cmocka_unit_test_setup_teardown(many_messages_in_a_frame, setup, teardown),
+           cmocka_unit_test(inflated_messages_are_bounded),
            cmocka_unit_test_setup_teardown(cancelled_streams, setup, teardown),
            cmocka_unit_test_setup_teardown(clients_leave_while_threads_send, setup, teardown))
