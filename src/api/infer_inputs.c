@@ -215,10 +215,21 @@ static vly_status check_shape(const target *t, const vly_shape *got, vly_err *er
     return VLY_OK;
 }
 
+/* Types that only ONNX has are not offered. */
+static vly_status check_offered(const target *t, vly_err *err)
+{
+    if (vly_dtype_kserve(t->io->dtype)[0] != '\0')
+        return VLY_OK;
+    return vly_fail(err, VLY_EINVAL, "input '%s' has a type that the protocol has no name for",
+                    t->io->name);
+}
+
 static vly_status check_datatype(const target *t, vly_err *err)
 {
     const char *want = vly_dtype_kserve(t->io->dtype);
 
+    if (check_offered(t, err) != VLY_OK)
+        return VLY_EINVAL;
     if (vly_str_is(t->in->datatype, want))
         return VLY_OK;
     return refuse(t->call, err,
@@ -368,7 +379,9 @@ static vly_status fill_raw(const target *t, vly_err *err)
                       m->servable->info->n_inputs, m->name);
     if (vly_infer__has_pictures(t->call))
         return vly_infer__read_pictures(t->call, t->io, t->in->bytes, 1, t->tensor, err);
-    vly_status st = raw_shape(t, &shape, err);
+    vly_status st = check_offered(t, err);
+    if (st == VLY_OK)
+        st = raw_shape(t, &shape, err);
     if (st != VLY_OK)
         return st;
     if (t->io->dtype != VLY_DTYPE_STRING)

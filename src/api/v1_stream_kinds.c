@@ -120,6 +120,10 @@ static vly_status start_raw(vly_v1_request *r, vly_err *err)
 static vly_status read_samples(const vly_infer_input *in, vly_infer_json_class class,
                                size_t elem_bytes, size_t n, void *dst, vly_err *err)
 {
+    if (class == VLY_INFER_JSON_FLOAT && elem_bytes == 2)
+        return vly_fail(err, VLY_EINVAL,
+                        "receiving %.*s data via JSON is not supported; send binary messages",
+                        VLY_STR_ARG(in->datatype));
     return vly_infer_json_read(in->read_ctx, class, elem_bytes, n, dst, err);
 }
 

@@ -35,7 +35,10 @@ void vly_route_v2_trace(vly_api *api, vly_http_request *req, const vly_str *capt
     vly_buf b;
 
     vly_buf_init(&b, VLY_MEM_NET, api->max_answer_bytes);
-    if (trace(api, req, captures[0], &b, &is_on, &err) == VLY_OK && !b.failed)
+    vly_status st = trace(api, req, captures[0], &b, &is_on, &err);
+    if (st == VLY_OK && b.failed)
+        st = vly_fail(&err, VLY_ENOMEM, "out of memory for the answer");
+    if (st == VLY_OK)
         vly_answer(req, &(vly_http_answer){.status = 200,
                                            .content_type = "application/json",
                                            .headers = &warning,

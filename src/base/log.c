@@ -65,6 +65,7 @@ void vly_log(vly_log_level level, const char *fmt, ...)
     size_t n = strftime(line, sizeof(line), "%Y-%m-%dT%H:%M:%S", &tm);
     n += (size_t)snprintf(line + n, sizeof(line) - n, ".%03ldZ %s ", ts.tv_nsec / 1000000,
                           level_names[level]);
+    size_t begin = n;
     va_start(ap, fmt);
     int written = vsnprintf(line + n, sizeof(line) - n, fmt, ap);
     va_end(ap);
@@ -72,6 +73,9 @@ void vly_log(vly_log_level level, const char *fmt, ...)
         n += (size_t)written;
     if (n > sizeof(line) - 1)
         n = sizeof(line) - 1;
+    for (size_t i = begin; i < n; i++) /* names come from clients: one record stays one line */
+        if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
+            line[i] = ' ';
     line[n++] = '\n'; /* takes the place of the NUL */
     if (write(STDERR_FILENO, line, n) < 0)
         return; /* a log that cannot be written has nowhere to complain */

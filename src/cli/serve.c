@@ -351,12 +351,12 @@ static int run(const void *opts, int n_args, char *const *args)
     vly_status st = serve(&s, opts, &err);
     vly_control_stop(s.control); /* answers who waits for a load */
     vly_http_server_free(s.http);
-    vly_shared_memory_free(s.shared_memory);
-    vly_settings_free(s.settings);
     vly_line_log_close(s.access_log);
     vly_tls_free(s.tls);
     vly_control_free(s.control);
     vly_scheduler_free(s.scheduler);
+    vly_shared_memory_free(s.shared_memory); /* requests of closed streams use it to their end */
+    vly_settings_free(s.settings);
     vly_config_release(&s.config);
     return st == VLY_OK ? VLY_EXIT_OK : vly_command_fail(&err);
 }

@@ -149,6 +149,8 @@ vly_status vly_grpc_contents_read(const vly_grpc_input *in, vly_str model,
         return vly_fail(err, VLY_EINVAL,
                         "input '%.*s' for model '%.*s': expected %zu elements, got %zu",
                         VLY_STR_ARG(in->name), VLY_STR_ARG(model), n, counts[list]);
+    if (list == C_END || n == 0) /* nothing to write; a field C_END is not ours */
+        return VLY_OK;
     vly_pb c = vly_pb_begin(in->contents);
     while (vly_pb_next(&c, &f))
         if (f.number == list && (is_single(&f) || f.wire == VLY_PB_LEN) && !put_field(&s, &f))
