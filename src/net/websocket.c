@@ -197,7 +197,7 @@ static ssize_t on_recv(uint8_t *to, size_t len, int flags, void *ctx)
 
     (void)flags;
     if (n == 0)
-        return -1; /* for now: wslay says WANT_READ */
+        return -1; /* all was read: wslay answers WANT_READ */
     memcpy(to, w->in.ptr, n);
     w->in = (vly_str){w->in.ptr + n, w->in.len - n};
     return (ssize_t)n;
