@@ -8,9 +8,9 @@ import signal
 import socket
 import ssl
 import subprocess
-import time
 
-from harness import PATIENCE, Answer, Certificate, Skip, equal, run, simple_inputs
+from harness import (PATIENCE, Answer, Certificate, Skip, equal, run, simple_inputs,
+                     wait_until)
 
 ONE = list(range(16))
 
@@ -32,12 +32,6 @@ def connect(s, context):
 
 def subject(c):
     return dict(pair[0] for pair in c.sock.getpeercert()["subject"])["commonName"]
-
-
-def wait_until(what, condition):
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, f"{PATIENCE} s passed without: {what}"
 
 
 def curl(s, certificate, *args):
