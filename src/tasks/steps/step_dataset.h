@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A folder of labelled recordings, as data/steps of SIMUL: PERSON/NAME.csv with the columns
+ * Activity, Accel, Gyro at 80 Hz, and beside it the truth, one "start,end" per line in samples from
+ * 1: ClippedX.csv goes with X.csv.stepMixed, NAME.csv with NAME.csv.stepMixed or NAME.steps.csv.
+ *
+ * Lists first, reads later: a recording is held only while it is used.
+ */
+#ifndef VLY_TASKS_STEP_DATASET_H
+#define VLY_TASKS_STEP_DATASET_H
+
+#include "base/arena.h"
+#include "codec/imu.h"
+#include "tasks/steps/step_score.h"
+
+typedef struct vly_step_recording_ref {
+    const char *person; /* name of the folder */
+    const char *csv, *truth;
+} vly_step_recording_ref;
+
+typedef struct vly_step_dataset {
+    const vly_step_recording_ref *recordings; /* by person, then name */
+    size_t n_recordings;
+    const char *const *persons; /* sorted, each once */
+    size_t n_persons;
+} vly_step_dataset;
+
+typedef struct vly_step_recording {
+    vly_imu_reading *readings;
+    size_t n;
+    double rate_hz;
+    vly_step_truth truth; /* activity [n] */
+} vly_step_recording;
+
+/* Finds the recordings below dir (or dir/raw). Memory: the arena's. ENOTFOUND: none there; EFORMAT:
+ * one without its truth. */
+vly_status vly_step_dataset_open(const char *dir, vly_arena *arena, vly_step_dataset *ret,
+                                 vly_err *err) VLY_MUST_CHECK;
+/* Memory: the arena's. EFORMAT names file and line. */
+vly_status vly_step_recording_read(const vly_step_recording_ref *ref, vly_arena *arena,
+                                   vly_step_recording *ret, vly_err *err) VLY_MUST_CHECK;
+
+#endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The step model: an ONNX recurrent net over frames of readings, and what must be known to use it.
+ *
+ * Graph, all float32:
+ *     in   frames    [t, n, hop * VLY_IMU_FEATURES]  t frames of n sources, readings in order
+ *          state     [layers, n, hidden]             zeroes at the beginning of a segment
+ *     out  events    [t, n, hop * 2]                 probabilities: for each reading start, end
+ *          activity  [t, n, VLY_ACTIVITIES]          probabilities, sum 1
+ *          state_out [layers, n, hidden]
+ * Outputs of the frame of readings hop * k .. hop * k + hop - 1 speak of the readings delay before
+ * them: the look-ahead of the net.
+ *
+ * metadata_props (strings): volley.task "steps"; volley.steps.features (version), .rate_hz, .hop,
+ * .delay (readings), .threshold_start, .threshold_end, .min_gap_ms, .confirm (readings), and
+ * whatever else the decoder needs; volley.steps.trained (what command made it).
+ *
+ * Immutable after load, shared by threads, reference-counted.
+ */
+#ifndef VLY_TASKS_STEP_MODEL_H
+#define VLY_TASKS_STEP_MODEL_H
+
+#include "engine/model.h"
+#include "tasks/steps/step_decoder.h"
+#include "tasks/steps/step_event.h"
+
+#define VLY_STEP_HOP_MAX    8
+#define VLY_STEP_HIDDEN_MAX 128 /* floats of recurrent state, all layers together */
+
+typedef struct vly_step_model {
+    vly_model *model;
+    unsigned rate_hz, hop, delay; /* delay in readings */
+    unsigned n_layers, n_hidden;  /* state floats = layers * hidden */
+    vly_step_decoder_rule rule;
+    char name[64]; /* "steps", or the file */
+    _Atomic int n_refs;
+} vly_step_model;
+
+/* path NULL: the one that is built in. look_ahead_ms < 0: the model's own; else EINVAL names the
+ * range when the net needs more than that. EFORMAT: not a step model, and what is missing. */
+vly_status vly_step_model_load(const char *path, int look_ahead_ms, vly_step_model **ret,
+                               vly_err *err) VLY_MUST_CHECK;
+vly_step_model *vly_step_model_ref(vly_step_model *m);
+void vly_step_model_unref(vly_step_model *m); /* accepts NULL */
+
+/* From a reading to the event that it completes, at most: net, hop and confirmation. */
+int64_t vly_step_model_delay_us(const vly_step_model *m);
+
+#endif
