@@ -7,6 +7,7 @@
  *   simple_identity  OUTPUT0 = INPUT0, strings [N, M]
  *   slow             a chain of products: some tens of milliseconds
  *   colour.onnx      a classifier of pictures: the mean of each channel; red, green, blue
+ *   half             y = x, float16 [N, 2]
  *   walk.onnx        a classifier of windows of three sensor channels: two Conv, one Gemm
  *   broken.onnx      not a model
  *
@@ -97,6 +98,18 @@ static void make_simple_identity(void)
     ob_output(&b, "OUTPUT0", OB_STRING, 2, dims);
     ob_node(&b, "Identity", "INPUT0", "OUTPUT0");
     finish(&b, "simple_identity", "max_batch_size: 8\n");
+}
+
+static void make_half(void)
+{
+    const int64_t dims[] = {-1, 2};
+    onnx_builder b;
+
+    ob_init(&b);
+    ob_input(&b, "x", OB_FLOAT16, 2, dims);
+    ob_output(&b, "y", OB_FLOAT16, 2, dims);
+    ob_node(&b, "Identity", "x", "y");
+    finish(&b, "half", NULL);
 }
 
 static void make_slow(void)
@@ -264,6 +277,7 @@ int main(int argc, char **argv)
     }
     make_simple();
     make_simple_identity();
+    make_half();
     make_slow();
     make_colour();
     make_walk();

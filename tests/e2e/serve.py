@@ -27,7 +27,7 @@ def says_what_it_serves(t):
                      + os.path.join(t.models, "colour.onnx"),
                      "  broken               1    unavailable: "):
             assert line in text, f"expected {line!r} in\n{text}"
-        equal(s.get("/health/ready").json()["models"], {"ready": 5, "unavailable": 1})
+        equal(s.get("/health/ready").json()["models"], {"ready": 6, "unavailable": 1})
         equal(s.stop(), 0, "exit status")
         equal(s.lines[-2:], ["SIGTERM: answering what was accepted", "done"])
 

@@ -193,6 +193,18 @@ def takes_samples(t):
         w.close()
 
 
+def takes_no_halves_as_text(t):
+    with t.serve() as s:
+        w = Socket(s.port, "kind=imu&model=half")
+        w.send("[[1,2]]")
+        equal(w.json(), {"error": "receiving FP16 data via JSON is not supported; "
+                                  "send binary messages"})
+        w.send(b"\0\x3c\0\xc0", BINARY)  # 1, -2
+        head, data = binary_answer(w.receive()[1])
+        equal((head["outputs"][0]["shape"], data), ([1, 2], b"\0\x3c\0\xc0"))
+        w.close()
+
+
 def takes_pictures(t):
     with t.serve() as s:
         w = Socket(s.port, "kind=video&model=colour")
@@ -334,5 +346,5 @@ if sys.argv[1] == "--client":
     package(int(sys.argv[2]))
 else:
     run(infers_text, infers_binary, errors_do_not_close, answers_in_order, takes_samples,
-        takes_pictures, refuses, many_clients_and_rude_ones, ends_with_the_server,
-        pings_silent_clients, works_behind_tls, websockets_package_works)
+        takes_no_halves_as_text, takes_pictures, refuses, many_clients_and_rude_ones,
+        ends_with_the_server, pings_silent_clients, works_behind_tls, websockets_package_works)

@@ -41,6 +41,7 @@ enum {
     OB_UINT32 = 12,
     OB_UINT64 = 13,
     OB_BFLOAT16 = 16,
+    OB_INT4 = 22,
 };
 
 typedef struct onnx_builder {

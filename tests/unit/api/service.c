@@ -78,7 +78,7 @@ static void add_identities(void)
         {"id_UINT32", OB_UINT32}, {"id_INT8", OB_INT8},    {"id_UINT64", OB_UINT64},
         {"id_INT16", OB_INT16},   {"id_INT32", OB_INT32},  {"id_INT64", OB_INT64},
         {"id_FP16", OB_FLOAT16},  {"id_FP32", OB_FLOAT},   {"id_BF16", OB_BFLOAT16},
-        {"id_FP64", OB_DOUBLE},   {"id_BYTES", OB_STRING},
+        {"id_FP64", OB_DOUBLE},   {"id_BYTES", OB_STRING}, {"id_INT4", OB_INT4},
     };
     for (size_t i = 0; i < VLY_COUNT(rows); i++)
         add_identity(rows[i].name, rows[i].type, 2, (int64_t[]){-1, -1}, NULL);

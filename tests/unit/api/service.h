@@ -4,6 +4,7 @@
  *
  *   simple      OUTPUT0 = INPUT0 + INPUT1, OUTPUT1 = INPUT0 - INPUT1, int32 [N, 16]
  *   id_FP32 …   y = x, one for each datatype of the protocol, [N, M]
+ *   id_INT4     the same of a type that the protocol has no name for
  *   fixed       y = x, float32 [2, 3]
  *   odd name    y = x, float32 [N]: in a path its name needs an escape
  *   batches     y = x, float32 [N], with a config.pbtxt that says max_batch_size 2

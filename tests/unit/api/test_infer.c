@@ -317,6 +317,8 @@ static void refuses_in_tritons_words(void **state)
          "unexpected inference output 'OUTPUT2' for model 'simple'", 400},
         {"id_FP32", X("\"datatype\":\"INT32\",\"shape\":[1,1],\"data\":[1]"),
          "inference input 'x' data-type is 'INT32', but model 'id_FP32' expects 'FP32'", 400},
+        {"id_INT4", X("\"datatype\":\"\",\"shape\":[1,1],\"data\":[1]"),
+         "input 'x' has a type that the protocol has no name for", 400},
         {"id_FP32", X("\"datatype\":\"FLOAT\",\"shape\":[1,1],\"data\":[1]"),
          "inference input 'x' data-type is 'FLOAT'", 400},
         {"id_FP32", X("\"datatype\":\"FP32\",\"shape\":[1],\"data\":[1]"),
@@ -393,6 +395,9 @@ static void refuses_bad_binary(void **state)
         post_binary("/v2/models/id_FP16/infer", fp16, "ab", 2), 400,
         "sending FP16 data via JSON is not supported. Please use the binary data format for "
         "output");
+    assert_says(
+        ask("POST", "/v2/models/id_INT4/infer", "Inference-Header-Content-Length: 0\r\n", "ab", 2),
+        400, "input 'x' has a type that the protocol has no name for");
     assert_says(ask("POST", SIMPLE, "Inference-Header-Content-Length: 99\r\n", "{}", 2), 400,
                 "unexpected size for request JSON, expecting 97 more bytes");
     assert_says(ask("POST", SIMPLE, "Inference-Header-Content-Length: x\r\n", "{}", 2), 400,

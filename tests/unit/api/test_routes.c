@@ -39,7 +39,7 @@ static void health(void **state)
     (void)state;
     reply r = get("/health");
     assert_says(r, 200, "\"status\":\"ok\"");
-    assert_says(r, 200, "\"models\":{\"ready\":21,\"unavailable\":1}");
+    assert_says(r, 200, "\"models\":{\"ready\":22,\"unavailable\":1}");
     assert_string_equal(header(&r, "Content-Type"), "application/json");
     assert_says(get("/health/ready"), 200, "\"status\":\"ready\"");
     assert_reply(get("/v2/health/live"), 200, "");

@@ -56,6 +56,13 @@ static void bad_trace_settings_change_nothing(void **state)
     assert_says(get("/v2/models/nobody/trace/setting"), 404, "Request for unknown model");
 }
 
+static void an_answer_without_room_is_refused(void **state)
+{
+    (void)state;
+    svc.api.max_answer_bytes = 16;
+    assert_says(get(TRACE), 503, "out of memory for the answer");
+}
+
 static void log_settings_take_effect(void **state)
 {
     (void)state;
@@ -91,9 +98,9 @@ static void bad_log_settings_change_nothing(void **state)
     assert_true(vly_log_is_on(VLY_LOG_INFO));
 }
 
-UNIT_TESTS(cmocka_unit_test_setup_teardown(trace_settings_are_kept, service_start, service_stop),
-           cmocka_unit_test_setup_teardown(bad_trace_settings_change_nothing, service_start,
-                                           service_stop),
-           cmocka_unit_test_setup_teardown(log_settings_take_effect, service_start, service_stop),
-           cmocka_unit_test_setup_teardown(bad_log_settings_change_nothing, service_start,
-                                           service_stop))
+UNIT_TESTS(
+    cmocka_unit_test_setup_teardown(trace_settings_are_kept, service_start, service_stop),
+    cmocka_unit_test_setup_teardown(bad_trace_settings_change_nothing, service_start, service_stop),
+    cmocka_unit_test_setup_teardown(an_answer_without_room_is_refused, service_start, service_stop),
+    cmocka_unit_test_setup_teardown(log_settings_take_effect, service_start, service_stop),
+    cmocka_unit_test_setup_teardown(bad_log_settings_change_nothing, service_start, service_stop))

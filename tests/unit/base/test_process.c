@@ -75,6 +75,20 @@ static void log_lines(void **state)
     assert_int_equal(level, VLY_LOG_WARN);
 }
 
+static void write_a_forged_line(void)
+{
+    vly_warn("model '%s'", "a\nb\r\t\x1b[2J\x7fz\xc3\xa9");
+}
+
+static void a_record_is_one_line(void **state)
+{
+    char text[256];
+
+    (void)state;
+    assert_int_equal(run_child(write_a_forged_line, text, sizeof(text)), 0);
+    assert_matches(text, "^20[0-9T:.Z-]{22} warn model 'a b   \\[2J z\xc3\xa9'\n$");
+}
+
 static void break_a_rule(void)
 {
     const struct rlimit no_core = {0, 0};
@@ -132,5 +146,6 @@ static void clock_goes_forward(void **state)
     assert_true(vly_clock_unix_ms() > UINT64_C(1577836800000)); /* 2020 */
 }
 
-UNIT_TESTS(cmocka_unit_test(log_lines), cmocka_unit_test(assertion_names_place_and_expression),
+UNIT_TESTS(cmocka_unit_test(log_lines), cmocka_unit_test(a_record_is_one_line),
+           cmocka_unit_test(assertion_names_place_and_expression),
            cmocka_unit_test(cpu_level_can_be_lowered), cmocka_unit_test(clock_goes_forward))

@@ -246,6 +246,32 @@ static void refuses_wrong_contents(void **state)
     expect_bad_contents(BYTES("\x12\x03\x01"), VLY_INFER_JSON_INT, 4, VLY_EFORMAT, "malformed");
 }
 
+/* The end of the list of fields is 9, which a field of a client may be called too. */
+static void empty_contents_write_nothing(void **state)
+{
+    enum { N = 4096 };
+    uint8_t dst[8], want[sizeof(dst)];
+    vly_buf contents;
+    vly_err err;
+
+    (void)state;
+    memset(dst, 0xa5, sizeof(dst));
+    memset(want, 0xa5, sizeof(want));
+    vly_buf_init(&contents, VLY_MEM_CODEC, (size_t)2 * N);
+    size_t mark = vly_pb_open(&contents, 9);
+    for (int i = 0; i < N; i++)
+        vly_buf_putc(&contents, 1);
+    vly_pb_close(&contents, mark);
+    assert_false(contents.failed);
+    vly_str bytes = vly_buf_str(&contents);
+    assert_int_equal(read_contents(bytes, VLY_INFER_JSON_FLOAT, 2, 0, dst, &err), VLY_OK);
+    assert_int_equal(read_contents(bytes, VLY_INFER_JSON_FLOAT, 4, 0, dst, &err), VLY_OK);
+    assert_memory_equal(dst, want, sizeof(want));
+    assert_int_equal(read_contents(bytes, VLY_INFER_JSON_FLOAT, 2, 1, dst, &err), VLY_EINVAL);
+    assert_memory_equal(dst, want, sizeof(want));
+    vly_buf_release(&contents);
+}
+
 static const char response[] =
     "\012\006simple\022\0011\032\0017\042\033\012\025triton_final_response\022\002\010"
     "\001*\032\012\004OUT0\022\004FP32\032\014\001\002\377\377\377\377\377\377\377\377"
@@ -346,5 +372,5 @@ UNIT_TESTS(cmocka_unit_test(reads_a_request), cmocka_unit_test(reads_each_kind_o
            cmocka_unit_test(reads_what_other_writers_may_send),
            cmocka_unit_test(refuses_malformed_requests), cmocka_unit_test(keeps_its_limits),
            cmocka_unit_test(reads_typed_contents), cmocka_unit_test(reads_text_contents),
-           cmocka_unit_test(refuses_wrong_contents), cmocka_unit_test(writes_responses),
-           cmocka_unit_test(writes_large_responses))
+           cmocka_unit_test(refuses_wrong_contents), cmocka_unit_test(empty_contents_write_nothing),
+           cmocka_unit_test(writes_responses), cmocka_unit_test(writes_large_responses))

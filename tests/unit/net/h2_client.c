@@ -91,6 +91,20 @@ static int on_close(nghttp2_session *ng, int32_t stream_id, uint32_t error, void
     return 0;
 }
 
+static nghttp2_nv field(const char *name, size_t name_len, const char *value, size_t value_len)
+{
+    return (nghttp2_nv){(uint8_t *)(uintptr_t)name, (uint8_t *)(uintptr_t)value, name_len,
+                        value_len, NGHTTP2_NV_FLAG_NONE};
+}
+
+static void end_by_trailer(nghttp2_session *ng, int32_t stream_id, uint32_t *flags)
+{
+    const nghttp2_nv nv = field("x-last", 6, "1", 1);
+
+    *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+    assert_int_equal(nghttp2_submit_trailer(ng, stream_id, &nv, 1), 0);
+}
+
 static ssize_t read_body(nghttp2_session *ng, int32_t stream_id, uint8_t *to, size_t cap,
                          uint32_t *flags, nghttp2_data_source *source, void *user)
 {
@@ -106,9 +120,12 @@ static ssize_t read_body(nghttp2_session *ng, int32_t stream_id, uint8_t *to, si
         a->request_body += n;
         a->request_left -= n;
     }
-    if (a->request_left == 0 && !a->is_body_open)
+    if (a->request_left == 0 && !a->is_body_open) {
         *flags |= NGHTTP2_DATA_FLAG_EOF;
-    else if (n == 0)
+        if (a->has_trailer)
+            end_by_trailer(ng, stream_id, flags);
+    }
+    if (n == 0 && a->is_body_open)
         return NGHTTP2_ERR_DEFERRED;
     return (ssize_t)n;
 }
@@ -143,12 +160,6 @@ void h2_close(h2_client *c)
     }
     nghttp2_session_del(c->ng);
     close(c->fd);
-}
-
-static nghttp2_nv field(const char *name, size_t name_len, const char *value, size_t value_len)
-{
-    return (nghttp2_nv){(uint8_t *)(uintptr_t)name, (uint8_t *)(uintptr_t)value, name_len,
-                        value_len, NGHTTP2_NV_FLAG_NONE};
 }
 
 static size_t read_headers(const char *text, nghttp2_nv *nv)

@@ -23,6 +23,7 @@ typedef struct h2_answer {
     const char *request_body;
     size_t request_left;
     bool is_body_open; /* more of the request body comes later: h2_continue */
+    bool has_trailer;  /* "x-last: 1" goes behind the request body */
 } h2_answer;
 
 typedef struct h2_client {

@@ -157,6 +157,26 @@ static void broken_messages(void **state)
     h2_close(&c);
 }
 
+/* Messages are no header, however many they are; trailers have the room of a header. */
+static void a_request_may_end_in_trailers(void **state)
+{
+    size_t len;
+    h2_client c;
+
+    (void)state;
+    h2_open(&c, &w, 0, 0);
+    h2_answer *a = call(&c, "/stream/echo");
+    const char *bytes = frame(wire_opts().limits.max_header_bytes + 1, &len);
+    h2_continue(&c, a, bytes, len, false);
+    h2_until(&c, a->body.len == len);
+    a->has_trailer = true;
+    h2_continue(&c, a, NULL, 0, true);
+    expect_end(&c, a, "grpc-status: 0\ngrpc-message: 100 %25 gone%0A\n");
+    h2_until(&c, a->is_closed);
+    assert_int_equal(a->error, NGHTTP2_NO_ERROR);
+    h2_close(&c);
+}
+
 /* ---- from other threads ---- */
 
 static vly_buf text(const char *s)
@@ -419,6 +439,7 @@ UNIT_TESTS(cmocka_unit_test_setup_teardown(messages_both_ways, setup, teardown),
            cmocka_unit_test_setup_teardown(refused_and_empty_streams, setup, teardown),
            cmocka_unit_test_setup_teardown(large_messages, setup, teardown),
            cmocka_unit_test_setup_teardown(broken_messages, setup, teardown),
+           cmocka_unit_test_setup_teardown(a_request_may_end_in_trailers, setup, teardown),
            cmocka_unit_test_setup_teardown(server_speaks_first, setup, teardown),
            cmocka_unit_test(stream_outlives_the_server),
            cmocka_unit_test_setup_teardown(sends_are_bounded, setup, teardown),
