@@ -2,7 +2,8 @@
 /*
  * A folder of labelled recordings, as data/steps of SIMUL: PERSON/NAME.csv with the columns
  * Activity, Accel, Gyro at 80 Hz, and beside it the truth, one "start,end" per line in samples from
- * 1: ClippedX.csv goes with X.csv.stepMixed, NAME.csv with NAME.csv.stepMixed or NAME.steps.csv.
+ * 1, in any order: ClippedX.csv goes with X.csv.stepMixed, NAME.csv with NAME.csv.stepMixed or
+ * NAME.steps.csv. A folder with recordings right in it is one person.
  *
  * Lists first, reads later: a recording is held only while it is used.
  */
@@ -14,8 +15,8 @@
 #include "tasks/steps/step_score.h"
 
 typedef struct vly_step_recording_ref {
-    const char *person; /* name of the folder */
-    const char *csv, *truth;
+    const char *person;      /* name of the folder */
+    const char *csv, *truth; /* paths */
 } vly_step_recording_ref;
 
 typedef struct vly_step_dataset {
@@ -29,7 +30,7 @@ typedef struct vly_step_recording {
     vly_imu_reading *readings;
     size_t n;
     double rate_hz;
-    vly_step_truth truth; /* activity [n] */
+    vly_step_truth truth; /* activity [n], or NULL where the file has none */
 } vly_step_recording;
 
 /* Finds the recordings below dir (or dir/raw). Memory: the arena's. ENOTFOUND: none there; EFORMAT:
@@ -39,5 +40,11 @@ vly_status vly_step_dataset_open(const char *dir, vly_arena *arena, vly_step_dat
 /* Memory: the arena's. EFORMAT names file and line. */
 vly_status vly_step_recording_read(const vly_step_recording_ref *ref, vly_arena *arena,
                                    vly_step_recording *ret, vly_err *err) VLY_MUST_CHECK;
+
+/* The truth, from memory: steps in order of time. Memory: the arena's. EFORMAT names the line: not
+ * two numbers, outside 1 .. n_samples, an end before its start, or two steps that overlap. */
+vly_status vly_step_truth_parse(vly_str text, size_t n_samples, double rate_hz, vly_arena *arena,
+                                vly_step_interval **ret, size_t *ret_n,
+                                vly_err *err) VLY_MUST_CHECK;
 
 #endif

@@ -48,7 +48,8 @@ typedef struct vly_step_score {
     double offset_ms_sum[2]; /* of hits within the widest tolerance: found - true */
     uint64_t n_delays;
     double delay_ms_max;
-    uint32_t delay_ms[512]; /* histogram of known_us - t_us of the events, 1 ms each, last: more */
+    uint32_t delay_ms[512]; /* histogram of known_us - t_us of the events, in ms rounded up; the
+                             * last: more */
 } vly_step_score;
 
 /* Adds one recording; events in order of time. ENOMEM. */
@@ -58,6 +59,7 @@ vly_status vly_step_score_add(vly_step_score *score, const vly_step_truth *truth
 void vly_step_score_merge(vly_step_score *to, const vly_step_score *from);
 
 double vly_match_f1(const vly_match_counts *c); /* 0 when there is nothing at all */
-double vly_step_score_delay(const vly_step_score *s, double quantile); /* ms */
+/* Of the events, in ms: at least this share of them was known within it. 0 without events. */
+double vly_step_score_delay(const vly_step_score *s, double quantile);
 
 #endif
