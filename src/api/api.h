@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "net/http_server.h"
 #include "sched/control.h"
+#include "sched/imu_sessions.h"
 #include "sched/scheduler.h"
 
 #include <stdatomic.h>
@@ -40,6 +41,10 @@ typedef struct vly_api {
     struct vly_line_log *access_log;         /* borrowed; NULL: none */
     struct vly_shared_memory *shared_memory; /* borrowed; NULL: not offered */
     struct vly_settings *settings;           /* borrowed */
+    vly_step_model *step_model;     /* borrowed, as the next; NULL: no steps are detected here */
+    vly_imu_sessions *imu_sessions; /* of step_model */
+    size_t max_imu_readings;        /* of one recording */
+    double imu_rate_hz;             /* of streamed readings that bring no times */
     vly_nsec started_ns;
     uint64_t id_seed; /* of request ids: another one for each process */
     _Atomic uint64_t n_ids;
