@@ -20,9 +20,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define VLY_IMU_GRAVITY  9.80665F /* m/s^2 */
-#define VLY_IMU_ACC_MAX  200.0F   /* m/s^2 on any axis; more is no hand-held motion */
-#define VLY_IMU_GYRO_MAX 70.0F    /* rad/s: 4000 deg/s */
+#define VLY_IMU_GRAVITY  9.80665F           /* m/s^2 */
+#define VLY_IMU_ACC_MAX  200.0F             /* m/s^2 on any axis; more is no hand-held motion */
+#define VLY_IMU_GYRO_MAX 70.0F              /* rad/s: 4000 deg/s */
+#define VLY_IMU_TIME_MAX (INT64_C(1) << 60) /* us from 0; the difference of two times fits, too */
 
 /* Axes are the sensor's own, right-handed; any mounting will do. */
 typedef struct vly_imu_reading {
@@ -39,6 +40,8 @@ typedef enum vly_imu_fault {
 } vly_imu_fault;
 
 const char *vly_imu_fault_name(vly_imu_fault fault); /* "not_a_number" */
+/* What is wrong with a reading that came as numbers; VLY_IMU_FAULTS: nothing. */
+vly_imu_fault vly_imu_reading_fault(const vly_imu_reading *reading);
 
 /* What was understood of the bytes. Strings live as long as the reader. */
 typedef struct vly_imu_report {

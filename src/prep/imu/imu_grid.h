@@ -2,22 +2,35 @@
 /*
  * Readings of any rate to readings of the model's rate: on a grid of equal steps in time.
  *
- * Times decide, not arrival. A grid point is interpolated linearly between the two readings around
- * it; readings denser than 1.5 times the grid are first averaged over one grid step. Readings whose
- * times lie on the grid already come out as they are, bit for bit.
+ * Times decide, not arrival. The first reading of a segment is its first point; the others are
+ * interpolated linearly between the two readings around them. A reading within 1 us of a point, as
+ * times rounded to microseconds are, comes out as it is, bit for bit. Readings that come denser
+ * than 1.5 times the grid are first averaged, values and times, over the grid step around each
+ * point.
  *
  * A reading at the time of the one before (duplicate) or earlier (out of order) is left out and
- * counted. A hole of more than gap_us ends a segment: what lies in it is not invented, and the next
- * reading begins the grid anew. Shorter holes are bridged, and counted.
+ * counted. A hole of more than VLY_IMU_GRID_GAP_US ends a segment: what lies in it is not invented,
+ * and the next reading begins the grid anew. Shorter holes are bridged, and counted: steps of more
+ * than 1.75 times the usual one.
  *
- * Plain data: a grid may be copied, stored and restored.
+ * A clock that was set back: when VLY_IMU_GRID_BACK_N readings in a row go on, without a gap, from
+ * a time more than VLY_IMU_GRID_BACK_US before the last one, the last of them begins a new segment.
+ * Anything less far back is taken for a delayed or repeated reading, whose time will pass.
+ *
+ * Plain data: a grid may be copied, stored and restored. Times are integers, so that a session may
+ * last for years.
  */
 #ifndef VLY_PREP_IMU_GRID_H
 #define VLY_PREP_IMU_GRID_H
 
 #include "codec/imu.h"
 
-#define VLY_IMU_GRID_GAP_US 200000
+#define VLY_IMU_GRID_GAP_US   200000
+#define VLY_IMU_GRID_BACK_US  10000000
+#define VLY_IMU_GRID_BACK_N   8
+#define VLY_IMU_GRID_RATE_MAX 200
+/* Points that one reading completes: those of a bridged hole, and what was being averaged. */
+#define VLY_IMU_GRID_OUT_MAX 96
 
 typedef struct vly_imu_grid_counts {
     uint32_t n_duplicates, n_out_of_order, n_bridged, n_gaps;
@@ -26,20 +39,28 @@ typedef struct vly_imu_grid_counts {
 typedef struct vly_imu_grid {
     int64_t t_first_us;   /* of the segment: grid point k is at t_first_us + k * 1e6 / rate */
     uint64_t n_points;    /* made in this segment */
-    vly_imu_reading last; /* of the source */
-    vly_imu_reading sum;  /* of the readings since the last point, for averaging */
+    int64_t t_last_us;    /* of the last reading */
+    int64_t t_behind_us;  /* of the last one that was left out as earlier */
+    vly_imu_reading node; /* points up to its time are made: a reading, or an average */
+    vly_imu_reading sum;  /* of the readings of the bin; t_us from the node's on */
+    int64_t bin;          /* number of the point around which sum is taken */
     uint32_t n_sum;
-    uint16_t rate_hz; /* of the grid */
-    bool has_last;
+    uint32_t usual_us; /* between readings, smoothed; in 1/16 us */
+    uint16_t rate_hz;  /* of the grid */
+    uint8_t n_behind;
+    uint8_t has_last;
     vly_imu_grid_counts counts;
 } vly_imu_grid;
 
-void vly_imu_grid_init(vly_imu_grid *g, unsigned rate_hz);
+void vly_imu_grid_init(vly_imu_grid *g, unsigned rate_hz); /* 1 .. VLY_IMU_GRID_RATE_MAX */
 
-/* Takes one reading; writes the grid points that it completes to out, at most cap (>= 1), and
- * returns how many; while the return value is cap, call again with reading NULL for the rest.
- * *ret_is_break: the first of them begins a new segment. Readings are finite. */
-size_t vly_imu_grid_push(vly_imu_grid *g, const vly_imu_reading *reading, vly_imu_reading *out,
-                         size_t cap, bool *ret_is_break);
+/* Takes one reading, finite and with a time within VLY_IMU_TIME_MAX; writes the points that it
+ * completes to out and returns how many. *ret_is_break: the first of them is the first of a
+ * segment, be it the very first. */
+size_t vly_imu_grid_push(vly_imu_grid *g, const vly_imu_reading *reading,
+                         vly_imu_reading out[VLY_IMU_GRID_OUT_MAX], bool *ret_is_break);
+
+/* What a store gave back as a grid of this rate can be gone on with. */
+bool vly_imu_grid_valid(const vly_imu_grid *g, unsigned rate_hz);
 
 #endif
