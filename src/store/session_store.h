@@ -1,8 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sessions on disk: states of streams under their keys, in SQLite (write-ahead log), so that they
- * outlive the process. What put has returned for survives kill -9 and, with synchronous on, a loss
- * of power.
+ * Sessions on disk: states of streams under their keys, in an SQLite database (write-ahead log), so
+ * that they outlive the process.
+ *
+ * What put has returned for survives the end of the process, kill -9 included. With
+ * VLY_STORE_POWER_SAFE it also survives a loss of power: each transaction is synced to the disk,
+ * which costs some milliseconds on a hard one. Without it a loss of power may take the last
+ * transactions, never half of one.
+ *
+ * One process at a time: the file is locked from open to close, and the lock goes with the process,
+ * however it ends. What is in the database stays readable by the sqlite3 tool while no process has
+ * it open. The file is made readable for its owner only: keys may give access to something.
  *
  * Thread: one at a time; every call may block on the disk.
  */
@@ -15,6 +23,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define VLY_SESSION_STORE_SCHEMA 1
+
 typedef struct vly_session_store vly_session_store;
 
 /* One row. Strings and state are borrowed for the call, or for the callback. */
@@ -25,18 +35,27 @@ typedef struct vly_session_row {
     int64_t changed_ms; /* Unix time */
 } vly_session_row;
 
-/* path: the database, made when there is none; ":memory:". EIO names the file; EFORMAT: a file that
- * is no database, or of a newer schema. */
-vly_status vly_session_store_open(const char *path, vly_session_store **ret,
-                                  vly_err *err) VLY_MUST_CHECK;
+typedef enum vly_store_safety {
+    VLY_STORE_PROCESS_SAFE,
+    VLY_STORE_POWER_SAFE,
+} vly_store_safety;
+
+/* path: the database, made when there is none, in a directory that exists; ":memory:" for tests.
+ * EIO: it cannot be made, read or written; EBUSY: another process has it; EFORMAT: it is no such
+ * database, damaged, or of a newer schema. Messages name the file. A file that is refused is left
+ * as it was. */
+vly_status vly_session_store_open(const char *path, vly_store_safety safety,
+                                  vly_session_store **ret, vly_err *err) VLY_MUST_CHECK;
 void vly_session_store_close(vly_session_store *s); /* accepts NULL */
 
 /* All or none, in one transaction: rows are added or replaced. EIO: nothing has changed. */
 vly_status vly_session_store_put(vly_session_store *s, const vly_session_row *rows, size_t n,
                                  vly_err *err) VLY_MUST_CHECK;
+/* The same; kind and key of each row count, and one that is not there is gone already. */
 vly_status vly_session_store_remove(vly_session_store *s, const vly_session_row *rows, size_t n,
                                     vly_err *err) VLY_MUST_CHECK;
-/* Each row of a kind. A status other than VLY_OK of the callback ends it and is returned. */
+/* Each row of a kind, in the order in which they were first put. A status other than VLY_OK of the
+ * callback ends it and is returned. The callback does not use the store. */
 vly_status vly_session_store_each(vly_session_store *s, vly_str kind,
                                   vly_status (*visit)(void *arg, const vly_session_row *row,
                                                       vly_err *err),
