@@ -5,6 +5,7 @@
  *
  *     open -> push ... push -> close           the session stays, detached, until it is idle
  *     open again: the state goes on            while attached: the new one replaces the old one
+ *     open -> push ... push -> end -> close    the look-ahead is told, the session is forgotten
  *
  * Readings are numbered from 0 in each session. A client that numbers them may send some again:
  * what is known already is skipped. A hole in the numbers is an error that names the next one. With
@@ -12,9 +13,15 @@
  * session goes on from there: a client that keeps what is not durable yet, and sends it again,
  * loses nothing and doubles nothing (events carry the number of their step).
  *
- * Threads: open, close, list, reset and remove: any. push: a loop thread. Callbacks come on the
- * thread of the loop that pushes, on_replaced on the one that opens, on_durable on the store's;
- * none is called under a lock of the registry, and none after close has returned.
+ * When a session is replaced, what the old one had pushed and was not run yet is dropped; `next`
+ * tells the new one where to go on. After close it runs all the same, unless another opens first.
+ *
+ * Threads: one of a session's loop, or one thread in its place, calls push and end, always the
+ * same; close, too, or any thread when that one does not push at the time. The rest: any thread.
+ * Callbacks come on the thread of the loop that pushes, on_replaced on the one that opens or
+ * removes, on_durable on the one that saves. None is called under a lock of the registry, and none
+ * after close has returned: close waits for one that runs on another thread, so callbacks are short
+ * and wait for nothing. A callback may push and close its own session.
  */
 #ifndef VLY_SCHED_IMU_SESSIONS_H
 #define VLY_SCHED_IMU_SESSIONS_H
@@ -25,85 +32,117 @@
 #include "tasks/steps/step_stream.h"
 
 #define VLY_IMU_NAME_MAX 64 /* bytes of a user or a device */
-#define VLY_IMU_ID_MAX   40
+#define VLY_IMU_ID_LEN   32 /* hexadecimal digits: 128 random bits, for an id gives access */
 #define VLY_IMU_NEXT     UINT64_MAX /* "number of the first reading": the client does not count */
 
 typedef struct vly_imu_sessions vly_imu_sessions;
-typedef struct vly_imu_session vly_imu_session; /* a reference of one attachment */
+typedef struct vly_imu_session vly_imu_session; /* one attachment to a session */
 
 typedef struct vly_imu_sessions_opts {
-    vly_step_model *model;
-    unsigned n_loops;
+    vly_step_model *model;    /* referenced */
+    unsigned n_loops;         /* threads that push: numbers 0 .. n_loops - 1 */
     size_t max_sessions;      /* attached and detached */
-    size_t max_waiting;       /* readings of one session in one turn; EBUSY past it */
-    vly_nsec idle_ns;         /* detached and silent this long: forgotten */
-    vly_session_store *store; /* borrowed; NULL: nothing outlives the process */
-    unsigned snapshot_ms;
+    size_t max_waiting;       /* readings of one session; EBUSY past it */
+    size_t max_waiting_all;   /* of all sessions, shared out among the loops */
+    vly_nsec idle_ns;         /* detached this long: forgotten */
+    vly_session_store *store; /* borrowed, owned by who saves; NULL: nothing outlives the process */
+    unsigned snapshot_ms;     /* 0: no thread of its own, the caller calls tick */
+    vly_nsec (*now)(void);    /* NULL: vly_clock_now */
 } vly_imu_sessions_opts;
-
-typedef struct vly_imu_session_events {
-    void (*on_events)(void *ctx, const vly_step_event *events, size_t n);
-    void (*on_replaced)(void *ctx);               /* somebody else has the session now */
-    void (*on_durable)(void *ctx, uint64_t next); /* all before reading next is on disk */
-} vly_imu_session_events;
 
 /* Of one session, at a moment. */
 typedef struct vly_imu_session_info {
-    char id[VLY_IMU_ID_MAX];
+    char id[VLY_IMU_ID_LEN + 1];
     char user[VLY_IMU_NAME_MAX + 1], device[VLY_IMU_NAME_MAX + 1];
-    bool is_attached, is_resumed;
-    uint64_t next; /* number of the next reading */
+    bool is_attached;
+    bool is_resumed; /* goes on from an earlier attachment, or an earlier process */
+    bool has_gyro;
+    uint64_t next;    /* number of the next reading */
+    uint64_t durable; /* all before this reading is on disk */
     vly_step_totals totals;
     vly_imu_grid_counts counts;
     vly_activity activity;
     int64_t begun_ms, heard_ms; /* Unix time */
 } vly_imu_session_info;
 
-/* Restores what the store has. Starts the thread that saves. */
+typedef struct vly_imu_session_events {
+    void (*on_events)(void *ctx, const vly_step_event *events, size_t n);
+    /* The last one: somebody else has the session now, or it was removed. */
+    void (*on_replaced)(void *ctx);
+    void (*on_durable)(void *ctx, uint64_t next); /* all before reading next is on disk */
+    /* The last one: what was pushed before end is told, and the session gone. */
+    void (*on_ended)(void *ctx, const vly_imu_session_info *info);
+} vly_imu_session_events;
+
+/* EINVAL: an option makes no sense. With a store: restores what it has. States of another model or
+ * version, and damaged ones, are left out, with a line in the log and a count. Starts the thread
+ * that saves, unless snapshot_ms is 0. */
 vly_status vly_imu_sessions_new(const vly_imu_sessions_opts *opts, vly_imu_sessions **ret,
                                 vly_err *err) VLY_MUST_CHECK;
-/* Saves all. Everything is closed before. Accepts NULL. */
+/* Saves all. Everything is closed before, and no loop is in a turn. Accepts NULL. */
 void vly_imu_sessions_free(vly_imu_sessions *s);
 
-/* user or device empty: a session of its own, that nobody can come back to but by its id. id empty:
- * by user and device. ELIMIT (429): too many sessions; ENOTFOUND: no session of that id; EINVAL. */
+/* id empty: the session of user and device, begun when there is none. user empty, too: a session of
+ * its own, which only its id leads back to. Names are printable UTF-8 of at most VLY_IMU_NAME_MAX
+ * bytes. */
 typedef struct vly_imu_open {
     vly_str user, device, id;
     bool has_gyro;
-    const vly_imu_session_events *events;
+    const vly_imu_session_events *events; /* borrowed until close; each may be NULL */
     void *ctx;
 } vly_imu_open;
 
+/* EBUSY (429): too many sessions; ENOTFOUND: no session of that id; EINVAL: a name. ret_info may be
+ * NULL. */
 vly_status vly_imu_session_open(vly_imu_sessions *s, const vly_imu_open *open,
                                 vly_imu_session **ret, vly_imu_session_info *ret_info,
                                 vly_err *err) VLY_MUST_CHECK;
-void vly_imu_session_close(vly_imu_session *session);
+void vly_imu_session_close(vly_imu_session *session); /* accepts NULL */
 
-/* Copies the readings; they run at the end of the turn of this loop. first: the number of the first
- * of them, or VLY_IMU_NEXT. EINVAL: a hole in the numbers; EBUSY; ECANCELLED: replaced. */
+/* Copies the readings; they run at the end of a turn of this loop: this one, when it has the time.
+ * first: the number of the first of them, or VLY_IMU_NEXT. EINVAL: a hole in the numbers; EBUSY:
+ * too many wait; ECANCELLED: replaced, removed, or ended. On failure none is taken. */
 vly_status vly_imu_session_push(vly_imu_session *session, unsigned loop, uint64_t first,
                                 const vly_imu_reading *readings, size_t n,
                                 vly_err *err) VLY_MUST_CHECK;
+/* No more readings come. At the end of the turn leads to on_ended, unless it is replaced before. */
+void vly_imu_session_end(vly_imu_session *session, unsigned loop);
+/* Of its session; of the last moment when it has lost it. */
 void vly_imu_session_info_get(vly_imu_session *session, vly_imu_session_info *ret);
 
-/* Runs what was pushed in this turn. Thread: that loop. */
-void vly_imu_sessions_turn(vly_imu_sessions *s, unsigned loop);
+/* Runs what was pushed, until the turn has taken VLY_INLINE_TURN_NS. True: there is more, another
+ * turn is to follow soon. Thread: that loop. Waits, for one batch of another loop at most, when a
+ * session changes loops in the very moment in which that loop runs it. */
+bool vly_imu_sessions_turn(vly_imu_sessions *s, unsigned loop);
 
-/* Sessions in order of their ids, after the id `after` (empty: from the first), at most cap. */
-size_t vly_imu_sessions_list(vly_imu_sessions *s, vly_str after, vly_imu_session_info *ret,
-                             size_t cap);
+/* Saves what has changed and forgets what is idle, now, as the thread does every snapshot_ms.
+ * Blocks on the disk. Thread: any, one at a time. */
+void vly_imu_sessions_tick(vly_imu_sessions *s);
+
+/* Sessions in order of their ids, after the id `after` (empty: from the first; it need not exist),
+ * at most cap. EINVAL: after is no id. */
+vly_status vly_imu_sessions_list(vly_imu_sessions *s, vly_str after, vly_imu_session_info *ret,
+                                 size_t cap, size_t *ret_n, vly_err *err) VLY_MUST_CHECK;
 /* ENOTFOUND. Reset: counts and state begin anew, numbers of readings go on. Remove: forgets it, who
- * is attached is told on_replaced. */
-vly_status vly_imu_sessions_find(vly_imu_sessions *s, vly_str id, vly_imu_session_info *ret,
+ * is attached is told on_replaced. ret_info, of after the reset or before the removal, may be NULL.
+ */
+vly_status vly_imu_sessions_find(vly_imu_sessions *s, vly_str id, vly_imu_session_info *ret_info,
                                  vly_err *err) VLY_MUST_CHECK;
-vly_status vly_imu_sessions_reset(vly_imu_sessions *s, vly_str id, vly_err *err) VLY_MUST_CHECK;
-vly_status vly_imu_sessions_remove(vly_imu_sessions *s, vly_str id, vly_err *err) VLY_MUST_CHECK;
+vly_status vly_imu_sessions_reset(vly_imu_sessions *s, vly_str id, vly_imu_session_info *ret_info,
+                                  vly_err *err) VLY_MUST_CHECK;
+vly_status vly_imu_sessions_remove(vly_imu_sessions *s, vly_str id, vly_imu_session_info *ret_info,
+                                   vly_err *err) VLY_MUST_CHECK;
 
 typedef struct vly_imu_sessions_stats {
-    vly_gauge sessions, attached;
+    vly_gauge sessions, attached, waiting; /* waiting: readings pushed and not run */
     vly_counter opened, replaced, expired, restored;
-    vly_counter readings, steps, events, turns, rows; /* rows: frames that went through the net */
-    vly_counter snapshots, snapshot_errors;
+    vly_counter refused;                 /* stored states that could not be resumed */
+    vly_counter readings, steps, events; /* that were run, and what came of them */
+    vly_counter turns, batches,
+        batch_streams;      /* streams in batches: their mean is the last two's */
+    vly_counter run_errors; /* batches that the engine failed */
+    vly_counter snapshots, snapshot_rows, snapshot_errors; /* transactions */
+    vly_histogram snapshot_duration;                       /* ns, of one transaction */
 } vly_imu_sessions_stats;
 
 const vly_imu_sessions_stats *vly_imu_sessions_get_stats(const vly_imu_sessions *s);
