@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Makes a C source of a text file: embed.py IN OUT NAME defines `const char NAME[]`, with a NUL at
+"""Makes a C source of a file: embed.py IN OUT NAME defines `const char NAME[]`, with a NUL at
 its end, and `const size_t NAME_len`."""
 import pathlib
 import sys

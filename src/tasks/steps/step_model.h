@@ -12,8 +12,8 @@
  * them: the look-ahead of the net.
  *
  * metadata_props (strings): volley.task "steps"; volley.steps.features (version), .rate_hz, .hop,
- * .delay (readings), .threshold_start, .threshold_end, .min_gap_ms, .confirm (readings), and
- * whatever else the decoder needs; volley.steps.trained (what command made it).
+ * .delay (readings), .threshold_start, .threshold_end, .min_gap_ms, .max_step_ms, .confirm
+ * (readings); volley.steps.trained (what command made it).
  *
  * Immutable after load, shared by threads, reference-counted.
  */
@@ -32,6 +32,7 @@ typedef struct vly_step_model {
     unsigned rate_hz, hop, delay; /* delay in readings */
     unsigned n_layers, n_hidden;  /* state floats = layers * hidden */
     vly_step_decoder_rule rule;
+    uint64_t tag;  /* of its bytes: states of streams belong to one model */
     char name[64]; /* "steps", or the file */
     _Atomic int n_refs;
 } vly_step_model;

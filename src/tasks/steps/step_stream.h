@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The state of one source on its way from readings to steps, and the runner that takes many of them
- * through the net at once.
+ * The state of one source on its way from readings to steps, and the batcher that takes many of
+ * them through the net at once.
  *
  *     readings -> grid (80 Hz) -> features -> frames -> net, in batches -> decoder -> events
  *
  * The same readings give the same events to the bit, one by one or all at once, alone or beside
  * others: whatever kernel the engine chooses for a batch, a row's result does not depend on it.
  *
+ * A gap in the times ends a segment: what the look-ahead holds back is told as if the last reading
+ * stayed, and the net begins anew.
+ *
  * A stream is plain data of some hundred bytes: it may be copied, stored and restored by the same
- * version (vly_step_stream_valid tells). Frames that are complete and have not been through the net
- * wait in it, at most VLY_STEP_FRAMES_MAX.
+ * version (vly_step_stream_valid tells).
  */
 #ifndef VLY_TASKS_STEP_STREAM_H
 #define VLY_TASKS_STEP_STREAM_H
@@ -32,7 +34,12 @@ typedef struct vly_step_totals {
 typedef struct vly_step_stream {
     uint32_t version;
     bool has_gyro;
-    uint8_t n_frame; /* readings in frame */
+    uint8_t n_frame;    /* readings in frame */
+    uint8_t activity;   /* vly_activity, of the last frame */
+    uint64_t model;     /* its tag */
+    int64_t t_first_us; /* of the segment's first reading of the grid */
+    uint64_t n_segment; /* readings of the grid in the segment */
+    uint64_t n_run;     /* of them went through the net, with what finish adds */
     vly_imu_grid grid;
     vly_imu_features features;
     vly_step_decoder decoder;
@@ -56,19 +63,20 @@ typedef struct vly_step_work {
 } vly_step_work;
 
 /* Runs work through the net. One for each thread. */
-typedef struct vly_step_runner vly_step_runner;
+typedef struct vly_step_batcher vly_step_batcher;
 
 /* Holds a reference to the model. ENOMEM, or what the engine says. */
-vly_status vly_step_runner_new(vly_step_model *m, vly_step_runner **ret,
-                               vly_err *err) VLY_MUST_CHECK;
-void vly_step_runner_free(vly_step_runner *r); /* accepts NULL */
+vly_status vly_step_batcher_new(vly_step_model *m, vly_step_batcher **ret,
+                                vly_err *err) VLY_MUST_CHECK;
+void vly_step_batcher_free(vly_step_batcher *b); /* accepts NULL */
 
-/* Takes all readings of all work as far as they go. A stream is in work[] once. On failure (ENOMEM)
- * streams are as they were after the last events that were told. Steady state allocates nothing. */
-vly_status vly_step_runner_run(vly_step_runner *r, const vly_step_work *work, size_t n,
-                               vly_err *err) VLY_MUST_CHECK;
+/* Takes all readings of all work as far as they go. A stream is in work[] once. Allocates nothing:
+ * batcher_new has compiled the net for every batch. On failure, which only the engine can cause,
+ * the streams of work[] are of no use any more. */
+vly_status vly_step_batcher_run(vly_step_batcher *b, const vly_step_work *work, size_t n,
+                                vly_err *err) VLY_MUST_CHECK;
 /* No more readings come: what the look-ahead holds back is told, as if the last reading stayed. */
-vly_status vly_step_runner_finish(vly_step_runner *r, const vly_step_work *work,
-                                  vly_err *err) VLY_MUST_CHECK;
+vly_status vly_step_batcher_finish(vly_step_batcher *b, const vly_step_work *work,
+                                   vly_err *err) VLY_MUST_CHECK;
 
 #endif

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: MIT */
+#include "tasks/steps/step_model.h"
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "prep/imu/imu_features.h"
+#include "sys/file.h"
+
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#define FILE_BYTES_MAX ((size_t)64 << 20)
+
+extern const char vly_steps_onnx[]; /* models/steps/steps.onnx */
+extern const size_t vly_steps_onnx_len;
+
+/* ---- metadata ----------------------------------------------------------------------------- */
+
+static vly_status get_text(const vly_step_model *m, const char *key, vly_str *ret, vly_err *err)
+{
+    const vly_model_info *info = vly_model_describe(m->model);
+
+    for (size_t i = 0; i < info->n_properties; i++) {
+        if (vly_str_is(info->properties[i].key, key)) {
+            *ret = info->properties[i].value;
+            return VLY_OK;
+        }
+    }
+    return vly_fail(err, VLY_EFORMAT, "not a step model: metadata has no '%s'", key);
+}
+
+/* A number of least .. most. */
+static vly_status get_number(const vly_step_model *m, const char *name, double least, double most,
+                             double *ret, vly_err *err)
+{
+    char key[64];
+    vly_str text;
+
+    snprintf(key, sizeof(key), "volley.steps.%s", name);
+    vly_status st = get_text(m, key, &text, err);
+    if (st != VLY_OK)
+        return st;
+    double value;
+    if (!vly_str_to_f64(text, &value) || !(value >= least) || !(value <= most))
+        return vly_fail(err, VLY_EFORMAT,
+                        "metadata '%s': expected a number of %g to %g, got '%.*s'", key, least,
+                        most, VLY_STR_ARG(text));
+    *ret = value;
+    return VLY_OK;
+}
+
+static vly_status get_unsigned(const vly_step_model *m, const char *name, unsigned least,
+                               unsigned most, unsigned *ret, vly_err *err)
+{
+    double value;
+    vly_status st = get_number(m, name, least, most, &value, err);
+
+    if (st != VLY_OK)
+        return st;
+    if (value != (double)(unsigned)value)
+        return vly_fail(err, VLY_EFORMAT, "metadata 'volley.steps.%s': expected a whole number",
+                        name);
+    *ret = (unsigned)value;
+    return VLY_OK;
+}
+
+/* A duration in ms, as readings. */
+static vly_status get_readings(const vly_step_model *m, const char *name, uint16_t *ret,
+                               vly_err *err)
+{
+    double ms;
+    vly_status st = get_number(m, name, 1, 10000, &ms, err);
+
+    if (st == VLY_OK)
+        *ret = (uint16_t)(ms * m->rate_hz / 1000 + 0.5);
+    return st;
+}
+
+static vly_status read_rule(vly_step_model *m, vly_err *err)
+{
+    vly_step_decoder_rule *r = &m->rule;
+    double start, end;
+    unsigned confirm;
+    vly_status st = get_number(m, "threshold_start", 0, 1, &start, err);
+
+    if (st == VLY_OK)
+        st = get_number(m, "threshold_end", 0, 1, &end, err);
+    if (st == VLY_OK)
+        st = get_unsigned(m, "confirm", 1, VLY_STEP_CONFIRM_MAX, &confirm, err);
+    if (st == VLY_OK)
+        st = get_readings(m, "min_gap_ms", &r->min_gap, err);
+    if (st == VLY_OK)
+        st = get_readings(m, "max_step_ms", &r->max_step, err);
+    if (st != VLY_OK)
+        return st;
+    r->threshold_start = (float)start;
+    r->threshold_end = (float)end;
+    r->confirm = (uint16_t)confirm;
+    return VLY_OK;
+}
+
+static vly_status read_metadata(vly_step_model *m, vly_err *err)
+{
+    vly_str task;
+    unsigned features;
+    vly_status st = get_text(m, "volley.task", &task, err);
+
+    if (st == VLY_OK && !vly_str_is(task, "steps"))
+        st = vly_fail(err, VLY_EFORMAT, "not a step model: metadata 'volley.task' is '%.*s'",
+                      VLY_STR_ARG(task));
+    if (st == VLY_OK)
+        st = get_unsigned(m, "features", VLY_IMU_FEATURES_VERSION, VLY_IMU_FEATURES_VERSION,
+                          &features, err);
+    if (st == VLY_OK)
+        st = get_unsigned(m, "rate_hz", VLY_IMU_FEATURES_RATE_HZ, VLY_IMU_FEATURES_RATE_HZ,
+                          &m->rate_hz, err);
+    if (st == VLY_OK)
+        st = get_unsigned(m, "hop", 1, VLY_STEP_HOP_MAX, &m->hop, err);
+    if (st == VLY_OK)
+        st = get_unsigned(m, "delay", 0, 10 * VLY_IMU_FEATURES_RATE_HZ, &m->delay, err);
+    return st == VLY_OK ? read_rule(m, err) : st;
+}
+
+/* ---- graph -------------------------------------------------------------------------------- */
+
+/* [?, ?, width], or [?, ?, ?] with width < 0. */
+static vly_status check_io(const vly_model_io *io, const char *name, int64_t width, vly_err *err)
+{
+    char text[VLY_SHAPE_TEXT_MAX];
+
+    if (strcmp(io->name, name) != 0)
+        return vly_fail(err, VLY_EFORMAT, "not a step model: expected '%s', got '%s'", name,
+                        io->name);
+    if (io->dtype != VLY_DTYPE_F32 || !io->has_shape || io->shape.rank != 3 ||
+        (width >= 0 && io->shape.dim[2] != width))
+        return vly_fail(err, VLY_EFORMAT,
+                        "step model: '%s': expected float [., ., %" PRId64 "], got %s", name, width,
+                        io->has_shape ? vly_shape_text(&io->shape, text) : "no shape");
+    return VLY_OK;
+}
+
+static vly_status read_graph(vly_step_model *m, vly_err *err)
+{
+    const vly_model_info *info = vly_model_describe(m->model);
+
+    if (info->n_inputs != 2 || info->n_outputs != 3)
+        return vly_fail(err, VLY_EFORMAT,
+                        "not a step model: expected 2 inputs and 3 outputs, got %zu and %zu",
+                        info->n_inputs, info->n_outputs);
+    vly_status st = check_io(&info->inputs[0], "frames", m->hop * VLY_IMU_FEATURES, err);
+    if (st == VLY_OK)
+        st = check_io(&info->inputs[1], "state", -1, err);
+    if (st == VLY_OK)
+        st = check_io(&info->outputs[0], "events", (int64_t)m->hop * 2, err);
+    if (st == VLY_OK)
+        st = check_io(&info->outputs[1], "activity", VLY_ACTIVITIES, err);
+    if (st == VLY_OK)
+        st = check_io(&info->outputs[2], "state_out", info->inputs[1].shape.dim[2], err);
+    if (st != VLY_OK)
+        return st;
+    int64_t layers = info->inputs[1].shape.dim[0], hidden = info->inputs[1].shape.dim[2];
+    if (layers < 1 || hidden < 1 || layers > VLY_STEP_HIDDEN_MAX || hidden > VLY_STEP_HIDDEN_MAX ||
+        layers * hidden > VLY_STEP_HIDDEN_MAX)
+        return vly_fail(err, VLY_EFORMAT,
+                        "step model: 'state': expected layers * hidden of 1 to %d, got %" PRId64
+                        " * %" PRId64,
+                        VLY_STEP_HIDDEN_MAX, layers, hidden);
+    m->n_layers = (unsigned)layers;
+    m->n_hidden = (unsigned)hidden;
+    return VLY_OK;
+}
+
+/* ---- load --------------------------------------------------------------------------------- */
+
+static int ms_of(const vly_step_model *m, unsigned readings)
+{
+    return (int)((readings * 1000 + m->rate_hz - 1) / m->rate_hz);
+}
+
+/* Readings from one to the latest frame that its event may need. */
+static unsigned delay_of(const vly_step_model *m, unsigned confirm)
+{
+    return m->delay + confirm + m->hop - 1;
+}
+
+static vly_status set_look_ahead(vly_step_model *m, int look_ahead_ms, vly_err *err)
+{
+    unsigned least = delay_of(m, 1);
+
+    if (look_ahead_ms < ms_of(m, least))
+        return vly_fail(err, VLY_EINVAL, "look-ahead: this model needs %d to %d ms, got %d",
+                        ms_of(m, least), ms_of(m, delay_of(m, m->rule.confirm)), look_ahead_ms);
+    while (ms_of(m, delay_of(m, m->rule.confirm)) > look_ahead_ms)
+        m->rule.confirm--;
+    return VLY_OK;
+}
+
+static uint64_t fnv1a(const char *bytes, size_t n)
+{
+    uint64_t h = UINT64_C(0xcbf29ce484222325);
+
+    for (size_t i = 0; i < n; i++)
+        h = (h ^ (unsigned char)bytes[i]) * UINT64_C(0x100000001b3);
+    return h;
+}
+
+static vly_status load_bytes(vly_step_model *m, const char *bytes, size_t n, vly_err *err)
+{
+    /* The same bits whatever the CPU multiplies fastest. */
+    vly_model_options options = VLY_MODEL_OPTIONS_DEFAULT;
+
+    options.precision = VLY_PRECISION_FP32;
+    m->tag = fnv1a(bytes, n);
+    vly_status st = vly_model_load_bytes(bytes, n, &options, &m->model, err);
+    if (st == VLY_OK)
+        st = read_metadata(m, err);
+    return st == VLY_OK ? read_graph(m, err) : st;
+}
+
+static vly_status load_file(vly_step_model *m, const char *path, vly_err *err)
+{
+    vly_buf file;
+
+    vly_buf_init(&file, VLY_MEM_MODEL, FILE_BYTES_MAX + 1);
+    vly_status st = vly_file_read(path, FILE_BYTES_MAX, &file, err);
+    if (st == VLY_OK)
+        st = load_bytes(m, file.ptr, file.len, err);
+    if (st != VLY_OK)
+        vly_fail_in(err, st, "model '%s'", path);
+    vly_buf_release(&file);
+    return st;
+}
+
+vly_status vly_step_model_load(const char *path, int look_ahead_ms, vly_step_model **ret,
+                               vly_err *err)
+{
+    vly_step_model *m = vly_calloc(VLY_MEM_MODEL, 1, sizeof(*m));
+
+    if (m == NULL)
+        return vly_fail(err, VLY_ENOMEM, "out of memory for the step model");
+    m->n_refs = 1;
+    snprintf(m->name, sizeof(m->name), "%s", path != NULL ? path : "steps");
+    vly_status st = path != NULL ? load_file(m, path, err)
+                                 : load_bytes(m, vly_steps_onnx, vly_steps_onnx_len, err);
+    if (st == VLY_OK && look_ahead_ms >= 0)
+        st = set_look_ahead(m, look_ahead_ms, err);
+    if (st != VLY_OK) {
+        vly_step_model_unref(m);
+        return st;
+    }
+    *ret = m;
+    return VLY_OK;
+}
+
+vly_step_model *vly_step_model_ref(vly_step_model *m)
+{
+    atomic_fetch_add_explicit(&m->n_refs, 1,
+                              memory_order_relaxed); /* the caller's keeps it alive */
+    return m;
+}
+
+void vly_step_model_unref(vly_step_model *m)
+{
+    if (m == NULL || atomic_fetch_sub(&m->n_refs, 1) != 1)
+        return;
+    vly_model_unref(m->model);
+    vly_free(m);
+}
+
+int64_t vly_step_model_delay_us(const vly_step_model *m)
+{
+    return (int64_t)delay_of(m, m->rule.confirm) * 1000000 / m->rate_hz;
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+#include "tasks/steps/step_stream.h"
+
+#include "tasks/steps/step_segment.h"
+
+#include <math.h>
+#include <string.h>
+
+#define SECOND_US 1000000
+
+void vly_step_stream_init(vly_step_stream *s, const vly_step_model *m, bool has_gyro)
+{
+    memset(s, 0, sizeof(*s)); /* the padding, too: streams are compared and stored as bytes */
+    s->version = VLY_STEP_STREAM_VERSION;
+    s->model = m->tag;
+    s->has_gyro = has_gyro;
+    vly_imu_grid_init(&s->grid, m->rate_hz);
+    vly_imu_features_init(&s->features);
+    vly_step_decoder_init(&s->decoder);
+}
+
+static bool is_bool(const bool *b)
+{
+    return *(const unsigned char *)b <= 1;
+}
+
+static bool are_finite(const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(x[i]))
+            return false;
+    return true;
+}
+
+bool vly_step_stream_valid(const vly_step_stream *s, size_t n_bytes, const vly_step_model *m)
+{
+    return n_bytes == sizeof(*s) && s->version == VLY_STEP_STREAM_VERSION && s->model == m->tag &&
+           s->n_frame < m->hop && s->activity < VLY_ACTIVITIES && is_bool(&s->has_gyro) &&
+           is_bool(&s->features.has_gravity) && is_bool(&s->decoder.is_in_step) &&
+           s->n_run % m->hop == 0 && s->n_run + s->n_frame == s->n_segment &&
+           vly_imu_grid_valid(&s->grid, m->rate_hz) &&
+           are_finite(s->frame, VLY_STEP_HOP_MAX * VLY_IMU_FEATURES) &&
+           are_finite(s->state, VLY_STEP_HIDDEN_MAX);
+}
+
+/* ---- readings to frames ------------------------------------------------------------------- */
+
+static bool is_full(vly_step_stream *s, const vly_step_model *m)
+{
+    if (++s->n_frame < m->hop)
+        return false;
+    s->n_frame = 0;
+    return true;
+}
+
+bool vly_step_segment_take(vly_step_stream *s, const vly_step_model *m,
+                           const vly_imu_reading *point)
+{
+    if (s->n_segment++ == 0)
+        s->t_first_us = point->t_us;
+    vly_imu_features_next(&s->features, point, s->has_gyro,
+                          s->frame + (size_t)s->n_frame * VLY_IMU_FEATURES);
+    return is_full(s, m);
+}
+
+bool vly_step_segment_pad(vly_step_stream *s, const vly_step_model *m)
+{
+    size_t last = s->n_frame == 0 ? m->hop - 1 : s->n_frame - 1U;
+
+    memmove(s->frame + (size_t)s->n_frame * VLY_IMU_FEATURES, s->frame + last * VLY_IMU_FEATURES,
+            VLY_IMU_FEATURES * sizeof(*s->frame));
+    return is_full(s, m);
+}
+
+unsigned vly_step_segment_pads(const vly_step_stream *s, const vly_step_model *m)
+{
+    unsigned n = m->delay + m->rule.confirm, over = (s->n_frame + n) % m->hop;
+
+    if (s->n_segment == 0)
+        return 0;
+    return over == 0 ? n : n + m->hop - over;
+}
+
+/* ---- outputs to events -------------------------------------------------------------------- */
+
+/* Time of a reading of the grid. */
+static int64_t time_of(const vly_step_stream *s, const vly_step_model *m, uint64_t reading)
+{
+    return s->t_first_us + (int64_t)((reading * SECOND_US + m->rate_hz / 2) / m->rate_hz);
+}
+
+static vly_activity likeliest(const float *activity)
+{
+    int best = 0;
+
+    for (int i = 1; i < VLY_ACTIVITIES; i++)
+        if (activity[i] > activity[best])
+            best = i;
+    return (vly_activity)best;
+}
+
+void vly_step_segment_decode(vly_step_stream *s, const vly_step_model *m, const float *events,
+                             const float *activity, vly_step_event_fn on_events, void *arg)
+{
+    vly_step_event told[VLY_STEP_HOP_MAX * VLY_STEP_PEAKS_MAX];
+    vly_step_peak peaks[VLY_STEP_PEAKS_MAX];
+    size_t n_told = 0;
+    uint64_t first = s->n_run;
+
+    s->n_run += m->hop;
+    s->activity = (uint8_t)likeliest(activity);
+    uint64_t last = s->n_run < s->n_segment ? s->n_run : s->n_segment;
+    int64_t known_us = time_of(s, m, last - 1);
+    for (unsigned i = 0; i < m->hop; i++) {
+        if (first + i < m->delay || first + i >= s->n_segment + m->delay + m->rule.confirm)
+            continue; /* speaks of nothing in this segment */
+        if (first + i - m->delay < s->n_segment)
+            s->totals.n_activity[s->activity]++;
+        size_t n =
+            vly_step_decoder_next(&s->decoder, &m->rule, events[2 * i], events[2 * i + 1], peaks);
+        for (size_t k = 0; k < n; k++)
+            told[n_told++] = (vly_step_event){.type = peaks[k].type,
+                                              .activity = (vly_activity)s->activity,
+                                              .step = peaks[k].step,
+                                              .t_us = time_of(s, m, peaks[k].reading),
+                                              .known_us = known_us,
+                                              .confidence = peaks[k].confidence};
+    }
+    s->totals.n_steps = s->decoder.n_steps;
+    if (n_told > 0 && on_events != NULL)
+        on_events(arg, told, n_told);
+}
+
+void vly_step_segment_break(vly_step_stream *s)
+{
+    s->n_frame = 0;
+    s->n_segment = s->n_run = 0;
+    memset(s->frame, 0, sizeof(s->frame));
+    memset(s->state, 0, sizeof(s->state));
+    vly_imu_features_init(&s->features);
+    vly_step_decoder_break(&s->decoder);
+}
