@@ -21,13 +21,15 @@
 #define TIME_MAX  64
 #define IN_MAX    (VLY_STEP_HOP_MAX * VLY_IMU_FEATURES)
 
-/* t frames of n rows. As many as an instance keeps bound; those of one row last, longest first. */
+/* t frames of n rows. No more than an instance keeps bound, and none of a single frame: products
+ * with one row are summed in another order than those with more. */
 typedef struct batch_shape {
     int64_t t, n;
 } batch_shape;
 
+/* Widest first, then longest first. */
 static const batch_shape shapes[] = {
-    {1, SLOTS_MAX}, {1, 256}, {1, 64}, {1, 16}, {1, 4}, {TIME_MAX, 1}, {8, 1}, {1, 1},
+    {1, SLOTS_MAX}, {1, 256}, {1, 64}, {1, 16}, {1, 4}, {TIME_MAX, 1}, {8, 1},
 };
 
 #define N_WIDE   5
@@ -229,19 +231,29 @@ static vly_status run_wide(vly_step_batcher *b, size_t n_slots, vly_err *err)
     return st;
 }
 
+/* The longest batch that n frames of one stream fill. */
+static const batch_shape *choose_long(size_t n)
+{
+    for (int i = N_WIDE; i < N_SHAPES; i++)
+        if (n >= (size_t)shapes[i].t)
+            return &shapes[i];
+    return &shapes[N_WIDE - 1];
+}
+
 /* All frames of the slot 0. */
 static vly_status run_long(vly_step_batcher *b, vly_err *err)
 {
     size_t at = 0, n = b->slots[0].n_frames;
     vly_status st = VLY_OK;
 
-    for (int i = N_WIDE; i < N_SHAPES && st == VLY_OK;) {
-        if (n - at < (size_t)shapes[i].t) {
-            i++;
-            continue;
-        }
-        st = run_batch(b, 0, 1, at, &shapes[i], err);
-        at += (size_t)shapes[i].t;
+    while (at < n && st == VLY_OK) {
+        const batch_shape *shape = choose_long(n - at);
+        size_t from = shape->n == 1 ? at : TIME_MAX; /* where rows of zeroes have room */
+        if (from != at)
+            memcpy(b->frames + from * b->n_in, b->frames + at * b->n_in,
+                   b->n_in * sizeof(*b->frames));
+        st = run_batch(b, 0, 1, from, shape, err);
+        at += (size_t)shape->t;
     }
     return st;
 }

@@ -160,6 +160,43 @@ static void pieces_do_not_matter(void **state)
     }
 }
 
+/* Streams of different lengths beside each other, alone and together. */
+static void company_does_not_matter(void **state)
+{
+    static const size_t companies[] = {2, 3, 5, 17, 70, 300, 1030};
+    enum { MOST = 1030, LONG = 400 };
+    fixture *f = *state;
+    vly_imu_reading *readings = calloc((size_t)MOST * LONG, sizeof(*readings));
+    vly_step_stream *alone = calloc(MOST, sizeof(*alone)), *s = calloc(MOST, sizeof(*s));
+    told *all = calloc(MOST, sizeof(*all)), *beside = calloc(MOST, sizeof(*beside));
+    vly_step_work *work = calloc(MOST, sizeof(*work));
+
+    assert_true(readings && alone && s && all && beside && work);
+    for (unsigned i = 0; i < MOST; i++) {
+        make_walk(readings + (size_t)i * LONG, LONG, i);
+        run_whole(f, readings + (size_t)i * LONG, LONG - i % 64, &all[i], &alone[i]);
+    }
+    for (size_t c = 0; c < sizeof(companies) / sizeof(*companies); c++) {
+        for (size_t i = 0; i < companies[c]; i++) {
+            beside[i].n = 0;
+            vly_step_stream_init(&s[i], f->model, true);
+            work[i] = (vly_step_work){&s[i], readings + i * LONG, LONG - i % 64, tell, &beside[i]};
+        }
+        run(f, work, companies[c]);
+        for (size_t i = 0; i < companies[c]; i++) {
+            finish(f, &work[i]);
+            assert_same(&all[i], &beside[i]);
+            assert_memory_equal(&alone[i], &s[i], sizeof(s[i]));
+        }
+    }
+    free(readings);
+    free(alone);
+    free(s);
+    free(all);
+    free(beside);
+    free(work);
+}
+
 /* After a gap everything begins anew, as in a recording of its own, but for times and counts. */
 static void gaps_begin_anew(void **state)
 {
@@ -231,6 +268,7 @@ static void only_own_states_are_valid(void **state)
 UNIT_TESTS(cmocka_unit_test_setup_teardown(steps_come_in_turn, set_up, tear_down),
            cmocka_unit_test_setup_teardown(pieces_do_not_matter, set_up, tear_down),
 
+           cmocka_unit_test_setup_teardown(company_does_not_matter, set_up, tear_down),
            cmocka_unit_test_setup_teardown(gaps_begin_anew, set_up, tear_down),
            cmocka_unit_test_setup_teardown(steady_state_allocates_nothing, set_up, tear_down),
            cmocka_unit_test_setup_teardown(only_own_states_are_valid, set_up, tear_down))
