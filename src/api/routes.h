@@ -11,6 +11,8 @@
     X(POST, "/v2/models/{}/versions/{n}/infer", v2_infer)                                          \
     X(GET, "/", index)                                                                             \
     X(GET, "/openapi.json", openapi)                                                               \
+    X(GET, "/steps", steps)                                                                        \
+    X(GET, "/web/{}", web)                                                                         \
     X(GET, "/health", health)                                                                      \
     X(GET, "/health/ready", health_ready)                                                          \
     X(GET, "/metrics", metrics)                                                                    \

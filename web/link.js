@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: MIT
+// The connection of a session. Readings are numbered from where the server says; what it has not
+// confirmed is kept and sent again after a reconnect, so that nothing is lost or counted twice.
+
+import { PACKET_MAX, encodePacket } from "./packet.js";
+
+const PACKET_US = 50_000;       // a packet is this long, by the sensor's clock
+const TAIL_MS = 120;            // or this old, when the sensor falls silent
+const KEEP_MAX = 120_000;       // readings not confirmed: 20 minutes at 100 Hz
+const BUFFERED_MAX = 1 << 18;   // bytes that wait in the browser
+const RETRY_MS = [250, 500, 1000, 2000, 4000, 8000];
+
+export class Link {
+  #url;
+  #on;
+  #hasGyro;
+  #socket = null;
+  #isReady = false;     // the session's first message has come
+  #isClosed = false;
+  #kept = [];           // readings from number #base on
+  #base = 0;
+  #sent = 0;            // number of the first that is not on its way
+  #isNumbered = false;
+  #tailTimer = 0;
+  #retryTimer = 0;
+  #nRetries = 0;
+
+  // on: {state(name, detail), session(message, isNew), event(message), lost(n)}; states:
+  // "connecting", "live", "offline", "replaced", "failed". All are called with no delay.
+  constructor(url, hasGyro, on) {
+    this.#url = url;
+    this.#hasGyro = hasGyro;
+    this.#on = on;
+    this.#connect();
+  }
+
+  get waiting() {
+    return this.#kept.length;
+  }
+
+  push(reading) {
+    if (this.#kept.length === KEEP_MAX)
+      this.#forget(1, true);
+    this.#kept.push(reading);
+    const first = this.#kept[this.#sent - this.#base];
+    if (reading.t_us - first.t_us >= PACKET_US)
+      this.#flush();
+    else if (this.#tailTimer === 0)
+      this.#tailTimer = setTimeout(() => this.#flush(), TAIL_MS);
+  }
+
+  // At once, instead of after the pause between attempts.
+  retry() {
+    if (this.#socket === null && !this.#isClosed)
+      this.#connect();
+  }
+
+  tell(message) {
+    if (this.#isReady)
+      this.#socket.send(JSON.stringify(message));
+  }
+
+  // What was pushed goes out first.
+  close() {
+    this.#flush();
+    this.#end();
+    this.#socket?.close(1000);
+  }
+
+  #end() {
+    this.#isClosed = true;
+    clearTimeout(this.#tailTimer);
+    clearTimeout(this.#retryTimer);
+  }
+
+  // The oldest n are confirmed, or lost.
+  #forget(n, isLost) {
+    this.#kept.splice(0, n);
+    this.#base += n;
+    this.#sent = Math.max(this.#sent, this.#base);
+    if (isLost)
+      this.#on.lost(n);
+  }
+
+  #flush() {
+    clearTimeout(this.#tailTimer);
+    this.#tailTimer = 0;
+    while (this.#isReady && this.#socket.bufferedAmount < BUFFERED_MAX) {
+      const at = this.#sent - this.#base;
+      const some = this.#kept.slice(at, at + PACKET_MAX);
+      if (some.length === 0)
+        break;
+      this.#socket.send(encodePacket(some, this.#sent, this.#hasGyro));
+      this.#sent += some.length;
+    }
+  }
+
+  #connect() {
+    clearTimeout(this.#retryTimer);
+    this.#on.state("connecting");
+    const socket = new WebSocket(this.#url);
+    this.#socket = socket;
+    socket.onmessage = (e) => this.#receive(JSON.parse(e.data));
+    socket.onclose = (e) => this.#lose(socket, e);
+  }
+
+  #receive(message) {
+    if (message.type === "session") {
+      this.#begin(message);
+    } else if (message.type === "ack") {
+      this.#forget(Math.max(0, Math.min(message.next, this.#sent) - this.#base), false);
+    } else if (message.type === "replaced") {
+      this.#end();
+      this.#on.state("replaced");
+    } else if (message.error !== undefined) {
+      this.#end();
+      this.#on.state("failed", message.error);
+      this.#socket.close(1000);
+    } else {
+      this.#on.event(message);
+    }
+  }
+
+  // The session goes on at message.next: what was kept before that is known to the server. Where it
+  // has begun anew, or is behind what is kept, the numbers of what is kept begin there.
+  #begin(message) {
+    const isKnown = this.#isNumbered && message.next >= this.#base &&
+      message.next <= this.#base + this.#kept.length;
+    if (isKnown)
+      this.#forget(message.next - this.#base, false);
+    else
+      this.#base = message.next;
+    this.#sent = this.#base;
+    this.#isNumbered = true;
+    this.#isReady = true;
+    this.#nRetries = 0;
+    this.#on.state("live");
+    this.#on.session(message, isKnown);
+    this.#flush();
+  }
+
+  #lose(socket, event) {
+    if (this.#socket !== socket)
+      return;
+    this.#socket = null;
+    this.#isReady = false;
+    this.#sent = this.#base;
+    if (this.#isClosed)
+      return;
+    this.#on.state("offline", event.reason);
+    const pause = RETRY_MS[Math.min(this.#nRetries++, RETRY_MS.length - 1)];
+    this.#retryTimer = setTimeout(() => this.#connect(), pause * (0.75 + Math.random() / 2));
+  }
+}
