@@ -56,7 +56,8 @@ typedef struct vly_imu_report {
     uint64_t n_rows;      /* with data; n_rows = n_readings + sum of n_faults */
     uint64_t n_readings;
     uint64_t n_faults[VLY_IMU_FAULTS];
-    uint64_t first_fault_line[VLY_IMU_FAULTS]; /* of the file, from 1 */
+    /* Of the file, from 1; of JSON and packets the number of the reading. */
+    uint64_t first_fault_line[VLY_IMU_FAULTS];
 } vly_imu_report;
 
 /* Whatever is 0, NULL or empty is guessed. */
@@ -87,7 +88,7 @@ vly_status vly_imu_reader_new(const vly_imu_reader_opts *opts, vly_imu_reader **
 void vly_imu_reader_free(vly_imu_reader *r); /* accepts NULL */
 
 /* Bytes in any pieces. EFORMAT: not a recording, with the line and what was expected; ELIMIT. After
- * an error only free is allowed. Guessing holds back the first rows (at most 64). */
+ * an error only free is allowed. Guessing holds back the first rows (at most 256). */
 vly_status vly_imu_reader_feed(vly_imu_reader *r, const void *bytes, size_t n,
                                vly_err *err) VLY_MUST_CHECK;
 /* No more bytes follow. EFORMAT: cut short, or no reading in it at all. */

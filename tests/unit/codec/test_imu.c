@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: MIT */
+/* Expected readings by hand; of the recordings, by Python's csv module. */
+#include "base/mem.h"
+#include "codec/imu.h"
+#include "codec/imu_packet.h"
+#include "unit.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define KEPT_MAX 64
+
+typedef struct outcome {
+    vly_status status;
+    vly_err err;
+    vly_imu_report report;
+    char columns[256];
+    size_t n, n_labels;
+    vly_imu_reading first[KEPT_MAX];
+    float labels[KEPT_MAX];
+    double sum[6]; /* of all */
+    int64_t last_us;
+} outcome;
+
+static vly_status keep(void *arg, const vly_imu_reading *readings, size_t n, vly_err *err)
+{
+    outcome *o = arg;
+
+    (void)err;
+    for (size_t i = 0; i < n; i++, o->n++) {
+        if (o->n < KEPT_MAX)
+            o->first[o->n] = readings[i];
+        for (int k = 0; k < 3; k++) {
+            o->sum[k] += (double)readings[i].acc[k];
+            o->sum[3 + k] += (double)readings[i].gyro[k];
+        }
+        o->last_us = readings[i].t_us;
+    }
+    return VLY_OK;
+}
+
+static vly_status keep_labels(void *arg, const float *labels, size_t n, vly_err *err)
+{
+    outcome *o = arg;
+
+    (void)err;
+    for (size_t i = 0; i < n; i++, o->n_labels++)
+        if (o->n_labels < KEPT_MAX)
+            o->labels[o->n_labels] = labels[i];
+    assert_int_equal(o->n_labels, o->n);
+    return VLY_OK;
+}
+
+/* In pieces of `step` bytes. */
+static void read_in(vly_str text, size_t step, vly_imu_reader_opts opts, outcome *o)
+{
+    vly_imu_reader *r = NULL;
+
+    memset(o, 0, sizeof(*o));
+    opts.on_readings = keep;
+    opts.on_labels = keep_labels;
+    opts.arg = o;
+    o->status = vly_imu_reader_new(&opts, &r, &o->err);
+    for (size_t i = 0; i < text.len && o->status == VLY_OK; i += step)
+        o->status = vly_imu_reader_feed(r, text.ptr + i, text.len - i < step ? text.len - i : step,
+                                        &o->err);
+    if (o->status == VLY_OK)
+        o->status = vly_imu_reader_end(r, &o->err);
+    if (r != NULL) {
+        o->report = *vly_imu_reader_report(r);
+        snprintf(o->columns, sizeof(o->columns), "%s",
+                 o->report.columns != NULL ? o->report.columns : "");
+        uint64_t n_faults = 0;
+        for (int i = 0; i < VLY_IMU_FAULTS; i++)
+            n_faults += o->report.n_faults[i];
+        if (o->status == VLY_OK)
+            assert_int_equal(o->report.n_rows, o->report.n_readings + n_faults);
+    }
+    vly_imu_reader_free(r);
+}
+
+static outcome the_outcome, another;
+
+/* The same whatever the pieces are. */
+static const outcome *read_with(const char *text, vly_imu_reader_opts opts)
+{
+    read_in(vly_str_from(text), 4096, opts, &the_outcome);
+    for (size_t step = 1; step < 9; step += 3) {
+        read_in(vly_str_from(text), step, opts, &another);
+        assert_int_equal(another.status, the_outcome.status);
+        assert_string_equal(another.err.msg, the_outcome.err.msg);
+        assert_string_equal(another.columns, the_outcome.columns);
+        assert_int_equal(another.n, the_outcome.n);
+        assert_memory_equal(another.first, the_outcome.first, sizeof(another.first));
+    }
+    if (the_outcome.status != VLY_OK)
+        fail_msg("'%.40s': %s", text, the_outcome.err.msg);
+    return &the_outcome;
+}
+
+static const outcome *read_text(const char *text)
+{
+    return read_with(text, (vly_imu_reader_opts){0});
+}
+
+static void check_reading(const outcome *o, size_t i, int64_t t_us, double x, double y, double z,
+                          double gx, double gy, double gz)
+{
+    const double want[6] = {x, y, z, gx, gy, gz};
+    const vly_imu_reading *r = &o->first[i];
+
+    assert_true(i < o->n);
+    assert_int_equal(r->t_us, t_us);
+    for (int k = 0; k < 3; k++)
+        if (r->acc[k] != (float)want[k] || r->gyro[k] != (float)want[3 + k])
+            fail_msg("reading %zu: %g %g %g, %g %g %g", i, (double)r->acc[0], (double)r->acc[1],
+                     (double)r->acc[2], (double)r->gyro[0], (double)r->gyro[1], (double)r->gyro[2]);
+}
+
+static void check_units(const outcome *o, const char *acc, const char *gyro, const char *time)
+{
+    assert_string_equal(o->report.acc_unit, acc);
+    assert_string_equal(o->report.gyro_unit, gyro);
+    assert_string_equal(o->report.time_unit, time);
+}
+
+static void reads_simul(void **state)
+{
+    (void)state;
+    const outcome *o = read_with(" Activity, AccelX_5, AccelY_5, AccelZ_5, GyroX_5, GyroY_5, "
+                                 "GyroZ_5\n"
+                                 "0,0.148915,4.705827,8.557376,-0.01343,-0.001028,0.017995\n"
+                                 "1,0.202848,4.666829,8.485154,-0.027897,-0.000346,0.01636\n",
+                                 (vly_imu_reader_opts){.label = "activity"});
+
+    assert_string_equal(o->report.format, "csv");
+    assert_string_equal(o->columns, "label,acc_x,acc_y,acc_z,gyro_x,gyro_y,gyro_z");
+    check_units(o, "m/s2", "rad/s", "none");
+    assert_true(o->report.is_acc_unit_guessed && o->report.is_gyro_unit_guessed);
+    assert_true(o->report.is_rate_assumed && !o->report.is_rate_guessed);
+    assert_true(o->report.rate_hz == 80);
+    assert_int_equal(o->n, 2);
+    check_reading(o, 0, 0, 0.148915, 4.705827, 8.557376, -0.01343, -0.001028, 0.017995);
+    check_reading(o, 1, 12500, 0.202848, 4.666829, 8.485154, -0.027897, -0.000346, 0.01636);
+    assert_true(o->labels[0] == 0 && o->labels[1] == 1);
+}
+
+static void reads_loggers(void **state)
+{
+    (void)state;
+    const outcome *o = read_text("\"Time (s)\",\"Acceleration x (m/s^2)\",\"Acceleration y (m/s^2)"
+                                 "\",\"Acceleration z (m/s^2)\",\"Absolute acceleration (m/s^2)\"\n"
+                                 "-2.5E-3,0,0,9.75,9.75\n7.5E-3,1,0,9.75,9.8\n");
+    assert_string_equal(o->columns, "time,acc_x,acc_y,acc_z,-");
+    check_units(o, "m/s2", "none", "s");
+    assert_false(o->report.is_acc_unit_guessed || o->report.is_time_unit_guessed);
+    assert_true(o->report.rate_hz == 100);
+    check_reading(o, 0, -2500, 0, 0, 9.75, 0, 0, 0);
+    check_reading(o, 1, 7500, 1, 0, 9.75, 0, 0, 0);
+
+    /* Physics Toolbox: a is linear, in m/s^2, gF is with gravity */
+    o = read_text("time;gFx;gFy;gFz;ax;ay;az;wx;wy;wz\n"
+                  "0,000;0,0;0,0;1,0;0,1;0,2;0,3;0,5;0;0\n0,010;0,5;0,0;1,0;0;0;0;0;0;-0,25\n");
+    assert_string_equal(o->columns, "time,acc_x,acc_y,acc_z,-,-,-,gyro_x,gyro_y,gyro_z");
+    check_units(o, "g", "rad/s", "s");
+    check_reading(o, 1, 10000, 0.5 * 9.80665, 0, 9.80665, 0, 0, -0.25);
+
+    /* Sensor Logger: epoch in ns, axes backwards */
+    o = read_text("time,seconds_elapsed,z,y,x\n1699999999123456789,0.1,9.8,0.5,0.25\n"
+                  "1699999999133456789,0.11,9.8,0.5,0.25\n");
+    assert_string_equal(o->columns, "time,-,acc_z,acc_y,acc_x");
+    check_units(o, "m/s2", "none", "ns");
+    assert_true(o->report.rate_hz == 100);
+    check_reading(o, 0, 1699999999123457, 0.25, 0.5, 9.8, 0, 0, 0);
+    check_reading(o, 1, 1699999999133457, 0.25, 0.5, 9.8, 0, 0, 0);
+
+    o = read_text("timestamp_ms\tacc_x_g\tacc_y_g\tacc_z_g\tgyro_x_dps\tgyro_y_dps\tgyro_z_dps\r\n"
+                  "1000\t0\t0\t1\t180\t0\t0\r\n1020\t0\t0\t1\t0\t0\t0\r\n");
+    assert_string_equal(o->columns, "time,acc_x,acc_y,acc_z,gyro_x,gyro_y,gyro_z");
+    check_units(o, "g", "deg/s", "ms");
+    assert_false(o->report.is_gyro_unit_guessed || o->report.is_time_unit_guessed);
+    check_reading(o, 0, 1000000, 0, 0, 9.80665, 3.14159265358979, 0, 0);
+}
+
+static void reads_without_header(void **state)
+{
+    (void)state;
+    const outcome *o = read_text("0.29,0.00,9.22\n0.29,0.29,9.32\n");
+    assert_string_equal(o->columns, "acc_x,acc_y,acc_z");
+    check_reading(o, 1, 12500, 0.29, 0.29, 9.32, 0, 0, 0);
+
+    o = read_text("100,1,0,9\n120,2,0,9\n140,1,0,9\n");
+    assert_string_equal(o->columns, "time,acc_x,acc_y,acc_z");
+    check_units(o, "m/s2", "none", "ms");
+    assert_true(o->report.is_time_unit_guessed && o->report.is_rate_guessed);
+    assert_true(o->report.rate_hz == 50);
+    check_reading(o, 2, 140000, 1, 0, 9, 0, 0, 0);
+
+    o = read_text("0,1,0,9,1,2,3\n1,2,0,9,1,2,3\n2,1,0,9,1,2,3\n"); /* counts its rows */
+    assert_string_equal(o->columns, "-,acc_x,acc_y,acc_z,gyro_x,gyro_y,gyro_z");
+    check_reading(o, 2, 25000, 1, 0, 9, 1, 2, 3);
+
+    o = read_text("1,0.00,2,0,9\n2,0.01,1,0,9\n3,0.02,2,0,9\n");
+    assert_string_equal(o->columns, "-,time,acc_x,acc_y,acc_z");
+    check_reading(o, 2, 20000, 2, 0, 9, 0, 0, 0);
+
+    o = read_text("2,1,0,9,1,2,3\n2,2,0,9,1,2,3\n"); /* a label */
+    assert_string_equal(o->columns, "-,acc_x,acc_y,acc_z,gyro_x,gyro_y,gyro_z");
+}
+
+static void reads_what_it_is_told(void **state)
+{
+    (void)state;
+    const outcome *o =
+        read_with("a,b,c,d,e\n1,2,3,4,5\n6,7,8,9,10\n",
+                  (vly_imu_reader_opts){.columns = VLY_STR("acc_z,kind,acc_y,-,acc_x"),
+                                        .label = "kind",
+                                        .acc_unit = VLY_STR("m/s^2"),
+                                        .rate_hz = 50});
+    assert_string_equal(o->columns, "acc_z,label,acc_y,-,acc_x");
+    assert_false(o->report.is_acc_unit_guessed || o->report.is_rate_assumed);
+    assert_int_equal(o->n, 2);
+    check_reading(o, 1, 20000, 10, 8, 6, 0, 0, 0);
+    assert_true(o->labels[1] == 7);
+
+    o = read_with("t,ax,ay,az\n0,0,0,9\n1000,0,0,9\n",
+                  (vly_imu_reader_opts){.rate_hz = 100, .is_rate_forced = true});
+    check_reading(o, 1, 10000, 0, 0, 9, 0, 0, 0);
+    o = read_with("t|ax|ay|az\n0|0|0|9\n1000|0|0|9\n",
+                  (vly_imu_reader_opts){.delimiter = '|', .time_unit = VLY_STR("us")});
+    check_reading(o, 1, 1000, 0, 0, 9, 0, 0, 0);
+}
+
+static void counts_faults(void **state)
+{
+    (void)state;
+    const outcome *o =
+        read_text("# made by hand\n# today\n\nt,x,y,z\n0.00,0,0,9.5\n0.01,nan,0,9.5\n"
+                  "0.02,0,,9.5\n0.03,0,0,9.5\n0.04,0,0,1e9\n0.05,0,0\n"
+                  "0.06,-Inf,0,9.5\nx,0,0,9.5\n1e300,0,0,9.5\n0.09,0,0,9");
+
+    assert_int_equal(o->n, 3);
+    assert_int_equal(o->report.n_rows, 10);
+    assert_int_equal(o->report.n_faults[VLY_IMU_NOT_A_NUMBER], 3);
+    assert_int_equal(o->report.first_fault_line[VLY_IMU_NOT_A_NUMBER], 7);
+    assert_int_equal(o->report.n_faults[VLY_IMU_NOT_FINITE], 2);
+    assert_int_equal(o->report.first_fault_line[VLY_IMU_NOT_FINITE], 6);
+    assert_int_equal(o->report.n_faults[VLY_IMU_OUT_OF_RANGE], 2);
+    assert_int_equal(o->report.first_fault_line[VLY_IMU_OUT_OF_RANGE], 9);
+    check_reading(o, 2, 90000, 0, 0, 9, 0, 0, 0);
+
+    o = read_text("x,y,z\n0,0,9\n,,\n1,0,9\n"); /* without times a row that is left out is a hole */
+    check_reading(o, 1, 25000, 1, 0, 9, 0, 0, 0);
+}
+
+static void reads_json(void **state)
+{
+    (void)state;
+    const outcome *o = read_text("{\"rate\":50,\"readings\":[[1,2,3,4,5,6],[7,8,9,10,11,12]]}");
+    assert_string_equal(o->report.format, "json");
+    check_units(o, "m/s2", "rad/s", "none");
+    assert_false(o->report.is_acc_unit_guessed || o->report.is_gyro_unit_guessed);
+    check_reading(o, 1, 20000, 7, 8, 9, 10, 11, 12);
+
+    o = read_text("{\"readings\":[[0.5,1,2,3,4,5,6],[0.52,7,8,9,10,11,12]]}");
+    check_reading(o, 1, 520000, 7, 8, 9, 10, 11, 12);
+    assert_true(fabs(o->report.rate_hz - 50) < 1e-9);
+
+    o = read_text(" [{\"accel_x\":1,\"accel_y\":2,\"accel_z\":9,\"gyro_x\":0.5,\"gyro_y\":0,"
+                  "\"gyro_z\":0,\"timestamp\":1699999999.0125},{\"timestamp\":1699999999.025,"
+                  "\"gyro_x\":1,\"gyro_y\":0,\"gyro_z\":0,\"accel_y\":2,\"accel_z\":9,"
+                  "\"accel_x\":2}]");
+    check_reading(o, 0, 1699999999012500, 1, 2, 9, 0.5, 0, 0);
+    check_reading(o, 1, 1699999999025000, 2, 2, 9, 1, 0, 0);
+
+    o = read_text("\xef\xbb\xbf{\"acc\":[[1,2,9],[2,2,9]],\"gyro\":[[0,1,0],[0,2,0]],"
+                  "\"t\":[0,20],\"time_unit\":\"ms\"}");
+    check_reading(o, 1, 20000, 2, 2, 9, 0, 2, 0);
+
+    o = read_text("{\"acc\":[1,2,9],\"gyro\":{\"x\":1,\"y\":2,\"z\":3},\"t\":7}");
+    check_reading(o, 0, 7000000, 1, 2, 9, 1, 2, 3);
+
+    o = read_text("{\"accel_x\":[1,2],\"accel_y\":[1,2],\"accel_z\":[9,8]}");
+    check_reading(o, 1, 12500, 2, 2, 8, 0, 0, 0);
+
+    o = read_text("{\"columns\":[\"time\",\"az\",\"ay\",\"ax\"],\"acc_unit\":\"g\","
+                  "\"readings\":[[0,1,0,0],[0.01,1,0,null],[0.02,NaN,0,0],[0.03,1,0,0.5]]}");
+    assert_int_equal(o->n, 2);
+    assert_int_equal(o->report.first_fault_line[VLY_IMU_NOT_A_NUMBER], 2);
+    assert_int_equal(o->report.first_fault_line[VLY_IMU_NOT_FINITE], 3);
+    check_reading(o, 1, 30000, 0.5 * 9.80665, 0, 9.80665, 0, 0, 0);
+}
+
+static void reads_packets(void **state)
+{
+    (void)state;
+    vly_imu_reading r[100];
+    vly_buf out;
+
+    memset(r, 0, sizeof(r));
+    for (int64_t i = 0; i < 100; i++)
+        r[i] = (vly_imu_reading){5000000 + i * 10000, {1, (float)i, 9}, {0, 0, (float)i / 8}};
+    r[7].acc[1] = NAN;
+    r[70].gyro[1] = 100;
+    vly_buf_init(&out, VLY_MEM_CODEC, 1 << 16);
+    const vly_imu_packet_opts opts = {.has_gyro = true, .period_us = 10000};
+    assert_int_equal(vly_imu_packet_write(&opts, r, 60, &out, NULL), VLY_OK);
+    assert_int_equal(vly_imu_packet_write(&opts, r + 60, 40, &out, NULL), VLY_OK);
+    for (size_t step = 1; step < 5000; step = step * 3 + 1) {
+        read_in(vly_buf_str(&out), step, (vly_imu_reader_opts){0}, &the_outcome);
+        assert_int_equal(the_outcome.status, VLY_OK);
+        assert_string_equal(the_outcome.report.format, "packets");
+        check_units(&the_outcome, "m/s2", "rad/s", "us");
+        assert_int_equal(the_outcome.n, 98);
+        assert_true(the_outcome.report.rate_hz == 100);
+        assert_int_equal(the_outcome.report.first_fault_line[VLY_IMU_NOT_FINITE], 8);
+        assert_int_equal(the_outcome.report.first_fault_line[VLY_IMU_OUT_OF_RANGE], 71);
+        check_reading(&the_outcome, 63, 5640000, 1, 64, 9, 0, 0, 8);
+        assert_int_equal(the_outcome.last_us, 5990000);
+    }
+    for (size_t n = 4; n < out.len; n += 97) {
+        read_in((vly_str){out.ptr, n}, 50, (vly_imu_reader_opts){0}, &the_outcome);
+        assert_int_equal(the_outcome.status, n == 60 * 24 + 36 ? VLY_OK : VLY_EFORMAT);
+    }
+    vly_buf_release(&out);
+}
+
+static void check_refused(vly_str text, vly_imu_reader_opts opts, vly_status want,
+                          const char *message)
+{
+    for (size_t step = 1; step < 4096; step += 1023) {
+        read_in(text, step, opts, &the_outcome);
+        if (the_outcome.status != want || strcmp(the_outcome.err.msg, message) != 0)
+            fail_msg("'%.*s': %s", text.len < 40 ? (int)text.len : 40, text.ptr,
+                     the_outcome.err.msg);
+    }
+}
+
+static void refuses(void **state)
+{
+    (void)state;
+    const vly_imu_reader_opts opts = {0};
+
+    check_refused(VLY_STR(""), opts, VLY_EFORMAT, "it is empty");
+    check_refused(VLY_STR("t,x,y,z\n"), opts, VLY_EFORMAT, "no rows with data in it");
+    check_refused(VLY_STR("\n\n"), opts, VLY_EFORMAT, "no rows with data in it");
+    check_refused(VLY_STR("t,x,y\n0,0,0\n"), opts, VLY_EFORMAT,
+                  "line 1: names of columns: expected a column for acc_z, found none");
+    check_refused(VLY_STR("lat,lon,alt\n0,0,0\n"), opts, VLY_EFORMAT,
+                  "line 1: names of columns: expected a column for acc_x, found none");
+    check_refused(VLY_STR("ax,ay,az,gx\n0,0,9,0\n"), opts, VLY_EFORMAT,
+                  "line 1: names of columns: expected a column for gyro_y, found none");
+    check_refused(VLY_STR("1,2\n3,4\n"), opts, VLY_EFORMAT,
+                  "line 1: expected columns of an acceleration, x, y and z, got 2 with numbers: "
+                  "not a recording of motion");
+    check_refused(VLY_STR("\x89PNG\r\n\x1a\n\0\0\0"), opts, VLY_EFORMAT,
+                  "line 1: names of columns: expected a column for acc_x, found none");
+    check_refused(VLY_STR("x,y,z\n\0\1\2\3"), opts, VLY_EFORMAT,
+                  "line 2: NUL byte: not a text file");
+    check_refused(VLY_STR("x,y,z\nnan,0,0\n"), opts, VLY_EFORMAT,
+                  "no reading in 1 rows; line 2 is the first that is not finite");
+    check_refused(VLY_STR("{\"readings\":[[1,2,3]"), opts, VLY_EFORMAT,
+                  "not JSON: unexpected end of data at byte 20");
+    check_refused(VLY_STR("{\"readings\":[]}"), opts, VLY_EFORMAT, "no rows with data in it");
+    check_refused(VLY_STR("{\"readings\":7}"), opts, VLY_EFORMAT,
+                  "'readings': expected an array, got raw");
+    check_refused(VLY_STR("[[1,2,9],{\"x\":1}]"), opts, VLY_EFORMAT,
+                  "reading 2: expected an array, got object");
+    check_refused(VLY_STR("{\"rate\":0,\"readings\":[]}"), opts, VLY_EFORMAT,
+                  "'rate': expected 1 to 10000 Hz, got '0'");
+    check_refused(VLY_STR("VIMU1234567890123456789012345678901234567890"), opts, VLY_EFORMAT,
+                  "behind reading 0: imu packet: expected version 1, got 49");
+    check_refused(VLY_STR("x,y,z\n0,0,9\n0,0,9\n"), (vly_imu_reader_opts){.max_readings = 1},
+                  VLY_ELIMIT, "more than 1 readings");
+    check_refused(VLY_STR("[[0,0,9],[0,0,9]]"), (vly_imu_reader_opts){.max_json_bytes = 10},
+                  VLY_ELIMIT, "a JSON recording of more than 10 bytes; send CSV or packets");
+    check_refused(VLY_STR("x"), (vly_imu_reader_opts){.rate_hz = 0.5}, VLY_EINVAL,
+                  "rate: expected 1 to 10000 Hz, got 0.5");
+    check_refused(VLY_STR("x"), (vly_imu_reader_opts){.columns = VLY_STR("acc_x,acc_y,acc")},
+                  VLY_EINVAL, "columns: expected time, acc_x .. gyro_z or -, got 'acc'");
+    check_refused(VLY_STR("x"), (vly_imu_reader_opts){.columns = VLY_STR("acc_x,acc_y,acc_x")},
+                  VLY_EINVAL, "columns: 'acc_x' is there twice");
+    check_refused(VLY_STR("x"), (vly_imu_reader_opts){.acc_unit = VLY_STR("furlong")}, VLY_EINVAL,
+                  "unit of acceleration: expected m/s2 or g, got 'furlong'");
+}
+
+static void reads_the_recordings(void **state)
+{
+    (void)state;
+    static char bytes[4 << 20];
+    FILE *f = fopen(
+        unit_shared("data/steps/raw/person_5/ClippedawindaRecording_20230217123216.csv"), "rb");
+
+    assert_non_null(f);
+    size_t n = fread(bytes, 1, sizeof(bytes), f);
+    fclose(f);
+    read_in((vly_str){bytes, n}, 65536, (vly_imu_reader_opts){.label = "Activity"}, &the_outcome);
+    assert_int_equal(the_outcome.status, VLY_OK);
+    assert_int_equal(the_outcome.n, 35055);
+    assert_int_equal(the_outcome.n_labels, 35055);
+    assert_int_equal(the_outcome.last_us, INT64_C(35054) * 12500);
+    check_units(&the_outcome, "m/s2", "rad/s", "none");
+}
+
+UNIT_TESTS(cmocka_unit_test(reads_simul), cmocka_unit_test(reads_loggers),
+           cmocka_unit_test(reads_without_header), cmocka_unit_test(reads_what_it_is_told),
+           cmocka_unit_test(counts_faults), cmocka_unit_test(reads_json),
+           cmocka_unit_test(reads_packets), cmocka_unit_test(refuses),
+           cmocka_unit_test(reads_the_recordings))
