@@ -15,6 +15,7 @@
     X(model_prune)                                                                                 \
     X(model_verify)                                                                                \
     X(eval_detect)                                                                                 \
+    X(eval_steps)                                                                                  \
     X(config_show)                                                                                 \
     X(completion)                                                                                  \
     X(manual)
