@@ -14,7 +14,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 build_set="gcc libc6-dev meson ninja-build pkg-config libuv1-dev libjpeg62-turbo-dev
-    libturbojpeg0-dev libpng-dev libwebp-dev libyaml-dev zlib1g-dev libzstd-dev libssl-dev
+    libturbojpeg0-dev libpng-dev libwebp-dev libyaml-dev zlib1g-dev libzstd-dev liblz4-dev libssl-dev
     libnghttp2-dev libwslay-dev libsqlite3-dev curl"
 test_set="libcmocka-dev clang clang-format clang-tidy libonnx-testdata openssl protobuf-compiler
     python3 python3-venv nghttp2-client wrk"

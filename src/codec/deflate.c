@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "codec/deflate.h"
 
+#include "base/assert.h"
 #include "base/mem.h"
 
 #include <limits.h>
@@ -122,6 +123,7 @@ static vly_status zstd_all(const vly_str *parts, size_t n, vly_buf *out, vly_err
 vly_status vly_deflate(vly_encoding encoding, const vly_str *parts, size_t n, vly_buf *out,
                        vly_err *err)
 {
+    VLY_ASSERT(encoding != VLY_ENCODING_LZ4);
     if (encoding == VLY_ENCODING_ZSTD)
         return zstd_all(parts, n, out, err);
     if (encoding != VLY_ENCODING_IDENTITY)
@@ -163,7 +165,7 @@ vly_encoding vly_encoding_choose(vly_str accept)
 {
     static const vly_encoding order[] = {VLY_ENCODING_ZSTD, VLY_ENCODING_GZIP, VLY_ENCODING_DEFLATE,
                                          VLY_ENCODING_IDENTITY};
-    double q[VLY_ENCODING_N] = {-1, -1, -1, -1}; /* -1: not named */
+    double q[VLY_ENCODING_N] = {-1, -1, -1, -1, -1}; /* -1: not named */
     double any = 0;
     vly_encoding best = VLY_ENCODING_IDENTITY, e;
 

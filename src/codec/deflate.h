@@ -14,7 +14,7 @@
 #include <stddef.h>
 
 /* Appends the compressed concatenation of the n parts to out, as one gzip member, zlib stream or
- * zstd frame. ELIMIT: it does not fit out's max_bytes; ENOMEM. */
+ * zstd frame; VLY_ENCODING_LZ4 is only read. ELIMIT: it does not fit out's max_bytes; ENOMEM. */
 vly_status vly_deflate(vly_encoding encoding, const vly_str *parts, size_t n, vly_buf *out,
                        vly_err *err) VLY_MUST_CHECK;
 

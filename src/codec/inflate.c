@@ -4,6 +4,8 @@
 #include "base/mem.h"
 
 #include <limits.h>
+#include <lz4frame.h>
+#include <string.h>
 #include <zlib.h>
 #include <zstd.h>
 
@@ -24,7 +26,7 @@ static void zlib_free(void *ctx, void *p)
     vly_free(p);
 }
 
-static const char *const names[VLY_ENCODING_N] = {"identity", "gzip", "deflate", "zstd"};
+static const char *const names[VLY_ENCODING_N] = {"identity", "gzip", "deflate", "zstd", "lz4"};
 
 const char *vly_encoding_name(vly_encoding encoding)
 {
@@ -44,7 +46,7 @@ vly_status vly_encoding_parse(vly_str name, vly_encoding *ret, vly_err *err)
         }
     }
     return vly_fail(err, VLY_EUNSUPPORTED,
-                    "Unsupported compression type '%.*s', expected gzip, deflate or zstd",
+                    "Unsupported compression type '%.*s', expected gzip, deflate, zstd or lz4",
                     VLY_STR_ARG(name));
 }
 
@@ -168,12 +170,55 @@ static vly_status zstd_all(vly_str bytes, const target *t, vly_err *err)
     return st;
 }
 
+static vly_status lz4_step(LZ4F_dctx *z, vly_str *in, const target *t, bool *ret_is_end,
+                           vly_err *err)
+{
+    size_t room;
+    vly_status st = make_room(t, &room, err);
+
+    if (st != VLY_OK)
+        return st;
+    size_t n_in = in->len, n_out = room;
+    size_t left = LZ4F_decompress(z, t->out->ptr + t->out->len, &n_out, in->ptr, &n_in, NULL);
+    if (LZ4F_isError(left)) /* the code itself is no part of the library's stable interface */
+        return strcmp(LZ4F_getErrorName(left), "ERROR_allocation_failed") == 0
+                   ? vly_fail(err, VLY_ENOMEM, "compressed body: out of memory")
+                   : vly_fail(err, VLY_EFORMAT, "compressed body: %s", LZ4F_getErrorName(left));
+    t->out->len += n_out;
+    *in = (vly_str){in->ptr + n_in, in->len - n_in};
+    *ret_is_end = left == 0;
+    if (left > 0 && in->len == 0 && n_out < room)
+        return vly_fail(err, VLY_EFORMAT, "compressed body: it ends early");
+    return VLY_OK;
+}
+
+/* One frame, as above. */
+static vly_status lz4_all(vly_str bytes, const target *t, vly_err *err)
+{
+    LZ4F_dctx *z = NULL;
+    bool is_end = false;
+    vly_status st = VLY_OK;
+
+    if (bytes.len == 0)
+        return vly_fail(err, VLY_EFORMAT, "compressed body: it ends early");
+    if (LZ4F_isError(LZ4F_createDecompressionContext(&z, LZ4F_VERSION)))
+        return vly_fail(err, VLY_ENOMEM, "compressed body: out of memory");
+    while (st == VLY_OK && !is_end)
+        st = lz4_step(z, &bytes, t, &is_end, err);
+    if (st == VLY_OK && bytes.len > 0)
+        st = vly_fail(err, VLY_EFORMAT, "compressed body: %zu bytes behind its end", bytes.len);
+    LZ4F_freeDecompressionContext(z);
+    return st;
+}
+
 vly_status vly_inflate(vly_encoding encoding, vly_str bytes, vly_buf *out, vly_err *err)
 {
     const target t = {out, out->len, most_from(bytes.len)};
 
     if (encoding == VLY_ENCODING_ZSTD)
         return zstd_all(bytes, &t, err);
+    if (encoding == VLY_ENCODING_LZ4)
+        return lz4_all(bytes, &t, err);
     if (encoding != VLY_ENCODING_IDENTITY)
         return zlib_all(encoding, bytes, &t, err);
     vly_buf_add_str(out, bytes);

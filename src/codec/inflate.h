@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Compressed bodies, by the names that HTTP has for them: "gzip" (RFC 1952), "deflate", which is
- * the zlib format (RFC 1950), and "zstd" (RFC 8878).
+ * the zlib format (RFC 1950), and "zstd" (RFC 8878); and "lz4", the LZ4 frame format, which HTTP
+ * has no name for: it is read, as small senders like it, and never written.
  *
  * Outside data: what comes out is bounded, whatever went in. More than VLY_INFLATE_FREE_BYTES come
  * out only of a body of a reasonable size: no more than VLY_INFLATE_RATIO_MAX times its own.
@@ -19,6 +20,7 @@ typedef enum vly_encoding {
     VLY_ENCODING_GZIP,
     VLY_ENCODING_DEFLATE,
     VLY_ENCODING_ZSTD,
+    VLY_ENCODING_LZ4,
     VLY_ENCODING_N
 } vly_encoding;
 

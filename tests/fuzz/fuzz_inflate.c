@@ -36,7 +36,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t n)
     VLY_ASSERT(out.len <= OUT_MAX);
     VLY_ASSERT(st == VLY_OK || st == VLY_EFORMAT || st == VLY_ELIMIT);
     vly_buf_release(&out);
-    if (rest.len <= OUT_MAX)
+    if (rest.len <= OUT_MAX && e != VLY_ENCODING_LZ4)
         check_round_trip(e, rest);
     return 0;
 }

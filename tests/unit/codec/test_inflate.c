@@ -16,6 +16,11 @@ static const unsigned char zlib_hello[] = {0x78, 0x9c, 0xcb, 0x48, 0xcd, 0xc9, 0
 static const unsigned char zstd_hello[] = {0x28, 0xb5, 0x2f, 0xfd, 0x04, 0x58, 0x65, 0x00, 0x00,
                                            0x30, 0x68, 0x65, 0x6c, 0x6c, 0x6f, 0x20, 0x01, 0x00,
                                            0x31, 0x4a, 0x11, 0xa2, 0xed, 0x1e, 0x0c};
+/* printf 'hello hello hello' | lz4 -c */
+static const unsigned char lz4_hello[] = {0x04, 0x22, 0x4d, 0x18, 0x64, 0x40, 0xa7, 0x11, 0x00,
+                                          0x00, 0x80, 0x68, 0x65, 0x6c, 0x6c, 0x6f, 0x20, 0x68,
+                                          0x65, 0x6c, 0x6c, 0x6f, 0x20, 0x68, 0x65, 0x6c, 0x6c,
+                                          0x6f, 0x00, 0x00, 0x00, 0x00, 0xb1, 0xcd, 0x9b, 0x87};
 static const unsigned char zlib_zeros[] = {
     0x78, 0x9c, 0xed, 0xc1, 0x31, 0x01, 0x00, 0x00, 0x00, 0xc2, 0xa0, 0xf5, 0x4f, 0x6d, 0x0d,
     0x0f, 0xa0, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
@@ -58,7 +63,7 @@ static void knows_names(void **state)
         {"", VLY_OK, VLY_ENCODING_IDENTITY}, {"Identity", VLY_OK, VLY_ENCODING_IDENTITY},
         {"GZIP", VLY_OK, VLY_ENCODING_GZIP}, {"deflate", VLY_OK, VLY_ENCODING_DEFLATE},
         {"zstd", VLY_OK, VLY_ENCODING_ZSTD}, {"br", VLY_EUNSUPPORTED, 0},
-        {"gzip, gzip", VLY_EUNSUPPORTED, 0},
+        {"lz4", VLY_OK, VLY_ENCODING_LZ4},   {"gzip, gzip", VLY_EUNSUPPORTED, 0},
     };
     for (size_t i = 0; i < VLY_COUNT(rows); i++) {
         vly_encoding e = VLY_ENCODING_IDENTITY;
@@ -75,6 +80,9 @@ static void inflates(void **state)
     assert_memory_equal(out.ptr, HELLO, strlen(HELLO));
     assert_int_equal(inflate_to(VLY_ENCODING_DEFLATE, BYTES(zlib_hello), 100), VLY_OK);
     assert_int_equal(out.len, strlen(HELLO));
+    assert_int_equal(inflate_to(VLY_ENCODING_LZ4, BYTES(lz4_hello), 100), VLY_OK);
+    assert_int_equal(out.len, strlen(HELLO));
+    assert_memory_equal(out.ptr, HELLO, strlen(HELLO));
     assert_int_equal(inflate_to(VLY_ENCODING_ZSTD, BYTES(zstd_hello), 100), VLY_OK);
     assert_int_equal(out.len, strlen(HELLO));
     assert_memory_equal(out.ptr, HELLO, strlen(HELLO));
@@ -93,6 +101,7 @@ static void output_is_bounded(void **state)
                      VLY_ELIMIT);
     assert_int_equal(inflate_to(VLY_ENCODING_ZSTD, BYTES(zstd_hello), strlen(HELLO) - 1),
                      VLY_ELIMIT);
+    assert_int_equal(inflate_to(VLY_ENCODING_LZ4, BYTES(lz4_hello), strlen(HELLO) - 1), VLY_ELIMIT);
     assert_int_equal(inflate_to(VLY_ENCODING_IDENTITY, VLY_STR(HELLO), 3), VLY_ELIMIT);
 }
 
@@ -108,6 +117,18 @@ static void refuses_damage(void **state)
         assert_int_equal(inflate_to(VLY_ENCODING_ZSTD, (vly_str){(const char *)zstd_hello, n}, 100),
                          VLY_EFORMAT);
     assert_int_equal(inflate_to(VLY_ENCODING_ZSTD, BYTES(gzip_hello), 100), VLY_EFORMAT);
+    for (size_t n = 0; n < sizeof(lz4_hello); n++)
+        assert_int_equal(inflate_to(VLY_ENCODING_LZ4, (vly_str){(const char *)lz4_hello, n}, 100),
+                         VLY_EFORMAT);
+    unsigned char lz4_bytes[sizeof(lz4_hello) + 1] = {0};
+    memcpy(lz4_bytes, lz4_hello, sizeof(lz4_hello));
+    assert_int_equal(
+        inflate_to(VLY_ENCODING_LZ4, (vly_str){(const char *)lz4_bytes, sizeof(lz4_bytes)}, 100),
+        VLY_EFORMAT);                      /* a byte too many */
+    lz4_bytes[sizeof(lz4_hello) - 1] ^= 1; /* the checksum */
+    assert_int_equal(
+        inflate_to(VLY_ENCODING_LZ4, (vly_str){(const char *)lz4_bytes, sizeof(lz4_hello)}, 100),
+        VLY_EFORMAT);
     memcpy(bytes, gzip_hello, sizeof(gzip_hello));
     assert_int_equal(
         inflate_to(VLY_ENCODING_GZIP, (vly_str){(const char *)bytes, sizeof(bytes)}, 100),
