@@ -4,35 +4,42 @@
 #include <math.h>
 #include <string.h>
 
-#define GRAVITY_RATE 0.02F /* of one reading: half a second's past counts most */
-#define ACC_SCALE    0.2F  /* 5 m/s^2 is 1 */
-#define GYRO_SCALE   0.5F  /* 2 rad/s is 1 */
-#define LIMIT        4.0F
+/* 1 - exp(-1 / (80 Hz * seconds)) */
+#define GRAVITY_RATE 0.012422199F /* 1 s */
+#define LATE_RATE    0.079955585F /* 0.15 s */
+
+#define REST_ACC   9.81F
+#define LENGTH_MIN 1e-6F
+#define LIMIT      4.0F
 
 static float dot(const float a[3], const float b[3])
 {
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
 }
 
-static float clip(float x)
+/* (a x b).c */
+static float triple(const float a[3], const float b[3], const float c[3])
+{
+    return (a[1] * b[2] - a[2] * b[1]) * c[0] + (a[2] * b[0] - a[0] * b[2]) * c[1] +
+           (a[0] * b[1] - a[1] * b[0]) * c[2];
+}
+
+static float within(float x)
 {
     x = x < LIMIT ? x : LIMIT;
     return x > -LIMIT ? x : -LIMIT;
 }
 
-/* What is left of a vector of this square length beside its part along gravity. */
-static float across(float square, float along)
+static void follow(float state[3], const float x[3], float rate)
 {
-    float rest = square - along * along;
-    return rest > 0.0F ? sqrtf(rest) : 0.0F;
+    for (int i = 0; i < 3; i++)
+        state[i] += rate * (x[i] - state[i]);
 }
 
-static void follow_gravity(vly_imu_features *f, const float acc[3])
+static void take_away(const float v[3], float part, const float up[3], float ret[3])
 {
-    if (!f->has_gravity)
-        memcpy(f->gravity, acc, sizeof(f->gravity));
     for (int i = 0; i < 3; i++)
-        f->gravity[i] += GRAVITY_RATE * (acc[i] - f->gravity[i]);
+        ret[i] = v[i] - part * up[i];
 }
 
 void vly_imu_features_init(vly_imu_features *f)
@@ -43,28 +50,35 @@ void vly_imu_features_init(vly_imu_features *f)
 void vly_imu_features_next(vly_imu_features *f, const vly_imu_reading *reading, bool has_gyro,
                            float *ret)
 {
-    static const float still[3];
-    const float *acc = reading->acc, *gyro = has_gyro ? reading->gyro : still;
+    const float *a = reading->acc, *w = reading->gyro;
+    float up[3], level[3], turn[3];
 
-    follow_gravity(f, acc);
+    if (f->has_gravity == 0)
+        memcpy(f->gravity, a, sizeof(f->gravity));
+    else
+        follow(f->gravity, a, GRAVITY_RATE);
+    f->has_gravity = 1;
     float length = sqrtf(dot(f->gravity, f->gravity));
-    float scale = length > 0.1F ? 1.0F / length : 0.0F;
-    float acc2 = dot(acc, acc), gyro2 = dot(gyro, gyro);
-    float acc_up = dot(acc, f->gravity) * scale, acc_all = sqrtf(acc2);
-    float gyro_up = dot(gyro, f->gravity) * scale;
-    const float now[3] = {acc_up, acc_all, across(gyro2, gyro_up)};
+    float scale = 1.0F / (length > LENGTH_MIN ? length : LENGTH_MIN);
+    for (int i = 0; i < 3; i++)
+        up[i] = f->gravity[i] * scale;
+    float a_up = dot(a, up);
+    take_away(a, a_up, up, level);
+    follow(f->late, level, LATE_RATE);
 
-    if (!f->has_gravity)
-        memcpy(f->before, now, sizeof(now));
-    ret[0] = clip((acc_up - VLY_IMU_GRAVITY) * ACC_SCALE);
-    ret[1] = clip(across(acc2, acc_up) * ACC_SCALE);
-    ret[2] = clip((acc_all - VLY_IMU_GRAVITY) * ACC_SCALE);
-    ret[3] = clip(gyro_up * GYRO_SCALE);
-    ret[4] = clip(now[2] * GYRO_SCALE);
-    ret[5] = clip(sqrtf(gyro2) * GYRO_SCALE);
-    ret[6] = clip((acc_up - f->before[0]) * ACC_SCALE);
-    ret[7] = clip((acc_all - f->before[1]) * ACC_SCALE);
-    ret[8] = clip((now[2] - f->before[2]) * GYRO_SCALE);
-    memcpy(f->before, now, sizeof(now));
-    f->has_gravity = true;
+    ret[0] = within((a_up - REST_ACC) / 3.0F);
+    ret[1] = within(sqrtf(dot(level, level)) * 0.5F);
+    ret[2] = within((sqrtf(dot(a, a)) - REST_ACC) / 3.0F);
+    ret[3] = within(dot(level, f->late) * 0.5F);
+    ret[4] = within(triple(level, f->late, up) * 0.5F);
+    if (!has_gyro) {
+        memset(ret + 5, 0, 4 * sizeof(*ret));
+        return;
+    }
+    float w_up = dot(w, up);
+    take_away(w, w_up, up, turn);
+    ret[5] = within(w_up);
+    ret[6] = within(sqrtf(dot(turn, turn)));
+    ret[7] = within(dot(level, turn) * 0.5F);
+    ret[8] = within(triple(level, turn, up) * 0.5F);
 }

@@ -2,7 +2,21 @@
 /*
  * What the step model sees of a reading: numbers that do not depend on how the hand holds the
  * sensor, or where it walks to. The direction of gravity is followed by a low-pass; acceleration
- * and rotation are split into the part along it and the part across it.
+ * and rotation are split into the part along it (up) and the part across it (level). The level
+ * parts have no fixed direction to be told by, so they are compared with each other, and with
+ * where the acceleration went of late.
+ *
+ *     0  acceleration up, less gravity        (a.up - 9.81) / 3
+ *     1  acceleration level                   |al| / 2
+ *     2  all of it, less gravity              (|a| - 9.81) / 3
+ *     3  level, along and across what it      al.late / 2
+ *     4  was of late                          (al x late).up / 2
+ *     5  rotation about up                    w.up
+ *     6  rotation about a level axis          |wl|
+ *     7  level acceleration along and across  al.wl / 2
+ *     8  that axis                            (al x wl).up / 2
+ *
+ * all held within -4 .. 4; without a gyroscope 5 to 8 are 0.
  *
  * The list, scales and constants are part of a trained model: changing them needs training anew and
  * another VLY_IMU_FEATURES_VERSION, which the model's metadata names.
@@ -19,13 +33,13 @@
 #define VLY_IMU_FEATURES_RATE_HZ 80
 
 typedef struct vly_imu_features {
-    float gravity[3]; /* m/s^2, in the sensor's axes */
-    float before[3];  /* what single features need of the reading before */
-    bool has_gravity;
+    float gravity[3]; /* m/s^2, in the sensor's axes; low-pass of 1 s */
+    float late[3];    /* level acceleration; low-pass of 0.15 s */
+    uint8_t has_gravity;
 } vly_imu_features;
 
 void vly_imu_features_init(vly_imu_features *f);
-/* ret [VLY_IMU_FEATURES]: scaled and clipped to about -4 .. 4. */
+/* ret [VLY_IMU_FEATURES] */
 void vly_imu_features_next(vly_imu_features *f, const vly_imu_reading *reading, bool has_gyro,
                            float *ret);
 

@@ -19,7 +19,6 @@
 
 #define SLOTS_MAX 1024
 #define TIME_MAX  64
-#define IN_MAX    (VLY_STEP_HOP_MAX * VLY_IMU_FEATURES)
 
 /* t frames of n rows. No more than an instance keeps bound, and none of a single frame: products
  * with one row are summed in another order than those with more. */
@@ -67,7 +66,8 @@ static void add_frame(vly_step_batcher *b, size_t i_slot)
     slot *s = &b->slots[i_slot];
     float *to = b->frames + (i_slot + s->n_frames++) * b->n_in;
 
-    memcpy(to, s->work->stream->frame, b->n_in * sizeof(*to));
+    memcpy(to, s->work->stream->frame, (b->n_in - 1) * sizeof(*to));
+    to[b->n_in - 1] = s->work->stream->has_gyro ? 1.0F : 0.0F;
 }
 
 /* Takes points until want frames are there. Returns how many were taken. */
@@ -354,7 +354,7 @@ vly_status vly_step_batcher_new(vly_step_model *m, vly_step_batcher **ret, vly_e
     if (b == NULL)
         return vly_fail(err, VLY_ENOMEM, "out of memory for a batcher of steps");
     b->model = vly_step_model_ref(m);
-    b->n_in = (size_t)m->hop * VLY_IMU_FEATURES;
+    b->n_in = vly_step_model_width(m);
     b->n_state = (size_t)m->n_layers * m->n_hidden;
     b->slots = vly_calloc(VLY_MEM_MODEL, SLOTS_MAX, sizeof(*b->slots));
     b->left = vly_calloc(VLY_MEM_MODEL, SLOTS_MAX, sizeof(*b->left));

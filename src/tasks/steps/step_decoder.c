@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#define RING (2 * VLY_STEP_CONFIRM_MAX + 1)
+#define BEFORE 3 /* readings before a peak that must be below it */
 
 void vly_step_decoder_init(vly_step_decoder *d)
 {
@@ -18,58 +18,95 @@ void vly_step_decoder_break(vly_step_decoder *d)
     d->n_steps = n_steps;
 }
 
-/* Reading `at` is confirm readings back. Of equal ones the first is the peak. */
-static bool is_peak(const float *ring, const vly_step_decoder_rule *rule, uint64_t at,
-                    float threshold)
+static float start_at(const vly_step_decoder *d, uint64_t i)
 {
-    uint64_t first = at > rule->confirm ? at - rule->confirm : 0;
-    float p = ring[at % RING];
+    return d->start[i % VLY_STEP_PAST];
+}
 
-    if (!(p >= threshold))
-        return false;
-    for (uint64_t i = first; i < at; i++)
-        if (!(ring[i % RING] < p))
+/* As the label of an end is one reading before the start of the next step. */
+static float end_at(const vly_step_decoder *d, uint64_t i)
+{
+    return d->end[(i - 1) % VLY_STEP_PAST];
+}
+
+static float boundary_at(const vly_step_decoder *d, uint64_t i)
+{
+    float start = start_at(d, i), end = end_at(d, i);
+    return start > end ? start : end;
+}
+
+/* Of equal ones the first is the peak. */
+static bool is_peak(const vly_step_decoder *d, uint64_t at, unsigned confirm)
+{
+    float b = boundary_at(d, at);
+
+    for (uint64_t i = 1; i <= BEFORE; i++)
+        if (!(boundary_at(d, at - i) < b))
             return false;
-    for (uint64_t i = at + 1; i <= at + rule->confirm; i++)
-        if (!(ring[i % RING] <= p))
+    for (uint64_t i = 1; i <= confirm; i++)
+        if (!(boundary_at(d, at + i) <= b))
             return false;
     return true;
 }
 
-static size_t begin(vly_step_decoder *d, uint64_t at, float p, vly_step_peak *ret)
+/* Where a parabola through the peak and its neighbours is highest. */
+static float vertex(const vly_step_decoder *d, uint64_t at)
 {
-    d->is_in_step = true;
-    d->begun = at;
-    *ret = (vly_step_peak){VLY_STEP_START, at, d->n_steps + 1, p};
-    return 1;
+    float before = boundary_at(d, at - 1), b = boundary_at(d, at), after = boundary_at(d, at + 1);
+    float bend = 2 * b - before - after;
+    float x = 0.5F * (after - before) / (bend > 1e-6F ? bend : 1e-6F);
+
+    x = x < 0.5F ? x : 0.5F;
+    return x > -0.5F ? x : -0.5F;
 }
 
-static size_t end(vly_step_decoder *d, uint64_t at, float p, vly_step_peak *ret)
+static float threshold(const vly_step_decoder *d, const vly_step_decoder_rule *r, uint64_t gap)
 {
-    d->is_in_step = false;
-    d->n_steps++;
-    *ret = (vly_step_peak){VLY_STEP_END, at, d->n_steps, p};
-    return 1;
+    if (d->is_in_step == 0)
+        return r->threshold_first;
+    if (gap <= r->fall_from)
+        return r->threshold_early;
+    if (gap >= r->fall_to)
+        return r->threshold_due;
+    float share = (float)(gap - r->fall_from) / (float)(r->fall_to - r->fall_from);
+    return r->threshold_early + share * (r->threshold_due - r->threshold_early);
+}
+
+static size_t decide(vly_step_decoder *d, const vly_step_decoder_rule *rule, uint64_t at,
+                     vly_step_peak *ret)
+{
+    uint64_t gap = at - d->boundary;
+    size_t n = 0;
+
+    if (d->has_boundary != 0 && gap < rule->min_gap)
+        return 0;
+    float enough = threshold(d, rule, gap), own = rule->share * enough;
+    if (boundary_at(d, at) < enough || !is_peak(d, at, rule->confirm))
+        return 0;
+    float start = start_at(d, at), end = end_at(d, at), after = vertex(d, at);
+    if (gap > rule->max_step)
+        d->is_in_step = 0;
+    if (d->is_in_step != 0 && end >= own) {
+        d->is_in_step = 0;
+        d->n_steps++;
+        ret[n++] = (vly_step_peak){VLY_STEP_END, at - 1, after, d->n_steps, end};
+    }
+    if (d->is_in_step == 0 && start >= own) {
+        d->is_in_step = 1;
+        ret[n++] = (vly_step_peak){VLY_STEP_START, at, after, d->n_steps + 1, start};
+    }
+    if (n > 0) {
+        d->boundary = at;
+        d->has_boundary = 1;
+    }
+    return n;
 }
 
 size_t vly_step_decoder_next(vly_step_decoder *d, const vly_step_decoder_rule *rule, float p_start,
                              float p_end, vly_step_peak ret[VLY_STEP_PEAKS_MAX])
 {
-    size_t n = 0;
-
-    d->start[d->n % RING] = p_start;
-    d->end[d->n % RING] = p_end;
-    if (d->n++ < rule->confirm)
-        return 0;
-    uint64_t at = d->n - 1 - rule->confirm;
-    bool is_start = is_peak(d->start, rule, at, rule->threshold_start);
-    bool is_end = is_peak(d->end, rule, at, rule->threshold_end);
-    if (d->is_in_step && at - d->begun > rule->max_step)
-        d->is_in_step = false;
-    bool is_long = d->is_in_step && at - d->begun >= rule->min_gap;
-    if (is_long && (is_end || is_start)) /* where the next begins, this one has ended */
-        n += end(d, at, is_end ? d->end[at % RING] : d->start[at % RING], ret);
-    if (!d->is_in_step && is_start)
-        n += begin(d, at, d->start[at % RING], ret + n);
-    return n;
+    d->start[d->n % VLY_STEP_PAST] = p_start;
+    d->end[d->n % VLY_STEP_PAST] = p_end;
+    uint64_t at = d->n++ - rule->confirm;
+    return d->n > BEFORE + 1U + rule->confirm ? decide(d, rule, at, ret) : 0;
 }

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Probabilities of start and end, reading by reading, to events: a peak above its threshold that
- * no reading within confirm beats, then the order start, end, start ... kept.
+ * Probabilities of start and end, reading by reading, to events.
  *
- * Deterministic, causal, plain data. The decoder learns of reading i at the time of the frame whose
- * outputs speak of it, and says what it knows confirm readings later.
+ * While somebody walks the end of a step and the start of the next are one instant, one reading
+ * apart by the labels. So there is one curve, b[n] = max(start[n], end[n - 1]), and each of its
+ * peaks that is high enough is a boundary: of what kind, the two probabilities and the order start,
+ * end, start ... tell. How high is enough depends on the time since the last boundary: soon after
+ * it high, when the next is due low. A parabola through the peak gives its time between readings.
+ *
+ * Deterministic, causal, plain data: a peak is known confirm readings after it.
  */
 #ifndef VLY_TASKS_STEP_DECODER_H
 #define VLY_TASKS_STEP_DECODER_H
@@ -13,33 +17,39 @@
 
 #include <stdbool.h>
 
-#define VLY_STEP_CONFIRM_MAX 8
+#define VLY_STEP_CONFIRM_MAX 3
+#define VLY_STEP_PAST        8 /* readings; a power of two of at least confirm + 5 */
 
+/* Durations in readings. */
 typedef struct vly_step_decoder_rule {
-    float threshold_start, threshold_end;
-    uint16_t confirm;  /* readings on each side that a peak must beat, 1 .. the limit above */
-    uint16_t min_gap;  /* readings between starts */
-    uint16_t max_step; /* readings after which a step without an end is given up */
+    float threshold_first;                /* of a boundary that begins a walk */
+    float threshold_early, threshold_due; /* within a walk, before fall_from and after fall_to */
+    float share; /* of the threshold that an event's own probability must have, 0 .. 1 */
+    uint16_t fall_from, fall_to;
+    uint16_t confirm;  /* readings after a peak that must not be above it */
+    uint16_t min_gap;  /* between boundaries */
+    uint16_t max_step; /* after which a step without an end is given up */
 } vly_step_decoder_rule;
 
 typedef struct vly_step_decoder {
-    float start[2 * VLY_STEP_CONFIRM_MAX + 1]; /* the last probabilities, a ring */
-    float end[2 * VLY_STEP_CONFIRM_MAX + 1];
-    uint64_t n;       /* readings seen in this segment */
-    uint64_t begun;   /* the reading at which the step at hand began; valid while is_in_step */
-    uint64_t n_steps; /* completed, over all segments */
-    bool is_in_step;
+    float start[VLY_STEP_PAST]; /* the last probabilities; reading n at n % VLY_STEP_PAST */
+    float end[VLY_STEP_PAST];
+    uint64_t n;        /* readings seen in this segment */
+    uint64_t boundary; /* the last one; valid with has_boundary */
+    uint64_t n_steps;  /* completed, over all segments */
+    uint8_t has_boundary, is_in_step;
 } vly_step_decoder;
 
 /* An event, in readings of the segment. */
 typedef struct vly_step_peak {
     vly_step_event_type type;
     uint64_t reading;
+    float after; /* of the reading: -0.5 .. 0.5 */
     uint64_t step;
     float confidence;
 } vly_step_peak;
 
-#define VLY_STEP_PEAKS_MAX 4 /* that one reading can complete */
+#define VLY_STEP_PEAKS_MAX 2 /* that one reading can complete */
 
 void vly_step_decoder_init(vly_step_decoder *d);
 /* A new segment begins: a step at hand is given up, the count goes on. */

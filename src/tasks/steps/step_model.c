@@ -78,25 +78,48 @@ static vly_status get_readings(const vly_step_model *m, const char *name, uint16
     return st;
 }
 
+static vly_status get_share(const vly_step_model *m, const char *name, float *ret, vly_err *err)
+{
+    double value;
+    vly_status st = get_number(m, name, 0, 1, &value, err);
+
+    if (st == VLY_OK)
+        *ret = (float)value;
+    return st;
+}
+
+static vly_status read_thresholds(const vly_step_model *m, vly_step_decoder_rule *r, vly_err *err)
+{
+    vly_status st = get_share(m, "threshold_first", &r->threshold_first, err);
+
+    if (st == VLY_OK)
+        st = get_share(m, "threshold_early", &r->threshold_early, err);
+    if (st == VLY_OK)
+        st = get_share(m, "threshold_due", &r->threshold_due, err);
+    return st == VLY_OK ? get_share(m, "share", &r->share, err) : st;
+}
+
 static vly_status read_rule(vly_step_model *m, vly_err *err)
 {
     vly_step_decoder_rule *r = &m->rule;
-    double start, end;
     unsigned confirm;
-    vly_status st = get_number(m, "threshold_start", 0, 1, &start, err);
+    vly_status st = read_thresholds(m, r, err);
 
     if (st == VLY_OK)
-        st = get_number(m, "threshold_end", 0, 1, &end, err);
+        st = get_readings(m, "fall_from_ms", &r->fall_from, err);
     if (st == VLY_OK)
-        st = get_unsigned(m, "confirm", 1, VLY_STEP_CONFIRM_MAX, &confirm, err);
+        st = get_readings(m, "fall_to_ms", &r->fall_to, err);
     if (st == VLY_OK)
         st = get_readings(m, "min_gap_ms", &r->min_gap, err);
     if (st == VLY_OK)
         st = get_readings(m, "max_step_ms", &r->max_step, err);
+    if (st == VLY_OK)
+        st = get_unsigned(m, "confirm", 1, VLY_STEP_CONFIRM_MAX, &confirm, err);
     if (st != VLY_OK)
         return st;
-    r->threshold_start = (float)start;
-    r->threshold_end = (float)end;
+    if (r->fall_from > r->fall_to)
+        return vly_fail(err, VLY_EFORMAT,
+                        "metadata: 'volley.steps.fall_from_ms' is after 'fall_to_ms'");
     r->confirm = (uint16_t)confirm;
     return VLY_OK;
 }
@@ -149,7 +172,7 @@ static vly_status read_graph(vly_step_model *m, vly_err *err)
         return vly_fail(err, VLY_EFORMAT,
                         "not a step model: expected 2 inputs and 3 outputs, got %zu and %zu",
                         info->n_inputs, info->n_outputs);
-    vly_status st = check_io(&info->inputs[0], "frames", m->hop * VLY_IMU_FEATURES, err);
+    vly_status st = check_io(&info->inputs[0], "frames", vly_step_model_width(m), err);
     if (st == VLY_OK)
         st = check_io(&info->inputs[1], "state", -1, err);
     if (st == VLY_OK)
@@ -170,6 +193,11 @@ static vly_status read_graph(vly_step_model *m, vly_err *err)
     m->n_layers = (unsigned)layers;
     m->n_hidden = (unsigned)hidden;
     return VLY_OK;
+}
+
+unsigned vly_step_model_width(const vly_step_model *m)
+{
+    return m->hop * VLY_IMU_FEATURES + 1;
 }
 
 /* ---- load --------------------------------------------------------------------------------- */
@@ -271,5 +299,6 @@ void vly_step_model_unref(vly_step_model *m)
 
 int64_t vly_step_model_delay_us(const vly_step_model *m)
 {
-    return (int64_t)delay_of(m, m->rule.confirm) * 1000000 / m->rate_hz;
+    /* An end is told for the reading before its peak, and the vertex may lie half a reading off. */
+    return (int64_t)(2 * delay_of(m, m->rule.confirm) + 3) * 500000 / m->rate_hz;
 }

@@ -3,7 +3,8 @@
  * The step model: an ONNX recurrent net over frames of readings, and what must be known to use it.
  *
  * Graph, all float32:
- *     in   frames    [t, n, hop * VLY_IMU_FEATURES]  t frames of n sources, readings in order
+ *     in   frames    [t, n, hop * VLY_IMU_FEATURES + 1]  t frames of n sources: the features of
+ *                    hop readings in order, then 1 where there is a gyroscope, else 0
  *          state     [layers, n, hidden]             zeroes at the beginning of a segment
  *     out  events    [t, n, hop * 2]                 probabilities: for each reading start, end
  *          activity  [t, n, VLY_ACTIVITIES]          probabilities, sum 1
@@ -12,8 +13,9 @@
  * them: the look-ahead of the net.
  *
  * metadata_props (strings): volley.task "steps"; volley.steps.features (version), .rate_hz, .hop,
- * .delay (readings), .threshold_start, .threshold_end, .min_gap_ms, .max_step_ms, .confirm
- * (readings); volley.steps.trained (what command made it).
+ * .delay (readings), .trained (what command made it); of the decoder (vly_step_decoder_rule):
+ * .threshold_first, .threshold_early, .threshold_due, .share, .fall_from_ms, .fall_to_ms,
+ * .min_gap_ms, .max_step_ms, .confirm (readings).
  *
  * Immutable after load, shared by threads, reference-counted.
  */
@@ -44,6 +46,7 @@ vly_status vly_step_model_load(const char *path, int look_ahead_ms, vly_step_mod
 vly_step_model *vly_step_model_ref(vly_step_model *m);
 void vly_step_model_unref(vly_step_model *m); /* accepts NULL */
 
+unsigned vly_step_model_width(const vly_step_model *m); /* floats of a frame */
 /* From a reading to the event that it completes, at most: net, hop and confirmation. */
 int64_t vly_step_model_delay_us(const vly_step_model *m);
 

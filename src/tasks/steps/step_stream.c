@@ -36,7 +36,6 @@ bool vly_step_stream_valid(const vly_step_stream *s, size_t n_bytes, const vly_s
 {
     return n_bytes == sizeof(*s) && s->version == VLY_STEP_STREAM_VERSION && s->model == m->tag &&
            s->n_frame < m->hop && s->activity < VLY_ACTIVITIES && is_bool(&s->has_gyro) &&
-           is_bool(&s->features.has_gravity) && is_bool(&s->decoder.is_in_step) &&
            s->n_run % m->hop == 0 && s->n_run + s->n_frame == s->n_segment &&
            vly_imu_grid_valid(&s->grid, m->rate_hz) &&
            are_finite(s->frame, VLY_STEP_HOP_MAX * VLY_IMU_FEATURES) &&
@@ -89,6 +88,13 @@ static int64_t time_of(const vly_step_stream *s, const vly_step_model *m, uint64
     return s->t_first_us + (int64_t)((reading * SECOND_US + m->rate_hz / 2) / m->rate_hz);
 }
 
+static int64_t time_of_peak(const vly_step_stream *s, const vly_step_model *m,
+                            const vly_step_peak *peak)
+{
+    float period_us = (float)SECOND_US / (float)m->rate_hz;
+    return time_of(s, m, peak->reading) + (int64_t)floorf(peak->after * period_us + 0.5F);
+}
+
 static vly_activity likeliest(const float *activity)
 {
     int best = 0;
@@ -122,7 +128,7 @@ void vly_step_segment_decode(vly_step_stream *s, const vly_step_model *m, const 
             told[n_told++] = (vly_step_event){.type = peaks[k].type,
                                               .activity = (vly_activity)s->activity,
                                               .step = peaks[k].step,
-                                              .t_us = time_of(s, m, peaks[k].reading),
+                                              .t_us = time_of_peak(s, m, &peaks[k]),
                                               .known_us = known_us,
                                               .confidence = peaks[k].confidence};
     }
