@@ -99,9 +99,10 @@ vly_status vly_imu_session_open(vly_imu_sessions *s, const vly_imu_open *open,
                                 vly_err *err) VLY_MUST_CHECK;
 void vly_imu_session_close(vly_imu_session *session); /* accepts NULL */
 
-/* Copies the readings; they run at the end of a turn of this loop: this one, when it has the time.
- * first: the number of the first of them, or VLY_IMU_NEXT. EINVAL: a hole in the numbers; EBUSY:
- * too many wait; ECANCELLED: replaced, removed, or ended. On failure none is taken. */
+/* Copies the readings, which are finite; they run at the end of a turn of this loop: this one, when
+ * it has the time. first: the number of the first of them, or VLY_IMU_NEXT. EINVAL: a hole in the
+ * numbers; EBUSY: too many wait; ECANCELLED: replaced, removed, or ended. On failure none is taken.
+ */
 vly_status vly_imu_session_push(vly_imu_session *session, unsigned loop, uint64_t first,
                                 const vly_imu_reading *readings, size_t n,
                                 vly_err *err) VLY_MUST_CHECK;
