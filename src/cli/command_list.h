@@ -7,6 +7,7 @@
 
 #define VLY_COMMANDS(X)                                                                            \
     X(detect)                                                                                      \
+    X(steps)                                                                                       \
     X(serve)                                                                                       \
     X(model_inspect)                                                                               \
     X(model_bench)                                                                                 \
