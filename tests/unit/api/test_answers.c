@@ -135,7 +135,7 @@ static void compressed_requests_are_read(void **state)
     (void)state;
     const vly_str body = vly_str_from(X_OF(3, "1,2,3") "}");
 
-    for (int e = VLY_ENCODING_GZIP; e < VLY_ENCODING_N; e++) {
+    for (int e = VLY_ENCODING_GZIP; e < VLY_ENCODING_LZ4; e++) {
         char headers[64];
         vly_buf packed;
         vly_buf_init(&packed, VLY_MEM_NET, 1 << 20);

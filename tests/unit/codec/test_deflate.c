@@ -45,7 +45,7 @@ static void comes_back(void **state)
     vly_buf text = long_text();
     const vly_str parts[] = {VLY_STR("{}"), VLY_STR(""), vly_buf_str(&text)};
 
-    for (int e = 0; e < VLY_ENCODING_N; e++) {
+    for (int e = 0; e < VLY_ENCODING_LZ4; e++) {
         vly_buf_clear(&packed);
         vly_buf_clear(&plain);
         assert_int_equal(vly_deflate((vly_encoding)e, parts, 3, &packed, &err), VLY_OK);
@@ -61,7 +61,7 @@ static void comes_back(void **state)
 static void nothing_comes_back_too(void **state)
 {
     (void)state;
-    for (int e = 0; e < VLY_ENCODING_N; e++) {
+    for (int e = 0; e < VLY_ENCODING_LZ4; e++) {
         vly_buf_clear(&packed);
         vly_buf_clear(&plain);
         assert_int_equal(vly_deflate((vly_encoding)e, NULL, 0, &packed, &err), VLY_OK);
@@ -76,7 +76,7 @@ static void output_is_bounded(void **state)
     vly_buf text = long_text();
     const vly_str part = vly_buf_str(&text);
 
-    for (int e = 0; e < VLY_ENCODING_N; e++) {
+    for (int e = 0; e < VLY_ENCODING_LZ4; e++) {
         vly_buf_release(&packed);
         vly_buf_init(&packed, VLY_MEM_CODEC, 1000);
         assert_int_equal(vly_deflate((vly_encoding)e, &part, 1, &packed, &err), VLY_ELIMIT);
@@ -94,7 +94,7 @@ static void bombs_are_refused(void **state)
 
     for (size_t i = 0; i < VLY_COUNT(parts); i++)
         parts[i] = (vly_str){zeros, sizeof(zeros)};
-    for (int e = VLY_ENCODING_GZIP; e < VLY_ENCODING_N; e++) {
+    for (int e = VLY_ENCODING_GZIP; e < VLY_ENCODING_LZ4; e++) {
         vly_buf_release(&plain);
         vly_buf_init(&plain, VLY_MEM_CODEC, (size_t)64 << 20);
         vly_buf_clear(&packed);
