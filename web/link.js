@@ -9,6 +9,8 @@ const TAIL_MS = 120;            // or this old, when the sensor falls silent
 const KEEP_MAX = 120_000;       // readings not confirmed: 20 minutes at 100 Hz
 const BUFFERED_MAX = 1 << 18;   // bytes that wait in the browser
 const RETRY_MS = [250, 500, 1000, 2000, 4000, 8000];
+const REFUSED_MS = 250;         // until what the server had no room for is sent again
+const REFUSED_MAX = 20;         // in a row
 
 export class Link {
   #url;
@@ -24,9 +26,14 @@ export class Link {
   #tailTimer = 0;
   #retryTimer = 0;
   #nRetries = 0;
+  #nRefused = 0;
+  #refusedAt = -1;      // number of the reading that was not taken
+  #isPaused = false;    // since then
 
-  // on: {state(name, detail), session(message, isNew), event(message), lost(n)}; states:
-  // "connecting", "live", "offline", "replaced", "failed". All are called with no delay.
+  // on: state(name, detail): "connecting", "live", "offline", "replaced" or "failed";
+  // session(message, from_us): it goes on, or begins anew (then with the time of the first reading
+  // that it will get; else undefined); event(message); lost(): a reading that was never sent was
+  // given up.
   constructor(url, hasGyro, on) {
     this.#url = url;
     this.#hasGyro = hasGyro;
@@ -39,8 +46,11 @@ export class Link {
   }
 
   push(reading) {
-    if (this.#kept.length === KEEP_MAX)
-      this.#forget(1, true);
+    if (this.#kept.length === KEEP_MAX) {
+      if (this.#sent === this.#base)
+        this.#on.lost();
+      this.#forget(1);
+    }
     this.#kept.push(reading);
     const first = this.#kept[this.#sent - this.#base];
     if (reading.t_us - first.t_us >= PACKET_US)
@@ -55,7 +65,9 @@ export class Link {
       this.#connect();
   }
 
+  // What was pushed goes out first. Without a connection nothing happens.
   tell(message) {
+    this.#flush();
     if (this.#isReady)
       this.#socket.send(JSON.stringify(message));
   }
@@ -73,19 +85,17 @@ export class Link {
     clearTimeout(this.#retryTimer);
   }
 
-  // The oldest n are confirmed, or lost.
-  #forget(n, isLost) {
+  // The oldest n.
+  #forget(n) {
     this.#kept.splice(0, n);
     this.#base += n;
     this.#sent = Math.max(this.#sent, this.#base);
-    if (isLost)
-      this.#on.lost(n);
   }
 
   #flush() {
     clearTimeout(this.#tailTimer);
     this.#tailTimer = 0;
-    while (this.#isReady && this.#socket.bufferedAmount < BUFFERED_MAX) {
+    while (this.#isReady && !this.#isPaused && this.#socket.bufferedAmount < BUFFERED_MAX) {
       const at = this.#sent - this.#base;
       const some = this.#kept.slice(at, at + PACKET_MAX);
       if (some.length === 0)
@@ -108,26 +118,24 @@ export class Link {
     if (message.type === "session") {
       this.#begin(message);
     } else if (message.type === "ack") {
-      this.#forget(Math.max(0, Math.min(message.next, this.#sent) - this.#base), false);
-    } else if (message.type === "replaced") {
+      this.#forget(Math.max(0, Math.min(message.next, this.#sent) - this.#base));
+    } else if (message.type === "session.replaced") {
       this.#end();
       this.#on.state("replaced");
-    } else if (message.error !== undefined) {
-      this.#end();
-      this.#on.state("failed", message.error);
-      this.#socket.close(1000);
+    } else if (message.type === "error") {
+      this.#goBack(message);
     } else {
       this.#on.event(message);
     }
   }
 
   // The session goes on at message.next: what was kept before that is known to the server. Where it
-  // has begun anew, or is behind what is kept, the numbers of what is kept begin there.
+  // has begun anew, or knows less than what is kept, the numbers of what is kept begin there.
   #begin(message) {
-    const isKnown = this.#isNumbered && message.next >= this.#base &&
+    const goesOn = this.#isNumbered && message.next >= this.#base &&
       message.next <= this.#base + this.#kept.length;
-    if (isKnown)
-      this.#forget(message.next - this.#base, false);
+    if (goesOn)
+      this.#forget(message.next - this.#base);
     else
       this.#base = message.next;
     this.#sent = this.#base;
@@ -135,8 +143,29 @@ export class Link {
     this.#isReady = true;
     this.#nRetries = 0;
     this.#on.state("live");
-    this.#on.session(message, isKnown);
+    this.#on.session(message, goesOn ? undefined : this.#kept[0]?.t_us ?? Infinity);
     this.#flush();
+  }
+
+  // Something was not taken, as a rule because too much came at once: from there on again, later.
+  // What was on its way behind it is refused, too, for the hole.
+  #goBack(message) {
+    this.#sent = Math.max(this.#base, Math.min(message.next, this.#sent));
+    if (this.#isPaused)
+      return;
+    this.#nRefused = message.next > this.#refusedAt ? 0 : this.#nRefused + 1;
+    this.#refusedAt = message.next;
+    if (this.#nRefused === REFUSED_MAX) {
+      this.#end();
+      this.#socket.close(1000);
+      this.#on.state("failed", message.error);
+      return;
+    }
+    this.#isPaused = true;
+    setTimeout(() => {
+      this.#isPaused = false;
+      this.#flush();
+    }, REFUSED_MS);
   }
 
   #lose(socket, event) {

@@ -18,10 +18,11 @@ const STATES = {
 };
 
 const NOTES = {
-  insecure: () => `Browsers give a page the motion sensor only over HTTPS or on localhost, and this \
-page came by ${location.protocol}//${location.host}.\nStart the server with a certificate: volley \
-serve --set tls.certificate=cert.pem --set tls.key=key.pem\nThen open https:// here. Recordings work \
-either way.`,
+  insecure: () => `Browsers give a page the motion sensor only over HTTPS or on localhost, and \
+this page came by ${location.protocol}//${location.host}.
+Start the server with a certificate, then open https:// here:
+volley serve --set tls.certificate=cert.pem --set tls.key=key.pem
+Recordings work either way.`,
   refused: () => "The browser was told not to give this page the motion sensor. Allow \"motion and \
 orientation\" (or \"motion sensors\") for it in the settings of the site, then start again.",
   missing: () => "This device has no motion sensor, or its browser gives none. Open this page on a \
@@ -47,7 +48,7 @@ function deviceName() {
 function streamUrl(device, hasGyro) {
   const url = new URL("v1/stream", location.href);
   url.protocol = url.protocol.replace("http", "ws");
-  url.search = new URLSearchParams({ kind: "steps", user: "web", device, gyro: hasGyro ? 1 : 0 });
+  url.search = new URLSearchParams({ kind: "steps", user: "web", device, gyro: hasGyro });
   return url;
 }
 
@@ -59,8 +60,9 @@ class Live {
   #wakeLock = null;
   #count = 0;
   #before = 0;        // steps of sessions that the server has lost
-  #ends = [];         // us, of the last steps
-  #now_us = 0;        // of the latest reading
+  #ends = new Map();  // number of a step -> us, of this session as far as the page has seen it
+  #begun_us = null;   // of the first reading
+  #now_us = 0;        // and the latest
   #nReadings = 0;
   #nConnects = 0;
   #rateSince_us = 0;
@@ -70,7 +72,7 @@ class Live {
     byId("device").textContent = this.#device;
     byId("start").addEventListener("click", () => this.start());
     byId("stop").addEventListener("click", () => this.stop());
-    byId("reset").addEventListener("click", () => this.#link?.tell({ type: "reset" }));
+    byId("reset").addEventListener("click", () => this.#link?.tell({ action: "reset" }));
     window.addEventListener("online", () => this.#link?.retry());
     document.addEventListener("visibilitychange", () => {
       if (document.visibilityState === "visible") {
@@ -122,6 +124,7 @@ class Live {
     byId("start").hidden = isRunning;
     byId("stop").hidden = !isRunning;
     byId("reset").disabled = !isRunning;
+    byId("idle").hidden = true;
   }
 
   // The screen must stay on: a phone that sleeps gives no readings.
@@ -141,6 +144,7 @@ class Live {
       this.#connect(reading.gyro !== null);
     reading.gyro ??= [0, 0, 0];
     this.#link.push(reading);
+    this.#begun_us ??= reading.t_us;
     this.#now_us = reading.t_us;
     this.#nReadings++;
     this.#trace.series.push(reading.t_us, norm(reading.acc));
@@ -163,7 +167,7 @@ class Live {
   #show() {
     const to_us = this.#now_us;
     this.#trace.series.forget(to_us - 2 * WINDOW_US);
-    this.#trace.show({ from_us: to_us - WINDOW_US, to_us, origin_us: to_us });
+    this.#trace.show({ from_us: to_us - WINDOW_US, to_us, origin_us: this.#begun_us });
     byId("readings").textContent = number(this.#nReadings);
     byId("waiting").textContent = number(this.#link.waiting);
   }
@@ -173,10 +177,10 @@ class Live {
   #connect(hasGyro) {
     this.#link = new Link(streamUrl(this.#device, hasGyro), hasGyro, {
       state: (name, detail) => this.#onState(name, detail),
-      session: (message, isKnown) => this.#onSession(message, isKnown),
+      session: (message, from_us) => this.#onSession(message, from_us),
       event: (message) => this.#onEvent(message),
-      lost: () => this.#note(null, "The connection is gone for so long that the oldest readings had \
-to be given up."),
+      lost: () => this.#note(null, "There has been no connection for so long that the oldest \
+readings had to be given up."),
     });
   }
 
@@ -191,31 +195,37 @@ to be given up."),
     }
   }
 
-  #onSession(message, isKnown) {
-    if (!isKnown && this.#nConnects > 1 && message.steps < this.#count - this.#before)
-      this.#before = this.#count;
-    byId("session").textContent = message.session_id;
+  // A session that begins anew gets the readings from from_us on, and so counts their steps again.
+  #onSession(message, from_us) {
+    if (from_us !== undefined && this.#nConnects > 1) {
+      const nAgain = [...this.#ends.values()].filter((t_us) => t_us >= from_us).length;
+      this.#before = this.#count - nAgain - message.steps;
+      this.#ends.clear();
+      this.#trace.series.forgetSteps(from_us);
+    }
+    byId("session").textContent = message.session;
     this.#setCount(message.steps);
   }
 
   #onEvent(message) {
     const { series } = this.#trace;
+    const t_us = message.t_ms * 1000;
     if (message.type === "step.start") {
-      series.begin(message.step, message.t_us);
+      series.begin(message.step, t_us);
     } else if (message.type === "step.end") {
-      series.end(message.step, message.t_us);
+      series.end(message.step, t_us);
+      this.#ends.set(message.step, t_us);
       this.#setCount(message.step);
-      this.#ends = [...this.#ends, message.t_us].slice(-CADENCE_STEPS);
       this.#showCadence();
     } else if (message.type === "reset") {
       this.#before = 0;
-      this.#ends = [];
-      series.steps = [];
-      this.#setCount(0);
+      this.#ends.clear();
+      series.forgetSteps(-Infinity);
+      this.#setCount(message.steps);
     }
     if (message.activity !== undefined)
       byId("activity").textContent = ACTIVITIES[message.activity] ?? message.activity;
-    this.#showDelay(message);
+    this.#showDelay(t_us);
   }
 
   #setCount(steps) {
@@ -224,14 +234,14 @@ to be given up."),
   }
 
   // From the instant that the event speaks of until the page knows of it: by one clock, this one.
-  #showDelay(message) {
-    const delay_ms = performance.timeOrigin + performance.now() - message.t_us / 1000;
+  #showDelay(t_us) {
+    const delay_ms = performance.timeOrigin + performance.now() - t_us / 1000;
     if (delay_ms >= 0 && delay_ms < 10_000)
       byId("delay").textContent = Math.round(delay_ms);
   }
 
   #showCadence() {
-    const ends = this.#ends;
+    const ends = [...this.#ends.values()].slice(-CADENCE_STEPS);
     const isWalking = ends.length > 1 && this.#now_us - ends.at(-1) < STILL_US;
     byId("cadence").textContent = isWalking
       ? Math.round((60 * SECOND_US * (ends.length - 1)) / (ends.at(-1) - ends[0])) : "–";

@@ -4,7 +4,7 @@
 const HEAD_BYTES = 36;
 const HAS_GYRO = 1, HAS_TIMES = 4, HAS_FIRST = 8;
 
-export const PACKET_MAX = 4096; // readings
+export const PACKET_MAX = 1024; // readings; more are allowed
 
 // readings: [{t_us, acc: [x, y, z], gyro: [x, y, z]}], first: the number of the first of them.
 export function encodePacket(readings, first, hasGyro) {

@@ -2,11 +2,12 @@
 // A recording: sent to the server as it is, its answer shown, and the readings drawn as the server
 // has understood them.
 
-import { Series, Trace, norm, rangeOf } from "./trace.js";
+import { Series, Trace, norm } from "./trace.js";
 import { ACTIVITIES, byId, number } from "./words.js";
 
 const GRAVITY = 9.80665;
 const WINDOW_US = 12_000_000;
+const LEAD_US = 1_000_000;      // shown before the first step
 const DRAWN_BYTES_MAX = 64 << 20;
 const TIME_UNITS = { s: 1e6, ms: 1e3, us: 1, ns: 1e-3 };
 
@@ -39,19 +40,21 @@ export function seriesOf(text, report) {
 function addSteps(series, events) {
   for (const e of events) {
     if (e.type === "step.start")
-      series.begin(e.step, e.t_us);
+      series.begin(e.step, e.t_ms * 1000);
     else
-      series.end(e.step, e.t_us);
+      series.end(e.step, e.t_ms * 1000);
   }
 }
+
+const rows = (n) => `${number(n)} ${n === 1 ? "row" : "rows"}`;
 
 const duration = (s) => s < 60 ? `${s.toFixed(1)} s`
   : `${Math.floor(s / 60)} min ${String(Math.round(s % 60)).padStart(2, "0")} s`;
 
 function csvOf(events) {
   const rows = events.map((e) =>
-    [e.type, e.step, (e.t_us / 1e6).toFixed(6), e.confidence, e.activity].join(","));
-  return ["type,step,t_s,confidence,activity", ...rows, ""].join("\n");
+    [e.type, e.step, e.t_ms, e.confidence, e.activity].join(","));
+  return ["type,step,t_ms,confidence,activity", ...rows, ""].join("\n");
 }
 
 export function setUpRecording() {
@@ -73,8 +76,11 @@ export function setUpRecording() {
 
   function move() {
     const { times } = trace.series;
-    const from_us = times[0] + (position.value / 1000) * Math.max(times.at(-1) - times[0] - WINDOW_US, 0);
+    const room_us = Math.max(times.at(-1) - times[0] - WINDOW_US, 0);
+    const from_us = times[0] + (position.value / 1000) * room_us;
     trace.show({ from_us, to_us: from_us + WINDOW_US, origin_us: times[0] });
+    overview.show({ from_us: times[0], to_us: times.at(-1), origin_us: times[0],
+      window_us: [from_us, from_us + WINDOW_US] });
     position.setAttribute("aria-valuetext", `from ${((from_us - times[0]) / 1e6).toFixed(1)} s`);
   }
 
@@ -84,9 +90,9 @@ export function setUpRecording() {
       return;
     addSteps(series, events);
     trace.series = overview.series = series;
-    trace.range = overview.range = rangeOf(series.values);
-    overview.show({ from_us: series.times[0], to_us: series.times.at(-1), origin_us: series.times[0] });
-    position.value = 0;
+    const room_us = series.times.at(-1) - series.times[0] - WINDOW_US;
+    const first_us = (series.steps[0]?.start_us ?? 0) - LEAD_US - series.times[0];
+    position.value = room_us > 0 ? (1000 * first_us) / room_us : 0;
     move();
   }
 
@@ -98,7 +104,7 @@ export function setUpRecording() {
       part.style.flexGrow = s;
       return part;
     }));
-    const words = known.map(([activity, s]) => `${ACTIVITIES[activity] ?? activity} ${duration(s)}`);
+    const words = known.map(([name, s]) => `${ACTIVITIES[name] ?? name} ${duration(s)}`);
     byId("file-bar").setAttribute("aria-label", words.join(", "));
     byId("file-activities").replaceChildren(...known.map(([activity], i) => {
       const item = document.createElement("li");
@@ -146,13 +152,12 @@ export function setUpRecording() {
   }
 
   function showAnswer(answer) {
-    const seconds = answer.duration_s;
     byId("file-count").textContent = number(answer.steps);
-    byId("file-duration").textContent = duration(seconds);
+    byId("file-duration").textContent = duration(answer.duration_s);
     byId("file-readings").textContent = number(answer.samples);
-    byId("file-cadence").textContent = answer.cadence_spm ? Math.round(answer.cadence_spm) : "–";
+    byId("file-cadence").textContent = answer.cadence === null ? "–" : Math.round(answer.cadence);
     showActivities(answer.activity_s);
-    showFacts(factsOf(answer.input));
+    showFacts(factsOf(answer));
   }
 
   byId("file").addEventListener("change", (e) => {
@@ -182,19 +187,30 @@ export function setUpRecording() {
   });
 }
 
-const guessed = (text, isGuessed) => text + (isGuessed ? " (guessed)" : "");
+const LEFT_OUT = {
+  not_a_number: "not a number", not_finite: "not finite", out_of_range: "out of range",
+};
 
 // Rows of what the server says of the bytes: [term, text, whether it is a fault].
-function factsOf(input) {
-  const faults = Object.entries(input.faults ?? {}).filter(([, f]) => f.count > 0);
+function factsOf(answer) {
+  const { input, left_out: leftOut, gaps, bridged, warnings } = answer;
+  const guessed = (text, what) => text + (input.guessed.includes(what) ? " (guessed)" : "");
+  const rate = `${Number(input.rate_hz.toFixed(2))} Hz`;
+  const counts = [["Same time twice", leftOut.duplicates], ["Out of order", leftOut.out_of_order],
+    ["Short holes bridged", bridged], ["Gaps", gaps]];
   return [
+    ...warnings.map((text) => ["Mind", text, true]),
     ["Format", input.format],
     ["Columns", input.columns],
-    ["Rate", guessed(`${input.rate_hz.toFixed(2)} Hz`, input.rate_guessed)],
-    ["Time", guessed(input.time_unit, input.time_unit_guessed)],
-    ["Acceleration", guessed(input.acc_unit, input.acc_unit_guessed)],
-    ["Rotation", guessed(input.gyro_unit, input.gyro_unit_guessed)],
-    ...faults.map(([kind, f]) =>
-      [kind.replaceAll("_", " "), `${number(f.count)} rows left out, the first at line ${f.line}`, true]),
+    ["Rate", input.is_rate_assumed ? `${rate} (assumed)` : guessed(rate, "rate")],
+    ["Time", input.time_unit === "none" ? "no column: by the rate"
+      : guessed(input.time_unit, "time")],
+    ["Acceleration", guessed(input.acc_unit, "acc")],
+    ["Rotation", input.gyro_unit === "none" ? "none" : guessed(input.gyro_unit, "gyro")],
+    ...Object.entries(LEFT_OUT).filter(([kind]) => leftOut[kind].n > 0).map(([kind, words]) =>
+      [`Left out: ${words}`,
+        `${rows(leftOut[kind].n)}, the first in line ${leftOut[kind].first_line}`, true]),
+    ...counts.filter(([, n]) => n > 0).map(([term, n]) => [term, number(n), true]),
+    ["Model", `${answer.model}, looks ${answer.look_ahead_ms} ms ahead`],
   ];
 }

@@ -47,8 +47,8 @@ async function askForPermission() {
     throw new SensorError("refused");
 }
 
-// Calls onReading for each one from now on; call within a tap. Resolves, once the first has come, to
-// a function that ends it. Throws SensorError.
+// Calls onReading for each one from now on; call within a tap. Resolves, once the first has come,
+// to a function that ends it. Throws SensorError.
 export async function startSensor(onReading) {
   await askForPermission();
   return new Promise((resolve, reject) => {

@@ -34,7 +34,9 @@ export class Series {
     this.values.push(value);
   }
 
+  // A step that is told again, after a reconnect, takes the place of what was known of it.
   begin(number, t_us) {
+    this.steps = this.steps.filter((s) => s.number !== number);
     this.steps.push({ number, start_us: t_us, end_us: null });
   }
 
@@ -54,6 +56,11 @@ export class Series {
     this.steps = this.steps.filter((s) => s.end_us === null || s.end_us > t_us);
   }
 
+  // Those that begin then or later.
+  forgetSteps(t_us) {
+    this.steps = this.steps.filter((s) => s.start_us < t_us);
+  }
+
   clear() {
     this.times = [];
     this.values = [];
@@ -61,9 +68,10 @@ export class Series {
   }
 }
 
-// options: from_us, to_us; range [low, high] of values; axes: with labels.
+// options: from_us, to_us; origin_us, from which seconds are counted; window_us [from, to], which
+// is framed; range [low, high] of values; axes: with labels.
 function draw(context, width, height, style, series, options) {
-  const { from_us, to_us, range: [low, high], axes } = options;
+  const { from_us, to_us, origin_us, range: [low, high], axes } = options;
   const x = (t) => ((t - from_us) / (to_us - from_us)) * width;
   const y = (v) => height - ((v - low) / (high - low)) * height;
 
@@ -76,15 +84,17 @@ function draw(context, width, height, style, series, options) {
   context.lineTo(width, y(GRAVITY));
   if (axes) {
     const step = secondsBetweenMarks((to_us - from_us) / 1e6) * 1e6;
-    for (let t = Math.ceil((from_us - options.origin_us) / step) * step; t <= to_us - options.origin_us;
-      t += step) {
-      const at = Math.round(x(t + options.origin_us)) + 0.5;
+    const first = origin_us + Math.ceil((from_us - origin_us) / step) * step;
+    for (let t = first; t <= to_us; t += step) {
+      const at = Math.round(x(t)) + 0.5;
       context.moveTo(at, height);
       context.lineTo(at, height - 5);
     }
   }
   context.stroke();
-  drawValues(context, width, style, series, from_us, to_us, x, y);
+  drawValues(context, width, style, series, options, x, y);
+  if (options.window_us !== undefined)
+    drawFrame(context, height, style, ...options.window_us.map(x));
   if (axes)
     drawLabels(context, width, height, style, options, y);
 }
@@ -110,12 +120,21 @@ function drawSteps(context, height, style, steps, x, to_us, axes) {
   }
 }
 
+function drawFrame(context, height, style, left, right) {
+  context.fillStyle = context.strokeStyle = style.accent;
+  context.globalAlpha = 0.15;
+  context.fillRect(left, 0, right - left, height);
+  context.globalAlpha = 1;
+  context.lineWidth = 2;
+  context.strokeRect(left + 1, 1, Math.max(right - left - 2, 2), height - 2);
+}
+
 // As a line; where many values share a pixel, from the least to the greatest of them.
-function drawValues(context, width, style, { times, values }, from_us, to_us, x, y) {
+function drawValues(context, width, style, { times, values }, { from_us, to_us, axes }, x, y) {
   const begin = Math.max(lowerBound(times, from_us) - 1, 0);
   const end = Math.min(lowerBound(times, to_us) + 1, times.length);
 
-  context.strokeStyle = style.ink;
+  context.strokeStyle = axes ? style.ink : style.muted;
   context.lineWidth = 1.6;
   context.lineJoin = "round";
   context.beginPath();
@@ -145,19 +164,25 @@ function drawValues(context, width, style, { times, values }, from_us, to_us, x,
 function drawLabels(context, width, height, style, options, y) {
   const { from_us, to_us, origin_us } = options;
   const second = (t) => `${((t - origin_us) / 1e6).toFixed(1)} s`;
+  const label = (text, left, bottom) => { // readable on top of the line
+    context.lineWidth = 4;
+    context.strokeStyle = style.card;
+    context.strokeText(text, left, bottom);
+    context.fillText(text, left, bottom);
+  };
 
   context.fillStyle = style.muted;
   context.textAlign = "left";
-  context.fillText(second(from_us), 4, height - 8);
-  context.fillText("9.8", 4, y(GRAVITY) - 4);
+  label(second(from_us), 4, height - 8);
+  label("9.8", 4, y(GRAVITY) + 4);
   context.textAlign = "right";
-  context.fillText(second(to_us), width - 4, height - 8);
+  label(second(to_us), width - 4, height - 8);
 }
 
-// What holds all values from the index on, in steps of 2 m/s², so that it seldom changes.
-export function rangeOf(values, from = 0) {
+// What holds the values from begin to end, in steps of 2 m/s², so that it seldom changes.
+function rangeOf(values, begin, end) {
   let [low, high] = [8, 12];
-  for (let i = from; i < values.length; i++) {
+  for (let i = begin; i < end; i++) {
     low = Math.min(low, 2 * Math.floor((values[i] - 0.5) / 2));
     high = Math.max(high, 2 * Math.ceil((values[i] + 0.5) / 2));
   }
@@ -168,7 +193,6 @@ export function rangeOf(values, from = 0) {
 export class Trace {
   series = new Series();
   view = null; // {from_us, to_us, origin_us}
-  range = null; // [least, most] that are drawn; null: what fits the view
   #canvas;
   #axes;
   #frame = 0;
@@ -178,7 +202,8 @@ export class Trace {
     this.#canvas = canvas;
     this.#axes = axes;
     new ResizeObserver(() => this.redraw()).observe(canvas);
-    window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.redraw());
+    window.matchMedia("(prefers-color-scheme: dark)")
+      .addEventListener("change", () => this.redraw());
   }
 
   show(view) {
@@ -196,7 +221,8 @@ export class Trace {
     const style = getComputedStyle(this.#canvas);
     const of = (name) => style.getPropertyValue(name).trim();
     return { ink: of("--ink"), muted: of("--muted"), line: of("--line"), odd: of("--odd"),
-      even: of("--even"), font: style.fontFamily };
+      even: of("--even"), accent: of("--accent"),
+      card: of("--card"), font: style.fontFamily };
   }
 
   #draw() {
@@ -215,7 +241,8 @@ export class Trace {
     context.setTransform(scale, 0, 0, scale, 0, 0);
     context.font = `11px ${style.font}`;
     const view = this.view ?? { from_us: 0, to_us: 1e7, origin_us: 0 };
-    const range = this.range ?? rangeOf(this.series.values, lowerBound(this.series.times, view.from_us));
+    const { times, values } = this.series;
+    const range = rangeOf(values, lowerBound(times, view.from_us), lowerBound(times, view.to_us));
     draw(context, width, height, style, this.series, { ...view, range, axes: this.#axes });
   }
 }
