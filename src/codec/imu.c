@@ -114,38 +114,46 @@ static vly_status take_packet(vly_imu_reader *r, const vly_imu_packet *p, vly_er
     return st;
 }
 
-/* Gathers up to `want` bytes; true: they are there. */
-static bool gather(vly_imu_reader *r, vly_str *bytes, size_t want)
+/* Gathers up to `want` bytes. *ret_is_there: they are there. */
+static vly_status gather(vly_imu_reader *r, vly_str *bytes, size_t want, bool *ret_is_there,
+                         vly_err *err)
 {
-    size_t missing = want - r->bytes.len;
+    size_t missing = want > r->bytes.len ? want - r->bytes.len : 0;
     size_t n = bytes->len < missing ? bytes->len : missing;
 
     vly_buf_add(&r->bytes, bytes->ptr, n);
     *bytes = (vly_str){bytes->ptr + n, bytes->len - n};
-    return n == missing;
+    *ret_is_there = n == missing;
+    return r->bytes.failed ? vly_fail(err, VLY_ENOMEM, "out of memory") : VLY_OK;
+}
+
+/* One packet, as far as its bytes have come. */
+static vly_status feed_packet(vly_imu_reader *r, vly_str *bytes, vly_err *err)
+{
+    bool is_there;
+    size_t size = 0;
+    vly_imu_packet p;
+    vly_status st = gather(r, bytes, VLY_IMU_PACKET_HEAD, &is_there, err);
+
+    if (st == VLY_OK && is_there)
+        st = vly_imu_packet_size(r->bytes.ptr, &size, err);
+    if (st == VLY_OK && is_there)
+        st = gather(r, bytes, size, &is_there, err);
+    if (st != VLY_OK || !is_there)
+        return st;
+    st = vly_imu_packet_open(r->bytes.ptr, r->bytes.len, &p, err);
+    if (st == VLY_OK)
+        st = take_packet(r, &p, err);
+    vly_buf_clear(&r->bytes);
+    return st;
 }
 
 static vly_status feed_packets(vly_imu_reader *r, vly_str bytes, vly_err *err)
 {
     vly_status st = VLY_OK;
 
-    while (st == VLY_OK && (bytes.len > 0 || r->bytes.len >= VLY_IMU_PACKET_HEAD)) {
-        size_t size = 0;
-        vly_imu_packet p;
-        if (r->bytes.len < VLY_IMU_PACKET_HEAD && !gather(r, &bytes, VLY_IMU_PACKET_HEAD))
-            break;
-        if (!r->bytes.failed)
-            st = vly_imu_packet_size(r->bytes.ptr, &size, err);
-        if (st == VLY_OK && !r->bytes.failed && !gather(r, &bytes, size))
-            break;
-        if (st == VLY_OK && r->bytes.failed)
-            st = vly_fail(err, VLY_ENOMEM, "out of memory");
-        if (st == VLY_OK)
-            st = vly_imu_packet_open(r->bytes.ptr, r->bytes.len, &p, err);
-        if (st == VLY_OK)
-            st = take_packet(r, &p, err);
-        vly_buf_clear(&r->bytes);
-    }
+    while (st == VLY_OK && bytes.len > 0)
+        st = feed_packet(r, &bytes, err);
     if (st == VLY_EFORMAT)
         st = vly_fail_in(err, st, "behind reading %llu", (unsigned long long)r->report.n_rows);
     return st;
@@ -339,11 +347,11 @@ vly_status vly_imu_reader_feed(vly_imu_reader *r, const void *bytes, size_t n, v
         /* Blanks before a JSON text, and blank lines before a header, do not tell. */
         while (r->bytes.len == 0 && left.len > 0 && (left.ptr[0] == ' ' || left.ptr[0] == '\t'))
             left = (vly_str){left.ptr + 1, left.len - 1};
-        if (!gather(r, &left, HEAD_BYTES))
-            return VLY_OK;
-        vly_status st =
-            r->bytes.failed ? vly_fail(err, VLY_ENOMEM, "out of memory") : begin_form(r, err);
-        if (st != VLY_OK)
+        bool is_there;
+        vly_status st = gather(r, &left, HEAD_BYTES, &is_there, err);
+        if (st == VLY_OK && is_there)
+            st = begin_form(r, err);
+        if (st != VLY_OK || !is_there)
             return st;
     }
     return left.len > 0 ? feed_form(r, left, err) : VLY_OK;

@@ -5,7 +5,9 @@
  * A recording comes as CSV or TSV, JSON, or packets (codec/imu_packet.h); the first bytes tell
  * which. What the bytes leave open is guessed, and the guess is reported: which column is which
  * (by header, else by position), units (m/s^2 or g, rad/s or deg/s, s, ms, us or ns), the rate
- * (from the times; else 80 Hz is assumed and said to be).
+ * (from the times; else 80 Hz is assumed and said to be). JSON is not guessed at: it is in m/s^2
+ * and rad/s unless it says otherwise. Acceleration without gravity (linear) is refused: what the
+ * names of columns say, or a median far from 9.8 m/s^2, unless the options say the unit.
  *
  * Nothing is dropped silently: a row without a number where one belongs, NaN, or a value that no
  * sensor gives is counted by kind, the first one of each with its line, and left out.
@@ -64,8 +66,9 @@ typedef struct vly_imu_report {
 typedef struct vly_imu_reader_opts {
     double rate_hz; /* 1 .. 10000; overrides the times of the file when is_rate_forced */
     bool is_rate_forced;
-    vly_str columns;  /* "time,acc_x,acc_y,acc_z,gyro_x,gyro_y,gyro_z,-" in the file's order */
-    vly_str acc_unit; /* as in the report */
+    vly_str columns;   /* "time,acc_x,acc_y,acc_z,gyro_x,gyro_y,gyro_z,-" in the file's order */
+    bool has_si_units; /* what the bytes do not say is m/s2 and rad/s, also in CSV */
+    vly_str acc_unit;  /* as in the report */
     vly_str gyro_unit;
     vly_str time_unit;
     char delimiter;

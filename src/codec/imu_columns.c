@@ -197,7 +197,6 @@ static vly_str skip_digits(vly_str s)
 /* The unit of an axis, in what stands behind the axis, or in front of it ("accelgx" is no name). */
 static const char *axis_unit(sensor kind, vly_str behind)
 {
-    behind = skip_digits(behind);
     return kind == SENSOR_GYRO ? vly_imu__gyro_unit(behind) : vly_imu__acc_unit(behind);
 }
 
@@ -215,11 +214,13 @@ static bool understand_axis(vly_str name, meaning *ret)
         if (axis == name.len || w->sensor == SENSOR_NONE)
             return false;
         size_t tail = axis >= at + len ? axis + 1 : at + len;
-        vly_str behind = {name.ptr + tail, name.len - tail};
+        vly_str behind = skip_digits((vly_str){name.ptr + tail, name.len - tail});
+        if (vly_str_starts(behind, VLY_STR("axis")))
+            behind = (vly_str){behind.ptr + 4, behind.len - 4};
         const char *unit = axis_unit(w->sensor, behind);
         if (strcmp(w->word, "gf") == 0)
             unit = "g";
-        if (w->is_alone && unit == NULL && skip_digits(behind).len > 0)
+        if (w->is_alone && unit == NULL && behind.len > 0)
             continue; /* "azimuth", "width", "ayaw" */
         *ret = (meaning){w->sensor, name.ptr[axis] - 'x', w->rank, unit};
         return true;

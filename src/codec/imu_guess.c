@@ -180,11 +180,11 @@ vly_status vly_imu__guess_columns(vly_imu_table *t, vly_err *err)
 static vly_status no_gravity(const vly_imu_table *t, double length, vly_err *err)
 {
     return vly_fail(err, VLY_EFORMAT,
-                    "acceleration of %.3g %s at rest: expected about 9.8 m/s2 or 1 g%s", length,
-                    t->acc_unit != NULL ? t->acc_unit : "(m/s2 or g)",
+                    "acceleration of about %.3g %s in the first rows: expected 9.8 m/s2 or 1 g; %s",
+                    length, t->acc_unit,
                     t->columns.is_linear || length < GRAVITY_MIN
-                        ? "; steps need the acceleration with gravity, not the linear one"
-                        : "; name the unit if it is right");
+                        ? "steps need the acceleration with gravity, not the linear one"
+                        : "if it is right, say its unit");
 }
 
 static bool has_gravity(double length)
@@ -299,8 +299,9 @@ static void guess_time(vly_imu_table *t)
     size_t n = steps(t, VLY_IMU_SLOT_TIME, s, &n_one);
     double step = median(s, n);
     bool has_column = t->columns.at[VLY_IMU_SLOT_TIME] != VLY_IMU_NO_COLUMN;
-
-    if (!has_column || t->opts->is_rate_forced || (n > 0 && step <= 0)) {
+    bool is_still = n > 0 && step <= 0; /* it does not tell one row from the next */
+    bool is_text = n == 0 && t->n_held > 1;
+    if (!has_column || t->opts->is_rate_forced || is_still || is_text) {
         without_times(t);
         return;
     }

@@ -53,6 +53,9 @@ static void read_cell(vly_str text, bool is_comma_ok, vly_imu_cell *ret)
     } else if (vly_str_to_f64(text, &ret->value)) { /* what is left are nan and inf */
         ret->kind = VLY_IMU_CELL_NOT_FINITE;
         return;
+    } else if (vly_imu__read_date(text, &ret->decimal) &&
+               vly_decimal_to_f64(&ret->decimal, &ret->value)) {
+        return;
     }
     ret->kind = VLY_IMU_CELL_NONE;
 }
@@ -195,6 +198,7 @@ vly_status vly_imu__table_init(vly_imu_table *t, const vly_imu_reader_opts *opts
     t->opts = opts;
     t->sink = sink;
     t->report = sink->report;
+    t->has_units = opts->has_si_units;
     vly_buf_init(&t->columns_text, VLY_MEM_CODEC, (size_t)VLY_IMU_COLUMNS_MAX * 8);
     if (opts->acc_unit.len > 0 && (t->acc_unit = vly_imu__acc_unit(opts->acc_unit)) == NULL)
         return vly_fail(err, VLY_EINVAL, "unit of acceleration: expected m/s2 or g, got '%.*s'",

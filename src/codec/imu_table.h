@@ -68,6 +68,9 @@ vly_status vly_imu__columns_by_names(const vly_str *names, size_t n, vly_str lab
 vly_status vly_imu__columns_by_list(vly_str list, vly_str label, vly_imu_columns *ret,
                                     vly_err *err) VLY_MUST_CHECK;
 
+/* A date and time, or a time of day, as seconds; false: neither. */
+bool vly_imu__read_date(vly_str text, vly_decimal *ret);
+
 /* ---- rows ---- */
 
 typedef enum vly_imu_cell_kind {

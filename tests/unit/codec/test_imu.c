@@ -254,6 +254,180 @@ static void counts_faults(void **state)
     check_reading(o, 1, 25000, 1, 0, 9, 0, 0, 0);
 }
 
+static void reads_dates(void **state)
+{
+    (void)state;
+    /* date -u -d 2023-02-17T12:32:16Z +%s: 1676637136; 2024-02-29: 1709208000 at noon */
+    const outcome *o = read_text("time,ax,ay,az\n2023-02-17T12:32:16.250Z,0,0,9\n"
+                                 "2023-02-17T13:32:16.2600009+01:00,0,0,9\n"
+                                 "2023-02-17 05:02:16.270-07:30,0,0,9\n2024/02/29 12:00:00,0,0,9\n"
+                                 "2023-02-17T12:32,0,0,9\n2023-13-17T12:32:16Z,0,0,9\n"
+                                 "2023-02-17T12:32:16.250X,0,0,9\n");
+    check_units(o, "m/s2", "none", "s");
+    assert_int_equal(o->n, 4);
+    assert_int_equal(o->report.n_faults[VLY_IMU_NOT_A_NUMBER], 3);
+    check_reading(o, 0, 1676637136250000, 0, 0, 9, 0, 0, 0);
+    check_reading(o, 1, 1676637136260000, 0, 0, 9, 0, 0, 0);
+    check_reading(o, 2, 1676637136270000, 0, 0, 9, 0, 0, 0);
+    check_reading(o, 3, 1709208000000000, 0, 0, 9, 0, 0, 0);
+    o = read_text("12:00:00.00,0,0,9\n12:00:00.02,0,1,9\n12:00:00.04,0,0,9\n");
+    assert_string_equal(o->columns, "time,acc_x,acc_y,acc_z");
+    check_reading(o, 1, INT64_C(43200020000), 0, 1, 9, 0, 0, 0);
+    assert_true(o->report.rate_hz == 50);
+}
+
+/* A recording of n rows: times by `step` from `first` on; |a| = length and |g| = rotation, in
+ * directions that swing. */
+static const outcome *read_made(const char *head, size_t n, double first, double step,
+                                double length, double swing, double rotation)
+{
+    static char text[1 << 16];
+    size_t at = (size_t)snprintf(text, sizeof(text), "%s\n", head);
+
+    for (size_t i = 0; i < n; i++) {
+        double c = i % 2 == 0 ? 0.6 : 0.8, s = i % 2 == 0 ? 0.8 : 0.6;
+        double l = length + (i % 4 < 2 ? swing : -swing);
+        at += (size_t)snprintf(text + at, sizeof(text) - at, "%.9g,%g,%g,0,%g,%g,0\n",
+                               first + (double)i * step, c * l, s * l, c * rotation, s * rotation);
+        assert_true(at < sizeof(text));
+    }
+    read_in(vly_str_from(text), 1000, (vly_imu_reader_opts){0}, &the_outcome);
+    return &the_outcome;
+}
+
+#define PLAIN_HEAD "time,acc_x,acc_y,acc_z,gyro_x,gyro_y,gyro_z"
+
+static void guesses_units(void **state)
+{
+    (void)state;
+    check_units(read_made(PLAIN_HEAD, 300, 0, 0.0125, 9.8, 0, 0.05), "m/s2", "rad/s", "s");
+    check_units(read_made(PLAIN_HEAD, 300, 0, 0.0125, 1, 0, 0.05), "g", "rad/s", "s");
+    check_units(read_made(PLAIN_HEAD, 300, 0, 12.5, 1.1, 0.5, 60), "g", "deg/s", "ms");
+    check_units(read_made(PLAIN_HEAD, 300, 0, 12500, 11, 5, 3), "m/s2", "rad/s", "us");
+    check_units(read_made(PLAIN_HEAD, 300, 1e9, 12.5e6, 9.8, 0.01, 1.5), "m/s2", "deg/s", "ns");
+    assert_true(the_outcome.report.is_acc_unit_guessed && the_outcome.report.is_gyro_unit_guessed);
+    assert_true(the_outcome.report.is_time_unit_guessed && the_outcome.report.is_rate_guessed);
+    assert_true(fabs(the_outcome.report.rate_hz - 80) < 1e-6);
+    assert_int_equal(the_outcome.n, 300);
+    /* 2 Hz is no rate, but ms it is: the unit is named */
+    check_units(read_made("time_ms,ax,ay,az,gx,gy,gz", 40, 0, 500, 9.8, 0, 0), "m/s2", "rad/s",
+                "ms");
+    assert_true(the_outcome.report.rate_hz == 2);
+    /* a clock of whole seconds tells nothing of the rate */
+    check_units(read_made(PLAIN_HEAD, 40, 1700000000, 0, 9.8, 0, 0), "m/s2", "rad/s", "none");
+    assert_true(the_outcome.report.is_rate_assumed);
+    assert_string_equal(the_outcome.columns, "-,acc_x,acc_y,acc_z,gyro_x,gyro_y,gyro_z");
+}
+
+static void refuses_without_gravity(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *head, *message;
+        double length, swing;
+    } rows[] = {
+        {PLAIN_HEAD,
+         "acceleration of about 0.25 m/s2 in the first rows: expected 9.8 m/s2 or 1 g; steps need "
+         "the acceleration with gravity, not the linear one",
+         0.25, 0},
+        {PLAIN_HEAD,
+         "acceleration of about 4 m/s2 in the first rows: expected 9.8 m/s2 or 1 g; steps need "
+         "the acceleration with gravity, not the linear one",
+         3, 1},
+        {PLAIN_HEAD,
+         "acceleration of about 980 m/s2 in the first rows: expected 9.8 m/s2 or 1 g; if it is "
+         "right, say its unit",
+         980, 0},
+        {"time,linear_acc_x,linear_acc_y,linear_acc_z,gyro_x,gyro_y,gyro_z",
+         "acceleration of about 9 m/s2 in the first rows: expected 9.8 m/s2 or 1 g; steps need the "
+         "acceleration with gravity, not the linear one",
+         9, 0},
+        {"time,acc_x (g),acc_y (g),acc_z (g),gyro_x,gyro_y,gyro_z",
+         "acceleration of about 9.8 g in the first rows: expected 9.8 m/s2 or 1 g; if it is right, "
+         "say its unit",
+         9.8, 0},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const outcome *o = read_made(rows[i].head, 40, 0, 0.01, rows[i].length, rows[i].swing, 0);
+        assert_int_equal(o->status, VLY_EFORMAT);
+        assert_string_equal(o->err.msg, rows[i].message);
+    }
+    /* Who says the unit is not questioned. */
+    const outcome *o = read_with("ax,ay,az\n0.1,0,0\n0.1,0,0\n",
+                                 (vly_imu_reader_opts){.acc_unit = VLY_STR("m/s2")});
+    assert_int_equal(o->n, 2);
+}
+
+static void reads_names(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *header, *columns, *acc_unit, *gyro_unit;
+    } rows[] = {
+        {"ax,ay,az,wx,wy,wz,x", "acc_x,acc_y,acc_z,gyro_x,gyro_y,gyro_z,-", NULL, NULL},
+        {"index,Timestamp,x-axis (g),y-axis (g),z-axis (g)", "-,time,acc_x,acc_y,acc_z", "g", NULL},
+        {"t_ms,a_x,a_y,a_z,g_x,g_y,g_z", "time,acc_x,acc_y,acc_z,gyro_x,gyro_y,gyro_z", NULL, NULL},
+        {"x_acc,y_acc,z_acc,x_gyro,y_gyro,z_gyro", "acc_x,acc_y,acc_z,gyro_x,gyro_y,gyro_z", NULL,
+         NULL},
+        {"loggingTime(txt),accelerometerTimestamp_sinceReboot(s),accelerometerAccelerationX(G),"
+         "accelerometerAccelerationY(G),accelerometerAccelerationZ(G),gyroRotationX(rad/s),"
+         "gyroRotationY(rad/s),gyroRotationZ(rad/s)",
+         "-,time,acc_x,acc_y,acc_z,gyro_x,gyro_y,gyro_z", "g", "rad/s"},
+        {"Time (s),Gyroscope x (\xc2\xb0/s),Gyroscope y (\xc2\xb0/s),Gyroscope z (\xc2\xb0/s),"
+         "Acc_X [m/s\xc2\xb2],Acc_Y [m/s\xc2\xb2],Acc_Z [m/s\xc2\xb2],Azimuth,Yaw,Activity",
+         "time,gyro_x,gyro_y,gyro_z,acc_x,acc_y,acc_z,-,-,label", "m/s2", "deg/s"},
+        {"PacketCounter,SampleTimeFine,Acc_X,Acc_Y,Acc_Z,Gyr_X,Gyr_Y,Gyr_Z,Mag_X,Mag_Y,Mag_Z",
+         "-,time,acc_x,acc_y,acc_z,gyro_x,gyro_y,gyro_z,-,-,-", NULL, NULL},
+        {"time,gravity_x,gravity_y,gravity_z,accelerometer_x,accelerometer_y,accelerometer_z",
+         "time,-,-,-,acc_x,acc_y,acc_z", NULL, NULL},
+        {"ACCELEROMETER X (m/s\xc2\xb2);ACCELEROMETER Y (m/s\xc2\xb2);ACCELEROMETER Z "
+         "(m/s\xc2\xb2);"
+         "LINEAR ACCELERATION X;LINEAR ACCELERATION Y;LINEAR ACCELERATION Z;YYYY-MO-DD "
+         "HH-MI-SS_SSS",
+         "acc_x,acc_y,acc_z,-,-,-,-", "m/s2", NULL},
+    };
+    char text[1024];
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        bool is_semicolon = strchr(rows[i].header, ';') != NULL;
+        size_t at = (size_t)snprintf(text, sizeof(text), "%s\n", rows[i].header);
+        for (const char *c = rows[i].columns; *c != '\0'; c++)
+            if (*c == ',')
+                at += (size_t)snprintf(text + at, sizeof(text) - at, is_semicolon ? "1;" : "1,");
+        snprintf(text + at, sizeof(text) - at, "1\n");
+        const outcome *o = read_with(text, (vly_imu_reader_opts){.label = "activity"});
+        assert_string_equal(o->columns, rows[i].columns);
+        if (rows[i].acc_unit != NULL)
+            assert_string_equal(o->report.acc_unit, rows[i].acc_unit);
+        assert_int_equal(o->report.is_acc_unit_guessed, rows[i].acc_unit == NULL);
+        if (rows[i].gyro_unit != NULL)
+            assert_string_equal(o->report.gyro_unit, rows[i].gyro_unit);
+    }
+}
+
+static void survives_every_failing_allocation(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "x,y,z\n0,0,9\n", "{\"rate\":50,\"readings\":[[0,0,9]]}",
+        "VIMU\1\0\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+        "\0\0\0\0\0\0\0\0\0\0\x10\x41"};
+    const size_t lens[] = {strlen(texts[0]), strlen(texts[1]), 48};
+
+    for (size_t i = 0; i < 3; i++) {
+        int64_t n = 0;
+        do {
+            vly_mem_fail_after(n);
+            read_in((vly_str){texts[i], lens[i]}, 7, (vly_imu_reader_opts){0}, &the_outcome);
+            vly_mem_fail_after(-1);
+            if (the_outcome.status != VLY_OK && the_outcome.status != VLY_ENOMEM)
+                fail_msg("%zu, %d: %s", i, (int)n, the_outcome.err.msg);
+        } while (the_outcome.status != VLY_OK && n++ < 50);
+        assert_true(n > 1 && n < 50);
+        assert_int_equal(the_outcome.n, 1);
+    }
+}
+
 static void reads_json(void **state)
 {
     (void)state;
@@ -405,6 +579,8 @@ static void reads_the_recordings(void **state)
 
 UNIT_TESTS(cmocka_unit_test(reads_simul), cmocka_unit_test(reads_loggers),
            cmocka_unit_test(reads_without_header), cmocka_unit_test(reads_what_it_is_told),
-           cmocka_unit_test(counts_faults), cmocka_unit_test(reads_json),
-           cmocka_unit_test(reads_packets), cmocka_unit_test(refuses),
+           cmocka_unit_test(counts_faults), cmocka_unit_test(reads_dates),
+           cmocka_unit_test(guesses_units), cmocka_unit_test(refuses_without_gravity),
+           cmocka_unit_test(reads_names), cmocka_unit_test(survives_every_failing_allocation),
+           cmocka_unit_test(reads_json), cmocka_unit_test(reads_packets), cmocka_unit_test(refuses),
            cmocka_unit_test(reads_the_recordings))
