@@ -20,10 +20,12 @@ void vly_api_handle(void *ctx, vly_http_request *req)
     vly_router_dispatch(routes, VLY_COUNT(routes), ctx, req);
 }
 
-void vly_api_turn(void *ctx, unsigned loop_idx)
+bool vly_api_turn(void *ctx, unsigned loop_idx)
 {
     const vly_api *api = ctx;
+
     vly_scheduler_turn(api->scheduler, loop_idx);
+    return api->imu_sessions != NULL && vly_imu_sessions_turn(api->imu_sessions, loop_idx);
 }
 
 size_t vly_api_body_aligned_at(const vly_http_msg *msg)

@@ -57,8 +57,9 @@ size_t vly_api_body_aligned_at(const vly_http_msg *msg);
 
 /* The handler to give to the server, with a vly_api as its ctx. */
 void vly_api_handle(void *ctx, vly_http_request *req);
-/* The on_turn to give to it: runs what the requests of this turn have left for its end. */
-void vly_api_turn(void *ctx, unsigned loop_idx);
+/* The on_turn to give to it: runs what the requests of this turn have left for its end. True: some
+ * of it is left. */
+bool vly_api_turn(void *ctx, unsigned loop_idx);
 
 /* Some model serves and the server is not draining: it should get requests. Thread: any. */
 bool vly_api_is_ready(const vly_api *api);

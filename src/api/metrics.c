@@ -261,6 +261,54 @@ static void put_http(vly_buf *b, const vly_http_stats *s)
                        (unsigned long long)vly_counter_get(&s->responses[k]));
 }
 
+static void put_imu_levels(vly_buf *b, const vly_imu_sessions_stats *s)
+{
+    put_value(b, "volley_imu_sessions", "gauge", "Sessions of motion sensors",
+              (double)vly_gauge_get(&s->sessions));
+    put_value(b, "volley_imu_sessions_attached", "gauge", "Of these, sessions with a connection",
+              (double)vly_gauge_get(&s->attached));
+    put_value(b, "volley_imu_readings_waiting", "gauge", "Readings that wait to be run",
+              (double)vly_gauge_get(&s->waiting));
+    put_head(b, "volley_imu_snapshot_duration_seconds", "summary",
+             "Time of one transaction that saves sessions");
+    vly_buf_printf(b, "volley_imu_snapshot_duration_seconds_sum %.9g\n",
+                   (double)vly_histogram_sum(&s->snapshot_duration) / 1e9);
+    vly_buf_printf(b, "volley_imu_snapshot_duration_seconds_count %llu\n",
+                   (unsigned long long)vly_histogram_count(&s->snapshot_duration));
+}
+
+static void put_imu(vly_buf *b, const vly_imu_sessions_stats *s)
+{
+    const struct {
+        const char *name, *help;
+        const vly_counter *value;
+    } rows[] = {
+        {"volley_imu_sessions_opened_total", "Times that somebody attached to a session",
+         &s->opened},
+        {"volley_imu_sessions_replaced_total", "Of these, times that it was taken from another",
+         &s->replaced},
+        {"volley_imu_sessions_expired_total", "Sessions that were forgotten, for they were idle",
+         &s->expired},
+        {"volley_imu_sessions_restored_total", "Sessions that went on after the start",
+         &s->restored},
+        {"volley_imu_sessions_refused_total", "Stored sessions that could not go on", &s->refused},
+        {"volley_imu_readings_total", "Readings that were run", &s->readings},
+        {"volley_imu_steps_total", "Steps that were completed", &s->steps},
+        {"volley_imu_events_total", "Beginnings and ends of steps", &s->events},
+        {"volley_imu_turns_total", "Turns of loops in which readings were run", &s->turns},
+        {"volley_imu_batches_total", "Batches in these turns", &s->batches},
+        {"volley_imu_batch_sessions_total", "Sessions in these batches", &s->batch_streams},
+        {"volley_imu_run_errors_total", "Batches that failed", &s->run_errors},
+        {"volley_imu_snapshots_total", "Transactions that saved sessions", &s->snapshots},
+        {"volley_imu_snapshot_sessions_total", "Sessions in these transactions", &s->snapshot_rows},
+        {"volley_imu_snapshot_errors_total", "Transactions that failed", &s->snapshot_errors},
+    };
+
+    put_imu_levels(b, s);
+    for (size_t i = 0; i < VLY_COUNT(rows); i++)
+        put_value(b, rows[i].name, "counter", rows[i].help, (double)vly_counter_get(rows[i].value));
+}
+
 /* Second number of /proc/self/statm, which the kernel makes from memory: reading it never waits. */
 static double resident_bytes(void)
 {
@@ -343,6 +391,8 @@ void vly_route_metrics(vly_api *api, vly_http_request *req, const vly_str *captu
     vly_model_set_unref(set);
     put_http(&b, vly_http_server_stats(req->server));
     put_api(&b, api);
+    if (api->imu_sessions != NULL)
+        put_imu(&b, vly_imu_sessions_get_stats(api->imu_sessions));
     put_process(&b, api);
     vly_answer_body(req, 200, "text/plain; version=0.0.4; charset=utf-8", &b);
 }

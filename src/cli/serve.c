@@ -13,6 +13,7 @@
 #include "cli/certificate.h"
 #include "cli/command.h"
 #include "cli/serve_models.h"
+#include "cli/serve_steps.h"
 #include "sched/batch_rules.h"
 #include "sys/config.h"
 #include "sys/line_log.h"
@@ -36,6 +37,7 @@ typedef struct serve_opts {
     int64_t port; /* -1: not given */
     const char *model_control;
     vly_opt_list load_model;
+    const char *store;
     bool allow_client_shm;
     vly_opt_list set;
 } serve_opts;
@@ -54,6 +56,8 @@ static const vly_opt options[] = {
             "when models come and go: none, poll or explicit (default: none)"),
     VLY_OPT(serve_opts, load_model, 'l', LIST, "load-model", "NAME",
             "with explicit control, a model to load at start; * for all"),
+    VLY_OPT(serve_opts, store, 0, TEXT, "store", "FILE",
+            "SQLite file for sessions, which then outlive the process (store.path)"),
     VLY_OPT(serve_opts, allow_client_shm, 0, FLAG, "allow-client-shm", NULL,
             "let clients pass tensors in shared memory: they must be trusted like the server"),
     VLY_OPT(serve_opts, set, 's', LIST, "set", "NAME=VALUE", "one setting, as in the file"),
@@ -68,6 +72,7 @@ typedef struct server {
     vly_line_log *access_log;         /* NULL: off */
     vly_shared_memory *shared_memory; /* NULL: not offered */
     vly_settings *settings;
+    vly_serve_steps steps;
     vly_api api;
     vly_tls *tls; /* NULL: plain HTTP */
     vly_http_server *http;
@@ -97,6 +102,8 @@ static vly_status read_settings(vly_config *c, const serve_opts *o, vly_err *err
         st = set_text(c, "models.control", o->model_control, err);
     if (st == VLY_OK)
         st = vly_serve_set_load(c, &o->load_model, err);
+    if (st == VLY_OK)
+        st = set_text(c, "store.path", o->store, err);
     if (st == VLY_OK)
         st = set_text(c, "http.address", o->address, err);
     if (st == VLY_OK)
@@ -221,6 +228,10 @@ static vly_status start_http(server *s, vly_err *err)
                        .access_log = s->access_log,
                        .shared_memory = s->shared_memory,
                        .settings = s->settings,
+                       .step_model = s->steps.model,
+                       .imu_sessions = s->steps.sessions,
+                       .max_imu_readings = (size_t)c->imu_max_readings,
+                       .imu_rate_hz = (double)c->imu_rate_hz,
                        .id_seed = random_seed(),
                        .started_ns = vly_clock_now()};
     return vly_http_server_start(&o, &s->http, err);
@@ -310,6 +321,7 @@ static vly_status serve(server *s, const serve_opts *o, vly_err *err)
     sigaddset(&signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file at its limit is an error of the write */
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (st != VLY_OK)
         return st;
@@ -322,6 +334,8 @@ static vly_status serve(server *s, const serve_opts *o, vly_err *err)
                vly_worker_pool_threads(vly_scheduler_pool(s->scheduler)), s->config.models_dir);
         st = vly_serve_models(&s->config, s->scheduler, &s->control, err);
     }
+    if (st == VLY_OK)
+        st = vly_serve_steps_open(&s->config, &s->steps, err);
     if (st == VLY_OK)
         st = vly_certificate_open(&s->config, &s->tls, err);
     if (st == VLY_OK)
@@ -355,6 +369,7 @@ static int run(const void *opts, int n_args, char *const *args)
     vly_tls_free(s.tls);
     vly_control_free(s.control);
     vly_scheduler_free(s.scheduler);
+    vly_serve_steps_close(&s.steps);         /* saves the sessions */
     vly_shared_memory_free(s.shared_memory); /* requests of closed streams use it to their end */
     vly_settings_free(s.settings);
     vly_config_release(&s.config);

@@ -137,6 +137,7 @@ struct vly_http_loop {
     uv_async_t wake;
     uv_timer_t sweep;
     uv_check_t turn;   /* for opts.on_turn */
+    uv_idle_t again;   /* while on_turn has left something: keeps the loop from sleeping */
     pthread_t thread;  /* owner: the server's owner */
     pthread_t self;    /* set by the thread */
     vly_mpsc answers;  /* exchanges; any thread -> this loop */
@@ -152,6 +153,7 @@ struct vly_http_loop {
     bool is_stopping;
     bool is_batching; /* answers given now leave together, in a moment */
     bool has_handed;  /* a request or a message, in this turn */
+    bool has_left;    /* on_turn has, in the last one */
     char *read_buf;
     vly_buf plain; /* what a TLS session has decrypted, for the protocol to look at */
     time_t date_s;

@@ -127,18 +127,37 @@ static void take_arrivals(vly_http_loop *loop)
 
 /* ---- turns ---- */
 
+static void on_again(uv_idle_t *again)
+{
+    (void)again;
+}
+
+static void stay_awake(vly_http_loop *loop, bool is_wanted)
+{
+    if (uv_is_closing((uv_handle_t *)&loop->again))
+        return;
+    if (is_wanted)
+        uv_idle_start(&loop->again, on_again);
+    else
+        uv_idle_stop(&loop->again);
+}
+
 /* Repeats, for a request may follow at once on an answer, out of what had been read with it. */
 static void end_turn(vly_http_loop *loop)
 {
     const vly_http_opts *opts = &loop->server->opts;
 
-    while (loop->has_handed && opts->on_turn != NULL) {
+    bool is_due = opts->on_turn != NULL && (loop->has_handed || loop->has_left);
+
+    while (is_due) {
         loop->has_handed = false;
         loop->is_batching = true;
-        opts->on_turn(opts->ctx, loop->idx);
+        loop->has_left = opts->on_turn(opts->ctx, loop->idx);
         loop->is_batching = false;
         pump_all(loop);
+        is_due = loop->has_handed;
     }
+    stay_awake(loop, loop->has_left);
     vly_http__loop_end_when_empty(loop);
 }
 
@@ -152,6 +171,7 @@ static void close_handles(vly_http_loop *loop)
     uv_close((uv_handle_t *)&loop->wake, NULL);
     uv_close((uv_handle_t *)&loop->sweep, NULL);
     uv_close((uv_handle_t *)&loop->turn, NULL);
+    uv_close((uv_handle_t *)&loop->again, NULL);
 }
 
 /* Once stopping: when every connection is closed and every exchange back, the loop has no more to
@@ -261,6 +281,7 @@ vly_status vly_http__loop_init(vly_http_loop *loop, vly_http_server *s, unsigned
     }
     uv_timer_init(&loop->uv, &loop->sweep);
     uv_check_init(&loop->uv, &loop->turn);
+    uv_idle_init(&loop->uv, &loop->again);
     if (s->opts.on_turn != NULL)
         uv_check_start(&loop->turn, on_turn);
     loop->wake.data = loop->sweep.data = loop->turn.data = loop;

@@ -140,6 +140,28 @@
       "requests of one ModelStreamInfer call that wait; one more ends the call")                   \
     X(INT, stream_max_in_work, "stream.max_in_work", 16, 1, 4096,                                  \
       "requests of one stream in work at once; the others wait their turn")                        \
+    X(TEXT, steps_model, "steps.model", "", 0, 4096,                                               \
+      "ONNX file of the step model; by default the one that is built in, off for none")            \
+    X(INT, steps_look_ahead_ms, "steps.look_ahead_ms", -1, -1, 10000,                              \
+      "how far the step model may look ahead; -1: as far as it was trained for")                   \
+    X(INT, imu_max_readings, "imu.max_readings", 10000000, 1, 1000000000,                          \
+      "readings of one recording; more is answered 413")                                           \
+    X(INT, imu_rate_hz, "imu.rate_hz", 80, 1, 10000,                                               \
+      "rate of streamed readings that bring no times")                                             \
+    X(INT, imu_max_sessions, "imu.max_sessions", 20000, 1, 10000000,                               \
+      "sessions of motion sensors, attached or not; one more is answered 429")                     \
+    X(INT, imu_idle_ms, "imu.idle_ms", 3600000, 1000, 31536000000,                                 \
+      "time after which a session that nobody is attached to is forgotten")                        \
+    X(INT, imu_snapshot_ms, "imu.snapshot_ms", 1000, 10, 3600000,                                  \
+      "with a store, how often the sessions that have changed are saved")                          \
+    X(INT, imu_max_waiting, "imu.max_waiting", 8192, 1, 100000000,                                 \
+      "readings of one session that wait to be run; more is refused")                              \
+    X(INT, imu_max_waiting_total, "imu.max_waiting_total", 2000000, 64, 1000000000,                \
+      "the same of all sessions, shared out among the loops")                                      \
+    X(TEXT, store_path, "store.path", "", 0, 4096,                                                 \
+      "SQLite file for sessions, which then outlive the process; by default they do not")          \
+    X(BOOL, store_power_safe, "store.power_safe", true, 0, 1,                                      \
+      "what is saved survives a loss of power, too; false: only the end of the process")           \
     X(LEVEL, log_level, "log.level", VLY_LOG_INFO, 0, 0, "debug, info, warn or error")
 
 typedef enum vly_config_kind {

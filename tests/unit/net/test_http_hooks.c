@@ -21,6 +21,7 @@ static struct hooks {
     pthread_cond_t changed;
     vly_http_request *waiting[MAX]; /* until the end of the turn */
     unsigned n_waiting;
+    unsigned n_later; /* turns that a request for "/later" has seen */
     unsigned n_turns, largest_turn;
     unsigned n_messages, n_messages_of_turns; /* the latter: seen at the ends of turns */
     unsigned n_finished;
@@ -59,12 +60,14 @@ static void on_request(void *ctx, vly_http_request *req)
     h->waiting[h->n_waiting++] = req;
 }
 
-static void on_turn(void *ctx, unsigned loop_idx)
+static bool on_turn(void *ctx, unsigned loop_idx)
 {
     struct hooks *h = ctx;
     unsigned n = h->n_waiting;
 
     assert_int_equal(loop_idx, 0);
+    if (n > 0 && vly_str_is(h->waiting[0]->msg.path, "/later") && ++h->n_later < 5)
+        return true;
     h->n_waiting = 0;
     for (unsigned i = 0; i < n; i++) {
         vly_buf body;
@@ -83,6 +86,7 @@ static void on_turn(void *ctx, unsigned loop_idx)
         h->largest_turn = n;
     pthread_cond_signal(&h->changed);
     pthread_mutex_unlock(&h->lock);
+    return false;
 }
 
 static void on_finished(void *ctx, const vly_http_request *req, const vly_http_finished *f)
@@ -153,6 +157,20 @@ static void turns_take_all_that_came(void **state)
     wait_finished(13);
     assert_int_equal(hooks.largest_turn, 8);
     assert_int_equal(hooks.n_turns, 2);
+}
+
+/* A turn that leaves something is followed by another one, though no socket says anything. */
+static void turns_follow_while_something_is_left(void **state)
+{
+    int fd = wire_connect(&as_wire);
+
+    (void)state;
+    wire_puts(fd, "GET /later HTTP/1.0\r\n\r\n");
+    assert_non_null(strstr(wire_read(fd, 0, NULL), "\r\n\r\ndone"));
+    close(fd);
+    wait_finished(1);
+    assert_int_equal(hooks.n_later, 5);
+    assert_int_equal(hooks.n_turns, 1);
 }
 
 static void turns_of_http2(void **state)
@@ -240,6 +258,7 @@ static void lost_answers(void **state)
 }
 
 UNIT_TESTS(cmocka_unit_test_setup_teardown(turns_take_all_that_came, setup, teardown),
+           cmocka_unit_test_setup_teardown(turns_follow_while_something_is_left, setup, teardown),
            cmocka_unit_test_setup_teardown(turns_of_http2, setup, teardown),
            cmocka_unit_test_setup_teardown(turns_of_messages, setup, teardown),
            cmocka_unit_test_setup_teardown(answers_are_accounted_for, setup, teardown),
