@@ -31,16 +31,18 @@
 #define VLY_IMU_FEATURES_VERSION 1
 #define VLY_IMU_FEATURES         9
 #define VLY_IMU_FEATURES_RATE_HZ 80
+#define VLY_IMU_AXES             6 /* acc x y z, gyro x y z */
 
 typedef struct vly_imu_features {
-    float gravity[3]; /* m/s^2, in the sensor's axes; low-pass of 1 s */
-    float late[3];    /* level acceleration; low-pass of 0.15 s */
+    float gravity[4]; /* m/s^2, in the sensor's axes, then 0; low-pass of 1 s */
+    float late[4];    /* level acceleration; low-pass of 0.15 s */
     uint8_t has_gravity;
 } vly_imu_features;
 
 void vly_imu_features_init(vly_imu_features *f);
-/* ret [VLY_IMU_FEATURES] */
-void vly_imu_features_next(vly_imu_features *f, const vly_imu_reading *reading, bool has_gyro,
-                           float *ret);
+/* n readings that follow each other, as acceleration and rotation. ret: [n][VLY_IMU_FEATURES]. The
+ * same numbers to the bit, one by one or all at once. */
+void vly_imu_features_run(vly_imu_features *f, const float (*motion)[VLY_IMU_AXES], size_t n,
+                          bool has_gyro, float *ret);
 
 #endif

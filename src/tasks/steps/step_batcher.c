@@ -64,10 +64,9 @@ struct vly_step_batcher {
 static void add_frame(vly_step_batcher *b, size_t i_slot)
 {
     slot *s = &b->slots[i_slot];
-    float *to = b->frames + (i_slot + s->n_frames++) * b->n_in;
 
-    memcpy(to, s->work->stream->frame, (b->n_in - 1) * sizeof(*to));
-    to[b->n_in - 1] = s->work->stream->has_gyro ? 1.0F : 0.0F;
+    vly_step_segment_frame(s->work->stream, b->model,
+                           b->frames + (i_slot + s->n_frames++) * b->n_in);
 }
 
 /* Takes points until want frames are there. Returns how many were taken. */

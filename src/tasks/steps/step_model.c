@@ -218,8 +218,8 @@ static vly_status set_look_ahead(vly_step_model *m, int look_ahead_ms, vly_err *
     unsigned least = delay_of(m, 1);
 
     if (look_ahead_ms < ms_of(m, least))
-        return vly_fail(err, VLY_EINVAL, "look-ahead: this model needs %d to %d ms, got %d",
-                        ms_of(m, least), ms_of(m, delay_of(m, m->rule.confirm)), look_ahead_ms);
+        return vly_fail(err, VLY_EINVAL, "look-ahead: expected at least %d ms, got %d",
+                        ms_of(m, least), look_ahead_ms);
     while (ms_of(m, delay_of(m, m->rule.confirm)) > look_ahead_ms)
         m->rule.confirm--;
     return VLY_OK;

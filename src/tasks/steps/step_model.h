@@ -27,7 +27,7 @@
 #include "tasks/steps/step_event.h"
 
 #define VLY_STEP_HOP_MAX    8
-#define VLY_STEP_HIDDEN_MAX 128 /* floats of recurrent state, all layers together */
+#define VLY_STEP_HIDDEN_MAX 96 /* floats of recurrent state, all layers together */
 
 typedef struct vly_step_model {
     vly_model *model;

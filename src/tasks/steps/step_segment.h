@@ -9,13 +9,16 @@
 
 #include "tasks/steps/step_stream.h"
 
-/* The next reading of the grid; hop of them fill s->frame: true, and the frame is to be taken away
- * before the next one. */
+/* The next reading of the grid. Hop of them complete a frame: true, and vly_step_segment_frame is
+ * to be called before the next one. */
 bool vly_step_segment_take(vly_step_stream *s, const vly_step_model *m,
                            const vly_imu_reading *point);
-/* As if the last reading stayed. */
+/* As if the last reading stayed. Returns as take. */
 bool vly_step_segment_pad(vly_step_stream *s, const vly_step_model *m);
-/* How many times, until all that can be known of the segment is known; 0: nothing has begun. */
+/* The frame as the net wants it, [vly_step_model_width]. */
+void vly_step_segment_frame(vly_step_stream *s, const vly_step_model *m, float *ret);
+/* How many pads it takes until all that can be known of the segment is known; 0: nothing has begun.
+ */
 unsigned vly_step_segment_pads(const vly_step_stream *s, const vly_step_model *m);
 /* The net's outputs for the next frame, [hop * 2] and [VLY_ACTIVITIES]. */
 void vly_step_segment_decode(vly_step_stream *s, const vly_step_model *m, const float *events,

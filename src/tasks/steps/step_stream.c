@@ -38,7 +38,7 @@ bool vly_step_stream_valid(const vly_step_stream *s, size_t n_bytes, const vly_s
            s->n_frame < m->hop && s->activity < VLY_ACTIVITIES && is_bool(&s->has_gyro) &&
            s->n_run % m->hop == 0 && s->n_run + s->n_frame == s->n_segment &&
            vly_imu_grid_valid(&s->grid, m->rate_hz) &&
-           are_finite(s->frame, VLY_STEP_HOP_MAX * VLY_IMU_FEATURES) &&
+           are_finite(s->motion[0], sizeof(s->motion) / sizeof(float)) &&
            are_finite(s->state, VLY_STEP_HIDDEN_MAX);
 }
 
@@ -55,10 +55,12 @@ static bool is_full(vly_step_stream *s, const vly_step_model *m)
 bool vly_step_segment_take(vly_step_stream *s, const vly_step_model *m,
                            const vly_imu_reading *point)
 {
+    float *to = s->motion[s->n_frame];
+
     if (s->n_segment++ == 0)
         s->t_first_us = point->t_us;
-    vly_imu_features_next(&s->features, point, s->has_gyro,
-                          s->frame + (size_t)s->n_frame * VLY_IMU_FEATURES);
+    memcpy(to, point->acc, sizeof(point->acc));
+    memcpy(to + 3, point->gyro, sizeof(point->gyro));
     return is_full(s, m);
 }
 
@@ -66,9 +68,15 @@ bool vly_step_segment_pad(vly_step_stream *s, const vly_step_model *m)
 {
     size_t last = s->n_frame == 0 ? m->hop - 1 : s->n_frame - 1U;
 
-    memmove(s->frame + (size_t)s->n_frame * VLY_IMU_FEATURES, s->frame + last * VLY_IMU_FEATURES,
-            VLY_IMU_FEATURES * sizeof(*s->frame));
+    memmove(s->motion[s->n_frame], s->motion[last], sizeof(s->motion[0]));
     return is_full(s, m);
+}
+
+void vly_step_segment_frame(vly_step_stream *s, const vly_step_model *m, float *ret)
+{
+    vly_imu_features_run(&s->features, (const float(*)[VLY_IMU_AXES])s->motion, m->hop, s->has_gyro,
+                         ret);
+    ret[m->hop * VLY_IMU_FEATURES] = s->has_gyro ? 1.0F : 0.0F;
 }
 
 unsigned vly_step_segment_pads(const vly_step_stream *s, const vly_step_model *m)
@@ -141,7 +149,7 @@ void vly_step_segment_break(vly_step_stream *s)
 {
     s->n_frame = 0;
     s->n_segment = s->n_run = 0;
-    memset(s->frame, 0, sizeof(s->frame));
+    memset(s->motion, 0, sizeof(s->motion));
     memset(s->state, 0, sizeof(s->state));
     vly_imu_features_init(&s->features);
     vly_step_decoder_break(&s->decoder);

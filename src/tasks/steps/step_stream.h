@@ -34,7 +34,7 @@ typedef struct vly_step_totals {
 typedef struct vly_step_stream {
     uint32_t version;
     bool has_gyro;
-    uint8_t n_frame;    /* readings in frame */
+    uint8_t n_frame;    /* readings in motion */
     uint8_t activity;   /* vly_activity, of the last frame */
     uint64_t model;     /* its tag */
     int64_t t_first_us; /* of the segment's first reading of the grid */
@@ -44,7 +44,7 @@ typedef struct vly_step_stream {
     vly_imu_features features;
     vly_step_decoder decoder;
     vly_step_totals totals;
-    float frame[VLY_STEP_HOP_MAX * VLY_IMU_FEATURES];
+    float motion[VLY_STEP_HOP_MAX][VLY_IMU_AXES]; /* of the frame that is not complete */
     float state[VLY_STEP_HIDDEN_MAX];
 } vly_step_stream;
 

@@ -8,6 +8,13 @@
 
 #define NEAR 2e-5F
 
+static void next(vly_imu_features *f, const vly_imu_reading *r, bool has_gyro, float *ret)
+{
+    const float motion[1][VLY_IMU_AXES] = {
+        {r->acc[0], r->acc[1], r->acc[2], r->gyro[0], r->gyro[1], r->gyro[2]}};
+    vly_imu_features_run(f, motion, 1, has_gyro, ret);
+}
+
 static void assert_features(const float *got, const float *want)
 {
     for (int i = 0; i < VLY_IMU_FEATURES; i++)
@@ -26,7 +33,7 @@ static void rest_is_nought(void **state)
         vly_imu_features f;
         vly_imu_features_init(&f);
         for (int k = 0; k < 200; k++)
-            vly_imu_features_next(&f, &readings[i], true, got);
+            next(&f, &readings[i], true, got);
         assert_features(got, want);
     }
 }
@@ -52,11 +59,11 @@ static void a_push_by_hand(void **state)
 
     (void)state;
     vly_imu_features_init(&f);
-    vly_imu_features_next(&f, &rest, true, got);
+    next(&f, &rest, true, got);
     g = f;
-    vly_imu_features_next(&f, &push, true, got);
+    next(&f, &push, true, got);
     assert_features(got, want);
-    vly_imu_features_next(&g, &push, false, acc_only);
+    next(&g, &push, false, acc_only);
     memcpy(padded, want_acc, sizeof(want_acc));
     assert_features(acc_only, padded);
 }
@@ -77,9 +84,32 @@ static void mounting_does_not_matter(void **state)
         /* x' = y, y' = -z, z' = -x: a rotation (determinant 1) */
         vly_imu_reading turned = {.acc = {r.acc[1], -r.acc[2], -r.acc[0]},
                                   .gyro = {r.gyro[1], -r.gyro[2], -r.gyro[0]}};
-        vly_imu_features_next(&f, &r, true, a);
-        vly_imu_features_next(&g, &turned, true, b);
+        next(&f, &r, true, a);
+        next(&g, &turned, true, b);
         assert_features(b, a);
+    }
+}
+
+static void pieces_do_not_matter(void **state)
+{
+    enum { N = 61 };
+    float motion[N][VLY_IMU_AXES], whole[N][VLY_IMU_FEATURES], parts[N][VLY_IMU_FEATURES];
+    vly_imu_features f, g;
+
+    (void)state;
+    for (int i = 0; i < N; i++)
+        for (int k = 0; k < VLY_IMU_AXES; k++)
+            motion[i][k] = 10 * sinf(0.7F * (float)(i + 1) * (float)(k + 1));
+    for (size_t most = 1; most <= 9; most++) {
+        vly_imu_features_init(&f);
+        vly_imu_features_init(&g);
+        vly_imu_features_run(&f, (const float(*)[VLY_IMU_AXES])motion, N, true, whole[0]);
+        for (size_t at = 0, n; at < N; at += n) {
+            n = 1 + at % most < N - at ? 1 + at % most : N - at;
+            vly_imu_features_run(&g, (const float(*)[VLY_IMU_AXES])motion + at, n, true, parts[at]);
+        }
+        assert_memory_equal(whole, parts, sizeof(whole));
+        assert_memory_equal(&f, &g, sizeof(f));
     }
 }
 
@@ -97,16 +127,17 @@ static void nothing_is_past_the_limits(void **state)
     (void)state;
     vly_imu_features_init(&f);
     for (int i = 0; i < 4; i++) {
-        vly_imu_features_next(&f, &wild[i], true, got);
+        next(&f, &wild[i], true, got);
         for (int k = 0; k < VLY_IMU_FEATURES; k++)
             assert_true(got[k] >= -4 && got[k] <= 4);
     }
     vly_imu_features_init(&f);
-    vly_imu_features_next(&f, &wild[0], false, got); /* no gravity at all: no direction, no NaN */
+    next(&f, &wild[0], false, got); /* no gravity at all: no direction, no NaN */
     assert_true(got[0] == -9.81F / 3.0F && got[2] == -9.81F / 3.0F);
     got[0] = got[2] = 0;
     assert_features(got, zeroes);
 }
 
 UNIT_TESTS(cmocka_unit_test(rest_is_nought), cmocka_unit_test(a_push_by_hand),
-           cmocka_unit_test(mounting_does_not_matter), cmocka_unit_test(nothing_is_past_the_limits))
+           cmocka_unit_test(mounting_does_not_matter), cmocka_unit_test(pieces_do_not_matter),
+           cmocka_unit_test(nothing_is_past_the_limits))
