@@ -26,6 +26,16 @@ typedef struct vly_api_stats {
     vly_counter unpacked_bytes_after;
 } vly_api_stats;
 
+/* The settings of the guide's detector, by its /config: see guide_config.c. */
+#define VLY_GUIDE_KEYS 10
+typedef struct vly_guide {
+    vly_nsec idle_ns; /* silence after which /ws/realtime closes */
+    _Atomic double value[VLY_GUIDE_KEYS];
+    _Atomic unsigned is_set; /* a bit for each that has a value */
+} vly_guide;
+
+#define VLY_STEPS_NOT_HERE "steps are not detected here: there is no step model"
+
 typedef struct vly_api {
     vly_scheduler *scheduler; /* borrowed; outlives the server, as the next */
     vly_control *control;     /* NULL: models do not come and go */
@@ -42,9 +52,11 @@ typedef struct vly_api {
     struct vly_shared_memory *shared_memory; /* borrowed; NULL: not offered */
     struct vly_settings *settings;           /* borrowed */
     vly_step_model *step_model;     /* borrowed, as the next; NULL: no steps are detected here */
-    vly_imu_sessions *imu_sessions; /* of step_model */
-    size_t max_imu_readings;        /* of one recording */
-    double imu_rate_hz;             /* of streamed readings that bring no times */
+    vly_imu_sessions *imu_sessions; /* of step_model, as the next */
+    struct vly_steps_pool *steps_pool;
+    size_t max_imu_readings; /* of one recording */
+    double imu_rate_hz;      /* of streamed readings that bring no times */
+    vly_guide guide;
     vly_nsec started_ns;
     uint64_t id_seed; /* of request ids: another one for each process */
     _Atomic uint64_t n_ids;

@@ -30,9 +30,12 @@ static serving status_of(const vly_api *api, bool is_known)
 
 static bool is_known(vly_str service)
 {
-    static const char *const names[] = {
-        "", "inference.GRPCInferenceService", "grpc.health.v1.Health",
-        "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"};
+    static const char *const names[] = {"",
+                                        "inference.GRPCInferenceService",
+                                        "grpc.health.v1.Health",
+                                        "grpc.reflection.v1.ServerReflection",
+                                        "grpc.reflection.v1alpha.ServerReflection",
+                                        "volley.v1.Steps"};
 
     for (size_t i = 0; i < VLY_COUNT(names); i++)
         if (vly_str_is(service, names[i]))

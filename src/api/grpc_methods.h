@@ -6,6 +6,7 @@
 #include "api/grpc.h"
 
 #define VLY_GRPC_INFERENCE "/inference.GRPCInferenceService/"
+#define VLY_GRPC_STEPS     "/volley.v1.Steps/"
 
 /* kind, path, name of the function after vly_grpc_. ANSWER: at once, on the loop thread; WORKER:
  * the same on a worker; BEGIN: answers later; STREAM: messages flow. */
@@ -30,6 +31,12 @@
     X(ANSWER, VLY_GRPC_INFERENCE "CudaSharedMemoryUnregister", cuda_unregister)                    \
     X(WORKER, VLY_GRPC_INFERENCE "TraceSetting", trace_settings)                                   \
     X(WORKER, VLY_GRPC_INFERENCE "LogSettings", log_settings)                                      \
+    X(STREAM, VLY_GRPC_STEPS "Stream", steps_stream)                                               \
+    X(WORKER, VLY_GRPC_STEPS "Detect", steps_detect)                                               \
+    X(WORKER, VLY_GRPC_STEPS "ListSessions", steps_list)                                           \
+    X(ANSWER, VLY_GRPC_STEPS "GetSession", steps_get)                                              \
+    X(ANSWER, VLY_GRPC_STEPS "ResetSession", steps_reset)                                          \
+    X(ANSWER, VLY_GRPC_STEPS "DeleteSession", steps_delete)                                        \
     X(ANSWER, "/grpc.health.v1.Health/Check", health_check)                                        \
     X(STREAM, "/grpc.health.v1.Health/Watch", health_watch)                                        \
     X(STREAM, "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", reflection)             \

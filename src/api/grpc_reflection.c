@@ -33,9 +33,10 @@ static void put_error(vly_buf *b, unsigned code, const char *message)
 
 static void put_services(vly_buf *b)
 {
-    static const char *const names[] = {
-        "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection",
-        "grpc.reflection.v1alpha.ServerReflection", "inference.GRPCInferenceService"};
+    static const char *const names[] = {"grpc.health.v1.Health",
+                                        "grpc.reflection.v1.ServerReflection",
+                                        "grpc.reflection.v1alpha.ServerReflection",
+                                        "inference.GRPCInferenceService", "volley.v1.Steps"};
     size_t mark = vly_pb_open(b, SERVICES);
 
     for (size_t i = 0; i < VLY_COUNT(names); i++) {

@@ -20,7 +20,21 @@
     X(GET, "/v1/models/{}/explain", v1_explain)                                                    \
     X(GET, "/v1/models/{}/versions/{n}/explain", v1_explain)                                       \
     X(POST, "/v1/images:detect", v1_detect)                                                        \
+    X(POST, "/v1/imu:detect", v1_imu_detect)                                                       \
     X(GET, "/v1/stream", v1_stream)                                                                \
+    X(GET, "/ws/realtime", guide_realtime)                                                         \
+    X(POST, "/detect_step_async", guide_detect_async)                                              \
+    X(POST, "/detect_step", guide_detect)                                                          \
+    X(GET, "/step_count", guide_count)                                                             \
+    X(POST, "/reset_count", guide_reset)                                                           \
+    X(GET, "/session_summary", guide_summary)                                                      \
+    X(GET, "/model_info", guide_model)                                                             \
+    X(GET, "/sessions", guide_sessions)                                                            \
+    X(GET, "/sessions/{}", guide_session)                                                          \
+    X(DELETE, "/sessions/{}", guide_session_end)                                                   \
+    X(GET, "/config", guide_config)                                                                \
+    X(GET, "/config/{}", guide_config_get)                                                         \
+    X(POST, "/config/{}", guide_config_set)                                                        \
     X(GET, "/v2", v2_server)                                                                       \
     X(GET, "/v2/health/live", v2_live)                                                             \
     X(GET, "/v2/health/ready", v2_ready)                                                           \

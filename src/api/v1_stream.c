@@ -163,7 +163,7 @@ static vly_status find_kind(vly_http_request *req, const vly_v1_kind **ret, vly_
 
     *ret = vly_v1_kind_find(name);
     if ((st != VLY_OK && st != VLY_ENOTFOUND) || *ret == NULL)
-        return vly_fail(err, VLY_EINVAL, "'kind': expected raw, video or imu, got '%.*s'",
+        return vly_fail(err, VLY_EINVAL, "'kind': expected raw, video, imu or steps, got '%.*s'",
                         VLY_STR_ARG(name));
     return VLY_OK;
 }
@@ -295,13 +295,24 @@ static void answer_no_websocket(vly_http_request *req)
     vly_buf_release(&body);
 }
 
+static bool wants_steps(vly_http_request *req)
+{
+    vly_str kind;
+
+    return vly_http_msg_query(&req->msg, "kind", &kind) == VLY_OK && vly_str_is(kind, "steps");
+}
+
 void vly_route_v1_stream(vly_api *api, vly_http_request *req, const vly_str *captures)
 {
     vly_err err;
 
     (void)captures;
-    if (req->stream_kind != VLY_STREAM_WEBSOCKET)
+    if (req->stream_kind != VLY_STREAM_WEBSOCKET) {
         answer_no_websocket(req);
-    else if (open_stream(api, req, &err) != VLY_OK)
+        return;
+    }
+    vly_status st =
+        wants_steps(req) ? vly_v1_stream_steps(api, req, &err) : open_stream(api, req, &err);
+    if (st != VLY_OK)
         vly_answer_err(req, &err);
 }

@@ -58,6 +58,9 @@ struct vly_v1_request {
     bool is_text_answer;
 };
 
+/* kind=steps: v1_stream_steps.c, which has no requests. Accepts req, or fails. */
+vly_status vly_v1_stream_steps(vly_api *api, vly_http_request *req, vly_err *err) VLY_MUST_CHECK;
+
 /* The answer is complete, or err (not NULL) takes its place. Thread: any. */
 void vly_v1_stream_done(vly_v1_request *r, const vly_err *err);
 

@@ -58,6 +58,8 @@ struct vly_imu_entry {
     vly_step_totals totals;
     vly_imu_grid_counts counts;
     vly_activity activity;
+    bool is_in_step;
+    float p_start, p_end;
     vly_step_stream stream;
 };
 

@@ -163,6 +163,8 @@ void vly_imu__publish_locked(vly_imu_entry *e)
     e->totals = e->stream.totals;
     e->counts = e->stream.grid.counts;
     e->activity = (vly_activity)e->stream.activity;
+    e->is_in_step = e->stream.decoder.is_in_step;
+    vly_step_decoder_last(&e->stream.decoder, &e->p_start, &e->p_end);
 }
 
 static void copy_name(char *to, vly_str name)
@@ -184,6 +186,9 @@ void vly_imu__info_locked(const vly_imu_entry *e, vly_imu_session_info *ret)
     ret->totals = e->totals;
     ret->counts = e->counts;
     ret->activity = e->activity;
+    ret->is_in_step = e->is_in_step;
+    ret->p_start = e->p_start;
+    ret->p_end = e->p_end;
     ret->begun_ms = e->begun_ms;
     ret->heard_ms = e->heard_ms;
 }
@@ -393,6 +398,8 @@ static void reset(vly_imu_sessions *s, vly_imu_entry *e)
     e->totals = (vly_step_totals){.n_readings = 0};
     e->counts = (vly_imu_grid_counts){.n_gaps = 0};
     e->activity = VLY_ACTIVITY_STANDING;
+    e->is_in_step = false;
+    e->p_start = e->p_end = 0;
     vly_imu__changed_locked(s, e);
 }
 

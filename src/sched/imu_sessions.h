@@ -62,6 +62,8 @@ typedef struct vly_imu_session_info {
     vly_step_totals totals;
     vly_imu_grid_counts counts;
     vly_activity activity;
+    bool is_in_step;
+    float p_start, p_end;       /* of the newest reading that the net has spoken of */
     int64_t begun_ms, heard_ms; /* Unix time */
 } vly_imu_session_info;
 

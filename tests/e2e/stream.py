@@ -4,7 +4,6 @@
 The client is this file's own, frame by frame; the last test uses the package `websockets`, from the
 Python that runs this or from a virtual environment in the build directory, and skips without.
 """
-import base64
 import json
 import os
 import shutil
@@ -15,65 +14,19 @@ import subprocess
 import sys
 
 from harness import PATIENCE, Skip, equal, png, run, simple_inputs
+from ws_client import BINARY, CLOSE, PING, TEXT, WebSocket
 
-TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 PACKAGE = "websockets"
 ONE = list(range(16))
 
 
-class Socket:
-    """A client of /v1/stream."""
+class Socket(WebSocket):
+    """A client of /v1/stream that has heard its hello."""
 
     def __init__(self, port, query, context=None):
-        self.sock = socket.create_connection(("127.0.0.1", port), PATIENCE)
-        if context is not None:
-            self.sock = context.wrap_socket(self.sock, server_hostname="localhost")
-        key = base64.b64encode(os.urandom(16)).decode()
-        self.sock.sendall(f"GET /v1/stream?{query} HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n"
-                          f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\n"
-                          "Sec-WebSocket-Version: 13\r\n\r\n".encode())
-        self.file = self.sock.makefile("rb")
-        self.status = int(self.file.readline().split()[1])
-        headers = {}
-        for line in iter(self.file.readline, b"\r\n"):
-            name, value = line.decode().split(":", 1)
-            headers[name.lower()] = value.strip()
+        super().__init__(port, f"/v1/stream?{query}", context)
         if self.status == 101:
             self.hello = self.json()["hello"]
-        else:
-            self.body = self.file.read(int(headers["content-length"]))
-
-    def send(self, payload, kind=TEXT, fin=True):
-        payload = payload.encode() if isinstance(payload, str) else payload
-        n, mask = len(payload), os.urandom(4)
-        size = (bytes([0x80 | n]) if n < 126 else struct.pack(">BH", 0xfe, n) if n < 65536
-                else struct.pack(">BQ", 0xff, n))
-        key = (mask * (n // 4 + 1))[:n]
-        masked = (int.from_bytes(payload, "big") ^ int.from_bytes(key, "big")).to_bytes(n, "big")
-        self.sock.sendall(bytes([(0x80 if fin else 0) | kind]) + size + mask + masked)
-
-    def ask(self, **request):
-        self.send(json.dumps(request))
-
-    def receive(self):
-        """Kind and payload of the next frame; (None, b"") at the end."""
-        head = self.file.read(2)
-        if len(head) < 2:
-            return None, b""
-        n = head[1] & 127
-        if n > 125:
-            n = int.from_bytes(self.file.read(2 if n == 126 else 8), "big")
-        return head[0] & 15, self.file.read(n)
-
-    def json(self):
-        kind, payload = self.receive()
-        equal(kind, TEXT, "kind of frame")
-        return json.loads(payload)
-
-    def close(self):
-        self.send(struct.pack(">H", 1000), CLOSE)
-        equal(self.receive(), (CLOSE, struct.pack(">H", 1000)), "close")
-        equal(self.receive(), (None, b""), "end")
 
 
 def inputs(first, second, binary=False):
@@ -223,7 +176,8 @@ def takes_pictures(t):
 def refuses(t):
     with t.serve("--set", "stream.max_message_bytes=1000") as s:
         for query, status, said in (
-                ("kind=film&model=simple", 400, "'kind': expected raw, video or imu, got 'film'"),
+                ("kind=film&model=simple", 400,
+                 "'kind': expected raw, video, imu or steps, got 'film'"),
                 ("kind=raw", 400, "'model': expected the name of a model"),
                 ("model=nobody", 404, "unknown model: 'nobody'"),
                 ("model=broken", 503, "broken"),

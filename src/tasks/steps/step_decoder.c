@@ -110,3 +110,11 @@ size_t vly_step_decoder_next(vly_step_decoder *d, const vly_step_decoder_rule *r
     uint64_t at = d->n++ - rule->confirm;
     return d->n > BEFORE + 1U + rule->confirm ? decide(d, rule, at, ret) : 0;
 }
+
+void vly_step_decoder_last(const vly_step_decoder *d, float *ret_start, float *ret_end)
+{
+    bool is_some = d->n > 0;
+
+    *ret_start = is_some ? d->start[(d->n - 1) % VLY_STEP_PAST] : 0;
+    *ret_end = is_some ? d->end[(d->n - 1) % VLY_STEP_PAST] : 0;
+}

@@ -57,5 +57,7 @@ void vly_step_decoder_break(vly_step_decoder *d);
 /* The next reading's probabilities; events in order of time, returns how many. */
 size_t vly_step_decoder_next(vly_step_decoder *d, const vly_step_decoder_rule *rule, float p_start,
                              float p_end, vly_step_peak ret[VLY_STEP_PEAKS_MAX]);
+/* The probabilities of the last reading of the segment; zeroes before the first. */
+void vly_step_decoder_last(const vly_step_decoder *d, float *ret_start, float *ret_end);
 
 #endif

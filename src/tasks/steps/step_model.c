@@ -282,6 +282,25 @@ vly_status vly_step_model_load(const char *path, int look_ahead_ms, vly_step_mod
     return VLY_OK;
 }
 
+vly_status vly_step_model_variant(const vly_step_model *m, int look_ahead_ms, vly_step_model **ret,
+                                  vly_err *err)
+{
+    vly_step_model *v = vly_calloc(VLY_MEM_MODEL, 1, sizeof(*v));
+
+    if (v == NULL)
+        return vly_fail(err, VLY_ENOMEM, "out of memory for the step model");
+    *v = *m;
+    v->n_refs = 1;
+    v->model = vly_model_ref(m->model);
+    vly_status st = set_look_ahead(v, look_ahead_ms, err);
+    if (st != VLY_OK) {
+        vly_step_model_unref(v);
+        return st;
+    }
+    *ret = v;
+    return VLY_OK;
+}
+
 vly_step_model *vly_step_model_ref(vly_step_model *m)
 {
     atomic_fetch_add_explicit(&m->n_refs, 1,

@@ -43,6 +43,9 @@ typedef struct vly_step_model {
  * range when the net needs more than that. EFORMAT: not a step model, and what is missing. */
 vly_status vly_step_model_load(const char *path, int look_ahead_ms, vly_step_model **ret,
                                vly_err *err) VLY_MUST_CHECK;
+/* The same net with another look-ahead. EINVAL: as above. */
+vly_status vly_step_model_variant(const vly_step_model *m, int look_ahead_ms, vly_step_model **ret,
+                                  vly_err *err) VLY_MUST_CHECK;
 vly_step_model *vly_step_model_ref(vly_step_model *m);
 void vly_step_model_unref(vly_step_model *m); /* accepts NULL */
 

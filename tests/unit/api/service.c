@@ -148,6 +148,23 @@ static void add_models(void)
     add("broken", path_of("broken.onnx"), NULL);
 }
 
+static void start_steps(void)
+{
+    vly_imu_sessions_opts opts = {.n_loops = 1,
+                                  .max_sessions = 8,
+                                  .max_waiting = 8192,
+                                  .max_waiting_all = 65536,
+                                  .idle_ns = 60 * VLY_NSEC_PER_SEC};
+    vly_err err;
+
+    if (vly_step_model_load(NULL, -1, &svc.step_model, &err) != VLY_OK)
+        fail_msg("%s", err.msg);
+    opts.model = svc.step_model;
+    if (vly_imu_sessions_new(&opts, &svc.imu_sessions, &err) != VLY_OK ||
+        vly_steps_pool_new(svc.step_model, 4, 2, &svc.steps_pool, &err) != VLY_OK)
+        fail_msg("%s", err.msg);
+}
+
 int service_start(void **state)
 {
     const vly_scheduler_opts opts = {.n_threads = 2,
@@ -165,6 +182,7 @@ int service_start(void **state)
         vly_shared_memory_new(4, &svc.shared_memory, NULL) != VLY_OK)
         return -1;
     add_models();
+    start_steps();
     svc.api = (vly_api){.scheduler = svc.scheduler,
                         .max_parts = 4,
                         .max_stream_requests = 64,
@@ -177,6 +195,12 @@ int service_start(void **state)
                         .compress_min_bytes = 1000,
                         .settings = svc.settings,
                         .shared_memory = svc.shared_memory,
+                        .step_model = svc.step_model,
+                        .imu_sessions = svc.imu_sessions,
+                        .steps_pool = svc.steps_pool,
+                        .max_imu_readings = 100000,
+                        .imu_rate_hz = 80,
+                        .guide = {.idle_ns = 300 * VLY_NSEC_PER_SEC},
                         .started_ns = vly_clock_now()};
     const vly_http_opts http = {.address = "127.0.0.1",
                                 .n_loops = 1,
@@ -207,6 +231,9 @@ int service_stop(void **state)
     (void)state;
     vly_http_server_free(svc.server);
     vly_scheduler_free(svc.scheduler);
+    vly_imu_sessions_free(svc.imu_sessions);
+    vly_steps_pool_free(svc.steps_pool);
+    vly_step_model_unref(svc.step_model);
     vly_settings_free(svc.settings);
     vly_shared_memory_free(svc.shared_memory);
     return temp_dir_remove(svc.dir) ? 0 : -1;

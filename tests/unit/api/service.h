@@ -18,6 +18,7 @@
 
 #include "api/api.h"
 #include "api/settings.h"
+#include "api/steps_pool.h"
 #include "support/temp_dir.h"
 #include "sys/shared_memory.h"
 #include "unit.h"
@@ -30,6 +31,9 @@ typedef struct service {
     vly_scheduler *scheduler;
     vly_settings *settings;
     vly_shared_memory *shared_memory;
+    vly_step_model *step_model;
+    vly_imu_sessions *imu_sessions;
+    vly_steps_pool *steps_pool;
     vly_api api;
     vly_http_server *server;
 } service;

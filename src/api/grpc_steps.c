@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+/* volley.v1.Steps: recordings and sessions. Answers are made from the JSON of their REST twins. */
+#include "codec/grpc_steps.h"
+#include "api/grpc_methods.h"
+#include "api/imu_json.h"
+#include "api/steps_detect.h"
+#include "codec/grpc_admin.h"
+
+#define LIST_DEFAULT   100
+#define LIST_MAX       1000
+#define PAGE           64
+#define RATE_MAX_HZ    10000
+#define LOOK_AHEAD_MAX 60000 /* ms */
+
+static vly_status answer_json(const char *type, vly_status st, vly_buf *json, vly_buf *out,
+                              vly_err *err)
+{
+    if (st == VLY_OK)
+        st = vly_grpc_put_json(type, json, out, err);
+    vly_buf_release(json);
+    return st;
+}
+
+/* ---- Detect ---- */
+
+static vly_status read_detect(const vly_grpc_call *call, vly_grpc_detect_request *r, vly_err *err)
+{
+    vly_status st = vly_grpc_detect_request_parse(call->message, r, err);
+
+    if (st != VLY_OK)
+        return st;
+    if (r->recording.len == 0)
+        return vly_fail(err, VLY_EINVAL, "'recording': expected a recording, got nothing");
+    if (!(r->rate_hz == 0 || (r->rate_hz >= 1 && r->rate_hz <= RATE_MAX_HZ)))
+        return vly_fail(err, VLY_EINVAL, "'rate_hz': expected 1 to %d, got %g", RATE_MAX_HZ,
+                        r->rate_hz);
+    if (r->look_ahead_ms < -1 || r->look_ahead_ms > LOOK_AHEAD_MAX)
+        return vly_fail(err, VLY_EINVAL, "'look_ahead_ms': expected at most %d", LOOK_AHEAD_MAX);
+    return VLY_OK;
+}
+
+vly_status vly_grpc_steps_detect(vly_grpc_call *call, vly_buf *out, vly_err *err)
+{
+    vly_api *api = call->api;
+    vly_grpc_detect_request r;
+    vly_buf json;
+
+    if (api->steps_pool == NULL)
+        return vly_fail(err, VLY_EUNAVAILABLE, VLY_STEPS_NOT_HERE);
+    vly_status st = read_detect(call, &r, err);
+    if (st == VLY_OK)
+        st = vly_steps_pool_enter(api->steps_pool, err);
+    if (st != VLY_OK)
+        return st;
+    const vly_steps_detect detect = {.api = api,
+                                     .reader = {.rate_hz = r.rate_hz,
+                                                .is_rate_forced = r.rate_hz > 0,
+                                                .columns = r.columns,
+                                                .acc_unit = r.acc_unit,
+                                                .gyro_unit = r.gyro_unit,
+                                                .time_unit = r.time_unit},
+                                     .look_ahead_ms = (int)r.look_ahead_ms,
+                                     .is_without_events = r.is_without_events,
+                                     .is_cancelled = &call->req->is_cancelled};
+    vly_buf_init(&json, VLY_MEM_NET, api->max_answer_bytes);
+    st = vly_steps_detect_run(&detect, r.recording, VLY_STEPS_JSON, &json, err);
+    vly_steps_pool_leave(api->steps_pool);
+    return answer_json("volley.v1.DetectResponse", st, &json, out, err);
+}
+
+/* ---- sessions ---- */
+
+static vly_status read_id(const vly_grpc_call *call, vly_str *ret, vly_err *err)
+{
+    if (call->api->imu_sessions == NULL)
+        return vly_fail(err, VLY_EUNAVAILABLE, VLY_STEPS_NOT_HERE);
+    return vly_grpc_name_parse(call->message, ret, err);
+}
+
+static void put_session(vly_buf *b, const vly_imu_session_info *info)
+{
+    vly_buf_putc(b, '{');
+    vly_imu_put_info(b, info);
+    vly_buf_putc(b, '}');
+}
+
+typedef vly_status (*session_fn)(vly_imu_sessions *s, vly_str id, vly_imu_session_info *ret,
+                                 vly_err *err);
+
+static vly_status on_session(vly_grpc_call *call, session_fn fn, vly_buf *out, vly_err *err)
+{
+    vly_imu_session_info info;
+    vly_buf json;
+    vly_str id;
+    vly_status st = read_id(call, &id, err);
+
+    if (st == VLY_OK)
+        st = fn(call->api->imu_sessions, id, &info, err);
+    if (st != VLY_OK)
+        return st;
+    vly_buf_init(&json, VLY_MEM_NET, call->api->max_answer_bytes);
+    put_session(&json, &info);
+    return answer_json("volley.v1.Session", st, &json, out, err);
+}
+
+vly_status vly_grpc_steps_get(vly_grpc_call *call, vly_buf *out, vly_err *err)
+{
+    return on_session(call, vly_imu_sessions_find, out, err);
+}
+
+vly_status vly_grpc_steps_reset(vly_grpc_call *call, vly_buf *out, vly_err *err)
+{
+    return on_session(call, vly_imu_sessions_reset, out, err);
+}
+
+vly_status vly_grpc_steps_delete(vly_grpc_call *call, vly_buf *out, vly_err *err)
+{
+    return on_session(call, vly_imu_sessions_remove, out, err);
+}
+
+/* At most n sessions after that id. */
+static vly_status put_list(vly_imu_sessions *sessions, vly_str after, size_t n, vly_buf *b,
+                           vly_err *err)
+{
+    vly_imu_session_info page[PAGE];
+    char last[VLY_IMU_ID_LEN + 1];
+    size_t n_got = PAGE, n_all = 0;
+
+    while (n_all < n && n_got == PAGE) {
+        size_t cap = n - n_all < PAGE ? n - n_all : PAGE;
+        vly_status st = vly_imu_sessions_list(sessions, after, page, cap, &n_got, err);
+        if (st != VLY_OK)
+            return st;
+        for (size_t i = 0; i < n_got; i++) {
+            vly_buf_puts(b, n_all + i > 0 ? "," : "");
+            put_session(b, &page[i]);
+        }
+        n_all += n_got;
+        if (n_got > 0)
+            after = vly_str_from(memcpy(last, page[n_got - 1].id, sizeof(last)));
+    }
+    return VLY_OK;
+}
+
+vly_status vly_grpc_steps_list(vly_grpc_call *call, vly_buf *out, vly_err *err)
+{
+    vly_grpc_sessions_request r;
+    vly_buf json;
+
+    if (call->api->imu_sessions == NULL)
+        return vly_fail(err, VLY_EUNAVAILABLE, VLY_STEPS_NOT_HERE);
+    vly_status st = vly_grpc_sessions_request_parse(call->message, &r, err);
+    if (st != VLY_OK)
+        return st;
+    if (r.limit > LIST_MAX)
+        return vly_fail(err, VLY_EINVAL, "'limit': expected at most %d, got %llu", LIST_MAX,
+                        (unsigned long long)r.limit);
+    vly_buf_init(&json, VLY_MEM_NET, call->api->max_answer_bytes);
+    vly_buf_puts(&json, "{\"sessions\":[");
+    st = put_list(call->api->imu_sessions, r.after, r.limit > 0 ? r.limit : LIST_DEFAULT, &json,
+                  err);
+    vly_buf_puts(&json, "]}");
+    return answer_json("volley.v1.ListSessionsResponse", st, &json, out, err);
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * GET /sessions, GET and DELETE /sessions/{id}: the sessions of /v1/sessions in the guide's shapes,
+ * whatever they come by.
+ */
+#include "api/routes.h"
+
+#include "api/answer.h"
+#include "api/guide.h"
+#include "base/clock.h"
+
+#include <inttypes.h>
+
+#define PAGE     64
+#define LIST_MAX 10000 /* sessions in one answer; "active_sessions" counts all */
+
+/* Lives in the arena of the request until it is answered. */
+typedef struct list_call {
+    vly_work work;
+    vly_api *api;
+    vly_http_request *req;
+} list_call;
+
+static double seconds(int64_t ms)
+{
+    return (double)ms / 1e3;
+}
+
+static double age(int64_t since_ms)
+{
+    return seconds((int64_t)vly_clock_unix_ms() - since_ms);
+}
+
+static void put_row(vly_buf *b, const vly_imu_session_info *info)
+{
+    vly_buf_json_str(b, vly_str_from(info->id));
+    vly_buf_printf(b, ":{\"duration\":%.3f,\"requests\":%" PRIu64 ",\"last_activity\":%.3f}",
+                   age(info->begun_ms), info->totals.n_readings, seconds(info->heard_ms));
+}
+
+static vly_status put_list(vly_imu_sessions *sessions, vly_buf *b, uint64_t *ret_sum, vly_err *err)
+{
+    vly_imu_session_info page[PAGE];
+    char after[VLY_IMU_ID_LEN + 1] = "";
+    size_t n = PAGE, n_all = 0;
+
+    while (n == PAGE && n_all < LIST_MAX) {
+        vly_status st = vly_imu_sessions_list(sessions, vly_str_from(after), page, PAGE, &n, err);
+        if (st != VLY_OK)
+            return st;
+        for (size_t i = 0; i < n; i++) {
+            vly_buf_puts(b, n_all + i > 0 ? "," : "");
+            put_row(b, &page[i]);
+            *ret_sum += page[i].totals.n_readings;
+        }
+        n_all += n;
+        if (n > 0)
+            memcpy(after, page[n - 1].id, sizeof(after));
+    }
+    return VLY_OK;
+}
+
+static void list(vly_work *work)
+{
+    list_call *c = (list_call *)work;
+    vly_imu_sessions *sessions = c->api->imu_sessions;
+    uint64_t sum = 0;
+    vly_err err = VLY_ERR_INIT;
+    vly_buf b;
+
+    vly_buf_init(&b, VLY_MEM_NET, c->api->max_answer_bytes);
+    vly_buf_printf(&b, "{\"active_sessions\":%" PRId64 ",\"sessions\":{",
+                   (int64_t)vly_gauge_get(&vly_imu_sessions_get_stats(sessions)->sessions));
+    (void)!put_list(sessions, &b, &sum, &err);
+    vly_buf_printf(&b, "},\"total_requests\":%" PRIu64 "}", sum);
+    vly_guide_answer(c->req, &err, &b);
+}
+
+/* On a worker: there may be many. */
+void vly_route_guide_sessions(vly_api *api, vly_http_request *req, const vly_str *captures)
+{
+    list_call *c = vly_arena_calloc(&req->msg.arena, 1, sizeof(*c));
+
+    (void)captures;
+    if (api->imu_sessions == NULL || c == NULL) {
+        vly_guide_fail(req, vly_status_http(VLY_EUNAVAILABLE),
+                       c == NULL ? "out of memory for the request" : VLY_STEPS_NOT_HERE);
+        return;
+    }
+    *c = (list_call){.work = {.run = list}, .api = api, .req = req};
+    if (vly_worker_pool_submit(vly_scheduler_pool(api->scheduler), &c->work) != VLY_OK)
+        vly_guide_fail(req, vly_status_http(VLY_EBUSY), "the server is busy");
+}
+
+/* ENOTFOUND as the guide says it. */
+static vly_status not_found(vly_status st, vly_err *err)
+{
+    return st == VLY_ENOTFOUND || st == VLY_EINVAL
+               ? vly_fail(err, VLY_ENOTFOUND, "Session not found")
+               : st;
+}
+
+static vly_status find(const vly_api *api, vly_str id, vly_imu_session_info *ret, vly_err *err)
+{
+    if (api->imu_sessions == NULL)
+        return vly_fail(err, VLY_EUNAVAILABLE, VLY_STEPS_NOT_HERE);
+    return not_found(vly_imu_sessions_find(api->imu_sessions, id, ret, err), err);
+}
+
+void vly_route_guide_session(vly_api *api, vly_http_request *req, const vly_str *captures)
+{
+    vly_imu_session_info info;
+    vly_err err = VLY_ERR_INIT;
+    vly_buf b;
+
+    vly_buf_init(&b, VLY_MEM_NET, api->max_answer_bytes);
+    if (find(api, captures[0], &info, &err) == VLY_OK) {
+        vly_buf_puts(&b, "{\"session_id\":");
+        vly_buf_json_str(&b, vly_str_from(info.id));
+        vly_buf_printf(&b,
+                       ",\"created_at\":%.3f,\"last_activity\":%.3f,\"duration\":%.3f,"
+                       "\"total_requests\":%" PRIu64 ",\"is_active\":%s}",
+                       seconds(info.begun_ms), seconds(info.heard_ms), age(info.begun_ms),
+                       info.totals.n_readings, info.is_attached ? "true" : "false");
+    }
+    vly_guide_answer(req, &err, &b);
+}
+
+void vly_route_guide_session_end(vly_api *api, vly_http_request *req, const vly_str *captures)
+{
+    vly_imu_session_info info;
+    vly_err err = VLY_ERR_INIT;
+    vly_buf b;
+
+    vly_buf_init(&b, VLY_MEM_NET, api->max_answer_bytes);
+    vly_status st = find(api, captures[0], &info, &err);
+    if (st == VLY_OK)
+        st = not_found(vly_imu_sessions_remove(api->imu_sessions, captures[0], NULL, &err), &err);
+    if (st == VLY_OK) {
+        vly_buf_printf(&b, "{\"message\":\"Session %s terminated successfully\",\"timestamp\":\"",
+                       info.id);
+        vly_guide_put_time(&b);
+        vly_buf_puts(&b, "\"}");
+    }
+    vly_guide_answer(req, &err, &b);
+}

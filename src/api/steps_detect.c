@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/steps_detect.h"
+
+#include "tasks/steps/step_json.h"
+#include "tasks/steps/step_scan.h"
+
+#define PIECE_BYTES ((size_t)256 << 10) /* between two looks at whether the client is there */
+
+const char *vly_steps_answer_type(vly_steps_answer answer)
+{
+    return answer == VLY_STEPS_CSV ? "text/csv" : "application/json";
+}
+
+static vly_status feed(const vly_steps_detect *d, vly_step_scan *scan, vly_str bytes, vly_err *err)
+{
+    vly_status st = VLY_OK;
+
+    while (st == VLY_OK && bytes.len > 0) {
+        size_t n = bytes.len < PIECE_BYTES ? bytes.len : PIECE_BYTES;
+        if (atomic_load(d->is_cancelled))
+            return vly_fail(err, VLY_ECANCELLED, "the client has gone");
+        st = vly_step_scan_feed(scan, bytes.ptr, n, err);
+        bytes.ptr += n;
+        bytes.len -= n;
+    }
+    return st;
+}
+
+static vly_status scan_all(const vly_steps_detect *d, vly_step_model *m, vly_step_batcher *batcher,
+                           vly_str bytes, vly_steps_answer answer, vly_buf *out, vly_err *err)
+{
+    vly_step_scan_opts opts = {.model = m, .batcher = batcher, .reader = d->reader};
+    vly_step_summary summary;
+    vly_step_scan *scan = NULL;
+
+    opts.reader.max_readings = d->api->max_imu_readings;
+    opts.reader.max_json_bytes = d->api->max_json_bytes;
+    vly_status st = vly_step_scan_new(&opts, &scan, err);
+    if (st == VLY_OK)
+        st = feed(d, scan, bytes, err);
+    if (st == VLY_OK)
+        st = vly_step_scan_end(scan, &summary, err);
+    if (st == VLY_OK && d->is_without_events)
+        summary.n_events = 0;
+    if (st == VLY_OK && answer == VLY_STEPS_CSV)
+        vly_step_csv_events(out, summary.events, summary.n_events);
+    else if (st == VLY_OK)
+        vly_step_json_summary(out, &summary);
+    vly_step_scan_free(scan);
+    return st;
+}
+
+/* With a look-ahead of its own a recording has a batcher of its own. */
+static vly_status detect_otherwise(const vly_steps_detect *d, vly_str bytes,
+                                   vly_steps_answer answer, vly_buf *out, vly_err *err)
+{
+    vly_step_batcher *batcher = NULL;
+    vly_step_model *m = NULL;
+    vly_status st = vly_step_model_variant(d->api->step_model, d->look_ahead_ms, &m, err);
+
+    if (st == VLY_OK)
+        st = vly_step_batcher_new(m, &batcher, err);
+    if (st == VLY_OK)
+        st = scan_all(d, m, batcher, bytes, answer, out, err);
+    vly_step_batcher_free(batcher);
+    vly_step_model_unref(m);
+    return st;
+}
+
+vly_status vly_steps_detect_run(const vly_steps_detect *d, vly_str bytes, vly_steps_answer answer,
+                                vly_buf *out, vly_err *err)
+{
+    vly_step_batcher *batcher = NULL;
+
+    if (d->look_ahead_ms >= 0)
+        return detect_otherwise(d, bytes, answer, out, err);
+    vly_status st = vly_steps_pool_take(d->api->steps_pool, &batcher, err);
+    if (st == VLY_OK)
+        st = scan_all(d, d->api->step_model, batcher, bytes, answer, out, err);
+    vly_steps_pool_give(d->api->steps_pool, batcher);
+    return st;
+}
