@@ -14,7 +14,7 @@
 #define PANEL_FOOT     20  /* below: numbers of the x axis */
 #define CHAR_WIDTH     6.1 /* of the small font, about */
 #define TICK_PX_X      90
-#define TICK_PX_Y      40
+#define TICK_PX_Y      30
 #define BIG            1e300
 
 /* Where a panel is, in px, and what it shows. */

@@ -166,7 +166,7 @@ static double draw_length(scene *s, vly_activity a, size_t n_activities)
 /* Steps from *t until the activity ends; *t: where the last one ended. */
 static void walk(scene *s, vly_activity a, double until, double *t, double *drift)
 {
-    static const double pace[VLY_ACTIVITIES] = {1, 1, 1.07, 0.9}; /* length of steps */
+    static const double pace[VLY_ACTIVITIES] = {1, 1, 1.07, 0.8}; /* length of steps */
     double end = s->opts->seconds - MARGIN_S;
     bool is_first = s->n_steps == 0 || *t > s->stops_from + 1e-9;
 
@@ -244,7 +244,7 @@ static size_t make_rotations(scene *s, rotation *list, double pause_min, double 
          t += uniform(c, pause_min, pause_max)) {
         rotation *r = &list[n++];
         double quarter = next_bits(c) % 2 == 0 ? M_PI_2 : -M_PI_2;
-        *r = (rotation){.t = t, .length = uniform(c, 0.8, 1.8)};
+        *r = (rotation){.t = t, .length = uniform(c, 1, 2.5)};
         r->angle = is_turn ? quarter * uniform(c, 0.8, 1.9) : uniform(c, 0.3, 1.0);
         random_axis(c, r->axis);
         if (is_turn)
@@ -298,7 +298,7 @@ static double envelope(const walk_step *w, double t)
     double e = 1;
 
     if (w->is_first)
-        e *= ease((t - w->t + 0.05) / (0.4 * w->length));
+        e *= ease((t - w->t + 0.05) / (0.25 * w->length));
     if (w->is_last)
         e *= 1 - ease((t - w->t - 0.7 * w->length) / (0.3 * w->length + 0.15));
     return e;
@@ -325,7 +325,7 @@ static void body_wave(const walker *who, vly_activity a, double phase, double *u
     } forms[VLY_ACTIVITIES] = {
         [VLY_ACTIVITY_WALKING] = {2.5, 0.04, 1.4, 0.13, 0.045},
         [VLY_ACTIVITY_STAIRS_UP] = {2.2, 0.06, 1.0, 0.20, 0.06},
-        [VLY_ACTIVITY_STAIRS_DOWN] = {2.5, 0.27, 0.9, 0.36, 0.06},
+        [VLY_ACTIVITY_STAIRS_DOWN] = {3.2, 0.16, 1.6, 0.30, 0.08},
     };
     double p = phase - who->phase;
     double hit = bump(p, forms[a].landing_at, forms[a].width) * who->landing;
