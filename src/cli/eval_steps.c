@@ -142,7 +142,7 @@ static vly_status run_model(evaluation *e, const vly_step_recording *r, vly_step
                           .on_events = vly_step_event_list_add,
                           .arg = to};
 
-    vly_step_stream_init(&stream, e->model, true);
+    vly_step_stream_init(&stream, e->model, r->has_gyro);
     vly_status st = vly_step_batcher_run(e->batcher, &work, 1, err);
     work.n = 0;
     return st == VLY_OK ? vly_step_batcher_finish(e->batcher, &work, err) : st;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`volley eval steps`: figures that are known, selections, plots, and what it refuses."""
+"""`volley synth imu` and `volley eval steps`: known figures, selections, plots, refusals."""
 import json
 import os
 import subprocess
@@ -55,6 +55,64 @@ def chooses_persons_and_draws(t):
     assert "no person 'person_9' in it" in wrong.stderr, wrong.stderr
 
 
+def synth(t, name, *args):
+    """A recording and its truth in a folder of its own: the folder."""
+    folder = t.path(name)
+    os.makedirs(folder)
+    volley(t, "synth", "imu", "--out", os.path.join(folder, "walk.csv"), "--truth",
+           os.path.join(folder, "walk.steps.csv"), *args)
+    return folder
+
+
+def finds_the_steps_of_a_made_up_walk(t):
+    """At any rate, with times that waver, with and without rotation; nothing while standing."""
+    for name, args in (("as_trained", ()), ("dense", ("--rate", "200", "--jitter-ms", "1")),
+                       ("sparse", ("--rate", "50")), ("no_gyro", ("--no-gyro",))):
+        folder = synth(t, name, "--seconds", "120", "--seed", "3", *args)
+        got = json.loads(volley(t, "eval", "steps", "--data", folder, "--json").stdout)["model"]
+        pooled = got["pooled"]
+        assert pooled["true"] > 150, pooled
+        near(pooled["found"], pooled["true"], 0.1 * pooled["true"], f"{name}: steps")
+        assert pooled["f1"]["100"]["start"] > 0.85, (name, pooled)
+    folder = synth(t, "still", "--seconds", "120", "--activity", "stand")
+    got = json.loads(volley(t, "eval", "steps", "--data", folder, "--json").stdout)["model"]
+    equal(got["pooled"]["true"], 0, "steps while standing")
+    near(got["pooled"]["standing_s"], 120, 0.001, "seconds of standing")
+    assert got["pooled"]["found"] <= 2, got["pooled"]
+
+
+def makes_recordings(t):
+    def made(*args):
+        return volley(t, "synth", "imu", "--seconds", "10", *args).stdout
+    equal(made(), made(), "two recordings of one seed")
+    assert made() != made("--seed", "2")
+    lines = made("--rate", "50", "--no-gyro").splitlines()
+    equal(lines[0], "time,acc_x,acc_y,acc_z,activity", "header")
+    equal(len(lines), 501, "lines")
+    equal([float(v.split(",")[0]) for v in lines[1:4]], [0, 0.02, 0.04], "times")
+    # in turn: 40 rows fewer, one more, two swapped, nan, an empty cell, a value out of range
+    lines = made("--faults", "6").splitlines()
+    equal(len(lines), 801 - 40 + 1, "lines with faults")
+    times = [float(v.split(",")[0]) for v in lines[1:]]
+    steps = [b - a for a, b in zip(times, times[1:])]
+    equal((sum(s == 0 for s in steps), sum(s < 0 for s in steps), sum(s > 0.4 for s in steps)),
+          (1, 1, 1), "doubled, swapped, lost")
+    cells = [v.split(",")[1] for v in lines[1:]]
+    equal([cells.count(v) for v in ("nan", "", "99999")], [1, 1, 1], "bad values")
+    for wrong, message in ((("--activity", "swim"), "expected stand, walk, up or down, got 'swim'"),
+                           (("--rate", "10"), "rate: expected 20 .. 500 Hz, got 10"),
+                           (("--faults", "-1"), "--faults: expected 0 .. 1000, got -1"),
+                           (("--out", "/nowhere/x.csv"), "'/nowhere/x.csv': No such file")):
+        got = volley(t, "synth", "imu", *wrong, status=1)
+        assert message in got.stderr, got.stderr
+
+
+def refuses_recordings_with_holes(t):
+    folder = synth(t, "holes", "--seconds", "20", "--faults", "6")
+    wrong = volley(t, "eval", "steps", "--data", folder, status=1).stderr
+    assert "walk.csv': line " in wrong and "none may be left out" in wrong, wrong
+
+
 def says_what_is_missing(t):
     assert "--data is required" in volley(t, "eval", "steps", status=2).stderr
     wrong = volley(t, "eval", "steps", "--data", t.path("nothing"), status=1).stderr
@@ -64,4 +122,5 @@ def says_what_is_missing(t):
     assert "no recordings: expected PERSON/NAME.csv in it" in wrong, wrong
 
 
-run(knows_the_baselines, chooses_persons_and_draws, says_what_is_missing)
+run(knows_the_baselines, chooses_persons_and_draws, finds_the_steps_of_a_made_up_walk,
+    makes_recordings, refuses_recordings_with_holes, says_what_is_missing)

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "tasks/steps/step_dataset.h"
 
-#include "codec/csv.h"
 #include "sys/file.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-#define RATE_HZ             80 /* of the recordings, which carry no times */
+#define UNEVEN_S            0.25 /* how far a time may be off an even rate */
 #define DIR_ENTRIES_MAX     100000
 #define RECORDING_BYTES_MAX ((size_t)4 << 30)
 #define TRUTH_BYTES_MAX     ((size_t)64 << 20)
@@ -173,26 +172,22 @@ static int by_start(const void *a, const void *b)
     return (x->start_us > y->start_us) - (x->start_us < y->start_us);
 }
 
-static int64_t time_of(size_t sample, double rate_hz)
-{
-    return llround((double)sample * 1e6 / rate_hz);
-}
-
-static bool parse_step(vly_str line, size_t n_samples, double rate_hz, vly_step_interval *ret)
+static bool parse_step(vly_str line, const vly_imu_reading *readings, size_t n_readings,
+                       vly_step_interval *ret)
 {
     vly_str first = vly_str_trim(vly_str_split(&line, ','));
     uint64_t start, end;
 
     if (!vly_str_to_u64(first, &start) || !vly_str_to_u64(vly_str_trim(line), &end) || start < 1 ||
-        end < start || end > n_samples)
+        end < start || end > n_readings)
         return false;
-    *ret =
-        (vly_step_interval){time_of((size_t)start - 1, rate_hz), time_of((size_t)end - 1, rate_hz)};
+    *ret = (vly_step_interval){readings[start - 1].t_us, readings[end - 1].t_us};
     return true;
 }
 
-vly_status vly_step_truth_parse(vly_str text, size_t n_samples, double rate_hz, vly_arena *arena,
-                                vly_step_interval **ret, size_t *ret_n, vly_err *err)
+vly_status vly_step_truth_parse(vly_str text, const vly_imu_reading *readings, size_t n_readings,
+                                vly_arena *arena, vly_step_interval **ret, size_t *ret_n,
+                                vly_err *err)
 {
     vly_step_interval *steps = vly_arena_calloc(arena, count_lines(text), sizeof(*steps));
     size_t n = 0, line_no = 0;
@@ -204,10 +199,10 @@ vly_status vly_step_truth_parse(vly_str text, size_t n_samples, double rate_hz, 
         line_no++;
         if (line.len == 0)
             continue;
-        if (!parse_step(line, n_samples, rate_hz, &steps[n++]))
+        if (!parse_step(line, readings, n_readings, &steps[n++]))
             return vly_fail(err, VLY_EFORMAT,
-                            "line %zu: expected 'start,end' in samples from 1 to %zu, got '%.*s'",
-                            line_no, n_samples, (int)(line.len < 80 ? line.len : 80), line.ptr);
+                            "line %zu: expected 'start,end' in readings from 1 to %zu, got '%.*s'",
+                            line_no, n_readings, (int)(line.len < 80 ? line.len : 80), line.ptr);
     }
     qsort(steps, n, sizeof(*steps), by_start); /* files list one foot, then the other */
     for (size_t i = 1; i < n; i++)
@@ -228,7 +223,7 @@ static vly_status read_truth(const char *path, vly_arena *arena, vly_step_record
     vly_status st = vly_file_read(path, TRUTH_BYTES_MAX, &text, err);
     if (st == VLY_OK) {
         vly_step_interval *steps = NULL;
-        st = vly_step_truth_parse(vly_buf_str(&text), r->n, r->rate_hz, arena, &steps,
+        st = vly_step_truth_parse(vly_buf_str(&text), r->readings, r->n, arena, &steps,
                                   &r->truth.n_steps, err);
         r->truth.steps = steps;
         if (st != VLY_OK)
@@ -240,82 +235,131 @@ static vly_status read_truth(const char *path, vly_arena *arena, vly_step_record
 
 /* ---- the readings -------------------------------------------------------------------------- */
 
-enum { ACTIVITY, ACC_X, ACC_Y, ACC_Z, GYRO_X, GYRO_Y, GYRO_Z, COLUMNS };
+typedef struct collector {
+    vly_buf readings, activity;
+    size_t n_labelled; /* readings whose activity is known */
+} collector;
 
-typedef struct row_reader {
-    vly_step_recording *to;
-    uint8_t *activity;
-    size_t cap;
-} row_reader;
-
-static vly_status take_row(void *arg, const vly_csv_row *row, vly_err *err)
+static vly_status take_readings(void *arg, const vly_imu_reading *readings, size_t n, vly_err *err)
 {
-    row_reader *r = arg;
-    double v[COLUMNS];
+    collector *c = arg;
 
-    if (row->is_header)
-        return VLY_OK;
-    if (row->n_cells != COLUMNS || r->to->n == r->cap)
-        return vly_fail(err, VLY_EFORMAT, "line %llu: expected %d cells, got %zu",
-                        (unsigned long long)row->line, COLUMNS, row->n_cells);
-    for (size_t k = 0; k < COLUMNS; k++)
-        if (!vly_csv_number(row->cells[k], ',', &v[k]) || !isfinite(v[k]))
-            return vly_fail(err, VLY_EFORMAT, "line %llu: expected a number in cell %zu",
-                            (unsigned long long)row->line, k + 1);
-    if (v[ACTIVITY] < 0 || v[ACTIVITY] >= VLY_ACTIVITIES)
-        return vly_fail(err, VLY_EFORMAT, "line %llu: expected an activity 0 .. %d, got %g",
-                        (unsigned long long)row->line, VLY_ACTIVITIES - 1, v[ACTIVITY]);
-    r->activity[r->to->n] = (uint8_t)v[ACTIVITY];
-    r->to->readings[r->to->n] = (vly_imu_reading){
-        .t_us = time_of(r->to->n, RATE_HZ),
-        .acc = {(float)v[ACC_X], (float)v[ACC_Y], (float)v[ACC_Z]},
-        .gyro = {(float)v[GYRO_X], (float)v[GYRO_Y], (float)v[GYRO_Z]},
-    };
-    r->to->n++;
+    vly_buf_add(&c->readings, readings, n * sizeof(*readings));
+    return c->readings.failed ? vly_fail(err, VLY_ENOMEM, "out of memory for a recording") : VLY_OK;
+}
+
+/* In a lift one stands. */
+static vly_status take_activities(void *arg, const float *labels, size_t n, vly_err *err)
+{
+    collector *c = arg;
+
+    for (size_t i = 0; i < n; i++) {
+        float a = labels[i];
+        c->n_labelled += !isnan(a);
+        if (!isnan(a) && !(a >= 0 && a <= 5 && a == floorf(a)))
+            return vly_fail(err, VLY_EFORMAT, "reading %zu: expected an activity 0 .. 5, got %g",
+                            c->activity.len + 1, (double)a);
+        vly_buf_putc(&c->activity, a < VLY_ACTIVITIES ? (char)a : VLY_ACTIVITY_STANDING);
+    }
+    return c->activity.failed ? vly_fail(err, VLY_ENOMEM, "out of memory for a recording") : VLY_OK;
+}
+
+static vly_status check_faults(const vly_imu_report *report, vly_err *err)
+{
+    for (int k = 0; k < VLY_IMU_FAULTS; k++)
+        if (report->n_faults[k] > 0)
+            return vly_fail(err, VLY_EFORMAT,
+                            "line %llu: a value that is %s: the truth counts readings, so none "
+                            "may be left out",
+                            (unsigned long long)report->first_fault_line[k],
+                            vly_imu_fault_name((vly_imu_fault)k));
     return VLY_OK;
 }
 
-static vly_status read_rows(row_reader *r, vly_str text, vly_arena *arena, vly_err *err)
+static vly_status read_file(const char *path, collector *to, bool *ret_has_gyro, vly_err *err)
 {
-    vly_csv_opts opts = {.delimiter = ',', .on_row = take_row, .arg = r};
+    const vly_imu_reader_opts opts = {
+        .on_readings = take_readings, .label = "activity", .on_labels = take_activities, .arg = to};
+    vly_imu_reader *reader = NULL;
+    vly_mmap map = {0};
+    vly_status st = vly_mmap_open(path, RECORDING_BYTES_MAX, &map, err);
 
-    r->cap = count_lines(text);
-    r->to->readings = vly_arena_calloc(arena, r->cap, sizeof(*r->to->readings));
-    r->activity = vly_arena_calloc(arena, r->cap, 1);
-    if (r->to->readings == NULL || r->activity == NULL)
-        return vly_arena_fail(arena, err);
-    vly_csv *csv = vly_csv_new(&opts);
-    if (csv == NULL)
-        return vly_fail(err, VLY_ENOMEM, "out of memory for a CSV reader");
-    vly_status st = vly_csv_feed(csv, text.ptr, text.len, err);
     if (st == VLY_OK)
-        st = vly_csv_end(csv, err);
-    vly_csv_free(csv);
+        st = vly_imu_reader_new(&opts, &reader, err);
+    if (st == VLY_OK)
+        st = vly_imu_reader_feed(reader, map.ptr, map.len, err);
+    if (st == VLY_OK)
+        st = vly_imu_reader_end(reader, err);
+    if (st == VLY_OK)
+        st = check_faults(vly_imu_reader_report(reader), err);
+    if (st == VLY_OK)
+        *ret_has_gyro = strcmp(vly_imu_reader_report(reader)->gyro_unit, "none") != 0;
+    vly_imu_reader_free(reader);
+    vly_mmap_close(&map);
     return st;
+}
+
+/* Makes times begin at 0, and finds the rate; each reading must be near its place at that rate. */
+static vly_status settle_times(vly_step_recording *r, vly_err *err)
+{
+    int64_t first = r->readings[0].t_us, span = r->readings[r->n - 1].t_us - first;
+
+    if (r->n < 2 || span <= 0)
+        return vly_fail(err, VLY_EFORMAT, "expected two readings or more, in order of time");
+    r->rate_hz = (double)(r->n - 1) * 1e6 / (double)span;
+    for (size_t i = 0; i < r->n; i++) {
+        r->readings[i].t_us -= first;
+        double off_s = (double)r->readings[i].t_us / 1e6 - (double)i / r->rate_hz;
+        bool is_back = i > 0 && r->readings[i].t_us <= r->readings[i - 1].t_us;
+        if (is_back || fabs(off_s) > UNEVEN_S)
+            return vly_fail(err, VLY_EFORMAT,
+                            "reading %zu: expected times at an even rate of %.2f Hz, this is %s",
+                            i + 1, r->rate_hz,
+                            is_back ? "not later than the one before" : "far off");
+    }
+    return VLY_OK;
+}
+
+/* What was collected, moved to the arena. */
+static vly_status keep(const collector *c, vly_arena *arena, vly_step_recording *r, vly_err *err)
+{
+    r->n = c->readings.len / sizeof(*r->readings);
+    r->readings = vly_arena_calloc(arena, r->n, sizeof(*r->readings));
+    uint8_t *activity = vly_arena_calloc(arena, r->n, 1);
+    if (r->readings == NULL || activity == NULL)
+        return vly_arena_fail(arena, err);
+    memcpy(r->readings, c->readings.ptr, c->readings.len);
+    if (c->n_labelled > 0 && c->n_labelled != r->n)
+        return vly_fail(err, VLY_EFORMAT, "%zu of %zu readings have no activity",
+                        r->n - c->n_labelled, r->n);
+    if (c->n_labelled > 0) {
+        memcpy(activity, c->activity.ptr, c->activity.len);
+        r->truth.activity = activity;
+    }
+    return settle_times(r, err);
 }
 
 vly_status vly_step_recording_read(const vly_step_recording_ref *ref, vly_arena *arena,
                                    vly_step_recording *ret, vly_err *err)
 {
-    vly_step_recording recording = {.rate_hz = RATE_HZ};
-    row_reader r = {.to = &recording};
-    vly_mmap map = {0};
-    vly_status st = vly_mmap_open(ref->csv, RECORDING_BYTES_MAX, &map, err);
+    vly_step_recording r = {0};
+    collector c = {0};
 
-    if (st != VLY_OK)
-        return st;
-    st = read_rows(&r, (vly_str){(const char *)map.ptr, map.len}, arena, err);
-    if (st == VLY_OK && recording.n == 0)
-        st = vly_fail(err, VLY_EFORMAT, "no readings");
+    vly_buf_init(&c.readings, VLY_MEM_CODEC, RECORDING_BYTES_MAX);
+    vly_buf_init(&c.activity, VLY_MEM_CODEC, RECORDING_BYTES_MAX);
+    vly_status st = read_file(ref->csv, &c, &r.has_gyro, err);
+    if (st == VLY_OK)
+        st = keep(&c, arena, &r, err);
     if (st != VLY_OK)
         vly_fail_in(err, st, "'%s'", ref->csv);
-    vly_mmap_close(&map);
-    recording.truth.activity = r.activity;
-    recording.truth.n_samples = recording.n;
-    recording.truth.rate_hz = recording.rate_hz;
+    vly_buf_release(&c.activity);
+    vly_buf_release(&c.readings);
+    if (st == VLY_OK) {
+        r.truth.n_samples = r.n;
+        r.truth.rate_hz = r.rate_hz;
+        st = read_truth(ref->truth, arena, &r, err);
+    }
     if (st == VLY_OK)
-        st = read_truth(ref->truth, arena, &recording, err);
-    if (st == VLY_OK)
-        *ret = recording;
+        *ret = r;
     return st;
 }

@@ -465,6 +465,7 @@ static vly_status take_readings(scene *s, vly_step_recording *r, vly_err *err)
     }
     r->n = n;
     r->rate_hz = s->opts->rate_hz;
+    r->has_gyro = !s->opts->has_no_gyro;
     r->truth.activity = activity;
     r->truth.n_samples = n;
     r->truth.rate_hz = r->rate_hz;

@@ -24,6 +24,16 @@ static int teardown(void **state)
     return 0;
 }
 
+/* 80 Hz */
+static const vly_imu_reading *even_readings(void)
+{
+    static vly_imu_reading readings[200];
+
+    for (size_t i = 0; i < 200; i++)
+        readings[i].t_us = (int64_t)i * 12500;
+    return readings;
+}
+
 static void parses_truth(void **state)
 {
     vly_step_interval *steps;
@@ -32,15 +42,16 @@ static void parses_truth(void **state)
 
     (void)state;
     /* sample 1 is at 0 s, one sample is 12.5 ms; the file need not be in order */
-    assert_int_equal(
-        vly_step_truth_parse(VLY_STR("81,161\r\n\n1,41\n"), 200, 80, &arena, &steps, &n, &err),
-        VLY_OK);
+    assert_int_equal(vly_step_truth_parse(VLY_STR("81,161\r\n\n1,41\n"), even_readings(), 200,
+                                          &arena, &steps, &n, &err),
+                     VLY_OK);
     assert_int_equal(n, 2);
     assert_int_equal(steps[0].start_us, 0);
     assert_int_equal(steps[0].end_us, 500000);
     assert_int_equal(steps[1].start_us, 1000000);
     assert_int_equal(steps[1].end_us, 2000000);
-    assert_int_equal(vly_step_truth_parse(VLY_STR(""), 200, 80, &arena, &steps, &n, &err), VLY_OK);
+    assert_int_equal(
+        vly_step_truth_parse(VLY_STR(""), even_readings(), 200, &arena, &steps, &n, &err), VLY_OK);
     assert_int_equal(n, 0);
 }
 
@@ -49,13 +60,13 @@ static void refuses_truth(void **state)
     static const struct {
         const char *text, *message;
     } cases[] = {
-        {"1,41\n0,5", "line 2: expected 'start,end' in samples from 1 to 200, got '0,5'"},
-        {"1,201", "line 1: expected 'start,end' in samples from 1 to 200, got '1,201'"},
-        {"9,8", "line 1: expected 'start,end' in samples from 1 to 200, got '9,8'"},
-        {"9", "line 1: expected 'start,end' in samples from 1 to 200, got '9'"},
-        {"1,2,3", "line 1: expected 'start,end' in samples from 1 to 200, got '1,2,3'"},
+        {"1,41\n0,5", "line 2: expected 'start,end' in readings from 1 to 200, got '0,5'"},
+        {"1,201", "line 1: expected 'start,end' in readings from 1 to 200, got '1,201'"},
+        {"9,8", "line 1: expected 'start,end' in readings from 1 to 200, got '9,8'"},
+        {"9", "line 1: expected 'start,end' in readings from 1 to 200, got '9'"},
+        {"1,2,3", "line 1: expected 'start,end' in readings from 1 to 200, got '1,2,3'"},
         {"start,end\n1,2",
-         "line 1: expected 'start,end' in samples from 1 to 200, got 'start,end'"},
+         "line 1: expected 'start,end' in readings from 1 to 200, got 'start,end'"},
         {"1,41\n41,60", "two steps overlap at 0.500 s"},
     };
 
@@ -64,9 +75,9 @@ static void refuses_truth(void **state)
         vly_step_interval *steps;
         vly_err err;
         size_t n;
-        assert_int_equal(
-            vly_step_truth_parse(vly_str_from(cases[i].text), 200, 80, &arena, &steps, &n, &err),
-            VLY_EFORMAT);
+        assert_int_equal(vly_step_truth_parse(vly_str_from(cases[i].text), even_readings(), 200,
+                                              &arena, &steps, &n, &err),
+                         VLY_EFORMAT);
         assert_string_equal(err.msg, cases[i].message);
     }
 }
@@ -105,7 +116,7 @@ static void lists_and_reads(void **state)
     put(dir, "readme.csv", "not a recording of a person\n");
     put(dir, "bo/ClippedX.csv", HEADER ROWS);
     put(dir, "bo/X.csv.stepMixed", "2,3\n");
-    put(dir, "al/b.csv", ROWS);
+    put(dir, "al/b.csv", HEADER "4,0,0,9.8,0,0,0\n5,0,0,9.8,0,0,0\n");
     put(dir, "al/b.steps.csv", "");
     put(dir, "al/a.csv", HEADER ROWS);
     put(dir, "al/a.csv.stepMixed", "1,2\n3,3\n");
@@ -131,6 +142,8 @@ static void lists_and_reads(void **state)
     assert_int_equal(r.truth.steps[1].start_us, 25000);
     assert_int_equal(vly_step_recording_read(&d.recordings[1], &arena, &r, &err), VLY_OK);
     assert_int_equal(r.truth.n_steps, 0);
+    assert_int_equal(r.truth.activity[0], VLY_ACTIVITY_STANDING); /* in a lift */
+    assert_int_equal(r.truth.activity[1], VLY_ACTIVITY_STANDING);
 
     /* a folder of one person, and a folder with raw/ in it */
     char path[256];
@@ -140,7 +153,7 @@ static void lists_and_reads(void **state)
     assert_string_equal(d.persons[0], "al");
     make_dir(dir, "raw");
     make_dir(dir, "raw/cy");
-    put(dir, "raw/cy/z.csv", ROWS);
+    put(dir, "raw/cy/z.csv", HEADER ROWS);
     put(dir, "raw/cy/z.steps.csv", "1,9\n");
     assert_int_equal(vly_step_dataset_open(dir, &arena, &d, &err), VLY_OK);
     assert_int_equal(d.n_persons, 1);
@@ -167,12 +180,44 @@ static void says_what_is_missing(void **state)
     put(dir, "p/a.steps.csv", "");
     assert_int_equal(vly_step_dataset_open(dir, &arena, &d, &err), VLY_OK);
     assert_int_equal(vly_step_recording_read(&d.recordings[0], &arena, &r, &err), VLY_EFORMAT);
-    assert_non_null(strstr(err.msg, "p/a.csv': line 2: expected an activity 0 .. 3, got 9"));
+    assert_non_null(strstr(err.msg, "p/a.csv': reading 1: expected an activity 0 .. 5, got 9"));
     put(dir, "p/a.csv", HEADER);
     assert_int_equal(vly_step_recording_read(&d.recordings[0], &arena, &r, &err), VLY_EFORMAT);
-    put(dir, "p/a.csv", HEADER "0,0,0,0,0,0,nan\n");
+    put(dir, "p/a.csv", HEADER ROWS "0,0,0,0,0,0,nan\n");
     assert_int_equal(vly_step_recording_read(&d.recordings[0], &arena, &r, &err), VLY_EFORMAT);
+    assert_non_null(strstr(err.msg, "line 5: a value that is not_finite"));
     assert_int_equal(vly_step_dataset_open("/nowhere", &arena, &d, &err), VLY_ENOTFOUND);
+    assert_true(temp_dir_remove(dir));
+}
+
+#define TIMED "time_ms,acc_x,acc_y,acc_z\n"
+
+/* Other sensors than the reference: times, no rotation, no activity. */
+static void reads_recordings_with_times(void **state)
+{
+    char dir[TEMP_DIR_PATH_MAX];
+    vly_step_recording r;
+    vly_step_dataset d;
+    vly_err err;
+
+    (void)state;
+    assert_true(temp_dir_make(dir));
+    put(dir, "a.csv", TIMED "1000,0,0,9.8\n1011,0,0,9.8\n1020,0,0,9.8\n1030,0,0,9.8\n");
+    put(dir, "a.steps.csv", "2,3\n");
+    assert_int_equal(vly_step_dataset_open(dir, &arena, &d, &err), VLY_OK);
+    assert_int_equal(vly_step_recording_read(&d.recordings[0], &arena, &r, &err), VLY_OK);
+    assert_float_equal(r.rate_hz, 100, 1e-9);
+    assert_int_equal(r.readings[1].t_us, 11000);
+    assert_int_equal(r.truth.steps[0].start_us, 11000);
+    assert_int_equal(r.truth.steps[0].end_us, 20000);
+    assert_null(r.truth.activity);
+    assert_false(r.has_gyro);
+    put(dir, "a.csv", TIMED "1000,0,0,9.8\n1010,0,0,9.8\n1010,0,0,9.8\n1030,0,0,9.8\n");
+    assert_int_equal(vly_step_recording_read(&d.recordings[0], &arena, &r, &err), VLY_EFORMAT);
+    assert_non_null(strstr(err.msg, "reading 3: expected times at an even rate"));
+    put(dir, "a.csv", TIMED "1000,0,0,9.8\n1010,0,0,9.8\n1020,0,0,9.8\n3030,0,0,9.8\n");
+    assert_int_equal(vly_step_recording_read(&d.recordings[0], &arena, &r, &err), VLY_EFORMAT);
+    assert_non_null(strstr(err.msg, "reading 2: expected times at an even rate"));
     assert_true(temp_dir_remove(dir));
 }
 
@@ -215,4 +260,5 @@ static void reads_real_recordings(void **state)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 UNIT_TESTS(TEST(parses_truth), TEST(refuses_truth), TEST(lists_and_reads),
-           TEST(says_what_is_missing), TEST(reads_real_recordings))
+           TEST(says_what_is_missing), TEST(reads_recordings_with_times),
+           TEST(reads_real_recordings))
