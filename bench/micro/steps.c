@@ -225,7 +225,8 @@ static void print(bench *b)
     for (int stage = 0; stage < STAGES; stage++) {
         vly_nsec *t = b->times + (size_t)stage * b->n_rounds;
         qsort(t, b->n_rounds, sizeof(*t), compare);
-        double ns = (double)t[b->n_rounds / 2] / n;
+        size_t middle = b->n_rounds / 2;
+        double ns = (double)t[middle] / n;
         printf("  %-9s %7.1f ns a reading (%.1f .. %.1f)", stage_names[stage], ns, (double)t[0] / n,
                (double)t[b->n_rounds - 1] / n);
         if (stage == ALL)

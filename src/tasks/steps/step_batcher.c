@@ -180,6 +180,21 @@ static void decode(const vly_step_batcher *b, size_t first, size_t n_rows, const
     }
 }
 
+/* Are they as long as the file said? */
+static vly_status check_outputs(const vly_step_batcher *b, const batch_shape *shape,
+                                const vly_tensor *outputs, vly_err *err)
+{
+    size_t n_frames = (size_t)shape->t * (size_t)shape->n;
+    const size_t want[] = {n_frames * 2 * b->model->hop, n_frames * VLY_ACTIVITIES,
+                           (size_t)shape->n * b->n_state};
+
+    for (size_t i = 0; i < VLY_COUNT(want); i++)
+        if (outputs[i].dtype != VLY_DTYPE_F32 || outputs[i].bytes != want[i] * sizeof(float))
+            return vly_fail(err, VLY_EFORMAT, "step model: output %zu: expected %zu floats", i,
+                            want[i]);
+    return VLY_OK;
+}
+
 /* Slots first .. first + n_rows - 1 run shape->t frames each, from at on. */
 static vly_status run_batch(vly_step_batcher *b, size_t first, size_t n_rows, size_t at,
                             const batch_shape *shape, vly_err *err)
@@ -200,11 +215,14 @@ static vly_status run_batch(vly_step_batcher *b, size_t first, size_t n_rows, si
     vly_status st = vly_instance_run(b->instance, inputs, outputs, err);
     if (st != VLY_OK)
         return st;
-    scatter_state(b, first, n_rows, n, outputs[2].data);
-    decode(b, first, n_rows, shape, outputs);
+    st = check_outputs(b, shape, outputs, err);
+    if (st == VLY_OK) {
+        scatter_state(b, first, n_rows, n, outputs[2].data);
+        decode(b, first, n_rows, shape, outputs);
+    }
     for (size_t i = 0; i < VLY_COUNT(outputs); i++)
         vly_tensor_release(&outputs[i]);
-    return VLY_OK;
+    return st;
 }
 
 /* The batch for the next rows: the smallest that holds all, unless most of it would be empty. */

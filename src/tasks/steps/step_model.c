@@ -225,16 +225,17 @@ static vly_status set_look_ahead(vly_step_model *m, int look_ahead_ms, vly_err *
     return VLY_OK;
 }
 
-static uint64_t fnv1a(const char *bytes, size_t n)
+static uint64_t fnv1a(const unsigned char *bytes, size_t n)
 {
     uint64_t h = UINT64_C(0xcbf29ce484222325);
 
     for (size_t i = 0; i < n; i++)
-        h = (h ^ (unsigned char)bytes[i]) * UINT64_C(0x100000001b3);
+        h = (h ^ bytes[i]) * UINT64_C(0x100000001b3);
     return h;
 }
 
-static vly_status load_bytes(vly_step_model *m, const char *bytes, size_t n, vly_err *err)
+static vly_status load(vly_step_model *m, const void *bytes, size_t n, int look_ahead_ms,
+                       vly_err *err)
 {
     /* The same bits whatever the CPU multiplies fastest. */
     vly_model_options options = VLY_MODEL_OPTIONS_DEFAULT;
@@ -244,36 +245,21 @@ static vly_status load_bytes(vly_step_model *m, const char *bytes, size_t n, vly
     vly_status st = vly_model_load_bytes(bytes, n, &options, &m->model, err);
     if (st == VLY_OK)
         st = read_metadata(m, err);
-    return st == VLY_OK ? read_graph(m, err) : st;
-}
-
-static vly_status load_file(vly_step_model *m, const char *path, vly_err *err)
-{
-    vly_buf file;
-
-    vly_buf_init(&file, VLY_MEM_MODEL, FILE_BYTES_MAX + 1);
-    vly_status st = vly_file_read(path, FILE_BYTES_MAX, &file, err);
     if (st == VLY_OK)
-        st = load_bytes(m, file.ptr, file.len, err);
-    if (st != VLY_OK)
-        vly_fail_in(err, st, "model '%s'", path);
-    vly_buf_release(&file);
-    return st;
+        st = read_graph(m, err);
+    return st == VLY_OK && look_ahead_ms >= 0 ? set_look_ahead(m, look_ahead_ms, err) : st;
 }
 
-vly_status vly_step_model_load(const char *path, int look_ahead_ms, vly_step_model **ret,
-                               vly_err *err)
+vly_status vly_step_model_load_bytes(const void *bytes, size_t n, int look_ahead_ms,
+                                     vly_step_model **ret, vly_err *err)
 {
     vly_step_model *m = vly_calloc(VLY_MEM_MODEL, 1, sizeof(*m));
 
     if (m == NULL)
         return vly_fail(err, VLY_ENOMEM, "out of memory for the step model");
     m->n_refs = 1;
-    snprintf(m->name, sizeof(m->name), "%s", path != NULL ? path : "steps");
-    vly_status st = path != NULL ? load_file(m, path, err)
-                                 : load_bytes(m, vly_steps_onnx, vly_steps_onnx_len, err);
-    if (st == VLY_OK && look_ahead_ms >= 0)
-        st = set_look_ahead(m, look_ahead_ms, err);
+    snprintf(m->name, sizeof(m->name), "steps");
+    vly_status st = load(m, bytes, n, look_ahead_ms, err);
     if (st != VLY_OK) {
         vly_step_model_unref(m);
         return st;
@@ -298,6 +284,27 @@ vly_status vly_step_model_variant(const vly_step_model *m, int look_ahead_ms, vl
         return st;
     }
     *ret = v;
+    return VLY_OK;
+}
+
+vly_status vly_step_model_load(const char *path, int look_ahead_ms, vly_step_model **ret,
+                               vly_err *err)
+{
+    vly_mmap file;
+    vly_step_model *m;
+
+    if (path == NULL)
+        return vly_step_model_load_bytes(vly_steps_onnx, vly_steps_onnx_len, look_ahead_ms, ret,
+                                         err);
+    vly_status st = vly_mmap_read(path, FILE_BYTES_MAX, &file, err);
+    if (st != VLY_OK)
+        return st;
+    st = vly_step_model_load_bytes(file.ptr, file.len, look_ahead_ms, &m, err);
+    vly_mmap_close(&file);
+    if (st != VLY_OK)
+        return vly_fail_in(err, st, "model '%s'", path);
+    snprintf(m->name, sizeof(m->name), "%s", path);
+    *ret = m;
     return VLY_OK;
 }
 

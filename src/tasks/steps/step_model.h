@@ -46,6 +46,9 @@ vly_status vly_step_model_load(const char *path, int look_ahead_ms, vly_step_mod
 /* The same net with another look-ahead. EINVAL: as above. */
 vly_status vly_step_model_variant(const vly_step_model *m, int look_ahead_ms, vly_step_model **ret,
                                   vly_err *err) VLY_MUST_CHECK;
+/* The same of a file in memory, which is copied. */
+vly_status vly_step_model_load_bytes(const void *bytes, size_t n, int look_ahead_ms,
+                                     vly_step_model **ret, vly_err *err) VLY_MUST_CHECK;
 vly_step_model *vly_step_model_ref(vly_step_model *m);
 void vly_step_model_unref(vly_step_model *m); /* accepts NULL */
 

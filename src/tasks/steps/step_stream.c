@@ -76,7 +76,7 @@ void vly_step_segment_frame(vly_step_stream *s, const vly_step_model *m, float *
 {
     vly_imu_features_run(&s->features, (const float(*)[VLY_IMU_AXES])s->motion, m->hop, s->has_gyro,
                          ret);
-    ret[m->hop * VLY_IMU_FEATURES] = s->has_gyro ? 1.0F : 0.0F;
+    ret[vly_step_model_width(m) - 1] = s->has_gyro ? 1.0F : 0.0F;
 }
 
 unsigned vly_step_segment_pads(const vly_step_stream *s, const vly_step_model *m)
@@ -130,8 +130,8 @@ void vly_step_segment_decode(vly_step_stream *s, const vly_step_model *m, const 
             continue; /* speaks of nothing in this segment */
         if (first + i - m->delay < s->n_segment)
             s->totals.n_activity[s->activity]++;
-        size_t n =
-            vly_step_decoder_next(&s->decoder, &m->rule, events[2 * i], events[2 * i + 1], peaks);
+        size_t n = vly_step_decoder_next(&s->decoder, &m->rule, events[2 * (size_t)i],
+                                         events[2 * (size_t)i + 1], peaks);
         for (size_t k = 0; k < n; k++)
             told[n_told++] = (vly_step_event){.type = peaks[k].type,
                                               .activity = (vly_activity)s->activity,

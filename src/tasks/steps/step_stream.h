@@ -65,7 +65,8 @@ typedef struct vly_step_work {
 /* Runs work through the net. One for each thread. */
 typedef struct vly_step_batcher vly_step_batcher;
 
-/* Holds a reference to the model. ENOMEM, or what the engine says. */
+/* Holds a reference to the model. ENOMEM; EFORMAT: the net is not as it said; what the engine says.
+ */
 vly_status vly_step_batcher_new(vly_step_model *m, vly_step_batcher **ret,
                                 vly_err *err) VLY_MUST_CHECK;
 void vly_step_batcher_free(vly_step_batcher *b); /* accepts NULL */

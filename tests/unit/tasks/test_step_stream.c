@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define READINGS   1600 /* 20 s at 80 Hz */
+#define LENGTH_US  (INT64_C(12500) * READINGS)
 #define EVENTS_MAX 256
 
 typedef struct told {
@@ -125,7 +126,7 @@ static void steps_come_in_turn(void **state)
         const vly_step_event *e = &all.events[i];
         assert_int_equal(e->type, i % 2 == 0 ? VLY_STEP_START : VLY_STEP_END);
         assert_int_equal(e->step, i / 2 + 1);
-        assert_true(e->t_us >= 2500000 && e->t_us < READINGS * 12500);
+        assert_true(e->t_us >= 2500000 && e->t_us < LENGTH_US);
         assert_true(e->known_us >= e->t_us);
         assert_true(e->known_us <= e->t_us + vly_step_model_delay_us(f->model));
         assert_true(i == 0 || e->t_us >= all.events[i - 1].t_us);
@@ -211,14 +212,14 @@ static void gaps_begin_anew(void **state)
     memcpy(twice, f->readings, sizeof(f->readings));
     memcpy(twice + READINGS, f->readings, sizeof(f->readings));
     for (size_t i = READINGS; i < (size_t)2 * READINGS; i++)
-        twice[i].t_us += READINGS * 12500 + GAP_US;
+        twice[i].t_us += LENGTH_US + GAP_US;
     run_whole(f, twice, (size_t)2 * READINGS, &two, &s);
     assert_int_equal(s.grid.counts.n_gaps, 1);
     assert_int_equal(two.n, 2 * one.n);
     for (size_t i = 0; i < one.n; i++) {
         const vly_step_event *a = &one.events[i], *b = &two.events[i + one.n];
         assert_int_equal(two.events[i].t_us, a->t_us);
-        assert_int_equal(b->t_us, a->t_us + READINGS * 12500 + GAP_US);
+        assert_int_equal(b->t_us, a->t_us + LENGTH_US + GAP_US);
         assert_int_equal(b->step, a->step + one.n / 2);
         assert_true(b->confidence == a->confidence);
     }
