@@ -2,13 +2,23 @@
 #include "api/steps_detect.h"
 
 #include "tasks/steps/step_json.h"
+#include "tasks/steps/step_plot.h"
 #include "tasks/steps/step_scan.h"
 
-#define PIECE_BYTES ((size_t)256 << 10) /* between two looks at whether the client is there */
+#define PIECE_BYTES    ((size_t)256 << 10) /* between two looks at whether the client is there */
+#define KEPT_BYTES_MAX ((size_t)64 << 20)  /* of readings that are to be drawn */
 
 const char *vly_steps_answer_type(vly_steps_answer answer)
 {
-    return answer == VLY_STEPS_CSV ? "text/csv" : "application/json";
+    switch (answer) {
+    case VLY_STEPS_JSON:
+        break;
+    case VLY_STEPS_CSV:
+        return "text/csv; charset=utf-8";
+    case VLY_STEPS_SVG:
+        return "image/svg+xml";
+    }
+    return "application/json";
 }
 
 static vly_status feed(const vly_steps_detect *d, vly_step_scan *scan, vly_str bytes, vly_err *err)
@@ -26,27 +36,71 @@ static vly_status feed(const vly_steps_detect *d, vly_step_scan *scan, vly_str b
     return st;
 }
 
+static vly_status keep_readings(void *arg, const vly_imu_reading *readings, size_t n, vly_err *err)
+{
+    vly_buf *kept = arg;
+
+    vly_buf_add(kept, readings, n * sizeof(*readings));
+    if (kept->failed)
+        return vly_fail(err, VLY_ELIMIT, "too long to be drawn: more than %zu readings",
+                        KEPT_BYTES_MAX / sizeof(*readings));
+    return VLY_OK;
+}
+
+static vly_status draw(const vly_step_summary *s, const vly_buf *kept, vly_buf *out, vly_err *err)
+{
+    const vly_step_plot plot = {.title = "steps",
+                                .readings = (const vly_imu_reading *)(const void *)kept->ptr,
+                                .n_readings = kept->len / sizeof(vly_imu_reading),
+                                .events = s->events,
+                                .n_events = s->n_events};
+
+    return vly_step_plot_svg(&plot, out, err);
+}
+
+static vly_status put_answer(const vly_steps_detect *d, vly_step_summary *s,
+                             vly_steps_answer answer, const vly_buf *kept, vly_buf *out,
+                             vly_err *err)
+{
+    if (d->is_without_events)
+        s->n_events = 0;
+    switch (answer) {
+    case VLY_STEPS_JSON:
+        vly_step_json_summary(out, s);
+        break;
+    case VLY_STEPS_CSV:
+        vly_buf_puts(out, VLY_STEP_CSV_HEAD);
+        for (size_t i = 0; i < s->n_events; i++)
+            vly_step_csv_event(out, &s->events[i]);
+        break;
+    case VLY_STEPS_SVG:
+        return draw(s, kept, out, err);
+    }
+    return VLY_OK;
+}
+
 static vly_status scan_all(const vly_steps_detect *d, vly_step_model *m, vly_step_batcher *batcher,
                            vly_str bytes, vly_steps_answer answer, vly_buf *out, vly_err *err)
 {
     vly_step_scan_opts opts = {.model = m, .batcher = batcher, .reader = d->reader};
     vly_step_summary summary;
     vly_step_scan *scan = NULL;
+    vly_buf kept;
 
+    vly_buf_init(&kept, VLY_MEM_NET, KEPT_BYTES_MAX);
     opts.reader.max_readings = d->api->max_imu_readings;
     opts.reader.max_json_bytes = d->api->max_json_bytes;
+    opts.on_readings = answer == VLY_STEPS_SVG ? keep_readings : NULL;
+    opts.arg = &kept;
     vly_status st = vly_step_scan_new(&opts, &scan, err);
     if (st == VLY_OK)
         st = feed(d, scan, bytes, err);
     if (st == VLY_OK)
         st = vly_step_scan_end(scan, &summary, err);
-    if (st == VLY_OK && d->is_without_events)
-        summary.n_events = 0;
-    if (st == VLY_OK && answer == VLY_STEPS_CSV)
-        vly_step_csv_events(out, summary.events, summary.n_events);
-    else if (st == VLY_OK)
-        vly_step_json_summary(out, &summary);
+    if (st == VLY_OK)
+        st = put_answer(d, &summary, answer, &kept, out, err);
     vly_step_scan_free(scan);
+    vly_buf_release(&kept);
     return st;
 }
 

@@ -9,10 +9,11 @@
 
 typedef enum vly_steps_answer {
     VLY_STEPS_JSON,
-    VLY_STEPS_CSV, /* events */
+    VLY_STEPS_CSV, /* events, as `volley steps --csv` prints them */
+    VLY_STEPS_SVG, /* a picture */
 } vly_steps_answer;
 
-const char *vly_steps_answer_type(vly_steps_answer answer); /* "text/csv" */
+const char *vly_steps_answer_type(vly_steps_answer answer); /* "text/csv; ..." */
 
 typedef struct vly_steps_detect {
     vly_api *api;

@@ -73,6 +73,8 @@ static vly_steps_answer answer_wanted(const vly_http_msg *msg)
         vly_str type = vly_str_trim(vly_str_split(&item, ';'));
         if (vly_str_eq_nocase(type, VLY_STR("text/csv")))
             return VLY_STEPS_CSV;
+        if (vly_str_eq_nocase(type, VLY_STR("image/svg+xml")))
+            return VLY_STEPS_SVG;
         if (vly_str_eq_nocase(type, VLY_STR("application/json")) || vly_str_is(type, "*/*"))
             return VLY_STEPS_JSON;
     }

@@ -230,6 +230,8 @@ static vly_status start_http(server *s, vly_err *err)
                        .settings = s->settings,
                        .step_model = s->steps.model,
                        .imu_sessions = s->steps.sessions,
+                       .steps_pool = s->steps.pool,
+                       .guide = {.idle_ns = (vly_nsec)c->guide_idle_ms * VLY_NSEC_PER_MS},
                        .max_imu_readings = (size_t)c->imu_max_readings,
                        .imu_rate_hz = (double)c->imu_rate_hz,
                        .id_seed = random_seed(),
@@ -335,7 +337,8 @@ static vly_status serve(server *s, const serve_opts *o, vly_err *err)
         st = vly_serve_models(&s->config, s->scheduler, &s->control, err);
     }
     if (st == VLY_OK)
-        st = vly_serve_steps_open(&s->config, &s->steps, err);
+        st = vly_serve_steps_open(
+            &s->config, vly_worker_pool_threads(vly_scheduler_pool(s->scheduler)), &s->steps, err);
     if (st == VLY_OK)
         st = vly_certificate_open(&s->config, &s->tls, err);
     if (st == VLY_OK)

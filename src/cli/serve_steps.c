@@ -39,7 +39,8 @@ static void print_steps(const vly_config *c, const vly_serve_steps *s)
     printf("\n");
 }
 
-vly_status vly_serve_steps_open(const vly_config *c, vly_serve_steps *s, vly_err *err)
+vly_status vly_serve_steps_open(const vly_config *c, unsigned n_workers, vly_serve_steps *s,
+                                vly_err *err)
 {
     const char *path = c->steps_model;
 
@@ -53,12 +54,15 @@ vly_status vly_serve_steps_open(const vly_config *c, vly_serve_steps *s, vly_err
     if (st == VLY_OK)
         st = start_sessions(c, s, err);
     if (st == VLY_OK)
+        st = vly_steps_pool_new(s->model, (size_t)c->queue_max, n_workers, &s->pool, err);
+    if (st == VLY_OK)
         print_steps(c, s);
     return st;
 }
 
 void vly_serve_steps_close(vly_serve_steps *s)
 {
+    vly_steps_pool_free(s->pool);
     vly_imu_sessions_free(s->sessions);
     vly_session_store_close(s->store);
     vly_step_model_unref(s->model);

@@ -236,14 +236,11 @@ static void put_csv_text(vly_buf *b, const char *text)
 static void put_csv(vly_buf *b, const char *file, const vly_step_summary *s)
 {
     for (size_t i = 0; i < s->n_events; i++) {
-        const vly_step_event *e = &s->events[i];
         if (file != NULL) {
             put_csv_text(b, file);
             vly_buf_putc(b, ',');
         }
-        vly_buf_printf(b, "%s,%" PRIu64 ",", vly_step_event_name(e->type), e->step);
-        vly_step_json_ms(b, e->t_us);
-        vly_buf_printf(b, ",%.6g,%s\n", (double)e->confidence, vly_activity_name(e->activity));
+        vly_step_csv_event(b, &s->events[i]);
     }
 }
 
@@ -328,8 +325,7 @@ static int steps_all(session *s, int n_args, char *const *args)
     vly_err err;
 
     if (s->opts->csv)
-        vly_buf_printf(&s->out, "%stype,step,t_ms,confidence,activity\n",
-                       n_args > 1 ? "file," : "");
+        vly_buf_printf(&s->out, "%s" VLY_STEP_CSV_HEAD, n_args > 1 ? "file," : "");
     if (is_list)
         vly_buf_puts(&s->out, "{\"results\":[");
     for (int i = 0; i < n_args; i++) {

@@ -148,6 +148,8 @@
       "readings of one recording; more is answered 413")                                           \
     X(INT, imu_rate_hz, "imu.rate_hz", 80, 1, 10000,                                               \
       "rate of streamed readings that bring no times")                                             \
+    X(INT, guide_idle_ms, "guide.idle_ms", 300000, 10, 86400000,                                   \
+      "silence of a client of /ws/realtime after which it is closed")                              \
     X(INT, imu_max_sessions, "imu.max_sessions", 20000, 1, 10000000,                               \
       "sessions of motion sensors, attached or not; one more is answered 429")                     \
     X(INT, imu_idle_ms, "imu.idle_ms", 3600000, 1000, 31536000000,                                 \

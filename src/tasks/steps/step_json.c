@@ -47,20 +47,11 @@ void vly_step_json_events(vly_buf *b, const vly_step_event *events, size_t n)
     vly_buf_putc(b, ']');
 }
 
-void vly_step_csv_events(vly_buf *b, const vly_step_event *events, size_t n)
+void vly_step_csv_event(vly_buf *b, const vly_step_event *e)
 {
-    char confidence[VLY_F32_TEXT_MAX];
-
-    vly_buf_puts(b, "type,step,t_ms,confidence,activity,known_ms\n");
-    for (size_t i = 0; i < n; i++) {
-        const vly_step_event *e = &events[i];
-        vly_f32_text(e->confidence, confidence);
-        vly_buf_printf(b, "%s,%" PRIu64 ",", vly_step_event_name(e->type), e->step);
-        vly_step_json_ms(b, e->t_us);
-        vly_buf_printf(b, ",%s,%s,", confidence, vly_activity_name(e->activity));
-        vly_step_json_ms(b, e->known_us);
-        vly_buf_putc(b, '\n');
-    }
+    vly_buf_printf(b, "%s,%" PRIu64 ",", vly_step_event_name(e->type), e->step);
+    vly_step_json_ms(b, e->t_us);
+    vly_buf_printf(b, ",%.6g,%s\n", (double)e->confidence, vly_activity_name(e->activity));
 }
 
 void vly_step_json_activity(vly_buf *b, const vly_step_totals *t, unsigned rate_hz)

@@ -17,8 +17,9 @@ void vly_step_json_ms(vly_buf *b, int64_t us);
 void vly_step_json_event(vly_buf *b, const vly_step_event *e);
 /* [event, ...] */
 void vly_step_json_events(vly_buf *b, const vly_step_event *events, size_t n);
-/* The same as CSV: a header line "type,step,t_ms,confidence,activity,known_ms", a line for each. */
-void vly_step_csv_events(vly_buf *b, const vly_step_event *events, size_t n);
+/* The same as lines of CSV, and the line above them. */
+#define VLY_STEP_CSV_HEAD "type,step,t_ms,confidence,activity\n"
+void vly_step_csv_event(vly_buf *b, const vly_step_event *e);
 /* {"standing":12.5,"walking":...}: seconds */
 void vly_step_json_activity(vly_buf *b, const vly_step_totals *t, unsigned rate_hz);
 
