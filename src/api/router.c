@@ -14,6 +14,22 @@ static bool is_number(vly_str s)
     return s.len > 0;
 }
 
+/* What the segment of a pattern takes of got, as a capture; literal segments take nothing. */
+static bool match_segment(vly_str want, vly_str got, bool *ret_is_capture, vly_str *ret)
+{
+    *ret_is_capture = vly_str_starts(want, VLY_STR("{}")) || vly_str_is(want, "{n}");
+    *ret = got;
+    if (!*ret_is_capture)
+        return vly_str_eq(want, got);
+    if (vly_str_is(want, "{n}"))
+        return is_number(got);
+    vly_str verb = {want.ptr + 2, want.len - 2};
+    if (!vly_str_ends(got, verb))
+        return false;
+    ret->len -= verb.len;
+    return ret->len > 0;
+}
+
 static bool match(const char *pattern, vly_str path, vly_str captures[VLY_ROUTE_CAPTURES])
 {
     vly_str rest = vly_str_from(pattern);
@@ -22,16 +38,13 @@ static bool match(const char *pattern, vly_str path, vly_str captures[VLY_ROUTE_
     while (rest.ptr != NULL && path.ptr != NULL) {
         vly_str want = vly_str_split(&rest, '/');
         vly_str got = vly_str_split(&path, '/');
-        bool is_any = vly_str_is(want, "{}");
-        if (!is_any && !vly_str_is(want, "{n}")) {
-            if (!vly_str_eq(want, got))
-                return false;
-            continue;
-        }
-        if (is_any ? got.len == 0 : !is_number(got))
+        vly_str taken;
+        bool is_capture;
+        if (!match_segment(want, got, &is_capture, &taken))
             return false;
-        VLY_ASSERT(n < VLY_ROUTE_CAPTURES);
-        captures[n++] = got;
+        VLY_ASSERT(!is_capture || n < VLY_ROUTE_CAPTURES);
+        if (is_capture)
+            captures[n++] = taken;
     }
     for (; n < VLY_ROUTE_CAPTURES; n++)
         captures[n] = (vly_str){NULL, 0}; /* of a pattern that matched in part */

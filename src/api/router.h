@@ -2,8 +2,9 @@
 /*
  * Router: one table of method, path pattern and handler.
  *
- * A pattern is a path whose segments may be "{}", which matches any one non-empty segment, or
- * "{n}", which matches a decimal number; what they matched goes to the handler in order.
+ * A pattern is a path whose segments may be "{}", which matches any one non-empty segment, "{n}",
+ * which matches a decimal number, or "{}:verb", which matches a segment that ends so; what they
+ * matched goes to the handler in order.
  */
 #ifndef VLY_API_ROUTER_H
 #define VLY_API_ROUTER_H

@@ -35,6 +35,10 @@
     X(GET, "/config", guide_config)                                                                \
     X(GET, "/config/{}", guide_config_get)                                                         \
     X(POST, "/config/{}", guide_config_set)                                                        \
+    X(GET, "/v1/sessions", v1_sessions)                                                            \
+    X(GET, "/v1/sessions/{}", v1_session)                                                          \
+    X(DELETE, "/v1/sessions/{}", v1_session_remove)                                                \
+    X(POST, "/v1/sessions/{}:reset", v1_session_reset)                                             \
     X(GET, "/v2", v2_server)                                                                       \
     X(GET, "/v2/health/live", v2_live)                                                             \
     X(GET, "/v2/health/ready", v2_ready)                                                           \

@@ -151,7 +151,7 @@ static void add_models(void)
 static void start_steps(void)
 {
     vly_imu_sessions_opts opts = {.n_loops = 1,
-                                  .max_sessions = 8,
+                                  .max_sessions = 100,
                                   .max_waiting = 8192,
                                   .max_waiting_all = 65536,
                                   .idle_ns = 60 * VLY_NSEC_PER_SEC};

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * /v1/sessions: sessions of motion sensors. An id is the key to its session, so whoever may list
+ * them may do everything: like the other paths of an operator, a proxy is to guard the list.
+ */
+#include "api/routes.h"
+
+#include "api/answer.h"
+#include "api/imu_json.h"
+
+#define LIMIT_DEFAULT 100
+#define LIMIT_MAX     1000
+#define PAGE          64 /* sessions taken at a time */
+
+/* False when it was answered: steps are not detected here. */
+static bool is_here(const vly_api *api, vly_http_request *req)
+{
+    vly_err err;
+
+    if (api->imu_sessions != NULL)
+        return true;
+    vly_fail(&err, VLY_EUNAVAILABLE, "steps are not detected here: steps.model is off");
+    vly_answer_err(req, &err);
+    return false;
+}
+
+static void put_session(vly_buf *b, const vly_imu_session_info *info)
+{
+    vly_buf_putc(b, '{');
+    vly_imu_put_info(b, info);
+    vly_buf_putc(b, '}');
+}
+
+static void answer_session(const vly_api *api, vly_http_request *req,
+                           const vly_imu_session_info *info)
+{
+    vly_buf b;
+
+    vly_buf_init(&b, VLY_MEM_NET, api->max_answer_bytes);
+    put_session(&b, info);
+    vly_answer_json(req, 200, &b);
+}
+
+/* ---- the list ---- */
+
+static vly_status read_limit(vly_http_msg *msg, size_t *ret, vly_err *err)
+{
+    vly_str text;
+    uint64_t limit = LIMIT_DEFAULT;
+    vly_status st = vly_http_msg_query(msg, "limit", &text);
+
+    if (st == VLY_OK && (!vly_str_to_u64(text, &limit) || limit < 1 || limit > LIMIT_MAX))
+        st = VLY_EINVAL;
+    if (st != VLY_OK && st != VLY_ENOTFOUND)
+        return vly_fail(err, VLY_EINVAL, "limit: expected a number from 1 to %d", LIMIT_MAX);
+    *ret = (size_t)limit;
+    return VLY_OK;
+}
+
+static vly_status read_after(vly_http_msg *msg, vly_str *ret, vly_err *err)
+{
+    vly_status st = vly_http_msg_query(msg, "after", ret);
+
+    if (st == VLY_ENOTFOUND)
+        *ret = (vly_str){NULL, 0};
+    else if (st != VLY_OK)
+        return vly_fail(err, VLY_EINVAL, "after: expected the id of a session");
+    return VLY_OK;
+}
+
+/* Lives in the arena of the request until it is answered. */
+typedef struct list_call {
+    vly_work work; /* first */
+    vly_api *api;
+    vly_http_request *req;
+    vly_str after;
+    size_t limit;
+} list_call;
+
+/* last: the id of the last one, when the list may go on behind it; else empty. */
+static vly_status put_list(const list_call *c, vly_buf *b, char last[VLY_IMU_ID_LEN + 1],
+                           vly_err *err)
+{
+    vly_imu_session_info page[PAGE];
+    vly_str after = c->after;
+    size_t n_all = 0, n = 0, want = 0;
+
+    do {
+        want = c->limit - n_all < PAGE ? c->limit - n_all : PAGE;
+        vly_status st = vly_imu_sessions_list(c->api->imu_sessions, after, page, want, &n, err);
+        if (st != VLY_OK)
+            return st;
+        for (size_t i = 0; i < n; i++) {
+            vly_buf_puts(b, n_all + i > 0 ? "," : "");
+            put_session(b, &page[i]);
+        }
+        n_all += n;
+        if (n > 0)
+            memcpy(last, page[n - 1].id, sizeof(page[n - 1].id));
+        after = vly_str_from(last);
+    } while (n == want && n_all < c->limit);
+    if (n < want)
+        last[0] = '\0';
+    return VLY_OK;
+}
+
+static void list(vly_work *work)
+{
+    const list_call *c = (const list_call *)work;
+    const vly_imu_sessions_stats *stats = vly_imu_sessions_get_stats(c->api->imu_sessions);
+    char last[VLY_IMU_ID_LEN + 1] = "";
+    vly_buf b;
+    vly_err err;
+
+    vly_buf_init(&b, VLY_MEM_NET, c->api->max_answer_bytes);
+    vly_buf_puts(&b, "{\"sessions\":[");
+    if (put_list(c, &b, last, &err) != VLY_OK) {
+        vly_buf_release(&b);
+        vly_answer_err(c->req, &err);
+        return;
+    }
+    vly_buf_printf(&b, "],\"count\":%lld,\"attached\":%lld",
+                   (long long)vly_gauge_get(&stats->sessions),
+                   (long long)vly_gauge_get(&stats->attached));
+    if (last[0] != '\0')
+        vly_buf_printf(&b, ",\"after\":\"%s\"", last);
+    vly_buf_putc(&b, '}');
+    vly_answer_json(c->req, 200, &b);
+}
+
+/* On a worker: thousands of sessions take longer than a loop may. */
+void vly_route_v1_sessions(vly_api *api, vly_http_request *req, const vly_str *captures)
+{
+    list_call *c = vly_arena_calloc(&req->msg.arena, 1, sizeof(*c));
+    vly_status st = VLY_OK;
+    vly_err err;
+
+    (void)captures;
+    if (!is_here(api, req))
+        return;
+    if (c == NULL)
+        st = vly_fail(&err, VLY_ENOMEM, "out of memory for the request");
+    if (st == VLY_OK)
+        st = read_limit(&req->msg, &c->limit, &err);
+    if (st == VLY_OK)
+        st = read_after(&req->msg, &c->after, &err);
+    if (st == VLY_OK) {
+        c->work.run = list;
+        c->api = api;
+        c->req = req;
+        if (vly_worker_pool_submit(vly_scheduler_pool(api->scheduler), &c->work) == VLY_OK)
+            return;
+        vly_fail(&err, VLY_EBUSY, "the server is busy");
+    }
+    vly_answer_err(req, &err);
+}
+
+/* ---- one ---- */
+
+typedef vly_status (*session_fn)(vly_imu_sessions *s, vly_str id, vly_imu_session_info *ret_info,
+                                 vly_err *err);
+
+static void do_to_one(const vly_api *api, vly_http_request *req, vly_str id, session_fn fn)
+{
+    vly_imu_session_info info;
+    vly_err err;
+
+    if (!is_here(api, req))
+        return;
+    if (fn(api->imu_sessions, id, &info, &err) == VLY_OK)
+        answer_session(api, req, &info);
+    else
+        vly_answer_err(req, &err);
+}
+
+void vly_route_v1_session(vly_api *api, vly_http_request *req, const vly_str *captures)
+{
+    do_to_one(api, req, captures[0], vly_imu_sessions_find);
+}
+
+void vly_route_v1_session_reset(vly_api *api, vly_http_request *req, const vly_str *captures)
+{
+    do_to_one(api, req, captures[0], vly_imu_sessions_reset);
+}
+
+void vly_route_v1_session_remove(vly_api *api, vly_http_request *req, const vly_str *captures)
+{
+    do_to_one(api, req, captures[0], vly_imu_sessions_remove);
+}
