@@ -410,8 +410,8 @@ static void survives_every_failing_allocation(void **state)
     (void)state;
     static const char *const texts[] = {
         "x,y,z\n0,0,9\n", "{\"rate\":50,\"readings\":[[0,0,9]]}",
-        "VIMU\1\0\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
-        "\0\0\0\0\0\0\0\0\0\0\x10\x41"};
+        ("VIMU\1\0\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+         "\0\0\0\0\0\0\0\0\0\0\x10\x41")};
     const size_t lens[] = {strlen(texts[0]), strlen(texts[1]), 48};
 
     for (size_t i = 0; i < 3; i++) {

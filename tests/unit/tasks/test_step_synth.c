@@ -187,7 +187,7 @@ static void refuses_options(void **state)
     static const vly_step_synth_opts wrong[] = {
         {.seconds = 0.5, .rate_hz = 80},
         {.seconds = 86401, .rate_hz = 80},
-        {.seconds = NAN, .rate_hz = 80},
+        {.seconds = (double)NAN, .rate_hz = 80},
         {.seconds = 10, .rate_hz = 19},
         {.seconds = 10, .rate_hz = 501},
         {.seconds = 10, .rate_hz = 80, .cadence_spm = 59},
