@@ -101,7 +101,8 @@ typedef struct vly_imu_loop {
     vly_step_batcher *batcher;
     vly_imu_session *first, **tail; /* the line of those that have something to run */
     size_t n_waiting;               /* readings */
-    double reading_ns;              /* what one costs, from the batches so far */
+    bool is_in_turn;
+    double reading_ns; /* what one costs, from the batches so far */
     vly_step_work work[VLY_IMU_BATCH_MAX];
     vly_imu_session *batch[VLY_IMU_BATCH_MAX];
     size_t n_batch;

@@ -114,8 +114,9 @@ void vly_imu_session_end(vly_imu_session *session, unsigned loop);
 void vly_imu_session_info_get(vly_imu_session *session, vly_imu_session_info *ret);
 
 /* Runs what was pushed, until the turn has taken VLY_INLINE_TURN_NS. True: there is more, another
- * turn is to follow soon. Thread: that loop. Waits, for one batch of another loop at most, when a
- * session changes loops in the very moment in which that loop runs it. */
+ * turn is to follow soon; also when a callback calls it, which does nothing. Thread: that loop.
+ * Waits, for one batch of another loop at most, when a session changes loops in the very moment in
+ * which that loop runs it. */
 bool vly_imu_sessions_turn(vly_imu_sessions *s, unsigned loop);
 
 /* Saves what has changed and forgets what is idle, now, as the thread does every snapshot_ms.

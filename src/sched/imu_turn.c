@@ -404,11 +404,15 @@ bool vly_imu_sessions_turn(vly_imu_sessions *s, unsigned loop_idx)
     vly_nsec begin = vly_clock_now();
 
     VLY_ASSERT(loop_idx < s->opts.n_loops);
+    if (loop->is_in_turn)
+        return true;
     if (loop->first == NULL)
         return false;
     vly_counter_add(&s->stats.turns, 1);
+    loop->is_in_turn = true;
     do
         run_some(s, loop);
     while (loop->first != NULL && vly_clock_now() - begin < VLY_INLINE_TURN_NS);
+    loop->is_in_turn = false;
     return loop->first != NULL;
 }
