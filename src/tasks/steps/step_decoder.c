@@ -5,6 +5,9 @@
 
 #define BEFORE 3 /* readings before a peak that must be below it */
 
+_Static_assert(VLY_STEP_PAST >= 2 * VLY_STEP_SMOOTH_MAX + 2, "means need the readings around");
+_Static_assert(VLY_STEP_PAST >= BEFORE + 1 + VLY_STEP_CONFIRM_MAX, "and peaks");
+
 void vly_step_decoder_init(vly_step_decoder *d)
 {
     memset(d, 0, sizeof(*d));
@@ -18,20 +21,21 @@ void vly_step_decoder_break(vly_step_decoder *d)
     d->n_steps = n_steps;
 }
 
-static float start_at(const vly_step_decoder *d, uint64_t i)
-{
-    return d->start[i % VLY_STEP_PAST];
-}
+/* ---- curves ------------------------------------------------------------------------------- */
 
-/* As the label of an end is one reading before the start of the next step. */
-static float end_at(const vly_step_decoder *d, uint64_t i)
+/* What lies before the first reading is 0. */
+static float mean_around(const float *ring, uint64_t at, unsigned smooth)
 {
-    return d->end[(i - 1) % VLY_STEP_PAST];
+    float sum = ring[(at - smooth) % VLY_STEP_PAST];
+
+    for (uint64_t i = at - smooth + 1; i != at + smooth + 1; i++)
+        sum += ring[i % VLY_STEP_PAST];
+    return sum / (float)(2 * smooth + 1);
 }
 
 static float boundary_at(const vly_step_decoder *d, uint64_t i)
 {
-    float start = start_at(d, i), end = end_at(d, i);
+    float start = d->start[i % VLY_STEP_PAST], end = d->end[i % VLY_STEP_PAST];
     return start > end ? start : end;
 }
 
@@ -60,9 +64,11 @@ static float vertex(const vly_step_decoder *d, uint64_t at)
     return x > -0.5F ? x : -0.5F;
 }
 
-static float threshold(const vly_step_decoder *d, const vly_step_decoder_rule *r, uint64_t gap)
+/* ---- boundaries to events ----------------------------------------------------------------- */
+
+static float threshold(const vly_step_decoder_rule *r, bool is_in_step, uint64_t gap)
 {
-    if (d->is_in_step == 0)
+    if (!is_in_step)
         return r->threshold_first;
     if (gap <= r->fall_from)
         return r->threshold_early;
@@ -72,29 +78,41 @@ static float threshold(const vly_step_decoder *d, const vly_step_decoder_rule *r
     return r->threshold_early + share * (r->threshold_due - r->threshold_early);
 }
 
-static size_t decide(vly_step_decoder *d, const vly_step_decoder_rule *rule, uint64_t at,
-                     vly_step_peak *ret)
+static vly_step_peak begin(vly_step_decoder *d, uint64_t at, float after, float confidence)
 {
-    uint64_t gap = at - d->boundary;
+    d->is_in_step = 1;
+    return (vly_step_peak){VLY_STEP_START, at, after, d->n_steps + 1, confidence};
+}
+
+static vly_step_peak end(vly_step_decoder *d, uint64_t at, float after, float confidence)
+{
+    d->is_in_step = 0;
+    d->n_steps++;
+    return (vly_step_peak){VLY_STEP_END, at - 1, after, d->n_steps, confidence};
+}
+
+static bool is_after_missed(const vly_step_decoder *d, const vly_step_decoder_rule *rule,
+                            uint64_t at, float p_end)
+{
+    uint64_t gap = d->has_boundary != 0 ? at - d->boundary : at;
+    return rule->threshold_missed > 0 && p_end >= rule->threshold_missed &&
+           gap > rule->missed_gap && gap > rule->missed_step;
+}
+
+/* The boundary at `at`, which is high enough. */
+static size_t tell(vly_step_decoder *d, const vly_step_decoder_rule *rule, uint64_t at,
+                   vly_step_peak *ret)
+{
+    float p_start = d->start[at % VLY_STEP_PAST], p_end = d->end[at % VLY_STEP_PAST];
+    float own = rule->share * boundary_at(d, at), after = vertex(d, at);
     size_t n = 0;
 
-    if (d->has_boundary != 0 && gap < rule->min_gap)
-        return 0;
-    float enough = threshold(d, rule, gap), own = rule->share * enough;
-    if (boundary_at(d, at) < enough || !is_peak(d, at, rule->confirm))
-        return 0;
-    float start = start_at(d, at), end = end_at(d, at), after = vertex(d, at);
-    if (gap > rule->max_step)
-        d->is_in_step = 0;
-    if (d->is_in_step != 0 && end >= own) {
-        d->is_in_step = 0;
-        d->n_steps++;
-        ret[n++] = (vly_step_peak){VLY_STEP_END, at - 1, after, d->n_steps, end};
-    }
-    if (d->is_in_step == 0 && start >= own) {
-        d->is_in_step = 1;
-        ret[n++] = (vly_step_peak){VLY_STEP_START, at, after, d->n_steps + 1, start};
-    }
+    if (d->is_in_step == 0 && p_end >= own && is_after_missed(d, rule, at, p_end))
+        ret[n++] = begin(d, at - rule->missed_step, after, p_end);
+    if (d->is_in_step != 0 && p_end >= own)
+        ret[n++] = end(d, at, after, p_end);
+    if (d->is_in_step == 0 && p_start >= own)
+        ret[n++] = begin(d, at, after, p_start);
     if (n > 0) {
         d->boundary = at;
         d->has_boundary = 1;
@@ -102,19 +120,41 @@ static size_t decide(vly_step_decoder *d, const vly_step_decoder_rule *rule, uin
     return n;
 }
 
-size_t vly_step_decoder_next(vly_step_decoder *d, const vly_step_decoder_rule *rule, float p_start,
-                             float p_end, vly_step_peak ret[VLY_STEP_PEAKS_MAX])
+static size_t decide(vly_step_decoder *d, const vly_step_decoder_rule *rule, uint64_t at,
+                     float p_standing, vly_step_peak *ret)
 {
-    d->start[d->n % VLY_STEP_PAST] = p_start;
-    d->end[d->n % VLY_STEP_PAST] = p_end;
-    uint64_t at = d->n++ - rule->confirm;
-    return d->n > BEFORE + 1U + rule->confirm ? decide(d, rule, at, ret) : 0;
+    uint64_t gap = at - d->boundary;
+    bool is_in_step = d->is_in_step != 0 && gap <= rule->max_step;
+
+    if (d->has_boundary != 0 && gap < rule->min_gap)
+        return 0;
+    if (!(boundary_at(d, at) >= threshold(rule, is_in_step, gap)) || !is_peak(d, at, rule->confirm))
+        return 0;
+    if (!is_in_step && rule->standing_max > 0 && p_standing > rule->standing_max)
+        return 0;
+    d->is_in_step = is_in_step;
+    return tell(d, rule, at, ret);
+}
+
+size_t vly_step_decoder_next(vly_step_decoder *d, const vly_step_decoder_rule *rule, float p_start,
+                             float p_end, float p_standing, vly_step_peak ret[VLY_STEP_PEAKS_MAX])
+{
+    unsigned ahead = (unsigned)rule->smooth + rule->confirm;
+    uint64_t now = d->n++, mean = now - rule->smooth;
+
+    d->p_start[now % VLY_STEP_PAST] = p_start;
+    d->p_end[(now + 1) % VLY_STEP_PAST] = p_end; /* the label of an end is one before the start */
+    if (now < rule->smooth)
+        return 0;
+    d->start[mean % VLY_STEP_PAST] = mean_around(d->p_start, mean, rule->smooth);
+    d->end[mean % VLY_STEP_PAST] = mean_around(d->p_end, mean, rule->smooth);
+    return now >= BEFORE + 1U + ahead ? decide(d, rule, now - ahead, p_standing, ret) : 0;
 }
 
 void vly_step_decoder_last(const vly_step_decoder *d, float *ret_start, float *ret_end)
 {
     bool is_some = d->n > 0;
 
-    *ret_start = is_some ? d->start[(d->n - 1) % VLY_STEP_PAST] : 0;
-    *ret_end = is_some ? d->end[(d->n - 1) % VLY_STEP_PAST] : 0;
+    *ret_start = is_some ? d->p_start[(d->n - 1) % VLY_STEP_PAST] : 0;
+    *ret_end = is_some ? d->p_end[d->n % VLY_STEP_PAST] : 0;
 }

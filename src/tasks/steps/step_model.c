@@ -7,6 +7,7 @@
 #include "sys/file.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,132 +19,131 @@ extern const size_t vly_steps_onnx_len;
 
 /* ---- metadata ----------------------------------------------------------------------------- */
 
-static vly_status get_text(const vly_step_model *m, const char *key, vly_str *ret, vly_err *err)
+typedef enum field_kind {
+    SHARE,    /* float */
+    COUNT,    /* unsigned */
+    READINGS, /* uint16_t */
+    DURATION, /* uint16_t, readings; ms in the file */
+} field_kind;
+
+typedef struct field {
+    const char *name; /* after "volley.steps." */
+    field_kind kind;
+    size_t offset;
+    double least, most;
+    bool is_optional; /* 0 when absent */
+} field;
+
+#define FIELD(kind_, member, name_, least_, most_, is_optional_)                                   \
+    {                                                                                              \
+        .name = (name_), .kind = (kind_), .offset = offsetof(vly_step_model, member),              \
+        .least = (least_), .most = (most_), .is_optional = (is_optional_)                          \
+    }
+
+/* rate_hz before durations */
+static const field fields[VLY_STEP_PROPERTIES] = {
+    FIELD(COUNT, features, "features", VLY_IMU_FEATURES_VERSION, VLY_IMU_FEATURES_VERSION, false),
+    FIELD(COUNT, rate_hz, "rate_hz", VLY_IMU_FEATURES_RATE_HZ, VLY_IMU_FEATURES_RATE_HZ, false),
+    FIELD(COUNT, hop, "hop", 1, VLY_STEP_HOP_MAX, false),
+    FIELD(COUNT, delay, "delay", 0, 10 * VLY_IMU_FEATURES_RATE_HZ, false),
+    FIELD(READINGS, rule.smooth, "smooth", 0, VLY_STEP_SMOOTH_MAX, true),
+    FIELD(READINGS, rule.confirm, "confirm", 1, VLY_STEP_CONFIRM_MAX, false),
+    FIELD(SHARE, rule.threshold_first, "threshold_first", 0, 1, false),
+    FIELD(SHARE, rule.threshold_early, "threshold_early", 0, 1, false),
+    FIELD(SHARE, rule.threshold_due, "threshold_due", 0, 1, false),
+    FIELD(SHARE, rule.threshold_missed, "threshold_missed", 0, 1, true),
+    FIELD(SHARE, rule.share, "share", 0, 1, false),
+    FIELD(SHARE, rule.standing_max, "standing_max", 0, 1, true),
+    FIELD(DURATION, rule.fall_from, "fall_from_ms", 0, 10000, false),
+    FIELD(DURATION, rule.fall_to, "fall_to_ms", 0, 10000, false),
+    FIELD(DURATION, rule.min_gap, "min_gap_ms", 0, 10000, false),
+    FIELD(DURATION, rule.max_step, "max_step_ms", 0, 10000, false),
+    FIELD(DURATION, rule.missed_step, "missed_step_ms", 0, 10000, true),
+    FIELD(DURATION, rule.missed_gap, "missed_gap_ms", 0, 10000, true),
+};
+
+static vly_status set_field(vly_step_model *m, const field *f, double value, vly_err *err)
+{
+    char *to = (char *)m + f->offset;
+
+    if (f->kind == DURATION)
+        value = floor(value * m->rate_hz / 1000 + 0.5);
+    if (f->kind != SHARE && value != floor(value))
+        return vly_fail(err, VLY_EFORMAT, "metadata 'volley.steps.%s': expected a whole number",
+                        f->name);
+    if (f->kind == SHARE)
+        *(float *)(void *)to = (float)value;
+    else if (f->kind == COUNT)
+        *(unsigned *)(void *)to = (unsigned)value;
+    else
+        *(uint16_t *)(void *)to = (uint16_t)value;
+    return VLY_OK;
+}
+
+static double get_field(const vly_step_model *m, const field *f)
+{
+    const char *from = (const char *)m + f->offset;
+
+    if (f->kind == SHARE)
+        return (double)*(const float *)(const void *)from;
+    if (f->kind == COUNT)
+        return *(const unsigned *)(const void *)from;
+    unsigned readings = *(const uint16_t *)(const void *)from;
+    return f->kind == DURATION ? readings * 1000.0 / m->rate_hz : readings;
+}
+
+static vly_str find(const vly_step_model *m, const char *key)
 {
     const vly_model_info *info = vly_model_describe(m->model);
 
-    for (size_t i = 0; i < info->n_properties; i++) {
-        if (vly_str_is(info->properties[i].key, key)) {
-            *ret = info->properties[i].value;
-            return VLY_OK;
-        }
-    }
-    return vly_fail(err, VLY_EFORMAT, "not a step model: metadata has no '%s'", key);
+    for (size_t i = 0; i < info->n_properties; i++)
+        if (vly_str_is(info->properties[i].key, key))
+            return info->properties[i].value;
+    return (vly_str){NULL, 0};
 }
 
-/* A number of least .. most. */
-static vly_status get_number(const vly_step_model *m, const char *name, double least, double most,
-                             double *ret, vly_err *err)
+static vly_status read_field(vly_step_model *m, const field *f, vly_err *err)
 {
     char key[64];
-    vly_str text;
-
-    snprintf(key, sizeof(key), "volley.steps.%s", name);
-    vly_status st = get_text(m, key, &text, err);
-    if (st != VLY_OK)
-        return st;
     double value;
-    if (!vly_str_to_f64(text, &value) || !(value >= least) || !(value <= most))
+
+    snprintf(key, sizeof(key), "volley.steps.%s", f->name);
+    vly_str text = find(m, key);
+    if (text.ptr == NULL)
+        return f->is_optional
+                   ? VLY_OK
+                   : vly_fail(err, VLY_EFORMAT, "not a step model: metadata has no '%s'", key);
+    if (!vly_str_to_f64(text, &value) || !(value >= f->least) || !(value <= f->most))
         return vly_fail(err, VLY_EFORMAT,
-                        "metadata '%s': expected a number of %g to %g, got '%.*s'", key, least,
-                        most, VLY_STR_ARG(text));
-    *ret = value;
-    return VLY_OK;
-}
-
-static vly_status get_unsigned(const vly_step_model *m, const char *name, unsigned least,
-                               unsigned most, unsigned *ret, vly_err *err)
-{
-    double value;
-    vly_status st = get_number(m, name, least, most, &value, err);
-
-    if (st != VLY_OK)
-        return st;
-    if (value != (double)(unsigned)value)
-        return vly_fail(err, VLY_EFORMAT, "metadata 'volley.steps.%s': expected a whole number",
-                        name);
-    *ret = (unsigned)value;
-    return VLY_OK;
-}
-
-/* A duration in ms, as readings. */
-static vly_status get_readings(const vly_step_model *m, const char *name, uint16_t *ret,
-                               vly_err *err)
-{
-    double ms;
-    vly_status st = get_number(m, name, 1, 10000, &ms, err);
-
-    if (st == VLY_OK)
-        *ret = (uint16_t)(ms * m->rate_hz / 1000 + 0.5);
-    return st;
-}
-
-static vly_status get_share(const vly_step_model *m, const char *name, float *ret, vly_err *err)
-{
-    double value;
-    vly_status st = get_number(m, name, 0, 1, &value, err);
-
-    if (st == VLY_OK)
-        *ret = (float)value;
-    return st;
-}
-
-static vly_status read_thresholds(const vly_step_model *m, vly_step_decoder_rule *r, vly_err *err)
-{
-    vly_status st = get_share(m, "threshold_first", &r->threshold_first, err);
-
-    if (st == VLY_OK)
-        st = get_share(m, "threshold_early", &r->threshold_early, err);
-    if (st == VLY_OK)
-        st = get_share(m, "threshold_due", &r->threshold_due, err);
-    return st == VLY_OK ? get_share(m, "share", &r->share, err) : st;
-}
-
-static vly_status read_rule(vly_step_model *m, vly_err *err)
-{
-    vly_step_decoder_rule *r = &m->rule;
-    unsigned confirm;
-    vly_status st = read_thresholds(m, r, err);
-
-    if (st == VLY_OK)
-        st = get_readings(m, "fall_from_ms", &r->fall_from, err);
-    if (st == VLY_OK)
-        st = get_readings(m, "fall_to_ms", &r->fall_to, err);
-    if (st == VLY_OK)
-        st = get_readings(m, "min_gap_ms", &r->min_gap, err);
-    if (st == VLY_OK)
-        st = get_readings(m, "max_step_ms", &r->max_step, err);
-    if (st == VLY_OK)
-        st = get_unsigned(m, "confirm", 1, VLY_STEP_CONFIRM_MAX, &confirm, err);
-    if (st != VLY_OK)
-        return st;
-    if (r->fall_from > r->fall_to)
-        return vly_fail(err, VLY_EFORMAT,
-                        "metadata: 'volley.steps.fall_from_ms' is after 'fall_to_ms'");
-    r->confirm = (uint16_t)confirm;
-    return VLY_OK;
+                        "metadata '%s': expected a number of %g to %g, got '%.*s'", key, f->least,
+                        f->most, VLY_STR_ARG(text));
+    return set_field(m, f, value, err);
 }
 
 static vly_status read_metadata(vly_step_model *m, vly_err *err)
 {
-    vly_str task;
-    unsigned features;
-    vly_status st = get_text(m, "volley.task", &task, err);
+    vly_str task = find(m, "volley.task");
+    vly_status st = VLY_OK;
 
-    if (st == VLY_OK && !vly_str_is(task, "steps"))
-        st = vly_fail(err, VLY_EFORMAT, "not a step model: metadata 'volley.task' is '%.*s'",
-                      VLY_STR_ARG(task));
-    if (st == VLY_OK)
-        st = get_unsigned(m, "features", VLY_IMU_FEATURES_VERSION, VLY_IMU_FEATURES_VERSION,
-                          &features, err);
-    if (st == VLY_OK)
-        st = get_unsigned(m, "rate_hz", VLY_IMU_FEATURES_RATE_HZ, VLY_IMU_FEATURES_RATE_HZ,
-                          &m->rate_hz, err);
-    if (st == VLY_OK)
-        st = get_unsigned(m, "hop", 1, VLY_STEP_HOP_MAX, &m->hop, err);
-    if (st == VLY_OK)
-        st = get_unsigned(m, "delay", 0, 10 * VLY_IMU_FEATURES_RATE_HZ, &m->delay, err);
-    return st == VLY_OK ? read_rule(m, err) : st;
+    if (task.ptr == NULL)
+        return vly_fail(err, VLY_EFORMAT, "not a step model: metadata has no 'volley.task'");
+    if (!vly_str_is(task, "steps"))
+        return vly_fail(err, VLY_EFORMAT, "not a step model: metadata 'volley.task' is '%.*s'",
+                        VLY_STR_ARG(task));
+    for (size_t i = 0; i < VLY_STEP_PROPERTIES && st == VLY_OK; i++)
+        st = read_field(m, &fields[i], err);
+    if (st == VLY_OK && m->rule.fall_from > m->rule.fall_to)
+        st = vly_fail(err, VLY_EFORMAT,
+                      "metadata: 'volley.steps.fall_from_ms' is after 'fall_to_ms'");
+    return st;
+}
+
+void vly_step_model_properties(const vly_step_model *m, vly_step_property ret[VLY_STEP_PROPERTIES])
+{
+    for (size_t i = 0; i < VLY_STEP_PROPERTIES; i++) {
+        snprintf(ret[i].key, sizeof(ret[i].key), "volley.steps.%s", fields[i].name);
+        snprintf(ret[i].value, sizeof(ret[i].value), "%.9g", get_field(m, &fields[i]));
+    }
 }
 
 /* ---- graph -------------------------------------------------------------------------------- */
@@ -210,7 +210,7 @@ static int ms_of(const vly_step_model *m, unsigned readings)
 /* Readings from one to the latest frame that its event may need. */
 static unsigned delay_of(const vly_step_model *m, unsigned confirm)
 {
-    return m->delay + confirm + m->hop - 1;
+    return m->delay + m->rule.smooth + confirm + m->hop - 1;
 }
 
 static vly_status set_look_ahead(vly_step_model *m, int look_ahead_ms, vly_err *err)

@@ -12,10 +12,13 @@
  * Outputs of the frame of readings hop * k .. hop * k + hop - 1 speak of the readings delay before
  * them: the look-ahead of the net.
  *
- * metadata_props (strings): volley.task "steps"; volley.steps.features (version), .rate_hz, .hop,
- * .delay (readings), .trained (what command made it); of the decoder (vly_step_decoder_rule):
- * .threshold_first, .threshold_early, .threshold_due, .share, .fall_from_ms, .fall_to_ms,
- * .min_gap_ms, .max_step_ms, .confirm (readings).
+ * metadata_props (strings): volley.task "steps"; volley.steps.NAME, numbers, where NAME is
+ *     features, rate_hz, hop, delay    of the net; delay in readings
+ *     smooth, confirm                  of the decoder (vly_step_decoder_rule), readings
+ *     threshold_first, threshold_early, threshold_due, threshold_missed, share, standing_max
+ *     fall_from_ms, fall_to_ms, min_gap_ms, max_step_ms, missed_step_ms, missed_gap_ms
+ * of which smooth, threshold_missed, standing_max and missed_* may be left out: that part of the
+ * decoder is off. volley.steps.trained (text): what command made it.
  *
  * Immutable after load, shared by threads, reference-counted.
  */
@@ -31,8 +34,8 @@
 
 typedef struct vly_step_model {
     vly_model *model;
-    unsigned rate_hz, hop, delay; /* delay in readings */
-    unsigned n_layers, n_hidden;  /* state floats = layers * hidden */
+    unsigned features, rate_hz, hop, delay; /* version; delay in readings */
+    unsigned n_layers, n_hidden;            /* state floats = layers * hidden */
     vly_step_decoder_rule rule;
     uint64_t tag;  /* of its bytes: states of streams belong to one model */
     char name[64]; /* "steps", or the file */
@@ -52,8 +55,19 @@ vly_status vly_step_model_load_bytes(const void *bytes, size_t n, int look_ahead
 vly_step_model *vly_step_model_ref(vly_step_model *m);
 void vly_step_model_unref(vly_step_model *m); /* accepts NULL */
 
+/* Numbers of the metadata, for who writes a model: of m all that the names above stand for is set.
+ */
+#define VLY_STEP_PROPERTIES 18
+
+typedef struct vly_step_property {
+    char key[40], value[24];
+} vly_step_property;
+
+void vly_step_model_properties(const vly_step_model *m, vly_step_property ret[VLY_STEP_PROPERTIES]);
+
 unsigned vly_step_model_width(const vly_step_model *m); /* floats of a frame */
-/* From a reading to the event that it completes, at most: net, hop and confirmation. */
+/* From an event to the reading that makes it known, at most; but for the start of a step that was
+ * missed (vly_step_decoder_rule). */
 int64_t vly_step_model_delay_us(const vly_step_model *m);
 
 #endif

@@ -81,7 +81,7 @@ void vly_step_segment_frame(vly_step_stream *s, const vly_step_model *m, float *
 
 unsigned vly_step_segment_pads(const vly_step_stream *s, const vly_step_model *m)
 {
-    unsigned n = m->delay + m->rule.confirm, over = (s->n_frame + n) % m->hop;
+    unsigned n = m->delay + m->rule.smooth + m->rule.confirm, over = (s->n_frame + n) % m->hop;
 
     if (s->n_segment == 0)
         return 0;
@@ -120,18 +120,20 @@ void vly_step_segment_decode(vly_step_stream *s, const vly_step_model *m, const 
     vly_step_peak peaks[VLY_STEP_PEAKS_MAX];
     size_t n_told = 0;
     uint64_t first = s->n_run;
+    unsigned ahead = (unsigned)m->rule.smooth + m->rule.confirm;
 
     s->n_run += m->hop;
     s->activity = (uint8_t)likeliest(activity);
     uint64_t last = s->n_run < s->n_segment ? s->n_run : s->n_segment;
     int64_t known_us = time_of(s, m, last - 1);
     for (unsigned i = 0; i < m->hop; i++) {
-        if (first + i < m->delay || first + i >= s->n_segment + m->delay + m->rule.confirm)
+        if (first + i < m->delay || first + i >= s->n_segment + m->delay + ahead)
             continue; /* speaks of nothing in this segment */
         if (first + i - m->delay < s->n_segment)
             s->totals.n_activity[s->activity]++;
         size_t n = vly_step_decoder_next(&s->decoder, &m->rule, events[2 * (size_t)i],
-                                         events[2 * (size_t)i + 1], peaks);
+                                         events[2 * (size_t)i + 1], activity[VLY_ACTIVITY_STANDING],
+                                         peaks);
         for (size_t k = 0; k < n; k++)
             told[n_told++] = (vly_step_event){.type = peaks[k].type,
                                               .activity = (vly_activity)s->activity,
