@@ -20,7 +20,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         for (size_t i = 0; i < n; i++) {
             VLY_ASSERT(steps[i].start_us >= 0 && steps[i].start_us <= steps[i].end_us);
             VLY_ASSERT(steps[i].end_us <= 12487500);
-            VLY_ASSERT(i == 0 || steps[i].start_us > steps[i - 1].end_us);
+            VLY_ASSERT(i == 0 || steps[i].start_us > steps[i - 1].start_us);
+            VLY_ASSERT(i == 0 || steps[i].end_us > steps[i - 1].end_us);
         }
     }
     vly_arena_release(&arena);

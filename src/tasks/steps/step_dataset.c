@@ -206,8 +206,8 @@ vly_status vly_step_truth_parse(vly_str text, const vly_imu_reading *readings, s
     }
     qsort(steps, n, sizeof(*steps), by_start); /* files list one foot, then the other */
     for (size_t i = 1; i < n; i++)
-        if (steps[i].start_us <= steps[i - 1].end_us)
-            return vly_fail(err, VLY_EFORMAT, "two steps overlap at %.3f s",
+        if (steps[i].start_us == steps[i - 1].start_us || steps[i].end_us <= steps[i - 1].end_us)
+            return vly_fail(err, VLY_EFORMAT, "the step at %.3f s lies within another",
                             (double)steps[i].start_us / 1e6);
     *ret = steps;
     *ret_n = n;

@@ -45,7 +45,8 @@ vly_status vly_step_recording_read(const vly_step_recording_ref *ref, vly_arena 
                                    vly_step_recording *ret, vly_err *err) VLY_MUST_CHECK;
 
 /* The truth, from memory: steps in order of time. Memory: the arena's. EFORMAT names the line: not
- * two numbers, outside 1 .. n, an end before its start, or two steps that overlap. */
+ * two numbers, outside 1 .. n, an end before its start, or a step within another (feet may
+ * overlap). */
 vly_status vly_step_truth_parse(vly_str text, const vly_imu_reading *readings, size_t n,
                                 vly_arena *arena, vly_step_interval **ret, size_t *ret_n,
                                 vly_err *err) VLY_MUST_CHECK;

@@ -26,7 +26,7 @@ typedef struct vly_step_interval {
 } vly_step_interval;
 
 typedef struct vly_step_truth {
-    const vly_step_interval *steps; /* in order */
+    const vly_step_interval *steps; /* in order by start and by end */
     size_t n_steps;
     const uint8_t *activity; /* [n_samples], vly_activity; NULL: not known */
     size_t n_samples;

@@ -67,7 +67,8 @@ static void refuses_truth(void **state)
         {"1,2,3", "line 1: expected 'start,end' in readings from 1 to 200, got '1,2,3'"},
         {"start,end\n1,2",
          "line 1: expected 'start,end' in readings from 1 to 200, got 'start,end'"},
-        {"1,41\n41,60", "two steps overlap at 0.500 s"},
+        {"1,41\n21,41", "the step at 0.250 s lies within another"},
+        {"1,41\n1,60", "the step at 0.000 s lies within another"},
     };
 
     (void)state;
