@@ -17,6 +17,7 @@
     X(model_verify)                                                                                \
     X(eval_detect)                                                                                 \
     X(eval_steps)                                                                                  \
+    X(train_steps)                                                                                 \
     X(synth_imu)                                                                                   \
     X(config_show)                                                                                 \
     X(completion)                                                                                  \

@@ -47,6 +47,11 @@ static void pack_panel(int mr, int rows, int64_t kn, const float *from, vly_matr
 {
     if (rows < mr)
         memset(out, 0, (size_t)(kn * mr) * sizeof(*out));
+    if (a.row == 1) {
+        for (int64_t i = 0; i < kn; i++)
+            memcpy(out + i * mr, from + i * a.col, (size_t)rows * sizeof(*out));
+        return;
+    }
     for (int r = 0; r < rows; r++)
         for (int64_t i = 0; i < kn; i++)
             out[i * mr + r] = from[r * a.row + i * a.col];

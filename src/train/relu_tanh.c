@@ -22,7 +22,9 @@ static void relu_forward(const vly_train_layer *l, const vly_train_pass *p)
 
 static void relu_backward(const vly_train_layer *l, const vly_train_pass *p)
 {
-    for (size_t i = 0, n = count(l, p); i < n && p->dx != NULL; i++)
+    size_t n = p->dx != NULL ? count(l, p) : 0;
+
+    for (size_t i = 0; i < n; i++)
         p->dx[i] = p->y[i] > 0 ? p->dy[i] : 0;
 }
 
@@ -33,7 +35,9 @@ static void tanh_forward(const vly_train_layer *l, const vly_train_pass *p)
 
 static void tanh_backward(const vly_train_layer *l, const vly_train_pass *p)
 {
-    for (size_t i = 0, n = count(l, p); i < n && p->dx != NULL; i++)
+    size_t n = p->dx != NULL ? count(l, p) : 0;
+
+    for (size_t i = 0; i < n; i++)
         p->dx[i] = p->dy[i] * (1 - p->y[i] * p->y[i]);
 }
 

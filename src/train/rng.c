@@ -47,6 +47,14 @@ float vly_rng_normal(vly_rng *r)
     return (float)(sqrt(-2 * log(u)) * cos(angle));
 }
 
+float vly_rng_noise(vly_rng *r)
+{
+    uint32_t x = vly_rng_next(r), pairs = (x & 0x00ff00ffU) + (x >> 8 & 0x00ff00ffU);
+    uint32_t sum = (pairs & 0xffffU) + (pairs >> 16);
+
+    return ((float)sum - 510) * (1 / 147.8F); /* mean and deviation of the sum */
+}
+
 /* The finish of splitmix64 over both. */
 uint64_t vly_rng_mix(uint64_t a, uint64_t b)
 {

@@ -18,6 +18,8 @@ uint32_t vly_rng_next(vly_rng *r);
 uint32_t vly_rng_below(vly_rng *r, uint32_t n); /* 0 .. n-1, all alike; n >= 1 */
 float vly_rng_uniform(vly_rng *r);              /* [0, 1), 24 bits */
 float vly_rng_normal(vly_rng *r);               /* mean 0, deviation 1 */
+/* As normal, roughly and fast: the sum of four bytes, never past 3.5. For noise on signals. */
+float vly_rng_noise(vly_rng *r);
 /* One number of several: a seed for each of them. */
 uint64_t vly_rng_mix(uint64_t a, uint64_t b);
 

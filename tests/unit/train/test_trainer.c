@@ -3,6 +3,7 @@
  * written as ONNX answers in the engine as the net that was trained. */
 #include "engine/model.h"
 #include "sys/worker_pool.h"
+#include "train/checkpoint.h"
 #include "train/net_onnx.h"
 #include "train/trainer.h"
 #include "unit.h"
@@ -159,15 +160,58 @@ static void keeps_zeros(void **state)
     vly_trainer_free(t);
 }
 
+/* Ten steps in one go, and five, a checkpoint, another trainer, five more: the same bits. */
+static void goes_on(void **state)
+{
+    static float rows[2][VLY_TRAIN_FIGURES], rows_again[2][VLY_TRAIN_FIGURES];
+    vly_train_history history = {.rows = rows, .n = 1, .cap = 2};
+    vly_train_history again = {.rows = rows_again, .cap = 2};
+    vly_trainer *whole = new_trainer(NULL, false), *first = new_trainer(NULL, false);
+    vly_trainer *second = new_trainer(NULL, false);
+    vly_train_told told;
+    vly_buf file;
+
+    (void)state;
+    vly_buf_init(&file, VLY_MEM_MODEL, 1 << 22);
+    rows[0][3] = 0.75F;
+    for (int i = 0; i < 10; i++)
+        vly_trainer_step(whole, &told);
+    for (int i = 0; i < 5; i++)
+        vly_trainer_step(first, &told);
+    vly_trainer_tell(first, 0.5);
+    assert_int_equal(vly_checkpoint_write(vly_trainer_state_of(first), 9, &history, &file, &err),
+                     VLY_OK);
+    vly_trainer_state *s = vly_trainer_state_of(second);
+    assert_int_equal(vly_checkpoint_read(vly_buf_str(&file), 8, s, &again, &err), VLY_EINVAL);
+    assert_int_equal(s->step, 0);
+    if (vly_checkpoint_read(vly_buf_str(&file), 9, s, &again, &err) != VLY_OK)
+        fail_msg("%s", err.msg);
+    assert_int_equal(again.n, 1);
+    assert_memory_equal(rows_again[0], rows[0], sizeof(rows[0]));
+    assert_true(s->plateau.best > 0.4);
+    for (int i = 0; i < 5; i++)
+        vly_trainer_step(second, &told);
+    assert_int_equal(s->step, 10);
+    assert_memory_equal(s->params, vly_trainer_state_of(whole)->params,
+                        s->n_floats * sizeof(float));
+    vly_buf_release(&file);
+    vly_trainer_free(whole);
+    vly_trainer_free(first);
+    vly_trainer_free(second);
+}
+
 /* ---- as ONNX ------------------------------------------------------------------------------- */
 
 static void compare(const char *what, const float *got, const vly_tensor *want, size_t n)
 {
-    assert_int_equal(want->bytes, n * sizeof(float));
+    const float *values = want->data;
+
+    if (values == NULL || want->bytes != n * sizeof(float))
+        fail_msg("%s: %zu bytes", what, want->bytes);
     for (size_t i = 0; i < n; i++)
-        if (!(fabsf(got[i] - ((const float *)want->data)[i]) <= 1e-5F))
+        if (!(fabsf(got[i] - values[i]) <= 1e-5F))
             fail_msg("%s[%zu]: the net says %g, the engine %g", what, i, (double)got[i],
-                     (double)((const float *)want->data)[i]);
+                     (double)values[i]);
 }
 
 static void output_functions(float *same, float *count)
@@ -248,5 +292,6 @@ static void same_in_the_engine(void **state)
 
 UNIT_TESTS(cmocka_unit_test_setup_teardown(learns, set_up, tear_down),
            cmocka_unit_test_setup_teardown(same_on_any_threads, set_up, tear_down),
+           cmocka_unit_test_setup_teardown(goes_on, set_up, tear_down),
            cmocka_unit_test_setup_teardown(keeps_zeros, set_up, tear_down),
            cmocka_unit_test_setup_teardown(same_in_the_engine, set_up, tear_down))

@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: MIT */
+/* `volley train steps`: the step model from recordings, and how good it is with strangers. */
+#include "base/clock.h"
+#include "cli/command.h"
+#include "sys/core_count.h"
+#include "sys/file.h"
+#include "sys/worker_pool.h"
+#include "train/steps/step_report.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define QUEUE          64
+#define EPOCHS_MAX     10000
+#define FILE_MAX       ((size_t)64 << 20)
+#define CHECKPOINT_MAX ((size_t)256 << 20)
+#define MEASURED_EVERY 5 /* epochs */
+#define LOOK_AHEAD_MAX 1000
+
+typedef struct train_opts {
+    const char *data, *out, *checkpoint, *hold_out;
+    int64_t seed, epochs, threads, look_ahead_ms;
+    bool resume, leave_one_out, json;
+} train_opts;
+
+static const train_opts defaults = {.seed = 1, .epochs = 60, .look_ahead_ms = 200};
+
+static const vly_opt options[] = {
+    VLY_OPT(train_opts, data, 0, TEXT, "data", "DIR", "folder with PERSON/NAME.csv (required)"),
+    VLY_OPT(train_opts, out, 'o', TEXT, "out", "DIR",
+            "folder for steps.onnx, card.md and curves.svg"),
+    VLY_OPT(train_opts, seed, 0, INT, "seed", "N", "of everything that is random (default 1)"),
+    VLY_OPT(train_opts, epochs, 0, INT, "epochs", "N", "times through the data (default 60)"),
+    VLY_OPT(train_opts, look_ahead_ms, 0, INT, "look-ahead-ms", "N",
+            "readings behind an event that the model may wait for (default 200)"),
+    VLY_OPT(train_opts, hold_out, 0, TEXT, "hold-out", "PERSON",
+            "learn from all others, and measure on this person"),
+    VLY_OPT(train_opts, leave_one_out, 0, FLAG, "leave-one-out", NULL,
+            "only measure: hold out one person after the other"),
+    VLY_OPT(train_opts, checkpoint, 0, TEXT, "checkpoint", "FILE",
+            "keep the training in FILE after each epoch"),
+    VLY_OPT(train_opts, resume, 0, FLAG, "resume", NULL, "go on from that file when it is there"),
+    VLY_OPT(train_opts, threads, 't', INT, "threads", "N", "cores to use (default: all)"),
+    VLY_OPT(train_opts, json, 0, FLAG, "json", NULL, "print the figures as JSON"),
+    VLY_OPT_END,
+};
+
+typedef struct training {
+    const train_opts *opts;
+    vly_step_fit_opts fit_opts;
+    vly_step_tracks tracks;
+    vly_worker_pool *pool;
+    uint64_t everybody, held_out; /* bits */
+    vly_train_history history;
+    uint64_t purpose; /* of the checkpoint */
+    vly_step_guess *guesses;
+    bool has_cross;
+    vly_step_cross cross;
+    vly_step_score held_score;
+    vly_nsec began;
+    char command[512], judged[128], persons[256];
+} training;
+
+static double seconds(const training *t)
+{
+    return vly_clock_ms(vly_clock_now() - t->began) / 1000;
+}
+
+/* ---- opening ------------------------------------------------------------------------------- */
+
+static vly_status check_opts(const train_opts *o, vly_err *err)
+{
+    if (o->epochs < 1 || o->epochs > EPOCHS_MAX)
+        return vly_fail(err, VLY_EINVAL, "option --epochs: expected 1 to %d", EPOCHS_MAX);
+    if (o->threads < 0 || o->threads > 1024)
+        return vly_fail(err, VLY_EINVAL, "option --threads: expected 1 to 1024");
+    if (o->hold_out != NULL && o->leave_one_out)
+        return vly_fail(err, VLY_EINVAL,
+                        "options --hold-out and --leave-one-out exclude each "
+                        "other");
+    if (o->resume && o->checkpoint == NULL)
+        return vly_fail(err, VLY_EINVAL, "option --resume: needs --checkpoint");
+    if (o->out != NULL && !vly_dir_exists(o->out) && mkdir(o->out, 0777) != 0)
+        return vly_fail(err, VLY_EIO, "'%s': cannot make this folder", o->out);
+    return VLY_OK;
+}
+
+/* The readings from an event to the latest one that it is decided by: delay and confirm, and one,
+ * since the end of a step is told by the start of the next. */
+static vly_status set_look_ahead(training *t, vly_err *err)
+{
+    vly_step_fit_opts *f = &t->fit_opts;
+    int64_t readings = t->opts->look_ahead_ms * 80 / 1000, least = f->rule.confirm + 1;
+
+    if (readings < least || t->opts->look_ahead_ms > LOOK_AHEAD_MAX)
+        return vly_fail(err, VLY_EINVAL, "option --look-ahead-ms: expected %d to %d",
+                        (int)(least * 1000 / 80), LOOK_AHEAD_MAX);
+    f->shape.delay = (int32_t)(readings - least);
+    return VLY_OK;
+}
+
+static vly_status find_person(training *t, vly_err *err)
+{
+    const vly_step_dataset *set = &t->tracks.set;
+    size_t at = 0;
+
+    if (set->n_persons > VLY_STEP_PERSONS_MAX)
+        return vly_fail(err, VLY_ELIMIT, "'%s': more than %d persons", t->opts->data,
+                        VLY_STEP_PERSONS_MAX);
+    t->everybody = UINT64_MAX >> (64 - set->n_persons);
+    if (t->opts->hold_out == NULL)
+        return VLY_OK;
+    while (at < set->n_persons && strcmp(set->persons[at], t->opts->hold_out) != 0)
+        at++;
+    if (at == set->n_persons)
+        return vly_fail(err, VLY_ENOTFOUND, "'%s': no person '%s' in it; the first of %zu is '%s'",
+                        t->opts->data, t->opts->hold_out, set->n_persons, set->persons[0]);
+    t->held_out = (uint64_t)1 << at;
+    return VLY_OK;
+}
+
+/* What the model and its checkpoint are made of, as text and as a number. */
+static void name_training(training *t)
+{
+    const train_opts *o = t->opts;
+    size_t n = 0;
+    int len = snprintf(t->command, sizeof(t->command),
+                       "volley train steps --data DIR --out DIR --seed %" PRId64
+                       " --epochs %" PRId64 " --look-ahead-ms %" PRId64,
+                       o->seed, o->epochs, o->look_ahead_ms);
+
+    if (o->hold_out != NULL && len > 0 && (size_t)len < sizeof(t->command))
+        snprintf(t->command + len, sizeof(t->command) - (size_t)len, " --hold-out %s", o->hold_out);
+    for (size_t p = 0; p < t->tracks.set.n_persons && n + 1 < sizeof(t->persons); p++)
+        if ((t->held_out >> p & 1) == 0)
+            n += (size_t)snprintf(t->persons + n, sizeof(t->persons) - n, "%s%s", n > 0 ? "," : "",
+                                  t->tracks.set.persons[p]);
+    snprintf(t->judged, sizeof(t->judged), "F1, mean of starts and ends: %s",
+             o->hold_out != NULL ? o->hold_out : "the persons it learns from");
+    t->purpose = vly_rng_mix(t->tracks.n_readings, t->held_out);
+    for (const char *c = t->command; *c != '\0'; c++)
+        t->purpose = vly_rng_mix(t->purpose, (unsigned char)*c);
+}
+
+static vly_status open_all(training *t, vly_err *err)
+{
+    const train_opts *o = t->opts;
+    unsigned n = o->threads > 0 ? (unsigned)o->threads : vly_core_count();
+    vly_status st = vly_step_tracks_load(&t->tracks, o->data, err);
+
+    t->fit_opts = vly_step_fit_defaults;
+    t->fit_opts.seed = (uint64_t)o->seed;
+    t->fit_opts.n_epochs = (uint32_t)o->epochs;
+    if (st == VLY_OK)
+        st = set_look_ahead(t, err);
+    if (st == VLY_OK)
+        st = find_person(t, err);
+    if (st == VLY_OK && n > 1) /* this thread takes part */
+        st = vly_worker_pool_new(n - 1, QUEUE, &t->pool, err);
+    if (st != VLY_OK)
+        return st;
+    name_training(t);
+    t->history.cap = (size_t)o->epochs;
+    t->history.rows = vly_calloc(VLY_MEM_CLI, t->history.cap, sizeof(t->history.rows[0]));
+    t->guesses = vly_calloc(VLY_MEM_CLI, t->tracks.set.n_recordings, sizeof(vly_step_guess));
+    if (t->history.rows == NULL || t->guesses == NULL)
+        return vly_fail(err, VLY_ENOMEM, "out of memory");
+    return VLY_OK;
+}
+
+static void close_all(training *t)
+{
+    vly_worker_pool_free(t->pool);
+    vly_free(t->history.rows);
+    vly_free(t->guesses);
+    vly_step_tracks_release(&t->tracks);
+}
+
+/* ---- checkpoints --------------------------------------------------------------------------- */
+
+static vly_status save(const training *t, vly_step_fit *f, vly_err *err)
+{
+    vly_buf bytes;
+
+    vly_buf_init(&bytes, VLY_MEM_CLI, CHECKPOINT_MAX);
+    vly_status st = vly_checkpoint_write(vly_trainer_state_of(f->trainer), t->purpose, &t->history,
+                                         &bytes, err);
+    if (st == VLY_OK)
+        st = vly_file_write(t->opts->checkpoint, bytes.ptr, bytes.len, err);
+    vly_buf_release(&bytes);
+    return st;
+}
+
+static vly_status resume(training *t, vly_step_fit *f, vly_err *err)
+{
+    vly_buf bytes;
+
+    if (!t->opts->resume || !vly_file_exists(t->opts->checkpoint))
+        return VLY_OK;
+    vly_buf_init(&bytes, VLY_MEM_CLI, CHECKPOINT_MAX);
+    vly_status st = vly_file_read(t->opts->checkpoint, CHECKPOINT_MAX, &bytes, err);
+    if (st == VLY_OK)
+        st = vly_checkpoint_read(vly_buf_str(&bytes), t->purpose, vly_trainer_state_of(f->trainer),
+                                 &t->history, err);
+    vly_buf_release(&bytes);
+    if (st != VLY_OK)
+        return vly_fail_in(err, st, "'%s'", t->opts->checkpoint);
+    f->epoch = (uint32_t)t->history.n;
+    return VLY_OK;
+}
+
+/* ---- training ------------------------------------------------------------------------------ */
+
+/* Who was held out, or else everybody, under the rule at hand. */
+static vly_status measure(training *t, vly_step_fit *f, vly_step_score *ret, vly_err *err)
+{
+    uint64_t who = t->held_out != 0 ? t->held_out : t->everybody;
+    size_t n = 0;
+    vly_status st = vly_step_fit_guess(f, who, t->guesses, &n, err);
+
+    *ret = (vly_step_score){0};
+    for (size_t i = 0; i < n; i++) {
+        if (st == VLY_OK)
+            st = vly_step_guess_score(&t->guesses[i], &t->fit_opts.shape, &t->fit_opts.rule, ret,
+                                      err);
+        vly_step_guess_release(&t->guesses[i]);
+    }
+    return st;
+}
+
+static double mean_f1(const vly_step_score *s, int tolerance)
+{
+    return (vly_match_f1(&s->match[0][tolerance]) + vly_match_f1(&s->match[1][tolerance])) / 2;
+}
+
+static vly_status epoch(training *t, vly_step_fit *f, vly_err *err)
+{
+    float *row = t->history.rows[t->history.n];
+    vly_step_epoch told;
+    vly_status st = VLY_OK;
+
+    vly_step_fit_epoch(f, &told);
+    for (int i = 0; i < VLY_TRAIN_FIGURES; i++)
+        row[i] = NAN;
+    row[VLY_STEP_CURVE_EVENTS] = (float)told.loss_events;
+    row[VLY_STEP_CURVE_ACTIVITY] = (float)told.loss_activity;
+    row[VLY_STEP_CURVE_RATE] = (float)told.rate;
+    fprintf(stderr, "epoch %u of %u: loss %.4f (events %.4f, activity %.4f)", f->epoch,
+            f->opts.n_epochs, told.loss, told.loss_events, told.loss_activity);
+    if (f->epoch % MEASURED_EVERY == 0 || f->epoch == f->opts.n_epochs) {
+        st = measure(t, f, &t->held_score, err);
+        row[VLY_STEP_CURVE_F1_50] = (float)mean_f1(&t->held_score, 0);
+        row[VLY_STEP_CURVE_F1_100] = (float)mean_f1(&t->held_score, 1);
+        fprintf(stderr, ", F1 %.3f at 50 ms, %.3f at 100 ms", mean_f1(&t->held_score, 0),
+                mean_f1(&t->held_score, 1));
+    }
+    fprintf(stderr, ", %.0f s\n", seconds(t));
+    t->history.n++;
+    return st;
+}
+
+static vly_status train(training *t, vly_step_fit *f, vly_err *err)
+{
+    vly_status st = resume(t, f, err);
+
+    while (st == VLY_OK && f->epoch < f->opts.n_epochs) {
+        st = epoch(t, f, err);
+        if (st == VLY_OK && t->opts->checkpoint != NULL)
+            st = save(t, f, err);
+    }
+    return st == VLY_OK && t->held_out != 0 ? measure(t, f, &t->held_score, err) : st;
+}
+
+static void tell_trial(void *arg, size_t done, size_t total, uint64_t left_out, double loss)
+{
+    const training *t = arg;
+    vly_buf line;
+
+    vly_buf_init(&line, VLY_MEM_CLI, 4096);
+    for (size_t p = 0; p < t->tracks.set.n_persons; p++)
+        if ((left_out >> p & 1) != 0)
+            vly_buf_printf(&line, " %s", t->tracks.set.persons[p]);
+    fprintf(stderr, "net %zu of %zu, without%.*s: loss %.4f, %.0f s\n", done, total,
+            VLY_STR_ARG(vly_buf_str(&line)), loss, seconds(t));
+    vly_buf_release(&line);
+}
+
+static vly_status cross_validate(training *t, vly_err *err)
+{
+    vly_status st =
+        vly_step_cross_run(&t->tracks, &t->fit_opts, t->pool, tell_trial, t, &t->cross, err);
+
+    t->has_cross = st == VLY_OK;
+    return st;
+}
+
+/* ---- results ------------------------------------------------------------------------------- */
+
+static vly_status write_to(const training *t, const char *name, const vly_buf *bytes, vly_err *err)
+{
+    char *path = NULL;
+    vly_status st = vly_path_join(t->opts->out, vly_str_from(name), &path, err);
+
+    if (st == VLY_OK && bytes->failed)
+        st = vly_fail(err, VLY_ELIMIT, "'%s': too long", path);
+    if (st == VLY_OK)
+        st = vly_file_write(path, bytes->ptr, bytes->len, err);
+    if (st == VLY_OK)
+        fprintf(stderr, "wrote %s\n", path);
+    vly_free(path);
+    return st;
+}
+
+static vly_status write_model(const training *t, vly_step_fit *f, vly_buf *out, vly_err *err)
+{
+    const vly_trainer_state *s = vly_trainer_state_of(f->trainer);
+    const vly_step_decoder_rule *rule = t->has_cross ? &t->cross.rule : &t->fit_opts.rule;
+    vly_status st = vly_step_net_write(f->net, s->average, s->average_running, &t->fit_opts.shape,
+                                       rule, t->command, t->persons, out, err);
+
+    return st == VLY_OK ? write_to(t, "steps.onnx", out, err) : st;
+}
+
+static vly_status write_all(const training *t, vly_step_fit *f, vly_err *err)
+{
+    vly_step_report report = {.command = t->command,
+                              .tracks = &t->tracks,
+                              .opts = &t->fit_opts,
+                              .n_params = f->net->n_params,
+                              .cross = t->has_cross ? &t->cross : NULL,
+                              .history = &t->history,
+                              .judged = t->judged};
+    vly_buf out;
+
+    if (t->opts->out == NULL)
+        return VLY_OK;
+    vly_buf_init(&out, VLY_MEM_CLI, FILE_MAX);
+    vly_status st = write_model(t, f, &out, err);
+    if (st == VLY_OK) {
+        vly_buf_clear(&out);
+        vly_step_report_card(&report, &out);
+        st = write_to(t, "card.md", &out, err);
+    }
+    if (st == VLY_OK) {
+        vly_buf_clear(&out);
+        st = vly_step_report_curves(&report, &out, err);
+    }
+    if (st == VLY_OK)
+        st = write_to(t, "curves.svg", &out, err);
+    vly_buf_release(&out);
+    return st;
+}
+
+static void add_json(const char *name, const vly_step_score *s, vly_buf *out)
+{
+    double n = s->n_true > 0 ? (double)s->n_true : 1;
+
+    vly_buf_json_str(out, vly_str_from(name));
+    vly_buf_printf(out,
+                   ":{\"true\":%" PRIu64 ",\"found\":%" PRIu64
+                   ",\"f1\":{\"50\":{\"start\":%.6f,\"end\":%.6f},\"100\":{\"start\":%.6f,"
+                   "\"end\":%.6f}},\"count_error\":%.6f,\"bias\":%.6f,"
+                   "\"false_per_standing_minute\":%.4f,\"delay_ms\":{\"p50\":%.1f,\"max\":%.1f}}",
+                   s->n_true, s->n_found, vly_match_f1(&s->match[0][0]),
+                   vly_match_f1(&s->match[1][0]), vly_match_f1(&s->match[0][1]),
+                   vly_match_f1(&s->match[1][1]), s->abs_count_error / n, s->signed_count_error / n,
+                   s->standing_s > 0 ? 60 * (double)s->n_false_standing / s->standing_s : 0,
+                   vly_step_score_delay(s, 0.5), s->delay_ms_max);
+}
+
+static void add_results(const training *t, vly_buf *out)
+{
+    bool json = t->opts->json;
+
+    if (t->has_cross && !json)
+        vly_step_report_table(&t->tracks, &t->cross, out);
+    else if (t->held_out != 0 && !json)
+        vly_step_report_row(t->opts->hold_out, &t->held_score, out);
+    if (!json)
+        return;
+    vly_buf_puts(out, "{\"persons\":{");
+    for (size_t p = 0; t->has_cross && p < t->cross.n_persons; p++) {
+        vly_buf_puts(out, p > 0 ? "," : "");
+        add_json(t->tracks.set.persons[p], &t->cross.scores[p], out);
+    }
+    if (t->held_out != 0)
+        add_json(t->opts->hold_out, &t->held_score, out);
+    vly_buf_puts(out, "},");
+    add_json("pooled", t->has_cross ? &t->cross.pooled : &t->held_score, out);
+    vly_buf_printf(out, ",\"seconds\":%.1f}\n", seconds(t));
+}
+
+static vly_status run_all(training *t, vly_err *err)
+{
+    const train_opts *o = t->opts;
+    vly_step_fit fit = {0};
+    vly_status st = open_all(t, err);
+
+    if (st == VLY_OK && !o->leave_one_out)
+        st = vly_step_fit_open(&fit, &t->tracks, &t->fit_opts, t->everybody & ~t->held_out, t->pool,
+                               err);
+    if (st == VLY_OK && !o->leave_one_out)
+        st = train(t, &fit, err);
+    if (st == VLY_OK && o->hold_out == NULL)
+        st = cross_validate(t, err);
+    if (st == VLY_OK && !o->leave_one_out)
+        st = write_all(t, &fit, err);
+    vly_step_fit_close(&fit);
+    return st;
+}
+
+static int run(const void *opts_, int n_args, char *const *args)
+{
+    static training t; /* scores are large for a stack */
+    const train_opts *opts = opts_;
+    vly_err err;
+    vly_buf out;
+
+    (void)n_args, (void)args;
+    if (opts->data == NULL || (opts->out == NULL && !opts->leave_one_out)) {
+        fprintf(stderr, "volley train steps: options --data and --out are required; see --help\n");
+        return VLY_EXIT_USAGE;
+    }
+    t = (training){.opts = opts, .began = vly_clock_now()};
+    vly_status st = check_opts(opts, &err);
+    if (st == VLY_OK)
+        st = run_all(&t, &err);
+    vly_buf_init(&out, VLY_MEM_CLI, FILE_MAX);
+    if (st == VLY_OK) {
+        add_results(&t, &out);
+        fwrite(out.ptr, 1, out.len, stdout);
+    } else {
+        vly_command_fail(&err);
+    }
+    vly_buf_release(&out);
+    close_all(&t);
+    return st == VLY_OK ? VLY_EXIT_OK : VLY_EXIT_FAILURE;
+}
+
+const vly_command vly_command_train_steps = {
+    .name = "train steps",
+    .args = "",
+    .summary = "train the step model on labelled recordings, and measure it on strangers",
+    .details =
+        "Learns a recurrent net from recordings of hand-held sensors (DIR/PERSON/NAME.csv with "
+        "the\n"
+        "truth beside it, see volley eval steps), then holds out one person after the other to\n"
+        "measure how good such a net is with somebody whom it has not seen, and to choose the\n"
+        "thresholds that go into the file. Writes OUT/steps.onnx, a model card with the figures\n"
+        "and learning curves. The same command, seed and kind of CPU give the same file, with\n"
+        "any number of threads, and also when the training was stopped and resumed.\n",
+    .examples =
+        "  volley train steps --data data/steps --out models/steps\n"
+        "  volley train steps --data data/steps --leave-one-out --json\n"
+        "  volley train steps --data data/steps --out /tmp/steps --hold-out person_2\n"
+        "  volley train steps --data data/steps --out /tmp/steps --checkpoint c.bin --resume\n",
+    .opts = options,
+    .opts_bytes = sizeof(train_opts),
+    .defaults = &defaults,
+    .run = run,
+};
