@@ -33,6 +33,18 @@ bool vly_api_is_ready(const vly_api *api)
     return !atomic_load(&api->is_draining) && (is_explicit || count_serving(api, &n_models) > 0);
 }
 
+/* What the step detection guide's clients look for. */
+static void put_steps(const vly_api *api, vly_buf *b)
+{
+    const vly_imu_sessions *sessions = api->imu_sessions;
+
+    vly_buf_printf(b, "\"model_loaded\":%s,\"device\":\"cpu\",\"active_sessions\":%lld}",
+                   api->step_model != NULL ? "true" : "false",
+                   sessions == NULL
+                       ? 0LL
+                       : (long long)vly_gauge_get(&vly_imu_sessions_get_stats(sessions)->sessions));
+}
+
 static void answer(vly_api *api, vly_http_request *req, int status, const char *text)
 {
     size_t n_models, n_serving = count_serving(api, &n_models);
@@ -41,9 +53,10 @@ static void answer(vly_api *api, vly_http_request *req, int status, const char *
     vly_buf_init(&b, VLY_MEM_NET, HEALTH_MAX_BYTES);
     vly_buf_printf(&b,
                    "{\"status\":\"%s\",\"version\":\"" VOLLEY_VERSION "\",\"uptime_s\":%.3f,"
-                   "\"models\":{\"ready\":%zu,\"unavailable\":%zu}}",
+                   "\"models\":{\"ready\":%zu,\"unavailable\":%zu},",
                    text, vly_clock_ms(vly_clock_now() - api->started_ns) / 1e3, n_serving,
                    n_models - n_serving);
+    put_steps(api, &b);
     vly_answer_json(req, status, &b);
 }
 

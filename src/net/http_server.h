@@ -94,9 +94,9 @@ typedef struct vly_http_opts {
     unsigned stream_idle_ms; /* the same, after which the connection is closed */
     vly_http_handler on_request;
     /* The rest may be NULL; all on a loop thread. At the end of each turn of a loop in which
-     * requests, or messages of streams, were handed over: work of little cost is done here, for
-     * all of them at once, and answers given here leave together. True: something is left to do,
-     * so that it is called again after a look at the sockets, whatever they have brought. */
+     * requests, or messages and ends of streams, were handed over: work of little cost is done
+     * here, for all of them at once, and answers given here leave together. True: something is left
+     * to do, so that it is called again after a look at the sockets, whatever they have brought. */
     bool (*on_turn)(void *ctx, unsigned loop_idx);
     /* The answer has left, or was lost; req is valid for this call. Requests that were refused
      * before on_request come too, with as much of msg as had been read. For the access log. */

@@ -318,6 +318,7 @@ void vly_http__stream_half_close(vly_stream *s)
     if (s->has_half)
         return;
     s->has_half = true;
+    s->loop->has_handed = true;
     if (s->events.on_end != NULL)
         s->events.on_end(s->ctx, s);
 }
