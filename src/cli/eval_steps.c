@@ -295,9 +295,8 @@ static figures figures_of(const vly_step_score *s)
 /* person NULL: all that were chosen */
 static figures figures_of_person(const evaluation *e, detector_kind kind, const char *person)
 {
-    static vly_step_score sum; /* its histogram is large for a stack */
+    vly_step_score sum = {0};
 
-    sum = (vly_step_score){0};
     for (size_t i = 0; i < e->n_chosen; i++)
         if (person == NULL || e->data.recordings[e->chosen[i]].person == person)
             vly_step_score_merge(&sum, &e->scores[kind][i]);

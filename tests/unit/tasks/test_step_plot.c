@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Pictures of recordings: what shows when, at any length. */
+#include "base/mem.h"
 #include "tasks/steps/step_plot.h"
 #include "unit.h"
 
@@ -80,6 +81,31 @@ static void long_ones_are_excerpts(void **state)
     vly_buf_release(&b);
 }
 
+/* Each allocation in turn fails: an error or a whole picture, never half of one called whole. */
+static void survives_lack_of_memory(void **state)
+{
+    static const vly_imu_reading readings[2] = {{.t_us = 0}, {.t_us = 1000000}};
+    static const vly_step_event events[2] = {{.type = VLY_STEP_START},
+                                             {.type = VLY_STEP_END, .t_us = 500000}};
+    const vly_step_plot plot = {
+        .title = "t", .readings = readings, .n_readings = 2, .events = events, .n_events = 2};
+    vly_status st = VLY_ENOMEM;
+    int64_t n = 0;
+
+    (void)state;
+    for (; st != VLY_OK && n < 1000; n++) {
+        vly_buf b;
+        vly_buf_init(&b, VLY_MEM_CODEC, VLY_STEP_PLOT_BYTES_MAX);
+        vly_mem_fail_after(n);
+        st = vly_step_plot_svg(&plot, &b, NULL);
+        vly_mem_fail_after(-1);
+        assert_true(st == VLY_OK || st == VLY_ENOMEM || st == VLY_ELIMIT);
+        assert_true(st != VLY_OK || vly_str_ends(vly_buf_str(&b), VLY_STR("</svg>\n")));
+        vly_buf_release(&b);
+    }
+    assert_in_range(n, 2, 999);
+}
+
 static void needs_readings(void **state)
 {
     static const vly_imu_reading one = {.t_us = INT64_MAX};
@@ -97,4 +123,4 @@ static void needs_readings(void **state)
 }
 
 UNIT_TESTS(cmocka_unit_test(short_ones_are_whole), cmocka_unit_test(long_ones_are_excerpts),
-           cmocka_unit_test(needs_readings))
+           cmocka_unit_test(needs_readings), cmocka_unit_test(survives_lack_of_memory))

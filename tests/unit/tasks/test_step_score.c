@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Scores of step detectors: by hand, and against every possible matching. */
+#include "base/mem.h"
+#include "tasks/steps/step_event_list.h"
 #include "tasks/steps/step_score.h"
 #include "unit.h"
 
@@ -157,6 +159,34 @@ static void accepts_nothing(void **state)
     assert_int_equal(s.n_recordings, 1);
 }
 
+/* Without memory nothing is added, and what is missing from a list is told. */
+static void survives_lack_of_memory(void **state)
+{
+    static const vly_step_interval steps[] = {{1000 * MS, 1500 * MS}};
+    const vly_step_truth truth = {.steps = steps, .n_steps = 1};
+    const vly_step_event events[] = {event(VLY_STEP_START, 1000, 0), event(VLY_STEP_END, 1500, 0)};
+    vly_step_event_list list = {0};
+    vly_step_score s = {0};
+
+    (void)state;
+    for (int64_t n = 0; n < 2; n++) {
+        vly_mem_fail_after(n);
+        vly_status st = vly_step_score_add(&s, &truth, events, 2, NULL);
+        vly_mem_fail_after(-1);
+        assert_int_equal(st, VLY_ENOMEM);
+        assert_int_equal(s.n_recordings + s.n_true + s.match[0][0].n_hit, 0);
+    }
+    vly_step_event_list_add(&list, events, 2);
+    assert_int_equal(vly_step_event_list_check(&list, NULL), VLY_OK);
+    vly_mem_fail_after(0);
+    for (int i = 0; i < 200; i++)
+        vly_step_event_list_add(&list, events, 2);
+    vly_mem_fail_after(-1);
+    assert_int_equal(list.n, 256); /* what the first room holds */
+    assert_int_equal(vly_step_event_list_check(&list, NULL), VLY_ENOMEM);
+    vly_step_event_list_release(&list);
+}
+
 /* ---- every matching ------------------------------------------------------------------------ */
 
 #define POINTS 6
@@ -233,4 +263,5 @@ static void equals_every_matching(void **state)
 UNIT_TESTS(cmocka_unit_test(counts_by_hand), cmocka_unit_test(tolerance_is_inclusive),
            cmocka_unit_test(matches_one_to_one),
            cmocka_unit_test(counts_false_steps_while_standing), cmocka_unit_test(sums_recordings),
-           cmocka_unit_test(accepts_nothing), cmocka_unit_test(equals_every_matching))
+           cmocka_unit_test(accepts_nothing), cmocka_unit_test(survives_lack_of_memory),
+           cmocka_unit_test(equals_every_matching))
