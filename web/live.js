@@ -225,6 +225,7 @@ readings had to be given up."),
     }
     if (message.activity !== undefined)
       byId("activity").textContent = ACTIVITIES[message.activity] ?? message.activity;
+    this.#trace.show(this.#trace.view);
     this.#showDelay(t_us);
   }
 

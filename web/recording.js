@@ -48,8 +48,12 @@ function addSteps(series, events) {
 
 const rows = (n) => `${number(n)} ${n === 1 ? "row" : "rows"}`;
 
-const duration = (s) => s < 60 ? `${s.toFixed(1)} s`
-  : `${Math.floor(s / 60)} min ${String(Math.round(s % 60)).padStart(2, "0")} s`;
+function duration(seconds) {
+  if (seconds < 59.95)
+    return `${seconds.toFixed(1)} s`;
+  const whole = Math.round(seconds);
+  return `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, "0")} s`;
+}
 
 function csvOf(events) {
   const rows = events.map((e) =>

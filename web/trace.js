@@ -76,7 +76,7 @@ function draw(context, width, height, style, series, options) {
   const y = (v) => height - ((v - low) / (high - low)) * height;
 
   context.clearRect(0, 0, width, height);
-  drawSteps(context, height, style, series.steps, x, to_us, axes);
+  drawSteps(context, height, style, series.steps, x, from_us, to_us, axes);
   context.strokeStyle = style.line;
   context.lineWidth = 1;
   context.beginPath();
@@ -102,21 +102,24 @@ function draw(context, width, height, style, series, options) {
 const secondsBetweenMarks = (span) => [0.5, 1, 2, 5, 10, 20, 60, 120, 300, 600, 1800]
   .find((s) => span / s <= 12) ?? 3600;
 
-function drawSteps(context, height, style, steps, x, to_us, axes) {
+function drawSteps(context, height, style, all, x, from_us, to_us, axes) {
+  const steps = all.filter((s) => s.start_us < to_us && (s.end_us ?? to_us) > from_us);
+  const mean = (x(to_us) - x(from_us)) / Math.max(steps.length, 1);
+  const each = [1, 2, 5, 10, 20, 50].find((n) => n * mean > 24) ?? Infinity; // is numbered
+
+  context.textAlign = "center";
   for (const { number, start_us, end_us } of steps) {
     const left = x(start_us);
-    const right = x(Math.min(end_us ?? to_us, to_us));
-    if (right < 0 || start_us > to_us)
-      continue;
+    const width = Math.max(x(end_us ?? to_us) - left, 0.5);
     context.fillStyle = number % 2 ? style.odd : style.even;
     context.globalAlpha = end_us === null ? 0.1 : 0.2;
-    context.fillRect(left, 0, Math.max(right - left, 0.5), height);
+    context.fillRect(left, 0, width, height);
     context.globalAlpha = 1;
-    if (axes && end_us !== null && right - left > 16) {
-      context.fillRect(left, 0, right - left, 3);
-      context.textAlign = "center";
-      context.fillText(number, (left + right) / 2, 16);
-    }
+    if (!axes || end_us === null)
+      continue;
+    context.fillRect(left, 0, width, 3);
+    if (number % each === 0)
+      context.fillText(number, left + width / 2, 16);
   }
 }
 
@@ -196,6 +199,7 @@ export class Trace {
   #canvas;
   #axes;
   #frame = 0;
+  #timer = 0;
   #drawn_ms = -Infinity;
 
   constructor(canvas, { axes = true } = {}) {
@@ -208,8 +212,11 @@ export class Trace {
 
   show(view) {
     this.view = view;
-    if (!CALM.matches || performance.now() - this.#drawn_ms >= REDRAW_MS)
+    const pause = this.#drawn_ms + REDRAW_MS - performance.now();
+    if (!CALM.matches || pause <= 0)
       this.redraw();
+    else if (this.#timer === 0)
+      this.#timer = setTimeout(() => this.redraw(), pause);
   }
 
   redraw() {
@@ -231,6 +238,8 @@ export class Trace {
     const style = this.#style();
 
     this.#frame = 0;
+    clearTimeout(this.#timer);
+    this.#timer = 0;
     this.#drawn_ms = performance.now();
     if (this.#canvas.width !== Math.round(width * scale) ||
         this.#canvas.height !== Math.round(height * scale)) {
