@@ -54,8 +54,10 @@ typedef struct vly_api {
     vly_step_model *step_model;     /* borrowed, as the next; NULL: no steps are detected here */
     vly_imu_sessions *imu_sessions; /* of step_model, as the next */
     struct vly_steps_pool *steps_pool;
-    size_t max_imu_readings; /* of one recording */
-    double imu_rate_hz;      /* of streamed readings that bring no times */
+    struct vly_mqtt *mqtt;             /* borrowed, for its figures, as the next; NULL: none */
+    struct vly_steps_mqtt *steps_mqtt; /* fed by mqtt */
+    size_t max_imu_readings;           /* of one recording */
+    double imu_rate_hz;                /* of streamed readings that bring no times */
     vly_guide guide;
     vly_nsec started_ns;
     uint64_t id_seed; /* of request ids: another one for each process */

@@ -9,7 +9,9 @@
 #include "api/routes.h"
 
 #include "api/answer.h"
+#include "api/steps_mqtt.h"
 #include "base/assert.h"
+#include "net/mqtt.h"
 #include "sys/line_log.h"
 #include "volley/version.h"
 
@@ -309,6 +311,35 @@ static void put_imu(vly_buf *b, const vly_imu_sessions_stats *s)
         put_value(b, rows[i].name, "counter", rows[i].help, (double)vly_counter_get(rows[i].value));
 }
 
+static void put_mqtt(vly_buf *b, const vly_mqtt_stats *c, const vly_steps_mqtt_stats *s)
+{
+    const struct {
+        const char *name, *help;
+        const vly_counter *value;
+    } rows[] = {
+        {"volley_mqtt_connects_total", "Times that the broker was reached", &c->connects},
+        {"volley_mqtt_failures_total", "Connections lost, and attempts that failed", &c->failures},
+        {"volley_mqtt_messages_total", "Messages that came", &c->messages},
+        {"volley_mqtt_received_bytes_total", "Bytes of these", &c->bytes},
+        {"volley_mqtt_too_large_total", "Messages left out: too large", &c->too_large},
+        {"volley_mqtt_malformed_total", "Messages left out: no readings", &s->malformed},
+        {"volley_mqtt_refused_total", "Messages left out: past a limit", &s->refused},
+        {"volley_mqtt_yielded_total", "Messages left out: somebody else has the session",
+         &s->yielded},
+        {"volley_mqtt_bad_rows_total", "Rows of CSV left out", &s->bad_rows},
+        {"volley_mqtt_readings_total", "Readings taken", &s->readings},
+        {"volley_mqtt_published_total", "Events sent", &c->published},
+        {"volley_mqtt_dropped_total", "Events that could not be sent", &c->dropped},
+    };
+
+    put_value(b, "volley_mqtt_connected", "gauge", "1: the broker is there",
+              (double)vly_gauge_get(&c->connected));
+    put_value(b, "volley_mqtt_devices", "gauge", "Devices attached",
+              (double)vly_gauge_get(&s->devices));
+    for (size_t i = 0; i < VLY_COUNT(rows); i++)
+        put_value(b, rows[i].name, "counter", rows[i].help, (double)vly_counter_get(rows[i].value));
+}
+
 /* Second number of /proc/self/statm, which the kernel makes from memory: reading it never waits. */
 static double resident_bytes(void)
 {
@@ -393,6 +424,8 @@ void vly_route_metrics(vly_api *api, vly_http_request *req, const vly_str *captu
     put_api(&b, api);
     if (api->imu_sessions != NULL)
         put_imu(&b, vly_imu_sessions_get_stats(api->imu_sessions));
+    if (api->mqtt != NULL)
+        put_mqtt(&b, vly_mqtt_get_stats(api->mqtt), vly_steps_mqtt_get_stats(api->steps_mqtt));
     put_process(&b, api);
     vly_answer_body(req, 200, "text/plain; version=0.0.4; charset=utf-8", &b);
 }

@@ -13,6 +13,7 @@
 #include "cli/certificate.h"
 #include "cli/command.h"
 #include "cli/serve_models.h"
+#include "cli/serve_mqtt.h"
 #include "cli/serve_steps.h"
 #include "sched/batch_rules.h"
 #include "sys/config.h"
@@ -73,6 +74,7 @@ typedef struct server {
     vly_shared_memory *shared_memory; /* NULL: not offered */
     vly_settings *settings;
     vly_serve_steps steps;
+    vly_serve_mqtt mqtt;
     vly_api api;
     vly_tls *tls; /* NULL: plain HTTP */
     vly_http_server *http;
@@ -232,6 +234,8 @@ static vly_status start_http(server *s, vly_err *err)
                        .imu_sessions = s->steps.sessions,
                        .steps_pool = s->steps.pool,
                        .guide = {.idle_ns = (vly_nsec)c->guide_idle_ms * VLY_NSEC_PER_MS},
+                       .mqtt = s->mqtt.client,
+                       .steps_mqtt = s->mqtt.steps,
                        .max_imu_readings = (size_t)c->imu_max_readings,
                        .imu_rate_hz = (double)c->imu_rate_hz,
                        .id_seed = random_seed(),
@@ -340,6 +344,8 @@ static vly_status serve(server *s, const serve_opts *o, vly_err *err)
         st = vly_serve_steps_open(
             &s->config, vly_worker_pool_threads(vly_scheduler_pool(s->scheduler)), &s->steps, err);
     if (st == VLY_OK)
+        st = vly_serve_mqtt_open(&s->config, s->steps.sessions, &s->mqtt, err);
+    if (st == VLY_OK)
         st = vly_certificate_open(&s->config, &s->tls, err);
     if (st == VLY_OK)
         st = prepare_api(s, err);
@@ -372,6 +378,7 @@ static int run(const void *opts, int n_args, char *const *args)
     vly_tls_free(s.tls);
     vly_control_free(s.control);
     vly_scheduler_free(s.scheduler);
+    vly_serve_mqtt_close(&s.mqtt);
     vly_serve_steps_close(&s.steps);         /* saves the sessions */
     vly_shared_memory_free(s.shared_memory); /* requests of closed streams use it to their end */
     vly_settings_free(s.settings);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/serve_steps.h"
 
+#include "cli/serve_mqtt.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -17,7 +19,8 @@ static vly_status open_store(const vly_config *c, vly_serve_steps *s, vly_err *e
 static vly_status start_sessions(const vly_config *c, vly_serve_steps *s, vly_err *err)
 {
     const vly_imu_sessions_opts opts = {.model = s->model,
-                                        .n_loops = (unsigned)c->http_loops,
+                                        .n_loops =
+                                            (unsigned)c->http_loops + vly_serve_mqtt_loops(c),
                                         .max_sessions = (size_t)c->imu_max_sessions,
                                         .max_waiting = (size_t)c->imu_max_waiting,
                                         .max_waiting_all = (size_t)c->imu_max_waiting_total,

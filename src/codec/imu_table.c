@@ -198,7 +198,7 @@ vly_status vly_imu__table_init(vly_imu_table *t, const vly_imu_reader_opts *opts
     t->opts = opts;
     t->sink = sink;
     t->report = sink->report;
-    t->has_units = opts->has_si_units;
+    t->has_units = opts->is_piece;
     vly_buf_init(&t->columns_text, VLY_MEM_CODEC, (size_t)VLY_IMU_COLUMNS_MAX * 8);
     if (opts->acc_unit.len > 0 && (t->acc_unit = vly_imu__acc_unit(opts->acc_unit)) == NULL)
         return vly_fail(err, VLY_EINVAL, "unit of acceleration: expected m/s2 or g, got '%.*s'",

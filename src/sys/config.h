@@ -160,6 +160,23 @@
       "readings of one session that wait to be run; more is refused")                              \
     X(INT, imu_max_waiting_total, "imu.max_waiting_total", 2000000, 64, 1000000000,                \
       "the same of all sessions, shared out among the loops")                                      \
+    X(TEXT, mqtt_url, "mqtt.url", "", 0, 512,                                                      \
+      "broker to take readings of motion sensors from: mqtt://HOST[:PORT], mqtts://HOST[:PORT]")   \
+    X(TEXT, mqtt_topic, "mqtt.topic", "volley/imu/+/+", 1, 1024,                                   \
+      "topic filter of the readings; its last two levels are the user and the device")             \
+    X(TEXT, mqtt_events, "mqtt.events", "volley/steps", 1, 512,                                    \
+      "topic above those of the steps, which go to MQTT.EVENTS/USER/DEVICE")                       \
+    X(TEXT, mqtt_client_id, "mqtt.client_id", "", 0, 23,                                           \
+      "with it the broker keeps messages while the server is away (QoS 1); by default not")        \
+    X(TEXT, mqtt_user, "mqtt.user", "", 0, 256, "user that the broker knows")                      \
+    X(TEXT, mqtt_password_file, "mqtt.password_file", "", 0, 4096,                                 \
+      "file whose first line is the password of mqtt.user")                                        \
+    X(TEXT, mqtt_ca, "mqtt.ca", "", 0, 4096,                                                       \
+      "PEM file of who vouches for an mqtts broker; by default those that the system trusts")      \
+    X(BYTES, mqtt_max_payload_bytes, "mqtt.max_payload_bytes", 1 * VLY_MIB, 64, 256 * VLY_MIB,     \
+      "one message; a larger one is left out, and counted")                                        \
+    X(INT, mqtt_max_devices, "mqtt.max_devices", 10000, 1, 10000000,                               \
+      "devices attached at a time; messages of one more are left out, and counted")                \
     X(TEXT, store_path, "store.path", "", 0, 4096,                                                 \
       "SQLite file for sessions, which then outlive the process; by default they do not")          \
     X(BOOL, store_power_safe, "store.power_safe", true, 0, 1,                                      \
