@@ -15,10 +15,10 @@
 #ifndef VLY_TRAIN_LAYER_H
 #define VLY_TRAIN_LAYER_H
 
+#include "base/rng.h"
 #include "base/status.h"
 #include "dsp/gemm.h"
 #include "train/layer_list.h"
-#include "train/rng.h"
 
 #include <stdbool.h>
 #include <stddef.h>

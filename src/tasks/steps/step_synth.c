@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "tasks/steps/step_synth.h"
 
+#include "base/rng.h"
+
 #include <math.h>
 
 #define GRAVITY  9.80665
@@ -9,29 +11,14 @@
 
 /* ---- chance -------------------------------------------------------------------------------- */
 
-/* splitmix64: passes for random, and every seed will do. */
-static uint64_t next_bits(uint64_t *state)
+static double uniform(vly_rng *r, double low, double high)
 {
-    uint64_t z = *state += UINT64_C(0x9E3779B97F4A7C15);
-
-    z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
-    return z ^ (z >> 31);
+    return low + (high - low) * (double)vly_rng_uniform(r);
 }
 
-static double uniform(uint64_t *state, double low, double high)
+static double normal(vly_rng *r)
 {
-    return low + (high - low) * ((double)(next_bits(state) >> 11) * 0x1p-53);
-}
-
-/* Mean 0, variance 1: the sum of twelve uniform numbers is normal enough here. */
-static double normal(uint64_t *state)
-{
-    double sum = -6;
-
-    for (int i = 0; i < 12; i++)
-        sum += uniform(state, 0, 1);
-    return sum;
+    return (double)vly_rng_normal(r);
 }
 
 /* ---- attitudes ----------------------------------------------------------------------------- */
@@ -61,12 +48,12 @@ static quat about(const double axis[3], double angle)
     return (quat){cos(angle / 2), s * axis[0], s * axis[1], s * axis[2]};
 }
 
-static void random_axis(uint64_t *state, double axis[3])
+static void random_axis(vly_rng *r, double axis[3])
 {
     double length = 0;
 
     for (int k = 0; k < 3; k++) {
-        axis[k] = normal(state);
+        axis[k] = normal(r);
         length += axis[k] * axis[k];
     }
     length = sqrt(length > 0 ? length : 1);
@@ -112,7 +99,7 @@ typedef struct walker {
 typedef struct scene {
     const vly_step_synth_opts *opts;
     vly_arena *arena;
-    uint64_t chance;
+    vly_rng chance;
     walker who;
     walk_step *steps;
     rotation *turns, *tilts; /* of the person about the vertical; of the hand */
@@ -124,7 +111,7 @@ typedef struct scene {
 
 static void make_walker(scene *s)
 {
-    uint64_t *c = &s->chance;
+    vly_rng *c = &s->chance;
     double axis[3];
 
     s->who = (walker){.vigour = uniform(c, 0.85, 1.25),
@@ -237,13 +224,13 @@ static size_t make_rotations(scene *s, rotation *list, double pause_min, double 
                              bool is_turn)
 {
     static const double up[3] = {0, 0, 1};
-    uint64_t *c = &s->chance;
+    vly_rng *c = &s->chance;
     size_t n = 0;
 
     for (double t = uniform(c, pause_min / 2, pause_max); t < s->opts->seconds && n < s->cap;
          t += uniform(c, pause_min, pause_max)) {
         rotation *r = &list[n++];
-        double quarter = next_bits(c) % 2 == 0 ? M_PI_2 : -M_PI_2;
+        double quarter = vly_rng_below(c, 2) == 0 ? M_PI_2 : -M_PI_2;
         *r = (rotation){.t = t, .length = uniform(c, 1, 2.5)};
         r->angle = is_turn ? quarter * uniform(c, 0.8, 1.9) : uniform(c, 0.3, 1.0);
         random_axis(c, r->axis);
@@ -262,7 +249,7 @@ static vly_status make_scene(scene *s, vly_err *err)
     s->gestures = vly_arena_calloc(s->arena, s->cap, sizeof(*s->gestures));
     if (s->steps == NULL || s->turns == NULL || s->tilts == NULL || s->gestures == NULL)
         return vly_arena_fail(s->arena, err);
-    s->chance = s->opts->seed;
+    vly_rng_init(&s->chance, s->opts->seed, 0);
     make_walker(s);
     make_steps(s);
     s->n_turns = make_rotations(s, s->turns, 6, 15, true);

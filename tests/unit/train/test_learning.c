@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Losses, optimiser, schedules, random numbers and products, against numbers worked out apart. */
 #include "base/cpu.h"
+#include "base/rng.h"
 #include "train/cross_entropy.h"
 #include "train/matrix.h"
 #include "train/optimiser.h"
-#include "train/rng.h"
 #include "unit.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "train/rng.h"
+#include "base/rng.h"
 
 #include "base/assert.h"
 

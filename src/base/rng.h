@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Random numbers for training: PCG32 (O'Neill), 2^63 streams. The same seed and stream give the
+ * Random numbers, the same again: PCG32 (O'Neill), 2^63 streams. The same seed and stream give the
  * same numbers on every machine; work that is spread over threads takes a stream of its own for
  * each piece, so that its numbers do not depend on who does it, and when.
  */
-#ifndef VLY_TRAIN_RNG_H
-#define VLY_TRAIN_RNG_H
+#ifndef VLY_BASE_RNG_H
+#define VLY_BASE_RNG_H
 
 #include <stdint.h>
 
