@@ -101,8 +101,10 @@ typedef struct vly_imu_loop {
     vly_step_batcher *batcher;
     vly_imu_session *first, **tail; /* the line of those that have something to run */
     size_t n_waiting;               /* readings */
+    size_t n_line;                  /* how many stand in it */
+    vly_nsec left_ns; /* CPU time at the end of a turn that left something; 0: it did not */
     bool is_in_turn;
-    double reading_ns; /* what one costs, from the batches so far */
+    double reading_ns; /* CPU time that one costs, from the batches so far */
     vly_step_work work[VLY_IMU_BATCH_MAX];
     vly_imu_session *batch[VLY_IMU_BATCH_MAX];
     size_t n_batch;

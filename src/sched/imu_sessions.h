@@ -113,7 +113,8 @@ void vly_imu_session_end(vly_imu_session *session, unsigned loop);
 /* Of its session; of the last moment when it has lost it. */
 void vly_imu_session_info_get(vly_imu_session *session, vly_imu_session_info *ret);
 
-/* Runs what was pushed, until the turn has taken VLY_INLINE_TURN_NS. True: there is more, another
+/* Runs what was pushed, for a time of about VLY_INLINE_TURN_NS; longer when the loop itself takes
+ * longer between turns that leave something (see imu_turn.c). True: there is more, another
  * turn is to follow soon; also when a callback calls it, which does nothing. Thread: that loop.
  * Waits, for one batch of another loop at most, when a session changes loops in the very moment in
  * which that loop runs it. */

@@ -3,6 +3,11 @@
  * The line of a loop holds the attachments that have readings to run, or an end to come to, in the
  * order in which they came. A batch takes some of them out, as many readings as the time allows;
  * what is left goes to the end of the line, so that one with much to run delays nobody.
+ *
+ * How long a turn may take: VLY_INLINE_TURN_NS, or, when the line was not empty at the end of the
+ * turn before, as long as the loop was busy with other things since then. So a loop whose sockets
+ * keep it busy for 20 ms at a time, with all that comes by them, runs for 20 ms, too: readings do
+ * not pile up, and nothing else waits longer than twice as long as without them.
  */
 #include "base/assert.h"
 #include "base/log.h"
@@ -10,9 +15,13 @@
 #include "sched/imu_internal.h"
 #include "sched/lane.h"
 
+#include <time.h>
+
 #define READINGS_KEPT       64 /* room that a session keeps while nothing waits */
 #define BATCH_READINGS_MIN  64 /* whatever they cost */
+#define SHARE_MIN           16 /* readings of one session, when many have some */
 #define READING_NS_AT_FIRST 500.0
+#define TURN_NS_MAX         (50 * VLY_NSEC_PER_MS)
 
 vly_status vly_imu__loops_new(vly_imu_sessions *s, vly_err *err)
 {
@@ -40,6 +49,15 @@ void vly_imu__loops_free(vly_imu_sessions *s)
     vly_free(s->loops);
 }
 
+/* Of this thread: what others take of the core does not make readings dearer. */
+static vly_nsec cpu_now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (vly_nsec)t.tv_sec * VLY_NSEC_PER_SEC + (vly_nsec)t.tv_nsec;
+}
+
 /* ---- the line; thread: its loop ---- */
 
 /* The caller has a reference for it. */
@@ -48,6 +66,7 @@ static void stand_in_line(vly_imu_loop *loop, vly_imu_session *a)
     a->next_waiting = NULL;
     *loop->tail = a;
     loop->tail = &a->next_waiting;
+    loop->n_line++;
 }
 
 static vly_imu_session *take_first(vly_imu_loop *loop)
@@ -55,6 +74,7 @@ static vly_imu_session *take_first(vly_imu_loop *loop)
     vly_imu_session *a = loop->first;
 
     loop->first = a->next_waiting;
+    loop->n_line--;
     if (loop->first == NULL)
         loop->tail = &loop->first;
     return a;
@@ -234,22 +254,33 @@ static void begin_run(vly_imu_loop *loop, vly_imu_session *a, size_t max_reading
     if (!vly_imu__call_begin_locked(a, VLY_IMU_CALL_RUN))
         a->n_refs++; /* closed: nobody is called, and who ends the batch still needs it */
     loop->work[loop->n_batch] = (vly_step_work){.stream = &e->stream,
-                                                .readings = a->readings + a->begin,
+                                                .readings = n > 0 ? &a->readings[a->begin] : NULL,
                                                 .n = n < max_readings ? n : max_readings,
                                                 .on_events = on_events,
                                                 .arg = a};
     loop->batch[loop->n_batch++] = a;
 }
 
+/* How many readings of each session run in one batch: so many that all who wait get some, for wide
+ * batches cost less than deep ones. */
+static size_t share_of(const vly_imu_loop *loop, size_t max)
+{
+    size_t n = loop->n_line < VLY_IMU_BATCH_MAX ? loop->n_line : VLY_IMU_BATCH_MAX;
+    size_t share = n > 0 ? max / n : max;
+
+    return share > SHARE_MIN ? share : SHARE_MIN;
+}
+
 /* Takes from the line what runs together. A session that another loop runs at the time is waited
  * for when there is nothing else to do: a loop that waits holds none that others could wait for. */
 static size_t fill_batch(vly_imu_sessions *s, vly_imu_loop *loop)
 {
-    size_t max = (size_t)((double)VLY_INLINE_TURN_NS / loop->reading_ns);
+    size_t max = (size_t)((double)VLY_INLINE_TURN_NS / (1 + loop->reading_ns));
     size_t n_readings = 0;
     const vly_imu_session *seen = NULL; /* the first that another loop runs */
 
     max = max > BATCH_READINGS_MIN ? max : BATCH_READINGS_MIN;
+    size_t share = share_of(loop, max);
     loop->n_batch = 0;
     while (loop->first != NULL && loop->n_batch < VLY_IMU_BATCH_MAX && n_readings < max) {
         vly_imu_session *a = loop->first;
@@ -272,7 +303,7 @@ static size_t fill_batch(vly_imu_sessions *s, vly_imu_loop *loop)
             leave(s, loop, a);
             continue;
         }
-        begin_run(loop, a, max - n_readings);
+        begin_run(loop, a, share);
         n_readings += loop->work[loop->n_batch - 1].n;
     }
     return n_readings;
@@ -281,7 +312,7 @@ static size_t fill_batch(vly_imu_sessions *s, vly_imu_loop *loop)
 /* Without the lock. */
 static vly_status run_batch(vly_imu_loop *loop, size_t n_readings, vly_err *err)
 {
-    vly_nsec begin = vly_clock_now();
+    vly_nsec begin = cpu_now();
     vly_status st = vly_step_batcher_run(loop->batcher, loop->work, loop->n_batch, err);
 
     for (size_t i = 0; st == VLY_OK && i < loop->n_batch; i++) {
@@ -293,7 +324,7 @@ static vly_status run_batch(vly_imu_loop *loop, size_t n_readings, vly_err *err)
     }
     if (n_readings >= BATCH_READINGS_MIN)
         loop->reading_ns =
-            0.75 * loop->reading_ns + 0.25 * (double)(vly_clock_now() - begin) / (double)n_readings;
+            0.75 * loop->reading_ns + 0.25 * (double)(cpu_now() - begin) / (double)n_readings;
     return st;
 }
 
@@ -398,21 +429,30 @@ static void run_some(vly_imu_sessions *s, vly_imu_loop *loop)
     pthread_mutex_unlock(&s->lock);
 }
 
+static vly_nsec budget_of(const vly_imu_loop *loop, vly_nsec now)
+{
+    vly_nsec since = loop->left_ns != 0 ? now - loop->left_ns : 0;
+
+    since = since < TURN_NS_MAX ? since : TURN_NS_MAX;
+    return since > VLY_INLINE_TURN_NS ? since : VLY_INLINE_TURN_NS;
+}
+
 bool vly_imu_sessions_turn(vly_imu_sessions *s, unsigned loop_idx)
 {
     vly_imu_loop *loop = &s->loops[loop_idx];
-    vly_nsec begin = vly_clock_now();
 
     VLY_ASSERT(loop_idx < s->opts.n_loops);
     if (loop->is_in_turn)
         return true;
     if (loop->first == NULL)
         return false;
+    vly_nsec begin = cpu_now();
+    vly_nsec budget = budget_of(loop, begin), now = begin;
     vly_counter_add(&s->stats.turns, 1);
     loop->is_in_turn = true;
-    do
+    for (; loop->first != NULL && now - begin < budget; now = cpu_now())
         run_some(s, loop);
-    while (loop->first != NULL && vly_clock_now() - begin < VLY_INLINE_TURN_NS);
     loop->is_in_turn = false;
+    loop->left_ns = loop->first != NULL ? now : 0;
     return loop->first != NULL;
 }
