@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # run.sh: everything that PERF.md is made of, on this machine: Volley's own per-step figures, the
-# comparison with the rivals, which it installs into build-peers/, and the server beside the bare
-# engine. Results: bench/results/.
+# comparison with the rivals, which it installs into build-peers/, the server beside the bare
+# engine, and steps for many at once. Results: bench/results/.
 # MODEL, INT8 (files, blanks between), PICTURE, STAGES (a 1080p JPEG): what to run; by default the
 # test inputs in $VOLLEY_SHARED (../shared beside the sources).
 set -eu
@@ -37,3 +37,11 @@ tiny=build-peers/models
 "$python" bench/load/serve.py --build build-release --tiny "$tiny/tiny_step_cnn_b1.onnx" \
     --tiny "$tiny/tiny_gru_b1.onnx" $([ ! -f "$model" ] || echo --model "$model") \
     --out "bench/results/$name-serve"
+steps=$shared/models/step_detection.onnx
+if [ -f "$steps" ]; then
+    bench/peers/fastapi/setup.sh build-peers/fastapi
+    bench/load/steps.py --build build-release --peer build-peers/fastapi --peer-model "$steps" \
+        --out "bench/results/$name-steps"
+else
+    echo "skipped: no model '$steps' for the peer of steps (set VOLLEY_SHARED)"
+fi

@@ -144,7 +144,7 @@ static size_t answer_bytes(connection *c)
     const char *end = strstr(c->head, "\r\n\r\n");
     if (end == NULL)
         return c->got + 1 < HEAD_MAX ? 0 : SIZE_MAX;
-    const char *at = strstr(c->head, length);
+    const char *at = strcasestr(c->head, length);
     if (at == NULL || at > end || strncmp(c->head, "HTTP/1.1 200 ", 13) != 0)
         return SIZE_MAX;
     return (size_t)(end - c->head) + 4 + strtoull(at + sizeof(length) - 1, NULL, 10);

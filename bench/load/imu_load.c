@@ -16,7 +16,7 @@
  * Closed loop (--ask): one reading a message, as JSON, the next one when the answer is there: the
  * way of /ws/realtime.
  *
- * The client spins on a core of its own; "client_late_us" says how late it sent. Frames are masked
+ * The client wants a core of its own; "client_late_us" says how late it sent. Frames are masked
  * with a key of zeroes, which costs a server as much as any other.
  */
 #include "base/assert.h"
@@ -82,8 +82,10 @@ typedef struct bench {
     connection *all;
     int poll_fd;
     uint64_t start_ns, gap_ns; /* between the packets of all sessions */
+    uint64_t stop_ns;          /* then sessions are left as they are */
     uint64_t n_readings, n_messages, n_events, n_failed;
     samples latency, late;
+    bool is_ending; /* connections are to be closed */
     char first_error[256];
 } bench;
 
@@ -206,9 +208,9 @@ static void finish_opening(connection *c)
     memmove(c->in, end + 4, c->n_in);
 }
 
-static void close_failed(bench *b, connection *c)
+static void close_connection(bench *b, connection *c)
 {
-    b->n_failed += c->is_open;
+    b->n_failed += c->is_open && !b->is_ending;
     c->is_open = false;
     close(c->fd);
 }
@@ -222,7 +224,7 @@ static void send_some(bench *b, connection *c)
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
             return;
         if (n < 0)
-            close_failed(b, c);
+            close_connection(b, c);
         else
             c->out_at += (size_t)n;
     }
@@ -238,7 +240,7 @@ static uint8_t *frame_room(bench *b, connection *c, size_t n)
         c->out_at = 0;
     }
     if (c->n_out + n > OUT_MAX)
-        close_failed(b, c);
+        close_connection(b, c);
     return c->is_open ? c->out + c->n_out : NULL;
 }
 
@@ -358,6 +360,8 @@ static void take_message(bench *b, size_t i, const char *text, size_t len)
 {
     uint64_t now = vly_clock_now();
 
+    if (b->is_ending)
+        return;
     if (memmem(text, len, "\"error\":\"", 9) != NULL && b->first_error[0] == '\0')
         (void)snprintf(b->first_error, sizeof(b->first_error), "%.*s", (int)len, text);
     if (b->o->is_ask)
@@ -375,7 +379,7 @@ static void take_frames(bench *b, size_t i)
 
     while ((n = frame_at(c->in + at, c->n_in - at, &opcode, &payload, &len)) > 0) {
         if (opcode == 8)
-            close_failed(b, c);
+            close_connection(b, c);
         else if (opcode == 1)
             take_message(b, i, payload, len);
         at += n;
@@ -395,7 +399,7 @@ static void receive_some(bench *b, size_t i)
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
             return;
         if (n <= 0) {
-            close_failed(b, c);
+            close_connection(b, c);
             return;
         }
         c->n_in += (size_t)n;
@@ -405,10 +409,14 @@ static void receive_some(bench *b, size_t i)
     }
 }
 
-static void poll_once(bench *b)
+/* Until something comes, or the time has. */
+static void poll_until(bench *b, uint64_t end_ns)
 {
     struct epoll_event events[256];
-    int n = epoll_wait(b->poll_fd, events, 256, 0);
+    const uint64_t now = vly_clock_now();
+    const long wait_ns = now < end_ns ? (long)(end_ns - now) : 0;
+    const struct timespec wait = {wait_ns / 1000000000, wait_ns % 1000000000};
+    int n = epoll_pwait2(b->poll_fd, events, 256, &wait, NULL);
 
     for (int e = 0; e < n; e++) {
         size_t i = events[e].data.u64;
@@ -436,6 +444,27 @@ static void open_all(bench *b)
         finish_opening(&b->all[i]);
 }
 
+/* So that the next run finds no sessions of this one. */
+static void stop_all(bench *b)
+{
+    static const char stop[] = "{\"action\":\"stop\"}";
+    const size_t len = sizeof(stop) - 1;
+
+    b->is_ending = true;
+    for (size_t i = 0; i < b->o->n_sessions; i++) {
+        connection *c = &b->all[i];
+        uint8_t *at = c->is_open ? frame_room(b, c, FRAME_MAX + len) : NULL;
+        if (at == NULL)
+            continue;
+        uint8_t *payload = put_frame_head(at, 1, len);
+        memcpy(payload, stop, len);
+        c->n_out += (size_t)(payload - at) + len;
+        send_some(b, c);
+        while (c->is_open && vly_clock_now() < b->stop_ns)
+            poll_until(b, b->stop_ns);
+    }
+}
+
 static void run_open(bench *b)
 {
     const size_t n = b->o->n_sessions;
@@ -447,12 +476,14 @@ static void run_open(bench *b)
     uint64_t next_ns = b->start_ns;
     for (size_t i = 0; next_ns < end_ns; i = i + 1 < n ? i + 1 : 0) {
         while (vly_clock_now() < next_ns)
-            poll_once(b);
+            poll_until(b, next_ns);
         send_packet(b, i);
         next_ns += b->gap_ns;
     }
     for (uint64_t tail_ns = end_ns + UINT64_C(500000000); vly_clock_now() < tail_ns;)
-        poll_once(b); /* events on their way */
+        poll_until(b, tail_ns); /* events on their way */
+    b->stop_ns = vly_clock_now() + UINT64_C(10000000000);
+    stop_all(b);
 }
 
 static void run_closed(bench *b)
@@ -462,7 +493,7 @@ static void run_closed(bench *b)
     for (size_t i = 0; i < b->o->n_sessions; i++)
         ask(b, &b->all[i]);
     while (vly_clock_now() < end_ns)
-        poll_once(b);
+        poll_until(b, end_ns);
 }
 
 /* ---- report ------------------------------------------------------------------------------- */
@@ -471,6 +502,11 @@ static int compare_samples(const void *a, const void *b)
 {
     uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
     return (x > y) - (x < y);
+}
+
+static size_t rank(size_t n, size_t permille)
+{
+    return (n - 1) * permille / 1000;
 }
 
 static void print_samples(const char *name, samples *s)
@@ -483,7 +519,7 @@ static void print_samples(const char *name, samples *s)
     qsort(s->ns, s->n, sizeof(*s->ns), compare_samples);
     printf(",\"%s\":{\"n\":%zu", name, s->n);
     for (size_t i = 0; s->n > 0 && i < VLY_COUNT(marks); i++)
-        printf(",\"%s\":%.1f", marks[i].name, s->ns[(s->n - 1) * marks[i].permille / 1000] * 1e-3);
+        printf(",\"%s\":%.1f", marks[i].name, s->ns[rank(s->n, marks[i].permille)] * 1e-3);
     printf("}");
 }
 

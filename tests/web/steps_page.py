@@ -16,7 +16,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "e2e"))
 
 import browser  # noqa: E402
-from harness import Skip, equal, run, wait_until  # noqa: E402
+from harness import Certificate, equal, run, wait_until  # noqa: E402
 
 # Ahead of the page's scripts: only events of the test's own sensor reach it, sent packets are kept.
 SENSOR = """
@@ -110,7 +110,7 @@ def near(count, truth, what):
 
 
 def url(server, host="127.0.0.1"):
-    return f"http://{host}:{server.port}/steps"
+    return f"{server.scheme}://{host}:{server.port}/steps"
 
 
 def no_complaints(page):
@@ -141,6 +141,18 @@ def counts_the_steps_of_a_phone(t):
         phone.start([[r[0] + 200_000, *r[1:]] for r in rows[:100]])
         equal(phone.count(), count, "steps when started again: the session goes on")
         no_complaints(page)
+
+
+def works_behind_tls(t):
+    rows = Walk(t, "walk", 20, "--activity", "walk").events()
+    certificate = Certificate(t, "phone")
+    with (t.serve(*certificate.settings()) as s,
+          browser.Browser("--ignore-certificate-errors") as chromium):
+        phone = Phone(chromium, url(s, "localhost"))
+        phone.start(rows[:100])
+        phone.walk(rows[100:])
+        wait_until("steps", lambda: phone.count() > 20)
+        no_complaints(phone.page)
 
 
 def reload_goes_on(t):
@@ -397,8 +409,8 @@ def enter_starts(t):
 
 try:
     browser.find()
-    run(counts_the_steps_of_a_phone, reload_goes_on, another_page_takes_over, axes_and_units,
-        apple_signs, says_why_there_is_no_sensor, survives_a_killed_server,
+    run(counts_the_steps_of_a_phone, works_behind_tls, reload_goes_on, another_page_takes_over,
+        axes_and_units, apple_signs, says_why_there_is_no_sensor, survives_a_killed_server,
         detects_a_dropped_recording, tells_what_is_wrong_with_a_recording, is_for_everybody,
         enter_starts)
 except browser.Missing as why:
