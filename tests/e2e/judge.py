@@ -107,6 +107,21 @@ def makes_recordings(t):
         assert message in got.stderr, got.stderr
 
 
+def says_whom_a_model_knows(t):
+    """A net of one epoch is worth nothing, but its file names whom it learned from."""
+    for seed, person in enumerate(("ann", "bob", "cy")):
+        synth(t, f"persons/{person}", "--seconds", "30", "--seed", str(seed))
+    volley(t, "train", "steps", "--data", t.path("persons"), "--epochs", "1", "--hold-out", "cy",
+           "--out", t.path("trained"))
+    model = ("--data", t.path("persons"), "--model", t.path("trained/steps.onnx"))
+    got = volley(t, "eval", "steps", *model).stdout
+    assert "note: the model was trained on 2 of these persons" in got, got
+    got = volley(t, "eval", "steps", *model, "--person", "cy").stdout
+    assert "note:" not in got, got
+    got = json.loads(volley(t, "eval", "steps", *model, "--person", "bob", "--json").stdout)
+    equal(got["persons_known_to_model"], 1, "persons that the model knows")
+
+
 def refuses_recordings_with_holes(t):
     folder = synth(t, "holes", "--seconds", "20", "--faults", "6")
     wrong = volley(t, "eval", "steps", "--data", folder, status=1).stderr
@@ -123,4 +138,5 @@ def says_what_is_missing(t):
 
 
 run(knows_the_baselines, chooses_persons_and_draws, finds_the_steps_of_a_made_up_walk,
-    makes_recordings, refuses_recordings_with_holes, says_what_is_missing)
+    makes_recordings, says_whom_a_model_knows, refuses_recordings_with_holes,
+    says_what_is_missing)
