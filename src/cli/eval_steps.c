@@ -264,12 +264,25 @@ typedef struct figures {
     double false_per_minute;  /* of standing */
     double standing_s;
     double delay_p50, delay_p95, delay_max; /* ms */
+    double late;                            /* share of the events, see late_share */
     double offset_ms[2];
 } figures;
 
 #define N_FIGURES (sizeof(figures) / sizeof(double))
 
-static figures figures_of(const vly_step_score *s)
+/* Events that were known later than the net and its decoder take: starts that were missed, and that
+ * the end of their step told of. */
+static double late_share(const evaluation *e, const vly_step_score *s)
+{
+    size_t n_bins = sizeof(s->delay_ms) / sizeof(s->delay_ms[0]), n_late = 0;
+    size_t ms = (size_t)((vly_step_model_delay_us(e->model) + 999) / 1000);
+
+    for (size_t k = ms + 1; k < n_bins; k++)
+        n_late += s->delay_ms[k];
+    return s->n_delays > 0 ? (double)n_late / (double)s->n_delays : 0;
+}
+
+static figures figures_of(const evaluation *e, const vly_step_score *s)
 {
     double n = s->n_true > 0 ? (double)s->n_true : 1;
     figures f = {.n_true = (double)s->n_true,
@@ -279,7 +292,8 @@ static figures figures_of(const vly_step_score *s)
                  .standing_s = s->standing_s,
                  .delay_p50 = vly_step_score_delay(s, 0.5),
                  .delay_p95 = vly_step_score_delay(s, 0.95),
-                 .delay_max = s->delay_ms_max};
+                 .delay_max = s->delay_ms_max,
+                 .late = late_share(e, s)};
 
     if (s->standing_s > 0)
         f.false_per_minute = (double)s->n_false_standing / (s->standing_s / 60);
@@ -300,7 +314,7 @@ static figures figures_of_person(const evaluation *e, detector_kind kind, const 
     for (size_t i = 0; i < e->n_chosen; i++)
         if (person == NULL || e->data.recordings[e->chosen[i]].person == person)
             vly_step_score_merge(&sum, &e->scores[kind][i]);
-    return figures_of(&sum);
+    return figures_of(e, &sum);
 }
 
 static figures mean_over_persons(const evaluation *e, detector_kind kind)
@@ -381,11 +395,12 @@ static void print_detector(const evaluation *e, detector_kind kind, bool by_pers
 
 static void print_table(const evaluation *e)
 {
+    double delay_ms = (double)vly_step_model_delay_us(e->model) / 1e3;
+    double late = figures_of_person(e, MODEL, NULL).late;
     size_t n_known = count_known_persons(e);
 
-    printf("%zu recordings, %.1f minutes; model %s, events known after at most %.0f ms\n",
-           e->n_chosen, e->minutes, e->model->name,
-           (double)vly_step_model_delay_us(e->model) / 1e3);
+    printf("%zu recordings, %.1f minutes; model %s, which knows of an event after %.0f ms\n",
+           e->n_chosen, e->minutes, e->model->name, delay_ms);
     printf(
         "\n                    steps     F1, 50 ms      F1, 100 ms     count             false   "
         "delay, ms\n"
@@ -401,6 +416,11 @@ static void print_table(const evaluation *e)
     for (int k = METRONOME; k < DETECTORS && !e->opts->baselines; k++)
         if (e->has[k])
             printf("%s: %s.\n", detectors[k].id, detectors[k].text);
+    if (late > 0)
+        printf(
+            "delay: %.1f %% of the model's events were known after more than %.0f ms: starts that\n"
+            "only the end of their step told of.\n",
+            100 * late, delay_ms);
     if (n_known > 0)
         printf("note: the model was trained on %zu of these persons: this is not how good it is\n"
                "with others. `volley train steps --leave-one-out` tells that.\n",
@@ -411,14 +431,15 @@ static void print_table(const evaluation *e)
 
 static void json_figures(vly_buf *b, const figures *f)
 {
-    vly_buf_printf(b,
-                   "\"true\":%.10g,\"found\":%.10g,\"f1\":{\"50\":{\"start\":%.6f,\"end\":%.6f},"
-                   "\"100\":{\"start\":%.6f,\"end\":%.6f}},\"count_error\":%.6f,\"bias\":%.6f,"
-                   "\"standing_s\":%.3f,\"false_per_standing_minute\":%.4f,\"delay_ms\":{\"p50\":"
-                   "%.1f,\"p95\":%.1f,\"max\":%.1f},\"offset_ms\":{\"start\":%.2f,\"end\":%.2f}",
-                   f->n_true, f->n_found, f->f1[0][0], f->f1[1][0], f->f1[0][1], f->f1[1][1],
-                   f->count_error, f->bias, f->standing_s, f->false_per_minute, f->delay_p50,
-                   f->delay_p95, f->delay_max, f->offset_ms[0], f->offset_ms[1]);
+    vly_buf_printf(
+        b,
+        "\"true\":%.10g,\"found\":%.10g,\"f1\":{\"50\":{\"start\":%.6f,\"end\":%.6f},"
+        "\"100\":{\"start\":%.6f,\"end\":%.6f}},\"count_error\":%.6f,\"bias\":%.6f,"
+        "\"standing_s\":%.3f,\"false_per_standing_minute\":%.4f,\"delay_ms\":{\"p50\":"
+        "%.1f,\"p95\":%.1f,\"max\":%.1f},\"late\":%.6f,\"offset_ms\":{\"start\":%.2f,\"end\":%.2f}",
+        f->n_true, f->n_found, f->f1[0][0], f->f1[1][0], f->f1[0][1], f->f1[1][1], f->count_error,
+        f->bias, f->standing_s, f->false_per_minute, f->delay_p50, f->delay_p95, f->delay_max,
+        f->late, f->offset_ms[0], f->offset_ms[1]);
 }
 
 static void json_persons(vly_buf *b, const evaluation *e, detector_kind kind)
@@ -441,7 +462,7 @@ static void json_persons(vly_buf *b, const evaluation *e, detector_kind kind)
 static void json_recordings(vly_buf *b, const evaluation *e, detector_kind kind)
 {
     for (size_t i = 0; i < e->n_chosen; i++) {
-        figures f = figures_of(&e->scores[kind][i]);
+        figures f = figures_of(e, &e->scores[kind][i]);
         vly_buf_puts(b, i > 0 ? ",{\"file\":" : "{\"file\":");
         vly_buf_json_str(b, vly_str_from(e->data.recordings[e->chosen[i]].csv));
         vly_buf_putc(b, ',');
@@ -473,7 +494,7 @@ static void print_json(const evaluation *e)
     vly_buf_printf(&b, "{\"recordings\":%zu,\"minutes\":%.3f,\"model_name\":", e->n_chosen,
                    e->minutes);
     vly_buf_json_str(&b, vly_str_from(e->model->name));
-    vly_buf_printf(&b, ",\"delay_ms_at_most\":%.1f,\"persons_known_to_model\":%zu",
+    vly_buf_printf(&b, ",\"model_delay_ms\":%.1f,\"persons_known_to_model\":%zu",
                    (double)vly_step_model_delay_us(e->model) / 1e3, count_known_persons(e));
     for (int k = 0; k < DETECTORS; k++)
         if (e->has[k])
