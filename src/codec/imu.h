@@ -67,8 +67,9 @@ typedef struct vly_imu_reader_opts {
     double rate_hz; /* 1 .. 10000; overrides the times of the file when is_rate_forced */
     bool is_rate_forced;
     vly_str columns; /* "time,acc_x,acc_y,acc_z,gyro_x,gyro_y,gyro_z,-" in the file's order */
-    bool is_piece; /* of a stream, too short to guess from: what it does not say is m/s2, rad/s, ms
-                    */
+    /* Of a stream, too short to guess from: what it does not say is m/s2 and rad/s, and of a single
+     * row ms. */
+    bool is_piece;
     vly_str acc_unit; /* as in the report */
     vly_str gyro_unit;
     vly_str time_unit;

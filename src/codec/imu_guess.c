@@ -307,7 +307,7 @@ static void guess_time(vly_imu_table *t)
     }
     if (t->time_unit == NULL)
         t->time_unit = t->columns.time_unit;
-    if (t->time_unit == NULL && t->opts->is_piece)
+    if (t->time_unit == NULL && t->opts->is_piece && n == 0)
         t->time_unit = "ms";
     t->report->is_time_unit_guessed = t->time_unit == NULL;
     size_t clock = t->time_unit != NULL ? clock_of(t->time_unit)

@@ -232,6 +232,24 @@ static void reads_what_it_is_told(void **state)
     check_reading(o, 1, 1000, 0, 0, 9, 0, 0, 0);
 }
 
+/* A message of a stream: nothing to guess from, so nothing is. */
+static void reads_pieces(void **state)
+{
+    (void)state;
+    const vly_imu_reader_opts piece = {.is_piece = true, .rate_hz = 50};
+    const outcome *o = read_with("t,ax,ay,az,gx,gy,gz\n1000,0,0,1,9,0,0\n", piece);
+    check_units(o, "m/s2", "rad/s", "ms");
+    assert_false(o->report.is_acc_unit_guessed || o->report.is_gyro_unit_guessed);
+    check_reading(o, 0, 1000000, 0, 0, 1, 9, 0, 0);
+    o = read_with("t_s,ax_g,ay_g,az_g\n1000,0,0,1\n", piece);
+    check_units(o, "g", "none", "s");
+    check_reading(o, 0, 1000000000, 0, 0, 9.80665, 0, 0, 0);
+    o = read_with("t,ax,ay,az\n1.00,0,0,9\n1.02,0,0,9\n", piece); /* two rows show the step */
+    check_units(o, "m/s2", "none", "s");
+    o = read_with("0,0,1\n0,0,1\n", piece);
+    check_reading(o, 1, 20000, 0, 0, 1, 0, 0, 0);
+}
+
 static void counts_faults(void **state)
 {
     (void)state;
@@ -579,8 +597,9 @@ static void reads_the_recordings(void **state)
 
 UNIT_TESTS(cmocka_unit_test(reads_simul), cmocka_unit_test(reads_loggers),
            cmocka_unit_test(reads_without_header), cmocka_unit_test(reads_what_it_is_told),
-           cmocka_unit_test(counts_faults), cmocka_unit_test(reads_dates),
-           cmocka_unit_test(guesses_units), cmocka_unit_test(refuses_without_gravity),
-           cmocka_unit_test(reads_names), cmocka_unit_test(survives_every_failing_allocation),
-           cmocka_unit_test(reads_json), cmocka_unit_test(reads_packets), cmocka_unit_test(refuses),
+           cmocka_unit_test(reads_pieces), cmocka_unit_test(counts_faults),
+           cmocka_unit_test(reads_dates), cmocka_unit_test(guesses_units),
+           cmocka_unit_test(refuses_without_gravity), cmocka_unit_test(reads_names),
+           cmocka_unit_test(survives_every_failing_allocation), cmocka_unit_test(reads_json),
+           cmocka_unit_test(reads_packets), cmocka_unit_test(refuses),
            cmocka_unit_test(reads_the_recordings))
