@@ -318,6 +318,8 @@ static meaning understand(vly_str name)
 
     if (!understand_axis(plain, &m) && !understand_time(plain, &m))
         m.sensor = SENSOR_NONE;
+    if (vly_str_is(plain, "ts") && vly_str_trim(name).len > plain.len)
+        m.unit = "s"; /* "t_s", "t (s)"; but "ts" is short for a timestamp */
     return m;
 }
 

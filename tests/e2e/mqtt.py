@@ -139,8 +139,9 @@ def tells_steps(t):
                 text = "\n".join([header, *rows[i:i + PIECE], ""])
                 broker.publish("volley/imu/ann/phone", text.encode())
             want = [e for e in said["events"] if e["known_ms"] <= 1000 * SECONDS - 500]
-            wait_until("the steps", lambda: len(heard.events("volley/steps/ann/phone")) >= len(want))
-            got = heard.events("volley/steps/ann/phone")
+            topic = "volley/steps/ann/phone"
+            wait_until("the steps", lambda: len(heard.events(topic)) >= len(want))
+            got = heard.events(topic)
             equal(got[:len(want)], want, "events")
             assert len(want) > 20, want
         equal(metric(s, "volley_mqtt_readings_total"), float(len(rows)))
