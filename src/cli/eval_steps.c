@@ -172,12 +172,12 @@ static vly_status detect(evaluation *e, detector_kind kind, const vly_step_recor
     return st == VLY_OK ? vly_step_event_list_check(to, err) : st;
 }
 
-/* The file, or the folder's file of this name. */
+/* The file; of several recordings, or in a folder that is there, the file of this name. */
 static vly_status plot_path(const evaluation *e, const char *name, vly_arena *arena,
                             const char **ret, vly_err *err)
 {
     *ret = e->opts->plot;
-    if (e->n_chosen > 1)
+    if (e->n_chosen > 1 || vly_dir_exists(e->opts->plot))
         *ret = vly_arena_printf(arena, "%s/%s.svg", e->opts->plot, name);
     return *ret != NULL ? VLY_OK : vly_arena_fail(arena, err);
 }

@@ -51,6 +51,8 @@ def chooses_persons_and_draws(t):
     assert "683 true" in text and len(text) < 200_000, len(text)
     volley(t, "eval", "steps", "--data", data, "--person", "person_7", "--plot", folder)
     equal(len([n for n in os.listdir(folder) if n.endswith(".svg")]), 5, "plots")
+    volley(t, "eval", "steps", "--data", data, "--person", "person_8", "--plot", folder)
+    equal(len(os.listdir(folder)), 6, "plots, with one more in a folder that is there")
     wrong = volley(t, "eval", "steps", "--data", data, "--person", "person_9", status=1)
     assert "no person 'person_9' in it" in wrong.stderr, wrong.stderr
 
