@@ -32,8 +32,8 @@ export class Link {
 
   // on: state(name, detail): "connecting", "live", "offline", "replaced" or "failed";
   // session(message, from_us): it goes on, or begins anew (then with the time of the first reading
-  // that it will get; else undefined); event(message); lost(): a reading that was never sent was
-  // given up.
+  // that it will get; else undefined); event(message); confirmed(): fewer readings wait; lost():
+  // one that was never sent was given up.
   constructor(url, hasGyro, on) {
     this.#url = url;
     this.#hasGyro = hasGyro;
@@ -119,6 +119,7 @@ export class Link {
       this.#begin(message);
     } else if (message.type === "ack") {
       this.#forget(Math.max(0, Math.min(message.next, this.#sent) - this.#base));
+      this.#on.confirmed();
     } else if (message.type === "session.replaced") {
       this.#end();
       this.#on.state("replaced");

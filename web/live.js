@@ -169,7 +169,11 @@ class Live {
     this.#trace.series.forget(to_us - 2 * WINDOW_US);
     this.#trace.show({ from_us: to_us - WINDOW_US, to_us, origin_us: this.#begun_us });
     byId("readings").textContent = number(this.#nReadings);
-    byId("waiting").textContent = number(this.#link.waiting);
+    this.#showWaiting();
+  }
+
+  #showWaiting() {
+    byId("waiting").textContent = number(this.#link?.waiting ?? 0);
   }
 
   // ---- from the server ----
@@ -179,6 +183,7 @@ class Live {
       state: (name, detail) => this.#onState(name, detail),
       session: (message, from_us) => this.#onSession(message, from_us),
       event: (message) => this.#onEvent(message),
+      confirmed: () => this.#showWaiting(),
       lost: () => this.#note(null, "There has been no connection for so long that the oldest \
 readings had to be given up."),
     });

@@ -239,15 +239,47 @@ def says_why_there_is_no_sensor(t):
         failed("tls.certificate", host="phone.test")
 
 
+def settings_to_come_back(t):
+    """Of a server at a port that another one can take after it, with a store: the last two."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    return ["--set", f"http.port={port}", "--set", f"store.path={t.path('s.db')}"]
+
+
+def goes_on_when_its_session_is_lost(t):
+    """What the server had confirmed is gone with its store: the page does not forget it."""
+    rows = Walk(t, "walk", 60, "--activity", "walk").events()
+    half = len(rows) // 2
+    settings = settings_to_come_back(t)
+    with browser.Browser() as chromium:
+        with t.serve(*settings, "--set", "imu.snapshot_ms=10") as s:
+            phone = Phone(chromium, url(s))
+            phone.start(rows[:100])
+            phone.walk(rows[100:half])
+            before = phone.until_all_told(s, half)["steps"]
+            phone.page.until("document.querySelector('#waiting').textContent === '0'")
+            s.process.kill()
+            s.process.wait()
+        with t.serve(*settings[:2]) as s:
+            phone.until_state("live")
+            phone.walk(rows[half:])
+
+            def is_told():
+                session = s.get("/v1/sessions/" + phone.page.text("#session")).json()
+                return (session["readings"] == len(rows) - half
+                        and phone.count() == before + session["steps"])
+            wait_until("the steps of both sessions", is_told)
+            assert phone.count() > 1.8 * before, (before, phone.count())
+        no_complaints(phone.page)
+
+
 def survives_a_killed_server(t):
     """Killed in the middle of a walk, and back at its port: no step is lost or counted twice."""
     walk = Walk(t, "walk", 60, "--activity", "walk")
     rows = walk.events()
     half = len(rows) // 2
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    settings = ["--set", f"http.port={port}", "--set", f"store.path={t.path('s.db')}"]
+    settings = settings_to_come_back(t)
     with browser.Browser() as chromium:
         with t.serve() as s:
             phone = Phone(chromium, url(s))
@@ -411,7 +443,7 @@ try:
     browser.find()
     run(counts_the_steps_of_a_phone, works_behind_tls, reload_goes_on, another_page_takes_over,
         axes_and_units, apple_signs, says_why_there_is_no_sensor, survives_a_killed_server,
-        detects_a_dropped_recording, tells_what_is_wrong_with_a_recording, is_for_everybody,
-        enter_starts)
+        goes_on_when_its_session_is_lost, detects_a_dropped_recording,
+        tells_what_is_wrong_with_a_recording, is_for_everybody, enter_starts)
 except browser.Missing as why:
     print(f"1..0 # SKIP {why}")
