@@ -102,11 +102,11 @@ static vly_status feed_file(vly_step_scan *scan, const char *path, vly_err *err)
 
 static void put_time(vly_buf *b, double s)
 {
-    int64_t whole = (int64_t)s;
+    int64_t whole = (int64_t)(s + 0.5);
 
-    if (s < 60)
+    if (whole < 60)
         vly_buf_printf(b, "%.1f s", s);
-    else if (s < 3600)
+    else if (whole < 3600)
         vly_buf_printf(b, "%" PRId64 ":%02d min", whole / 60, (int)(whole % 60));
     else
         vly_buf_printf(b, "%" PRId64 ":%02d:%02d h", whole / 3600, (int)(whole / 60 % 60),

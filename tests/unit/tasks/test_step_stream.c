@@ -167,7 +167,7 @@ static void pieces_do_not_matter(void **state)
 static void company_does_not_matter(void **state)
 {
     static const size_t companies[] = {2, 3, 5, 17, 70, 300, 1030};
-    enum { MOST = 1030, LONG = 400 };
+    enum { MOST = 1030, LONG = 240 };
     fixture *f = *state;
     vly_imu_reading *readings = calloc((size_t)MOST * LONG, sizeof(*readings));
     vly_step_stream *alone = calloc(MOST, sizeof(*alone)), *s = calloc(MOST, sizeof(*s));
@@ -177,13 +177,13 @@ static void company_does_not_matter(void **state)
     assert_true(readings && alone && s && all && beside && work);
     for (unsigned i = 0; i < MOST; i++) {
         make_walk(readings + (size_t)i * LONG, LONG, i);
-        run_whole(f, readings + (size_t)i * LONG, LONG - i % 64, &all[i], &alone[i]);
+        run_whole(f, readings + (size_t)i * LONG, LONG - i % 37, &all[i], &alone[i]);
     }
     for (size_t c = 0; c < sizeof(companies) / sizeof(*companies); c++) {
         for (size_t i = 0; i < companies[c]; i++) {
             beside[i].n = 0;
             vly_step_stream_init(&s[i], f->model, true);
-            work[i] = (vly_step_work){&s[i], readings + i * LONG, LONG - i % 64, tell, &beside[i]};
+            work[i] = (vly_step_work){&s[i], readings + i * LONG, LONG - i % 37, tell, &beside[i]};
         }
         run(f, work, companies[c]);
         for (size_t i = 0; i < companies[c]; i++) {
