@@ -88,16 +88,17 @@ static vly_status check_opts(const train_opts *o, vly_err *err)
     return VLY_OK;
 }
 
-/* The readings from an event to the latest one that it is decided by: delay and confirm, and one,
- * since the end of a step is told by the start of the next. */
+/* The readings from an event to the latest one that it is decided by: of the net and of the
+ * decoder, and one, since an end is told by the start after it. */
 static vly_status set_look_ahead(training *t, vly_err *err)
 {
     vly_step_fit_opts *f = &t->fit_opts;
-    int64_t readings = t->opts->look_ahead_ms * 80 / 1000, least = f->rule.confirm + 1;
+    int64_t readings = t->opts->look_ahead_ms * VLY_IMU_FEATURES_RATE_HZ / 1000;
+    int64_t least = f->rule.smooth + f->rule.confirm + 1;
 
     if (readings < least || t->opts->look_ahead_ms > LOOK_AHEAD_MAX)
         return vly_fail(err, VLY_EINVAL, "option --look-ahead-ms: expected %d to %d",
-                        (int)(least * 1000 / 80), LOOK_AHEAD_MAX);
+                        (int)(least * 1000 / VLY_IMU_FEATURES_RATE_HZ), LOOK_AHEAD_MAX);
     f->shape.delay = (int32_t)(readings - least);
     return VLY_OK;
 }
@@ -404,9 +405,11 @@ static vly_status run_all(training *t, vly_err *err)
                                err);
     if (st == VLY_OK && !o->leave_one_out)
         st = train(t, &fit, err);
+    if (st == VLY_OK && !o->leave_one_out) /* once more at the end, with what was measured */
+        st = write_all(t, &fit, err);
     if (st == VLY_OK && o->hold_out == NULL)
         st = cross_validate(t, err);
-    if (st == VLY_OK && !o->leave_one_out)
+    if (st == VLY_OK && t->has_cross && !o->leave_one_out)
         st = write_all(t, &fit, err);
     vly_step_fit_close(&fit);
     return st;

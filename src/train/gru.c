@@ -64,7 +64,8 @@ static size_t scratch_floats(const vly_train_layer *l, const vly_gemm_kernel *ke
     return places_of(l, kernel, t, n).end;
 }
 
-/* W as in a dense layer; R smaller, so that the state neither grows nor dies. */
+/* W as in a dense layer; R smaller, so that the state neither grows nor dies; update gates half
+ * open to the past, so that it is remembered. */
 static void init(const vly_train_layer *l, float *params, float *running, vly_rng *rng)
 {
     size_t w = (size_t)(3 * l->out * l->in);
@@ -73,6 +74,8 @@ static void init(const vly_train_layer *l, float *params, float *running, vly_rn
     vly_init_uniform(params, w, sqrt(6.0 / (double)(l->in + l->out)), rng);
     vly_init_uniform(params + w, l->n_weights - w, 1 / sqrt((double)l->out), rng);
     memset(params + l->n_weights, 0, (size_t)(6 * l->out) * sizeof(*params));
+    for (int64_t i = 0; i < l->out; i++)
+        params[l->n_weights + (size_t)i] = 1;
 }
 
 /* The ranges of the parameters, and of their gradients. */

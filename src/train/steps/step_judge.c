@@ -64,6 +64,18 @@ void vly_step_guess_release(vly_step_guess *g)
     *g = (vly_step_guess){0};
 }
 
+static void softmax(const float *x, float *p)
+{
+    float most = x[0], sum = 0;
+
+    for (int i = 1; i < VLY_ACTIVITIES; i++)
+        most = x[i] > most ? x[i] : most;
+    for (int i = 0; i < VLY_ACTIVITIES; i++)
+        sum += p[i] = expf(x[i] - most);
+    for (int i = 0; i < VLY_ACTIVITIES; i++)
+        p[i] /= sum;
+}
+
 /* The next n frames, in j->x, through the net; appended to g. */
 static void run_chunk(vly_step_judge *j, const float *params, const float *running, size_t n,
                       vly_step_guess *g)
@@ -83,7 +95,8 @@ static void run_chunk(vly_step_judge *j, const float *params, const float *runni
     for (size_t i = 0; i < n * outs; i++)
         events[i] = 1 / (1 + expf(-x[i]));
     x = vly_train_tape_output(j->tape, VLY_STEP_HEAD_ACTIVITY);
-    memcpy(activity, x, n * VLY_ACTIVITIES * sizeof(*x)); /* the largest is all that is asked for */
+    for (size_t i = 0; i < n; i++)
+        softmax(x + i * VLY_ACTIVITIES, activity + i * VLY_ACTIVITIES);
     g->n_frames += n;
 }
 
@@ -100,7 +113,8 @@ static vly_imu_reading reading_of(const vly_step_track *t, size_t i)
 static void run_track(vly_step_judge *j, const float *params, const float *running,
                       const vly_step_track *track, vly_step_guess *g)
 {
-    const vly_step_decoder_rule widest = {.confirm = VLY_STEP_CONFIRM_MAX};
+    const vly_step_decoder_rule widest = {.smooth = VLY_STEP_SMOOTH_MAX,
+                                          .confirm = VLY_STEP_CONFIRM_MAX};
     size_t width = (size_t)j->net->trunk.in, n = 0, n_pads = 0;
     vly_step_model m = model_of(&j->shape, &widest);
     vly_step_stream s;
@@ -126,7 +140,8 @@ vly_status vly_step_judge_run(vly_step_judge *j, const float *params, const floa
                               const vly_step_track *track, vly_step_guess *ret, vly_err *err)
 {
     size_t hop = (size_t)j->shape.hop;
-    size_t most = (track->n + (size_t)j->shape.delay + VLY_STEP_CONFIRM_MAX) / hop + 2;
+    size_t most =
+        (track->n + (size_t)j->shape.delay + VLY_STEP_SMOOTH_MAX + VLY_STEP_CONFIRM_MAX) / hop + 2;
     vly_step_guess g = {.track = track};
 
     g.events = vly_calloc(VLY_MEM_MODEL, most * hop * 2, sizeof(*g.events));

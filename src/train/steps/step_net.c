@@ -2,15 +2,11 @@
 #include "train/steps/step_net.h"
 
 #include "prep/imu/imu_features.h"
+#include "tasks/steps/step_model.h"
 #include "train/net_onnx.h"
 
-#include <math.h>
-#include <stdio.h>
-#include <string.h>
-
 #define LAYERS_MAX 8
-#define PROPS_MAX  24
-#define TEXT_MAX   256
+#define TEXTS      4       /* metadata that are no numbers */
 #define RARE       (-2.5F) /* logit of 8 %: about the mean of the bells */
 
 vly_status vly_step_net_new(const vly_step_net_opts *opts, vly_train_net **ret, vly_err *err)
@@ -51,59 +47,32 @@ void vly_step_net_init(const vly_train_net *net, uint64_t seed, float *params, f
 
 /* ---- the file ------------------------------------------------------------------------------ */
 
-typedef struct props {
-    vly_onnx_prop list[PROPS_MAX];
-    char text[PROPS_MAX][TEXT_MAX];
-    size_t n;
-} props;
-
-static void add(props *p, const char *key, const char *value)
-{
-    snprintf(p->text[p->n], TEXT_MAX, "%s", value);
-    p->list[p->n] = (vly_onnx_prop){vly_str_from(key), vly_str_from(p->text[p->n])};
-    p->n++;
-}
-
-static void add_number(props *p, const char *key, double value)
-{
-    char text[32];
-
-    snprintf(text, sizeof(text), "%.9g", value);
-    add(p, key, text);
-}
-
-static void add_rule(props *p, const vly_step_decoder_rule *rule)
-{
-    const double ms = 1000.0 / VLY_IMU_FEATURES_RATE_HZ;
-
-    add_number(p, "volley.steps.threshold_first", (double)rule->threshold_first);
-    add_number(p, "volley.steps.threshold_early", (double)rule->threshold_early);
-    add_number(p, "volley.steps.threshold_due", (double)rule->threshold_due);
-    add_number(p, "volley.steps.share", (double)rule->share);
-    add_number(p, "volley.steps.fall_from_ms", rule->fall_from * ms);
-    add_number(p, "volley.steps.fall_to_ms", rule->fall_to * ms);
-    add_number(p, "volley.steps.confirm", rule->confirm);
-    add_number(p, "volley.steps.min_gap_ms", rule->min_gap * ms);
-    add_number(p, "volley.steps.max_step_ms", rule->max_step * ms);
-}
-
 vly_status vly_step_net_write(const vly_train_net *net, const float *params, const float *running,
                               const vly_step_shape *shape, const vly_step_decoder_rule *rule,
                               const char *trained, const char *persons, vly_buf *out, vly_err *err)
 {
-    props p = {.n = 0};
+    const vly_step_model m = {.features = VLY_IMU_FEATURES_VERSION,
+                              .rate_hz = VLY_IMU_FEATURES_RATE_HZ,
+                              .hop = (unsigned)shape->hop,
+                              .delay = (unsigned)shape->delay,
+                              .rule = *rule};
+    vly_step_property numbers[VLY_STEP_PROPERTIES];
+    vly_onnx_prop props[VLY_STEP_PROPERTIES + TEXTS] = {
+        {VLY_STR("volley.task"), VLY_STR("steps")},
+        {VLY_STR("volley.steps.trained"), vly_str_from(trained)},
+        {VLY_STR("volley.steps.persons"), vly_str_from(persons)},
+        {VLY_STR("license"), VLY_STR("CC-BY-SA-4.0; trained on SIMUL, "
+                                     "https://simpleloc.github.io/SIMUL-dataset")},
+    };
 
-    add(&p, "volley.task", "steps");
-    add_number(&p, "volley.steps.features", VLY_IMU_FEATURES_VERSION);
-    add_number(&p, "volley.steps.rate_hz", VLY_IMU_FEATURES_RATE_HZ);
-    add_number(&p, "volley.steps.hop", shape->hop);
-    add_number(&p, "volley.steps.delay", shape->delay);
-    add_rule(&p, rule);
-    add(&p, "volley.steps.trained", trained);
-    add(&p, "volley.steps.persons", persons);
-    add(&p, "license", "CC-BY-SA-4.0, trained on SIMUL (github.com/simpleLoc/SIMUL-dataset)");
-    return vly_train_net_write(
-        net, params, running,
-        &(vly_train_onnx_opts){.name = "steps", .input = "frames", .props = p.list, .n_props = p.n},
-        out, err);
+    vly_step_model_properties(&m, numbers);
+    for (size_t i = 0; i < VLY_STEP_PROPERTIES; i++)
+        props[TEXTS + i] =
+            (vly_onnx_prop){vly_str_from(numbers[i].key), vly_str_from(numbers[i].value)};
+    return vly_train_net_write(net, params, running,
+                               &(vly_train_onnx_opts){.name = "steps",
+                                                      .input = "frames",
+                                                      .props = props,
+                                                      .n_props = VLY_STEP_PROPERTIES + TEXTS},
+                               out, err);
 }

@@ -89,12 +89,13 @@ static void add_net(const vly_step_report *r, vly_buf *out)
                    r->n_params, o->net.hop, MS(o->net.hop), o->net.dense, o->net.n_layers,
                    o->net.hidden, MS(o->shape.delay), VLY_IMU_FEATURES_VERSION);
     vly_buf_printf(out,
-                   "Decoder, chosen over the persons left out: first threshold %.2f, then %.2f "
-                   "falling to %.2f from\n%.0f to %.0f ms after a boundary; %.0f ms between "
-                   "boundaries; a peak is confirmed by %u readings.\n",
-                   (double)rule->threshold_first, (double)rule->threshold_early,
-                   (double)rule->threshold_due, MS(rule->fall_from), MS(rule->fall_to),
-                   MS(rule->min_gap), rule->confirm);
+                   "Decoder%s: mean of %d readings, first threshold %.2f, then %.2f falling\nto "
+                   "%.2f from %.0f to %.0f ms after a boundary; at least %.0f ms between "
+                   "boundaries.\n",
+                   r->cross != NULL ? ", chosen over the persons left out" : "",
+                   2 * rule->smooth + 1, (double)rule->threshold_first,
+                   (double)rule->threshold_early, (double)rule->threshold_due, MS(rule->fall_from),
+                   MS(rule->fall_to), MS(rule->min_gap));
 }
 
 static void add_training(const vly_step_report *r, vly_buf *out)
@@ -107,12 +108,12 @@ static void add_training(const vly_step_report *r, vly_buf *out)
                    "Seed %llu, %u epochs, batches of %zu windows of %.0f s, AdamW (rate %g, "
                    "cosine; decay %g), average of\nthe weights (%g). Windows are changed at "
                    "random: speed e^+-%.2g, size of motion e^+-%.2g, place of the\nsensor by "
-                   "%.2g m, low-pass of up to %.2g readings, noise, bias; %.0f %% without "
-                   "gyroscope.\n![learning curves](curves.svg)\n",
+                   "%.2g m, low-pass of up to %.2g readings, noise, bias; %.0f %% in a "
+                   "mirror, %.0f %% without gyroscope.\n![learning curves](curves.svg)\n",
                    r->command, (unsigned long long)o->seed, o->n_epochs, o->n_parts * (size_t)o->n,
                    MS(o->shape.frames * o->shape.hop) / 1000, (double)o->rate, (double)o->decay,
                    (double)o->average, (double)c->speed, (double)c->size, (double)c->lever,
-                   (double)c->smooth, 100 * (double)c->no_gyro);
+                   (double)c->smooth, 100 * (double)c->mirror, 100 * (double)c->no_gyro);
 }
 
 void vly_step_report_card(const vly_step_report *r, vly_buf *out)

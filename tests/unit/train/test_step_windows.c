@@ -9,6 +9,7 @@
 
 enum { N = 1200, HOP = 4, DELAY = 8, FRAMES = 40, BURN = 10, WIDTH = HOP * VLY_IMU_FEATURES + 1 };
 enum { EVENTS = HOP * 2, X_FLOATS = FRAMES * WIDTH, BELLS = FRAMES * EVENTS };
+enum { AT_PEAK = (100 + DELAY) * 2, BESIDE = (50 + DELAY) * 2 };
 
 static float axes[N][VLY_IMU_AXES];
 static uint8_t activity[N];
@@ -109,8 +110,8 @@ static void targets(void **state)
     near(bell(&b, 100, 1), 0);
     near(bell(&b, 140, 1), expf(-0.5F / 16)); /* a half reading before 140.5 */
     near(bell(&b, 141, 1), expf(-0.5F / 16));
-    near(b.bell_weights[(100 + DELAY) * 2], 3); /* at a peak */
-    near(b.bell_weights[(50 + DELAY) * 2], 1);
+    near(b.bell_weights[AT_PEAK], 3); /* at a peak */
+    near(b.bell_weights[BESIDE], 1);
     for (int f = 0; f < FRAMES; f++) {
         near(b.activity_weights[f], f < 4 ? 0 : 1);
         near(b.activities[f * VLY_ACTIVITIES + VLY_ACTIVITY_WALKING], 1);
