@@ -165,7 +165,7 @@ static void start_steps(void)
         fail_msg("%s", err.msg);
 }
 
-int service_start(void **state)
+static int start(bool has_steps)
 {
     const vly_scheduler_opts opts = {.n_threads = 2,
                                      .max_waiting = 16,
@@ -174,7 +174,6 @@ int service_start(void **state)
                                      .picture_limits = VLY_PICTURE_LIMITS_INIT};
     vly_err err;
 
-    (void)state;
     svc = (service){.dir = ""};
     if (!temp_dir_make(svc.dir) || vly_scheduler_new(&opts, &svc.scheduler, NULL) != VLY_OK)
         return -1;
@@ -182,7 +181,8 @@ int service_start(void **state)
         vly_shared_memory_new(4, &svc.shared_memory, NULL) != VLY_OK)
         return -1;
     add_models();
-    start_steps();
+    if (has_steps)
+        start_steps();
     svc.api = (vly_api){.scheduler = svc.scheduler,
                         .max_parts = 4,
                         .max_stream_requests = 64,
@@ -224,6 +224,18 @@ int service_start(void **state)
     if (vly_http_server_start(&http, &svc.server, &err) != VLY_OK)
         fail_msg("%s", err.msg);
     return 0;
+}
+
+int service_start(void **state)
+{
+    (void)state;
+    return start(true);
+}
+
+int service_start_without_steps(void **state)
+{
+    (void)state;
+    return start(false);
 }
 
 int service_stop(void **state)

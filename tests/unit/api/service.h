@@ -41,6 +41,7 @@ typedef struct service {
 extern service svc;
 
 int service_start(void **state); /* setup and teardown of a test */
+int service_start_without_steps(void **state);
 int service_stop(void **state);
 
 typedef struct reply {

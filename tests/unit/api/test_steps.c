@@ -125,9 +125,6 @@ static void without_a_model(void **state)
                                         "/sessions", "/sessions/x"};
 
     (void)state;
-    svc.api.step_model = NULL;
-    svc.api.imu_sessions = NULL;
-    svc.api.steps_pool = NULL;
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
         assert_reply(get(paths[i]), 503, "{\"detail\":\"" VLY_STEPS_NOT_HERE "\"}");
     assert_reply(ask("POST", DETECT, "", "x", 1), 503, "{\"error\":\"" VLY_STEPS_NOT_HERE "\"}");
@@ -137,4 +134,6 @@ static void without_a_model(void **state)
 #define SERVED(test) cmocka_unit_test_setup_teardown(test, service_start, service_stop)
 
 UNIT_TESTS(SERVED(recordings), SERVED(as_many_as_may_wait), SERVED(batchers_are_kept),
-           SERVED(single_readings), SERVED(settings_of_the_guide), SERVED(without_a_model))
+           SERVED(single_readings), SERVED(settings_of_the_guide),
+           cmocka_unit_test_setup_teardown(without_a_model, service_start_without_steps,
+                                           service_stop))
