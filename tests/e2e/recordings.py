@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`volley steps`: recordings of known walks in every form, what it says of them, what it refuses."""
+"""`volley steps`: known walks in every form of a recording, what it says of them, its refusals."""
 import csv
 import io
 import json

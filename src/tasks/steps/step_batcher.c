@@ -17,8 +17,10 @@
 
 #include <string.h>
 
-#define SLOTS_MAX 1024
-#define TIME_MAX  64
+#define SLOTS_MAX  1024
+#define TIME_MAX   64
+#define EXPECTED   2 /* works ahead of the one at hand whose memory is asked for */
+#define CACHE_LINE 64
 
 /* t frames of n rows. No more than an instance keeps bound, and none of a single frame: products
  * with one row are summed in another order than those with more. */
@@ -282,12 +284,21 @@ static void begin_work(slot *s, const vly_step_work *work)
     *s = (slot){.work = work, .phase = SLOT_READS};
 }
 
+/* Thousands of streams lie far apart in memory, and a turn touches each of them once. */
+static void expect_stream(const vly_step_stream *s)
+{
+    for (size_t i = 0; i < sizeof(*s); i += CACHE_LINE)
+        __builtin_prefetch((const char *)s + i);
+}
+
 /* Fills slots n_slots.. with the work from *at on that has a frame. Returns how many are taken. */
 static size_t fill(vly_step_batcher *b, size_t n_slots, const vly_step_work *work, size_t n,
                    size_t *at)
 {
     while (n_slots < SLOTS_MAX && *at < n) {
         begin_work(&b->slots[n_slots], &work[(*at)++]);
+        if (*at + EXPECTED < n)
+            expect_stream(work[*at + EXPECTED].stream);
         advance(b, n_slots, 1);
         n_slots += b->slots[n_slots].n_frames > 0;
     }
