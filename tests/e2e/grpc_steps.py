@@ -244,7 +244,8 @@ def client_sessions(url, text):
     assert list(c.call("ListSessions", limit=2).sessions) == list(sessions)[:2]
     after = c.call("ListSessions", after=sessions[0].session).sessions
     assert [s.session for s in after] == [s.session for s in sessions[1:]]
-    id_ = next(s.session for s in sessions if s.user == "u1")
+    ids = {s.user: s.session for s in sessions}
+    id_ = ids["u1"]
     got = c.call("GetSession", session=id_)
     assert (got.user, got.readings, got.attached) == ("u1", 1000, True), got
     assert got.steps > 0, got
@@ -256,7 +257,7 @@ def client_sessions(url, text):
         c.fails("NOT_FOUND", "", method, session=id_)
     c.fails("INVALID_ARGUMENT", "'limit'", "ListSessions", limit=1001)
     streams[0].answers.cancel()  # the session stays
-    assert c.call("GetSession", session=sessions[0].session)
+    assert c.call("GetSession", session=ids["u0"])
     streams[2].finish()
 
 
