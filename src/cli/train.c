@@ -5,6 +5,8 @@
 #include "sys/core_count.h"
 #include "sys/file.h"
 #include "sys/worker_pool.h"
+#include "tasks/steps/step_model.h"
+#include "train/net_onnx.h"
 #include "train/steps/step_report.h"
 
 #include <inttypes.h>
@@ -21,9 +23,9 @@
 #define LOOK_AHEAD_MAX 1000
 
 typedef struct train_opts {
-    const char *data, *out, *checkpoint, *hold_out;
+    const char *data, *out, *checkpoint, *hold_out, *from;
     int64_t seed, epochs, threads, look_ahead_ms;
-    bool resume, leave_one_out, json;
+    bool resume, leave_one_out, keep_zeros, json;
 } train_opts;
 
 static const train_opts defaults = {.seed = 1, .epochs = 60, .look_ahead_ms = 200};
@@ -43,6 +45,10 @@ static const vly_opt options[] = {
     VLY_OPT(train_opts, checkpoint, 0, TEXT, "checkpoint", "FILE",
             "keep the training in FILE after each epoch"),
     VLY_OPT(train_opts, resume, 0, FLAG, "resume", NULL, "go on from that file when it is there"),
+    VLY_OPT(train_opts, from, 0, TEXT, "from", "FILE",
+            "begin with this model, at a quarter of the learning rate: to tune it"),
+    VLY_OPT(train_opts, keep_zeros, 0, FLAG, "keep-zeros", NULL,
+            "parameters of --from that are 0 stay 0: after model prune"),
     VLY_OPT(train_opts, threads, 't', INT, "threads", "N", "cores to use (default: all)"),
     VLY_OPT(train_opts, json, 0, FLAG, "json", NULL, "print the figures as JSON"),
     VLY_OPT_END,
@@ -56,6 +62,7 @@ typedef struct training {
     uint64_t everybody, held_out; /* bits */
     vly_train_history history;
     uint64_t purpose; /* of the checkpoint */
+    vly_buf from;     /* the model that it begins with; empty: none */
     vly_step_guess *guesses;
     bool has_cross;
     vly_step_cross cross;
@@ -81,6 +88,11 @@ static vly_status check_opts(const train_opts *o, vly_err *err)
         return vly_fail(err, VLY_EINVAL,
                         "options --hold-out and --leave-one-out exclude each "
                         "other");
+    if (o->keep_zeros && o->from == NULL)
+        return vly_fail(err, VLY_EINVAL, "option --keep-zeros: needs --from");
+    if (o->from != NULL && o->leave_one_out)
+        return vly_fail(err, VLY_EINVAL,
+                        "options --from and --leave-one-out exclude each other: it has seen them");
     if (o->resume && o->checkpoint == NULL)
         return vly_fail(err, VLY_EINVAL, "option --resume: needs --checkpoint");
     if (o->out != NULL && !vly_dir_exists(o->out) && mkdir(o->out, 0777) != 0)
@@ -135,6 +147,10 @@ static void name_training(training *t)
 
     if (o->hold_out != NULL && len > 0 && (size_t)len < sizeof(t->command))
         snprintf(t->command + len, sizeof(t->command) - (size_t)len, " --hold-out %s", o->hold_out);
+    len = (int)strlen(t->command);
+    if (o->from != NULL && (size_t)len < sizeof(t->command))
+        snprintf(t->command + len, sizeof(t->command) - (size_t)len, " --from FILE%s",
+                 o->keep_zeros ? " --keep-zeros" : "");
     for (size_t p = 0; p < t->tracks.set.n_persons && n + 1 < sizeof(t->persons); p++)
         if ((t->held_out >> p & 1) == 0)
             n += (size_t)snprintf(t->persons + n, sizeof(t->persons) - n, "%s%s", n > 0 ? "," : "",
@@ -144,6 +160,42 @@ static void name_training(training *t)
     t->purpose = vly_rng_mix(t->tracks.n_readings, t->held_out);
     for (const char *c = t->command; *c != '\0'; c++)
         t->purpose = vly_rng_mix(t->purpose, (unsigned char)*c);
+    for (size_t i = 0; i < t->from.len; i++)
+        t->purpose = vly_rng_mix(t->purpose, (unsigned char)t->from.ptr[i]);
+}
+
+/* Tuning goes on with the rule of the file, at a rate that does not undo what it knows. */
+static vly_status open_from(training *t, vly_err *err)
+{
+    vly_step_model *m = NULL;
+
+    if (t->opts->from == NULL)
+        return VLY_OK;
+    vly_buf_init(&t->from, VLY_MEM_CLI, FILE_MAX);
+    vly_status st = vly_file_read(t->opts->from, FILE_MAX - 1, &t->from, err);
+    if (st == VLY_OK)
+        st = vly_step_model_load_bytes(t->from.ptr, t->from.len, -1, &m, err);
+    if (st != VLY_OK)
+        return vly_fail_in(err, st, "'%s'", t->opts->from);
+    t->fit_opts.rule = m->rule;
+    t->fit_opts.shape.delay = (int32_t)m->delay;
+    t->fit_opts.rate /= 4;
+    t->fit_opts.keep_zeros = t->opts->keep_zeros;
+    vly_step_model_unref(m);
+    return VLY_OK;
+}
+
+static vly_status begin_from(const training *t, vly_step_fit *f, vly_err *err)
+{
+    vly_trainer_state *s = vly_trainer_state_of(f->trainer);
+
+    if (t->opts->from == NULL)
+        return VLY_OK;
+    vly_status st = vly_train_net_read(f->net, t->from.ptr, t->from.len, s->params, err);
+    if (st != VLY_OK)
+        return vly_fail_in(err, st, "'%s'", t->opts->from);
+    vly_trainer_begin_from(f->trainer, s->params, s->running);
+    return VLY_OK;
 }
 
 static vly_status open_all(training *t, vly_err *err)
@@ -157,6 +209,8 @@ static vly_status open_all(training *t, vly_err *err)
     t->fit_opts.n_epochs = (uint32_t)o->epochs;
     if (st == VLY_OK)
         st = set_look_ahead(t, err);
+    if (st == VLY_OK)
+        st = open_from(t, err);
     if (st == VLY_OK)
         st = find_person(t, err);
     if (st == VLY_OK && n > 1) /* this thread takes part */
@@ -175,6 +229,7 @@ static vly_status open_all(training *t, vly_err *err)
 static void close_all(training *t)
 {
     vly_worker_pool_free(t->pool);
+    vly_buf_release(&t->from);
     vly_free(t->history.rows);
     vly_free(t->guesses);
     vly_step_tracks_release(&t->tracks);
@@ -404,10 +459,12 @@ static vly_status run_all(training *t, vly_err *err)
         st = vly_step_fit_open(&fit, &t->tracks, &t->fit_opts, t->everybody & ~t->held_out, t->pool,
                                err);
     if (st == VLY_OK && !o->leave_one_out)
+        st = begin_from(t, &fit, err);
+    if (st == VLY_OK && !o->leave_one_out)
         st = train(t, &fit, err);
     if (st == VLY_OK && !o->leave_one_out) /* once more at the end, with what was measured */
         st = write_all(t, &fit, err);
-    if (st == VLY_OK && o->hold_out == NULL)
+    if (st == VLY_OK && o->hold_out == NULL && o->from == NULL)
         st = cross_validate(t, err);
     if (st == VLY_OK && t->has_cross && !o->leave_one_out)
         st = write_all(t, &fit, err);
@@ -459,7 +516,9 @@ const vly_command vly_command_train_steps = {
         "  volley train steps --data data/steps --out models/steps\n"
         "  volley train steps --data data/steps --leave-one-out --json\n"
         "  volley train steps --data data/steps --out /tmp/steps --hold-out person_2\n"
-        "  volley train steps --data data/steps --out /tmp/steps --checkpoint c.bin --resume\n",
+        "  volley train steps --data data/steps --out /tmp/steps --checkpoint c.bin --resume\n"
+        "  volley train steps --data data/steps --out /tmp/steps --from pruned.onnx --keep-zeros "
+        "--epochs 10\n",
     .opts = options,
     .opts_bytes = sizeof(train_opts),
     .defaults = &defaults,

@@ -30,6 +30,12 @@ vly_status vly_train_net_write(const vly_train_net *net, const float *params, co
                                const vly_train_onnx_opts *opts, vly_buf *out,
                                vly_err *err) VLY_MUST_CHECK;
 
+/* Takes the parameters out of such a file, or of a copy that keeps names and shapes: pruned.
+ * params [n_params] hold anything on failure. EFORMAT: of another net; EUNSUPPORTED: a layer with
+ * parameters that is neither dense nor a GRU. */
+vly_status vly_train_net_read(const vly_train_net *net, const void *bytes, size_t len,
+                              float *params, vly_err *err) VLY_MUST_CHECK;
+
 /* ---- for layers ---------------------------------------------------------------------------- */
 
 typedef struct vly_train_net_writer {

@@ -78,6 +78,26 @@ def learns(t):
     assert read(t.path("learned"), "curves.svg").startswith(b"<svg"), "curves"
 
 
+def tunes_what_was_pruned(t):
+    """Zeros stay, the rest moves; with a rate of its own it is no worse than before."""
+    train(t, "dense", "--epochs", "4", "--hold-out", "person_1")
+    model, pruned = os.path.join(t.path("dense"), "steps.onnx"), t.path("pruned.onnx")
+    volley(t, "model", "prune", model, "--sparsity", "0.5", "-o", pruned)
+    train(t, "tuned", "--epochs", "2", "--hold-out", "person_1", "--from", pruned, "--keep-zeros")
+    again = t.path("again.onnx")
+    got = volley(t, "model", "prune", os.path.join(t.path("tuned"), "steps.onnx"), "--sparsity",
+                 "0.5", "--json", "-o", again)
+    figures = json.loads(got.stdout)
+    equal(figures["zeros"], figures["weights"] // 2, "zeros")
+    tuned = read(t.path("tuned"), "steps.onnx")
+    assert tuned != read(pruned), "nothing was learned"
+    # what is 0 in one is 0 in the other: pruning once more changes no weight
+    equal(read(again).count(bytes(4)), tuned.count(bytes(4)), "zero words")
+    wrong = volley(t, "train", "steps", "--data", walkers(t), "--out", t.path("z"), "--keep-zeros",
+                   status=1)
+    assert "needs --from" in wrong.stderr, wrong.stderr
+
+
 def leaves_one_out(t):
     got = volley(t, "train", "steps", "--data", walkers(t), "--leave-one-out", "--epochs", "2")
     for row in ("person_1", "person_2", "person_3", "mean", "pooled"):
@@ -97,4 +117,4 @@ def says_what_is_wrong(t):
     volley(t, "train", "steps", "--data", empty, "--out", t.path("y"), status=1)
 
 
-run(resumes_to_the_bit, learns, leaves_one_out, says_what_is_wrong)
+run(resumes_to_the_bit, learns, tunes_what_was_pruned, leaves_one_out, says_what_is_wrong)
