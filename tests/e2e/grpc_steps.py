@@ -272,7 +272,7 @@ def run_part(t, part, *args):
         raise Skip(f"cannot install {', '.join(PACKAGES)}: {why}")
     path = t.path("walk.csv")
     subprocess.run([t.volley, "synth", "imu", "--seconds", "20", "--activity", "walk", "--out",
-                    path], check=True)
+                    path], check=True, capture_output=True)
     with t.serve(*args) as s:
         p = subprocess.run([python, os.path.abspath(__file__), "--client",
                             f"127.0.0.1:{s.port}", part, path], capture_output=True, text=True,
