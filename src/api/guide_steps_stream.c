@@ -103,11 +103,6 @@ static void put_bool(vly_buf *b, const char *name, bool v, char after)
     vly_buf_printf(b, "\"%s\":%s%c", name, v ? "true" : "false", after);
 }
 
-static float magnitude(const float v[3])
-{
-    return sqrtf(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]);
-}
-
 static int class_of(float none, float start, float end)
 {
     if (none >= start && none >= end)
@@ -130,7 +125,8 @@ static void put_prediction(const realtime *r, const vly_imu_session_info *info,
     put_number(b, "end_probability", end);
     put_number(b, "no_step_probability", none);
     vly_buf_printf(b, "\"predicted_class\":%d,", class_of(none, start, end));
-    put_number(b, "movement_magnitude", magnitude(reading->acc) + magnitude(reading->gyro));
+    put_number(b, "movement_magnitude",
+               (float)(vly_imu_length(reading->acc) + vly_imu_length(reading->gyro)));
     put_bool(b, "step_start", r->known.has_start, ',');
     put_bool(b, "step_end", r->known.has_end, ',');
     put_bool(b, "detector_has_current_step", info->is_in_step, '}');

@@ -90,6 +90,7 @@ static vly_status scan_all(const vly_steps_detect *d, vly_step_model *m, vly_ste
     vly_buf_init(&kept, VLY_MEM_NET, KEPT_BYTES_MAX);
     opts.reader.max_readings = d->api->max_imu_readings;
     opts.reader.max_json_bytes = d->api->max_json_bytes;
+    opts.reader.max_json_depth = d->api->max_json_depth;
     opts.on_readings = answer == VLY_STEPS_SVG ? keep_readings : NULL;
     opts.arg = &kept;
     vly_status st = vly_step_scan_new(&opts, &scan, err);

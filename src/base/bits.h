@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Checked size arithmetic, alignment and little-endian loads. Every size that depends on outside
- * bytes is computed with these: they return false on overflow and leave *ret untouched.
+ * Checked size arithmetic, alignment, little-endian loads and stores. Every size that depends on
+ * outside bytes is computed with these: they return false on overflow and leave *ret untouched.
  */
 #ifndef VLY_BASE_BITS_H
 #define VLY_BASE_BITS_H
@@ -35,9 +35,17 @@ static inline size_t vly_align_up(size_t n, size_t align)
     return (n + align - 1) & ~(align - 1);
 }
 
+/* Every supported CPU is little-endian: see meson.build. */
+static inline uint16_t vly_load_le16(const void *p)
+{
+    uint16_t v;
+    memcpy(&v, p, sizeof(v));
+    return v;
+}
+
 static inline uint32_t vly_load_le32(const void *p)
 {
-    uint32_t v; /* every supported CPU is little-endian: see meson.build */
+    uint32_t v;
     memcpy(&v, p, sizeof(v));
     return v;
 }
@@ -47,6 +55,33 @@ static inline uint64_t vly_load_le64(const void *p)
     uint64_t v;
     memcpy(&v, p, sizeof(v));
     return v;
+}
+
+static inline float vly_load_lef32(const void *p)
+{
+    float v;
+    memcpy(&v, p, sizeof(v));
+    return v;
+}
+
+static inline void vly_store_le16(void *p, uint16_t v)
+{
+    memcpy(p, &v, sizeof(v));
+}
+
+static inline void vly_store_le32(void *p, uint32_t v)
+{
+    memcpy(p, &v, sizeof(v));
+}
+
+static inline void vly_store_le64(void *p, uint64_t v)
+{
+    memcpy(p, &v, sizeof(v));
+}
+
+static inline void vly_store_lef32(void *p, float v)
+{
+    memcpy(p, &v, sizeof(v));
 }
 
 static inline uint32_t vly_load_be32(const void *p)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Random numbers, the same again: PCG32 (O'Neill), 2^63 streams. The same seed and stream give the
- * same numbers on every machine; work that is spread over threads takes a stream of its own for
+ * same numbers on every machine, but for the last bit of vly_rng_normal, which log and cos of the C
+ * library decide; work that is spread over threads takes a stream of its own for
  * each piece, so that its numbers do not depend on who does it, and when.
  */
 #ifndef VLY_BASE_RNG_H

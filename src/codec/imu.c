@@ -14,7 +14,6 @@
 #include "codec/imu_table.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 static const char *const fault_names[VLY_IMU_FAULTS] = {
     [VLY_IMU_NOT_A_NUMBER] = "not_a_number",
@@ -26,6 +25,12 @@ const char *vly_imu_fault_name(vly_imu_fault fault)
 {
     VLY_ASSERT(fault < VLY_IMU_FAULTS);
     return fault_names[fault];
+}
+
+double vly_imu_length(const float v[3])
+{
+    double x = (double)v[0], y = (double)v[1], z = (double)v[2];
+    return sqrt(x * x + y * y + z * z);
 }
 
 vly_imu_fault vly_imu_reading_fault(const vly_imu_reading *r)
@@ -41,8 +46,10 @@ vly_imu_fault vly_imu_reading_fault(const vly_imu_reading *r)
     return !is_finite ? VLY_IMU_NOT_FINITE : is_in_range ? VLY_IMU_FAULTS : VLY_IMU_OUT_OF_RANGE;
 }
 
-#define JSON_BYTES_DEFAULT ((size_t)64 << 20)
-#define HEAD_BYTES         4
+#define JSON_BYTES_DEFAULT ((size_t)256 << 20)
+#define JSON_DEPTH_DEFAULT 32
+#define HEAD_BYTES         4 /* behind the blanks */
+#define BLANKS_MAX         4096
 #define PACKET_BYTES_MAX   ((size_t)1 << 17)
 #define RATE_MIN           1
 #define RATE_MAX           10000
@@ -61,8 +68,9 @@ struct vly_imu_reader {
     bool is_in_preamble; /* of CSV: lines that begin with #, % or / */
     bool is_in_remark;   /* in the middle of one */
     vly_csv *csv;
-    vly_buf bytes; /* the head, all of the JSON, or a packet as far as it has come */
-    int64_t steps_us[STEPS_MAX];
+    size_t n_blanks; /* that the head begins with */
+    vly_buf bytes;   /* the head, all of the JSON, or a packet as far as it has come */
+    double steps_us[STEPS_MAX];
     size_t n_steps;
     int64_t t_before_us;
     vly_imu_reading *packet; /* [VLY_IMU_PACKET_MAX] */
@@ -73,26 +81,17 @@ struct vly_imu_reader {
 
 /* ---- packets ---- */
 
-static int compare(const void *a, const void *b)
-{
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x > y) - (x < y);
-}
-
 static void learn_rate(vly_imu_reader *r, int64_t t_us)
 {
     if (r->report.n_rows > 0 && r->n_steps < STEPS_MAX && t_us > r->t_before_us)
-        r->steps_us[r->n_steps++] = t_us - r->t_before_us;
+        r->steps_us[r->n_steps++] = (double)(t_us - r->t_before_us);
     r->t_before_us = t_us;
 }
 
 static void tell_rate(vly_imu_reader *r)
 {
-    if (r->n_steps == 0)
-        return;
-    qsort(r->steps_us, r->n_steps, sizeof(r->steps_us[0]), compare);
-    size_t middle = r->n_steps / 2;
-    r->report.rate_hz = 1e6 / (double)r->steps_us[middle];
+    if (r->n_steps > 0)
+        r->report.rate_hz = 1e6 / vly_imu__median(r->steps_us, r->n_steps);
 }
 
 static vly_status take_packet(vly_imu_reader *r, const vly_imu_packet *p, vly_err *err)
@@ -236,10 +235,7 @@ static vly_status feed_json(vly_imu_reader *r, vly_str bytes, vly_err *err)
     size_t most = r->bytes.max_bytes - VLY_IMU_JSON_PADDING;
 
     if (bytes.len > most - r->bytes.len)
-        return vly_fail(err, VLY_ELIMIT,
-                        "a JSON recording of more than %zu bytes; send CSV or "
-                        "packets",
-                        most);
+        return vly_fail(err, VLY_ELIMIT, VLY_IMU_JSON_TOO_LARGE, most);
     vly_buf_add_str(&r->bytes, bytes);
     return r->bytes.failed ? vly_fail(err, VLY_ENOMEM, "out of memory") : VLY_OK;
 }
@@ -281,6 +277,8 @@ vly_status vly_imu_reader_new(const vly_imu_reader_opts *opts, vly_imu_reader **
     r->opts = *opts;
     if (r->opts.max_json_bytes == 0)
         r->opts.max_json_bytes = JSON_BYTES_DEFAULT;
+    if (r->opts.max_json_depth == 0)
+        r->opts.max_json_depth = JSON_DEPTH_DEFAULT;
     r->sink.opts = &r->opts;
     r->sink.report = &r->report;
     vly_buf_init(&r->bytes, VLY_MEM_CODEC, PACKET_BYTES_MAX);
@@ -311,7 +309,8 @@ static vly_status feed_form(vly_imu_reader *r, vly_str bytes, vly_err *err)
                                   : feed_packets(r, bytes, err);
 }
 
-/* Decides by the bytes gathered so far, and sends them on. */
+/* Decides by the bytes gathered so far, and sends them on, with the blanks: they count as lines,
+ * and a tab may be an empty cell. */
 static vly_status begin_form(vly_imu_reader *r, vly_err *err)
 {
     vly_buf head = r->bytes; /* its memory is released here */
@@ -320,7 +319,7 @@ static vly_status begin_form(vly_imu_reader *r, vly_err *err)
 
     if (vly_str_starts(text, VLY_STR("\xef\xbb\xbf")))
         text = (vly_str){text.ptr + 3, text.len - 3};
-    char c = text.len > 0 ? text.ptr[0] : '\0';
+    char c = text.len > r->n_blanks ? text.ptr[r->n_blanks] : '\0';
     vly_buf_init(&r->bytes, VLY_MEM_CODEC, PACKET_BYTES_MAX);
     if (vly_str_is(text, "VIMU")) {
         r->form = FORM_PACKETS;
@@ -339,16 +338,34 @@ static vly_status begin_form(vly_imu_reader *r, vly_err *err)
     return st;
 }
 
+/* Blanks and blank lines do not tell the form; those of a blank line are dropped. *ret_is_there:
+ * what tells is there. */
+static vly_status gather_head(vly_imu_reader *r, vly_str *bytes, bool *ret_is_there, vly_err *err)
+{
+    vly_buf *head = &r->bytes;
+
+    while (bytes->len > 0 && head->len < r->n_blanks + HEAD_BYTES && r->n_blanks < BLANKS_MAX) {
+        char c = bytes->ptr[0];
+        bool is_line_end = c == '\n' || c == '\r';
+        bool is_blank = head->len == r->n_blanks && (is_line_end || c == ' ' || c == '\t');
+        while (is_blank && is_line_end && head->len > 0 &&
+               (head->ptr[head->len - 1] == ' ' || head->ptr[head->len - 1] == '\t'))
+            head->len = --r->n_blanks;
+        r->n_blanks += is_blank;
+        vly_buf_putc(head, c);
+        *bytes = (vly_str){bytes->ptr + 1, bytes->len - 1};
+    }
+    *ret_is_there = head->len == r->n_blanks + HEAD_BYTES || r->n_blanks == BLANKS_MAX;
+    return head->failed ? vly_fail(err, VLY_ENOMEM, "out of memory") : VLY_OK;
+}
+
 vly_status vly_imu_reader_feed(vly_imu_reader *r, const void *bytes, size_t n, vly_err *err)
 {
     vly_str left = {bytes, n};
 
     if (r->form == FORM_HEAD) {
-        /* Blanks before a JSON text, and blank lines before a header, do not tell. */
-        while (r->bytes.len == 0 && left.len > 0 && (left.ptr[0] == ' ' || left.ptr[0] == '\t'))
-            left = (vly_str){left.ptr + 1, left.len - 1};
         bool is_there;
-        vly_status st = gather(r, &left, HEAD_BYTES, &is_there, err);
+        vly_status st = gather_head(r, &left, &is_there, err);
         if (st == VLY_OK && is_there)
             st = begin_form(r, err);
         if (st != VLY_OK || !is_there)

@@ -34,6 +34,8 @@ typedef struct vly_imu_reading {
     float gyro[3]; /* rad/s; zeroes where the sensor has none */
 } vly_imu_reading;
 
+double vly_imu_length(const float v[3]); /* of the vector */
+
 typedef enum vly_imu_fault {
     VLY_IMU_NOT_A_NUMBER, /* a cell that is none, or is missing */
     VLY_IMU_NOT_FINITE,   /* nan, inf */
@@ -57,6 +59,9 @@ typedef struct vly_imu_report {
     const char *columns;  /* "time,acc_x,...": what each column was taken for; "-": not used */
     uint64_t n_rows;      /* with data; n_rows = n_readings + sum of n_faults */
     uint64_t n_readings;
+    /* Of them, those with a rotation that is left out, as the sensor had given none yet in the rows
+     * from which gyro_unit was decided. */
+    uint64_t n_late_gyro;
     uint64_t n_faults[VLY_IMU_FAULTS];
     /* Of the file, from 1; of JSON and packets the number of the reading. */
     uint64_t first_fault_line[VLY_IMU_FAULTS];
@@ -75,7 +80,9 @@ typedef struct vly_imu_reader_opts {
     vly_str time_unit;
     char delimiter;
     uint64_t max_readings; /* 0: no limit; ELIMIT past it */
-    size_t max_json_bytes; /* of a JSON recording, which is held whole; 0: 64 MiB */
+    size_t max_json_bytes; /* of memory for a JSON recording, its text and its parsed form, which
+                              are held whole; 0: 256 MiB; ELIMIT past it */
+    size_t max_json_depth; /* of its nested arrays and objects; 0: 32; ELIMIT past it */
     /* Readings as they are complete, in pieces. A status other than VLY_OK ends the reading. */
     vly_status (*on_readings)(void *arg, const vly_imu_reading *readings, size_t n, vly_err *err);
     /* Values of a column that was asked for in columns by another name ("activity"), one for each

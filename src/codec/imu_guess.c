@@ -27,8 +27,7 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Of n values, which come out sorted. */
-static double median(double *v, size_t n)
+double vly_imu__median(double *v, size_t n)
 {
     qsort(v, n, sizeof(*v), compare);
     return n == 0 ? 0 : v[n / 2];
@@ -177,26 +176,30 @@ vly_status vly_imu__guess_columns(vly_imu_table *t, vly_err *err)
 
 /* ---- units ---- */
 
-static vly_status no_gravity(const vly_imu_table *t, double length, vly_err *err)
-{
-    return vly_fail(err, VLY_EFORMAT,
-                    "acceleration of about %.3g %s in the first rows: expected 9.8 m/s2 or 1 g; %s",
-                    length, t->acc_unit,
-                    t->columns.is_linear || length < GRAVITY_MIN
-                        ? "steps need the acceleration with gravity, not the linear one"
-                        : "if it is right, say its unit");
-}
-
 static bool has_gravity(double length)
 {
     return length >= GRAVITY_MIN && length <= GRAVITY_MAX;
+}
+
+static vly_status no_gravity(const vly_imu_table *t, double length, vly_err *err)
+{
+    bool is_g = t->acc_scale == 1 && has_gravity(length * (double)VLY_IMU_GRAVITY);
+    const char *advice = "if it is right, say its unit";
+
+    if (is_g && !t->columns.is_linear)
+        advice = "it looks like g: say its unit";
+    else if (t->columns.is_linear || length < GRAVITY_MIN)
+        advice = "steps need the acceleration with gravity, not the linear one";
+    return vly_fail(err, VLY_EFORMAT,
+                    "acceleration of about %.3g %s in the first rows: expected 9.8 m/s2 or 1 g; %s",
+                    length, t->acc_unit, advice);
 }
 
 static vly_status guess_acc(vly_imu_table *t, vly_err *err)
 {
     double v[VLY_IMU_HELD_ROWS];
     size_t n = lengths(t, VLY_IMU_SLOT_ACC, v);
-    double length = median(v, n);
+    double length = vly_imu__median(v, n);
     bool is_told = t->acc_unit != NULL && t->opts->acc_unit.len > 0;
 
     if (t->acc_unit == NULL)
@@ -219,10 +222,10 @@ static const char *guess_gyro_unit(const vly_imu_table *t)
 {
     double acc[VLY_IMU_HELD_ROWS], gyro[VLY_IMU_HELD_ROWS];
     size_t n_acc = lengths(t, VLY_IMU_SLOT_ACC, acc);
-    double rotation = median(gyro, lengths(t, VLY_IMU_SLOT_GYRO, gyro));
+    double rotation = vly_imu__median(gyro, lengths(t, VLY_IMU_SLOT_GYRO, gyro));
     bool is_still = false;
 
-    (void)median(acc, n_acc);
+    (void)vly_imu__median(acc, n_acc);
     if (n_acc >= JUDGED_MIN)
         is_still = (acc[n_acc * 9 / 10] - acc[n_acc / 10]) * t->acc_scale < STILL_SPREAD;
     return rotation > (is_still ? DEGREES_STILL : DEGREES_MOVING) ? "deg/s" : "rad/s";
@@ -231,10 +234,10 @@ static const char *guess_gyro_unit(const vly_imu_table *t)
 static void guess_gyro(vly_imu_table *t)
 {
     double v[VLY_IMU_HELD_ROWS];
-    uint16_t *at = &t->columns.at[VLY_IMU_SLOT_GYRO];
+    bool has_columns = t->columns.at[VLY_IMU_SLOT_GYRO] != VLY_IMU_NO_COLUMN;
 
-    if (at[0] == VLY_IMU_NO_COLUMN || lengths(t, VLY_IMU_SLOT_GYRO, v) == 0) {
-        at[0] = at[1] = at[2] = VLY_IMU_NO_COLUMN;
+    if (!has_columns || lengths(t, VLY_IMU_SLOT_GYRO, v) == 0) {
+        t->is_gyro_late = has_columns;
         t->gyro_unit = "none";
         return;
     }
@@ -297,7 +300,7 @@ static void guess_time(vly_imu_table *t)
     double s[VLY_IMU_HELD_ROWS];
     size_t n_one;
     size_t n = steps(t, VLY_IMU_SLOT_TIME, s, &n_one);
-    double step = median(s, n);
+    double step = vly_imu__median(s, n);
     bool has_column = t->columns.at[VLY_IMU_SLOT_TIME] != VLY_IMU_NO_COLUMN;
     bool is_still = n > 0 && step <= 0; /* it does not tell one row from the next */
     bool is_text = n == 0 && t->n_held > 1;

@@ -2,40 +2,23 @@
 /*
  * JSON as rows of cells. Numbers are kept as text, so that a cell means the same as in CSV.
  *
- *     rows:     [[t, ax, ...], ...]        [{"accel_x": 1, "acc": [x, y, z], "gyro": {"x": ..}},
- * ..] columns:  {"t": [...], "acc": [[x, y, z], ...], "gyro_x": [...]} one row:  {"accel_x": 1,
- * ...}
+ *     rows:     [[t, ax, ...], ...]
+ *               [{"accel_x": 1, "acc": [x, y, z], "gyro": {"x": 1, ...}}, ...]
+ *     columns:  {"t": [...], "acc": [[x, y, z], ...], "gyro_x": [...]}
+ *     one row:  {"accel_x": 1, ...}
  *
- * either by itself or as the member "readings" beside "rate", "columns" and units.
+ * Rows stand by themselves, or as the member "readings" beside "rate" and units, arrays also beside
+ * their names, "columns".
  */
 #include "codec/imu_table.h"
 
-#include "base/mem.h"
+#include "codec/json_budget.h"
 
 #include <string.h>
 #include <yyjson.h>
 
 #define FIELDS_MAX     64
 #define FIELD_NAME_MAX 64
-
-static void *json_malloc(void *ctx, size_t size)
-{
-    (void)ctx;
-    return vly_alloc(VLY_MEM_CODEC, size);
-}
-
-static void *json_realloc(void *ctx, void *ptr, size_t old_size, size_t size)
-{
-    (void)ctx;
-    (void)old_size;
-    return vly_realloc(VLY_MEM_CODEC, ptr, size);
-}
-
-static void json_free(void *ctx, void *ptr)
-{
-    (void)ctx;
-    vly_free(ptr);
-}
 
 /* One cell of a row of objects: the member `key`, or what is in it. */
 typedef struct field {
@@ -298,8 +281,10 @@ static vly_status read_names(vly_imu_table *t, yyjson_val *root, vly_err *err)
 
     if (v == NULL)
         return VLY_OK;
+    if (yyjson_arr_size(v) > FIELDS_MAX)
+        return vly_fail(err, VLY_ELIMIT, "'columns': more than %d names", FIELDS_MAX);
     yyjson_arr_iter_init(v, &in);
-    while (n < FIELDS_MAX && (name = yyjson_arr_iter_next(&in)) != NULL)
+    while ((name = yyjson_arr_iter_next(&in)) != NULL)
         names[n++] = text_of(name);
     return vly_imu__table_names(t, names, n, err);
 }
@@ -314,8 +299,6 @@ static vly_status read_beside(vly_imu_table *t, yyjson_val *root, vly_err *err)
         st = read_unit(root, "gyro_unit", vly_imu__gyro_unit, &t->gyro_unit, err);
     if (st == VLY_OK)
         st = read_unit(root, "time_unit", vly_imu__time_unit, &t->time_unit, err);
-    if (st == VLY_OK)
-        st = read_names(t, root, err);
     return st;
 }
 
@@ -358,25 +341,45 @@ static vly_status read_root(vly_imu_table *t, yyjson_val *root, vly_err *err)
     if (rows != NULL && !yyjson_is_arr(rows))
         return vly_fail(err, VLY_EFORMAT, "'readings': expected an array, got %s",
                         yyjson_get_type_desc(rows));
+    if (rows != NULL && !yyjson_is_obj(yyjson_arr_get_first(rows)))
+        st = read_names(t, root, err);
     if (rows != NULL)
-        return read_rows(t, rows, err);
+        return st == VLY_OK ? read_rows(t, rows, err) : st;
     return has_columns(root) ? read_columns(t, root, err) : read_one(t, root, err);
 }
 
-vly_status vly_imu__read_json(char *text, size_t n, vly_imu_table *t, vly_err *err)
+/* What is left of the memory of the recording when its text is held. */
+static vly_status read_document(char *text, size_t n, const vly_imu_reader_opts *o,
+                                yyjson_doc **ret, vly_err *err)
 {
-    const yyjson_alc alc = {json_malloc, json_realloc, json_free, NULL};
     const yyjson_read_flag flags =
         YYJSON_READ_INSITU | YYJSON_READ_NUMBER_AS_RAW | YYJSON_READ_ALLOW_INF_AND_NAN;
+    vly_json_budget b = {.left = o->max_json_bytes - n};
+    yyjson_alc alc = vly_json_budget_alc(&b);
     yyjson_read_err why = {0};
 
-    t->has_units = true;
+    if (vly_json_is_deeper((vly_str){text, n}, o->max_json_depth))
+        return vly_fail(err, VLY_ELIMIT, "JSON nested deeper than %zu", o->max_json_depth);
     yyjson_doc *doc = yyjson_read_opts(text, n, flags, &alc, &why);
+    if (doc == NULL && b.is_spent)
+        return vly_fail(err, VLY_ELIMIT, VLY_IMU_JSON_TOO_LARGE, o->max_json_bytes);
     if (doc == NULL && why.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION)
         return vly_fail(err, VLY_ENOMEM, "out of memory");
     if (doc == NULL)
         return vly_fail(err, VLY_EFORMAT, "not JSON: %s at byte %zu", why.msg, why.pos);
-    vly_status st = read_root(t, yyjson_doc_get_root(doc), err);
+    *ret = doc;
+    return VLY_OK;
+}
+
+vly_status vly_imu__read_json(char *text, size_t n, vly_imu_table *t, vly_err *err)
+{
+    yyjson_doc *doc = NULL;
+    vly_status st = read_document(text, n, t->opts, &doc, err);
+
+    if (st != VLY_OK)
+        return st;
+    t->has_units = true;
+    st = read_root(t, yyjson_doc_get_root(doc), err);
     yyjson_doc_free(doc);
     return st;
 }

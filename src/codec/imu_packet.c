@@ -32,18 +32,6 @@ enum {
     AT_GYRO_STEP = 32,
 };
 
-static uint16_t load_u16(const uint8_t *p)
-{
-    return (uint16_t)(p[0] | p[1] << 8);
-}
-
-static float load_f32(const uint8_t *p)
-{
-    float v;
-    memcpy(&v, p, sizeof(v));
-    return v;
-}
-
 static size_t reading_bytes(unsigned flags)
 {
     size_t n_values = (flags & FLAG_GYRO) != 0 ? 6 : 3;
@@ -57,7 +45,7 @@ static bool is_step(float v)
 
 static vly_status check_times(const uint8_t *head, vly_err *err)
 {
-    unsigned n = load_u16(head + AT_N);
+    unsigned n = vly_load_le16(head + AT_N);
     int64_t t0 = (int64_t)vly_load_le64(head + AT_T0);
     uint32_t period_us = vly_load_le32(head + AT_PERIOD);
 
@@ -73,7 +61,7 @@ vly_status vly_imu_packet_size(const void *bytes, size_t *ret, vly_err *err)
 {
     const uint8_t *head = bytes;
     unsigned flags = head[AT_FLAGS];
-    unsigned n = load_u16(head + AT_N);
+    unsigned n = vly_load_le16(head + AT_N);
     uint64_t first = vly_load_le64(head + AT_FIRST);
 
     if (memcmp(head, MAGIC, MAGIC_LEN) != 0)
@@ -90,8 +78,8 @@ vly_status vly_imu_packet_size(const void *bytes, size_t *ret, vly_err *err)
         return vly_fail(err, VLY_EFORMAT, "imu packet: a first reading of number %llu",
                         (unsigned long long)first);
     if ((flags & FLAG_INT16) != 0 &&
-        (!is_step(load_f32(head + AT_ACC_STEP)) ||
-         ((flags & FLAG_GYRO) != 0 && !is_step(load_f32(head + AT_GYRO_STEP)))))
+        (!is_step(vly_load_lef32(head + AT_ACC_STEP)) ||
+         ((flags & FLAG_GYRO) != 0 && !is_step(vly_load_lef32(head + AT_GYRO_STEP)))))
         return vly_fail(err, VLY_EFORMAT, "imu packet: expected steps of int16 above 0");
     vly_status st = check_times(head, err);
     if (st == VLY_OK)
@@ -117,7 +105,7 @@ vly_status vly_imu_packet_open(const void *bytes, size_t n, vly_imu_packet *ret,
         .has_gyro = (head[AT_FLAGS] & FLAG_GYRO) != 0,
         .has_first = (head[AT_FLAGS] & FLAG_FIRST) != 0,
         .first = vly_load_le64(head + AT_FIRST),
-        .n = load_u16(head + AT_N),
+        .n = vly_load_le16(head + AT_N),
         .n_bytes = n_bytes,
         .head = head,
     };
@@ -128,7 +116,7 @@ vly_status vly_imu_packet_open(const void *bytes, size_t n, vly_imu_packet *ret,
 static const uint8_t *read_axes(const uint8_t *p, bool is_int16, float step, float *ret)
 {
     for (int i = 0; i < 3; i++, p += is_int16 ? 2 : 4)
-        ret[i] = is_int16 ? step * (float)(int16_t)load_u16(p) : load_f32(p);
+        ret[i] = is_int16 ? step * (float)(int16_t)vly_load_le16(p) : vly_load_lef32(p);
     return p;
 }
 
@@ -140,8 +128,8 @@ void vly_imu_packet_read(const vly_imu_packet *p, vly_imu_reading *out)
     bool has_times = (head[AT_FLAGS] & FLAG_TIMES) != 0;
     int64_t t0 = (int64_t)vly_load_le64(head + AT_T0);
     int64_t period_us = vly_load_le32(head + AT_PERIOD);
-    float acc_step = load_f32(head + AT_ACC_STEP);
-    float gyro_step = load_f32(head + AT_GYRO_STEP);
+    float acc_step = vly_load_lef32(head + AT_ACC_STEP);
+    float gyro_step = vly_load_lef32(head + AT_GYRO_STEP);
 
     for (size_t i = 0; i < p->n; i++) {
         out[i] = (vly_imu_reading){.t_us = t0 + (int64_t)i * period_us};
@@ -157,14 +145,15 @@ void vly_imu_packet_read(const vly_imu_packet *p, vly_imu_reading *out)
 
 static void add_axes(vly_buf *out, const float v[3], bool is_int16, float step)
 {
-    if (!is_int16) {
-        vly_buf_add(out, v, 3 * sizeof(*v));
-        return;
-    }
+    uint8_t bytes[4];
+
     for (int i = 0; i < 3; i++) {
         float steps = fminf(fmaxf(rintf(v[i] / step), -INT16_TOP), INT16_TOP); /* a NaN: the end */
-        int16_t value = (int16_t)steps;
-        vly_buf_add(out, &value, sizeof(value));
+        if (is_int16)
+            vly_store_le16(bytes, (uint16_t)(int16_t)steps);
+        else
+            vly_store_lef32(bytes, v[i]);
+        vly_buf_add(out, bytes, is_int16 ? 2 : 4);
     }
 }
 
@@ -172,15 +161,17 @@ static vly_status add_readings(const vly_imu_packet_opts *opts, const float step
                                const vly_imu_reading *readings, size_t n, vly_buf *out,
                                vly_err *err)
 {
+    uint8_t time[4];
+
     for (size_t i = 0; i < n; i++) {
         int64_t offset = 0;
         if (__builtin_sub_overflow(readings[i].t_us, readings[0].t_us, &offset) ||
             offset < INT32_MIN || offset > INT32_MAX)
             return vly_fail(err, VLY_EINVAL,
                             "imu packet: reading %zu is further than 2^31 us from the first", i);
-        int32_t offset_us = (int32_t)offset;
+        vly_store_le32(time, (uint32_t)(int32_t)offset);
         if (opts->has_times)
-            vly_buf_add(out, &offset_us, sizeof(offset_us));
+            vly_buf_add(out, time, sizeof(time));
         add_axes(out, readings[i].acc, opts->is_int16, step[0]);
         if (opts->has_gyro)
             add_axes(out, readings[i].gyro, opts->is_int16, step[1]);
@@ -193,8 +184,6 @@ static vly_status make_head(const vly_imu_packet_opts *opts, const float step[2]
                             const vly_imu_reading *first, size_t n,
                             uint8_t head[VLY_IMU_PACKET_HEAD], vly_err *err)
 {
-    uint64_t number = opts->has_first ? opts->first : 0;
-    uint32_t period_us = opts->has_times ? 0 : opts->period_us;
     size_t n_bytes;
 
     memset(head, 0, VLY_IMU_PACKET_HEAD);
@@ -203,15 +192,14 @@ static vly_status make_head(const vly_imu_packet_opts *opts, const float step[2]
     head[AT_FLAGS] =
         (uint8_t)((opts->has_gyro ? FLAG_GYRO : 0) | (opts->is_int16 ? FLAG_INT16 : 0) |
                   (opts->has_times ? FLAG_TIMES : 0) | (opts->has_first ? FLAG_FIRST : 0));
-    head[AT_N] = (uint8_t)n;
-    head[AT_N + 1] = (uint8_t)(n >> 8);
-    memcpy(head + AT_FIRST, &number, sizeof(number));
-    memcpy(head + AT_T0, &first->t_us, sizeof(first->t_us));
-    memcpy(head + AT_PERIOD, &period_us, sizeof(period_us));
+    vly_store_le16(head + AT_N, (uint16_t)n);
+    vly_store_le64(head + AT_FIRST, opts->has_first ? opts->first : 0);
+    vly_store_le64(head + AT_T0, (uint64_t)first->t_us);
+    vly_store_le32(head + AT_PERIOD, opts->has_times ? 0 : opts->period_us);
     if (opts->is_int16)
-        memcpy(head + AT_ACC_STEP, &step[0], sizeof(step[0]));
+        vly_store_lef32(head + AT_ACC_STEP, step[0]);
     if (opts->is_int16 && opts->has_gyro)
-        memcpy(head + AT_GYRO_STEP, &step[1], sizeof(step[1]));
+        vly_store_lef32(head + AT_GYRO_STEP, step[1]);
     vly_status st = vly_imu_packet_size(head, &n_bytes, err);
     if (st != VLY_OK && err != NULL)
         err->status = VLY_EINVAL;

@@ -15,9 +15,9 @@
  *     32      4      float32: the same of the gyroscope, rad/s
  *     36      n * (4 t - t0 in us, when flag 4; 3 acc; 3 gyro when flag 1)
  *
- * All little-endian, no padding. A packet with unknown flags is refused, and so is one with times
- * further than VLY_IMU_TIME_MAX from 0, with a step that is not finite and above 0, or, of several
- * readings without a time each, with a period of 0.
+ * All little-endian, no padding. A packet with unknown flags is refused, and so is one with t0
+ * further than VLY_IMU_TIME_MAX / 2 from 0, with a step that is not finite and above 0, or, of
+ * several readings without a time each, with a period of 0.
  */
 #ifndef VLY_CODEC_IMU_PACKET_H
 #define VLY_CODEC_IMU_PACKET_H

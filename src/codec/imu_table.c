@@ -106,16 +106,20 @@ static vly_imu_fault to_time(const vly_imu_table *t, const vly_imu_row *row, int
     return VLY_IMU_FAULTS;
 }
 
+static bool has_gyro(const vly_imu_table *t)
+{
+    return t->columns.at[VLY_IMU_SLOT_GYRO] != VLY_IMU_NO_COLUMN && !t->is_gyro_late;
+}
+
 static vly_imu_fault to_reading(const vly_imu_table *t, const vly_imu_row *row,
                                 vly_imu_reading *ret)
 {
-    bool has_gyro = t->columns.at[VLY_IMU_SLOT_GYRO] != VLY_IMU_NO_COLUMN;
     vly_imu_fault fault = to_time(t, row, &ret->t_us);
 
     for (int i = 0; i < 3 && fault == VLY_IMU_FAULTS; i++)
         fault = to_float(&row->cells[VLY_IMU_SLOT_ACC + i], t->acc_scale, VLY_IMU_ACC_MAX,
                          &ret->acc[i]);
-    for (int i = 0; i < 3 && has_gyro && fault == VLY_IMU_FAULTS; i++)
+    for (int i = 0; i < 3 && has_gyro(t) && fault == VLY_IMU_FAULTS; i++)
         fault = to_float(&row->cells[VLY_IMU_SLOT_GYRO + i], t->gyro_scale, VLY_IMU_GYRO_MAX,
                          &ret->gyro[i]);
     return fault;
@@ -128,6 +132,8 @@ static vly_status emit(vly_imu_table *t, const vly_imu_row *row, vly_err *err)
     VLY_ASSERT(row->n_cells == VLY_IMU_SLOTS);
     vly_imu_fault fault = to_reading(t, row, &reading);
 
+    if (fault == VLY_IMU_FAULTS && t->is_gyro_late)
+        t->report->n_late_gyro += row->cells[VLY_IMU_SLOT_GYRO].kind == VLY_IMU_CELL_NUMBER;
     if (fault == VLY_IMU_FAULTS)
         return vly_imu__put(t->sink, &reading,
                             label->kind == VLY_IMU_CELL_NUMBER ? (float)label->value : NAN, err);
@@ -137,13 +143,18 @@ static vly_status emit(vly_imu_table *t, const vly_imu_row *row, vly_err *err)
 
 /* ---- deciding ---- */
 
+static bool is_gyro(size_t slot)
+{
+    return slot >= VLY_IMU_SLOT_GYRO && slot < VLY_IMU_SLOT_LABEL;
+}
+
 /* "time,acc_x,-,..." */
 static vly_status describe_columns(vly_imu_table *t, vly_err *err)
 {
     for (size_t i = 0; i < t->columns.n; i++) {
         const char *name = "-";
         for (size_t slot = 0; slot < VLY_IMU_SLOTS; slot++)
-            if (t->columns.at[slot] == i)
+            if (t->columns.at[slot] == i && (has_gyro(t) || !is_gyro(slot)))
                 name = vly_imu__slot_name(slot);
         if (i > 0)
             vly_buf_putc(&t->columns_text, ',');

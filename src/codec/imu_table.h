@@ -98,7 +98,8 @@ typedef struct vly_imu_table {
     vly_imu_report *report;
     vly_imu_columns columns;
     bool has_columns, is_decided;
-    bool has_units; /* what is not said is m/s2 and rad/s: not guessed */
+    bool has_units;    /* what is not said is m/s2 and rad/s: not guessed */
+    bool is_gyro_late; /* it has columns, and no value in the held rows */
     bool is_comma_ok;
     double told_rate_hz;                          /* by the bytes; 0: they do not tell */
     const char *acc_unit, *gyro_unit, *time_unit; /* by the options or the bytes, or NULL */
@@ -125,9 +126,14 @@ vly_status vly_imu__guess_columns(vly_imu_table *t, vly_err *err) VLY_MUST_CHECK
 /* Units, the rate and what else the held rows tell. */
 vly_status vly_imu__guess_units(vly_imu_table *t, vly_err *err) VLY_MUST_CHECK;
 
+/* Of n values, which come out sorted; 0 of none. */
+double vly_imu__median(double *v, size_t n);
+
 /* A whole JSON text, into the table. text has VLY_IMU_JSON_PADDING more bytes behind it, and is
- * written to. */
+ * written to; n is at most the max_json_bytes of the options. */
 #define VLY_IMU_JSON_PADDING 4
+#define VLY_IMU_JSON_TOO_LARGE                                                                     \
+    "a JSON recording that takes more than %zu bytes of memory; send CSV or packets"
 vly_status vly_imu__read_json(char *text, size_t n, vly_imu_table *t, vly_err *err) VLY_MUST_CHECK;
 
 #endif

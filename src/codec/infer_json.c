@@ -2,7 +2,7 @@
 #include "codec/infer_json.h"
 
 #include "base/assert.h"
-#include "base/mem.h"
+#include "codec/json_budget.h"
 
 #include <math.h>
 #include <string.h>
@@ -12,62 +12,6 @@
 #define NESTING_MAX 16
 
 #define SMALL_BYTES ((size_t)512) /* of a text whose document takes some 6 KiB */
-
-/* Heap memory of one document, up to a bound. What a document frees while it is read does not count
- * back: the bound holds on all that was asked for. */
-typedef struct budget {
-    size_t left;
-    bool is_spent;
-} budget;
-
-static bool take(budget *b, size_t size)
-{
-    if (size > b->left) {
-        b->is_spent = true;
-        return false;
-    }
-    b->left -= size;
-    return true;
-}
-
-static void *budget_malloc(void *ctx, size_t size)
-{
-    return take(ctx, size) ? vly_alloc(VLY_MEM_CODEC, size) : NULL;
-}
-
-static void *budget_realloc(void *ctx, void *ptr, size_t old_size, size_t size)
-{
-    return take(ctx, size > old_size ? size - old_size : 0) ? vly_realloc(VLY_MEM_CODEC, ptr, size)
-                                                            : NULL;
-}
-
-static void budget_free(void *ctx, void *ptr)
-{
-    (void)ctx;
-    vly_free(ptr);
-}
-
-/* Depth of brackets outside strings, which is never less than the depth of the document. */
-static vly_status check_depth(vly_str json, size_t max_depth, vly_err *err)
-{
-    size_t depth = 0;
-
-    for (size_t i = 0; i < json.len; i++) {
-        char c = json.ptr[i];
-        if (c == '"') {
-            for (i++; i < json.len && json.ptr[i] != '"'; i++)
-                i += json.ptr[i] == '\\';
-        } else if (c == '[' || c == '{') {
-            if (++depth > max_depth)
-                return vly_fail(err, VLY_ELIMIT,
-                                "failed to parse the request JSON buffer: nested deeper than %zu",
-                                max_depth);
-        } else if ((c == ']' || c == '}') && depth > 0) {
-            depth--;
-        }
-    }
-    return VLY_OK;
-}
 
 /* Memory for the document of a small text is taken from the arena at once. */
 static bool use_arena(vly_str json, const vly_infer_json_limits *limits, vly_arena *arena,
@@ -84,13 +28,14 @@ static bool use_arena(vly_str json, const vly_infer_json_limits *limits, vly_are
 static vly_status read_document(vly_str json, const vly_infer_json_limits *limits, vly_arena *arena,
                                 yyjson_doc **ret, vly_err *err)
 {
-    budget b = {.left = limits->max_memory_bytes};
-    yyjson_alc alc = {budget_malloc, budget_realloc, budget_free, &b};
+    vly_json_budget b = {.left = limits->max_memory_bytes};
+    yyjson_alc alc = vly_json_budget_alc(&b);
     yyjson_read_err why = {0};
-    vly_status st = check_depth(json, limits->max_depth, err);
 
-    if (st != VLY_OK)
-        return st;
+    if (vly_json_is_deeper(json, limits->max_depth))
+        return vly_fail(err, VLY_ELIMIT,
+                        "failed to parse the request JSON buffer: nested deeper than %zu",
+                        limits->max_depth);
     use_arena(json, limits, arena, &alc);
     /* The cast: without YYJSON_READ_INSITU the text is only read. */
     char *text = (char *)(uintptr_t)(json.ptr != NULL ? json.ptr : "");

@@ -67,41 +67,58 @@ typedef struct target {
 } target;
 
 /* Room for one call of a library. */
-static vly_status make_room(const target *t, size_t *ret, vly_err *err)
-{
-    size_t left = t->out->max_bytes - t->out->len;
-    size_t own = t->most - (t->out->len - t->begin);
-    size_t room = left < own ? left : own;
+typedef struct room {
+    char *at;
+    size_t n;
+    char spare; /* when out is full: what is still to come may be no more than the end */
+} room;
 
-    room = room < STEP_BYTES ? room : STEP_BYTES;
-    if (left == 0)
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static vly_status make_room(const target *t, room *ret, vly_err *err)
+{
+    size_t own = t->most - (t->out->len - t->begin);
+    size_t n = least(least(t->out->max_bytes - t->out->len, own), STEP_BYTES);
+
+    if (n > 0 && !vly_buf_reserve(t->out, n))
+        return vly_fail(err, VLY_ENOMEM, "compressed body: out of memory");
+    ret->at = n > 0 ? t->out->ptr + t->out->len : &ret->spare;
+    ret->n = n > 0 ? n : 1;
+    return VLY_OK;
+}
+
+/* n bytes have come into the room. */
+static vly_status use_room(const target *t, const room *r, size_t n, vly_err *err)
+{
+    if (n == 0 || r->at != &r->spare) {
+        t->out->len += n;
+        return VLY_OK;
+    }
+    if (t->out->len == t->out->max_bytes)
         return vly_fail(err, VLY_ELIMIT, "compressed body: more than %zu bytes come out of it",
                         t->out->max_bytes);
-    if (room == 0)
-        return vly_fail(err, VLY_ELIMIT,
-                        "compressed body: more than %d times its size comes out of it",
-                        VLY_INFLATE_RATIO_MAX);
-    if (!vly_buf_reserve(t->out, room))
-        return vly_fail(err, VLY_ENOMEM, "compressed body: out of memory");
-    *ret = room;
-    return VLY_OK;
+    return vly_fail(err, VLY_ELIMIT, "compressed body: more than %d times its size comes out of it",
+                    VLY_INFLATE_RATIO_MAX);
 }
 
 /* One call of zlib: as much as fits into the room that there is now. */
 static vly_status zlib_step(z_stream *z, const target *t, bool *ret_is_end, vly_err *err)
 {
-    size_t room;
-    vly_status st = make_room(t, &room, err);
+    room r;
+    vly_status st = make_room(t, &r, err);
 
     if (st != VLY_OK)
         return st;
-    z->next_out = (unsigned char *)t->out->ptr + t->out->len;
-    z->avail_out = (unsigned)room;
+    z->next_out = (unsigned char *)r.at;
+    z->avail_out = (unsigned)r.n;
     int code = inflate(z, Z_NO_FLUSH);
-    t->out->len += room - z->avail_out;
     *ret_is_end = code == Z_STREAM_END;
-    if (code == Z_OK || code == Z_STREAM_END)
-        return VLY_OK;
+    st = use_room(t, &r, r.n - z->avail_out, err);
+    if (st != VLY_OK || code == Z_OK || code == Z_STREAM_END)
+        return st;
     if (code == Z_MEM_ERROR)
         return vly_fail(err, VLY_ENOMEM, "compressed body: out of memory");
     return vly_fail(err, VLY_EFORMAT, "compressed body: %s",
@@ -133,20 +150,20 @@ static vly_status zlib_all(vly_encoding encoding, vly_str bytes, const target *t
 static vly_status zstd_step(ZSTD_DCtx *z, ZSTD_inBuffer *in, const target *t, bool *ret_is_end,
                             vly_err *err)
 {
-    size_t room;
-    vly_status st = make_room(t, &room, err);
+    room r;
+    vly_status st = make_room(t, &r, err);
 
     if (st != VLY_OK)
         return st;
-    ZSTD_outBuffer to = {t->out->ptr + t->out->len, room, 0};
+    ZSTD_outBuffer to = {r.at, r.n, 0};
     size_t left = ZSTD_decompressStream(z, &to, in);
     if (ZSTD_isError(left))
         return vly_fail(err, VLY_EFORMAT, "compressed body: %s", ZSTD_getErrorName(left));
-    t->out->len += to.pos;
     *ret_is_end = left == 0;
-    if (left > 0 && in->pos == in->size && to.pos < room)
+    st = use_room(t, &r, to.pos, err);
+    if (st == VLY_OK && left > 0 && in->pos == in->size && to.pos < r.n)
         return vly_fail(err, VLY_EFORMAT, "compressed body: it ends early");
-    return VLY_OK;
+    return st;
 }
 
 /* One frame. A content-coding may hold several; what writes them is not known, so none is read. */
@@ -173,23 +190,23 @@ static vly_status zstd_all(vly_str bytes, const target *t, vly_err *err)
 static vly_status lz4_step(LZ4F_dctx *z, vly_str *in, const target *t, bool *ret_is_end,
                            vly_err *err)
 {
-    size_t room;
-    vly_status st = make_room(t, &room, err);
+    room r;
+    vly_status st = make_room(t, &r, err);
 
     if (st != VLY_OK)
         return st;
-    size_t n_in = in->len, n_out = room;
-    size_t left = LZ4F_decompress(z, t->out->ptr + t->out->len, &n_out, in->ptr, &n_in, NULL);
+    size_t n_in = in->len, n_out = r.n;
+    size_t left = LZ4F_decompress(z, r.at, &n_out, in->ptr, &n_in, NULL);
     if (LZ4F_isError(left)) /* the code itself is no part of the library's stable interface */
         return strcmp(LZ4F_getErrorName(left), "ERROR_allocation_failed") == 0
                    ? vly_fail(err, VLY_ENOMEM, "compressed body: out of memory")
                    : vly_fail(err, VLY_EFORMAT, "compressed body: %s", LZ4F_getErrorName(left));
-    t->out->len += n_out;
     *in = (vly_str){in->ptr + n_in, in->len - n_in};
     *ret_is_end = left == 0;
-    if (left > 0 && in->len == 0 && n_out < room)
+    st = use_room(t, &r, n_out, err);
+    if (st == VLY_OK && left > 0 && in->len == 0 && n_out < r.n)
         return vly_fail(err, VLY_EFORMAT, "compressed body: it ends early");
-    return VLY_OK;
+    return st;
 }
 
 /* One frame, as above. */

@@ -295,16 +295,17 @@ static vly_status read_password(vly_mqtt *m, vly_err *err)
     if (m->opts.password_file == NULL)
         return VLY_OK;
     vly_buf_init(&text, VLY_MEM_NET, PASSWORD_MAX);
+    if (!vly_buf_reserve(&text, PASSWORD_MAX)) /* at once: growing would leave copies behind */
+        return vly_fail(err, VLY_ENOMEM, "out of memory");
     vly_status st = vly_file_read(m->opts.password_file, PASSWORD_MAX, &text, err);
     rest = vly_buf_str(&text);
-    if (st == VLY_OK && text.failed)
-        st = vly_fail(err, VLY_ENOMEM, "out of memory");
     if (st == VLY_OK) {
         vly_str line = vly_str_split(&rest, '\n');
         if (vly_str_ends(line, VLY_STR("\r")))
             line.len--;
         snprintf(m->password, sizeof(m->password), "%.*s", VLY_STR_ARG(line));
     }
+    explicit_bzero(text.ptr, text.cap);
     vly_buf_release(&text);
     return st;
 }

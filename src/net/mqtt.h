@@ -32,7 +32,9 @@ typedef struct vly_mqtt_opts {
     const char *user;          /* and password_file, whose first line is the password */
     const char *password_file; /* read by new */
     const char *ca; /* PEM file, mqtts: who the broker is vouched for by; none: the system's */
-    size_t max_payload_bytes; /* of a message that comes; larger ones are left out, counted */
+    /* Of a message that comes; larger ones are left out, counted. libmosquitto has allocated such a
+     * payload whole by then, up to the 256 MiB of the protocol: the broker is to set a limit. */
+    size_t max_payload_bytes;
     /* On the client's thread. topic and payload are borrowed for the call. */
     void (*on_message)(void *ctx, vly_str topic, vly_str payload);
     /* Connected and subscribed, or not any more and why; of attempts that fail in a row the first.

@@ -133,7 +133,9 @@
     X(INT, http_max_shm_regions, "http.max_shm_regions", 128, 1, 65536,                            \
       "regions of shared memory registered at a time")                                             \
     X(BYTES, json_max_memory_bytes, "json.max_memory_bytes", 256 * VLY_MIB, 4 * VLY_KIB,           \
-      64 * VLY_GIB, "memory for the parsed form of a JSON body; more is answered 413")             \
+      64 * VLY_GIB,                                                                                \
+      "memory for the parsed form of a JSON body, of a recording also for its text; "              \
+      "more is answered 413")                                                                      \
     X(INT, json_max_depth, "json.max_depth", 32, 1, 512, "nesting of a JSON body")                 \
     X(INT, multipart_max_parts, "multipart.max_parts", 64, 1, 10000, "files in one request")       \
     X(INT, grpc_max_stream_requests, "grpc.max_stream_requests", 4096, 1, 1000000,                 \

@@ -7,6 +7,7 @@ import csv
 import gzip
 import io
 import json
+import os
 import socket
 import struct
 import subprocess
@@ -199,6 +200,31 @@ def refuses_bad_recordings(t):
         equal(left_out["not_a_number"], {"n": 1, "first_line": 502})
         answer = s.get("/v1/imu:detect")
         equal((answer.status, answer.headers["allow"]), (405, "POST"))
+        equal(s.stop(), 0, "exit status")
+
+
+def peak(s):
+    """The most memory that was ever resident, in bytes."""
+    with open(f"/proc/{s.process.pid}/status") as f:
+        return next(int(line.split()[1]) << 10 for line in f if line.startswith("VmHWM:"))
+
+
+def json_costs_what_it_may(t):
+    """json.max_memory_bytes bounds a recording, text and parsed form, json.max_depth its depth."""
+    limit, n = 16 << 20, 12 << 20
+    with t.serve("--set", f"json.max_memory_bytes={limit}", "--set", "json.max_depth=5") as s:
+        before = peak(s)
+        for body, what in ((b"[" + b"0," * (n // 2) + b"0]", f"more than {limit} bytes"),
+                           (b"[" * n, "nested deeper than 5"),
+                           (b"[" * 6 + b"]" * 6, "nested deeper than 5")):
+            answer = detect(s, body)
+            equal((answer.status, what in answer.json()["error"]), (413, True), answer.body)
+        if os.environ.get("VOLLEY_TEST_SANITIZER", "none") == "none":
+            # Bodies, their copies in the reader and what malloc keeps of them; parsed without a
+            # bound, 16 bytes for each value, it were 200 MB for one.
+            most = 4 * (n + limit)
+            assert peak(s) - before < most, f"{peak(s) - before} bytes, not {most}"
+        equal(detect(s, Walk(t).csv).status, 200, "afterwards")
         equal(s.stop(), 0, "exit status")
 
 
@@ -437,6 +463,7 @@ def acknowledges_what_is_on_disk(t):
 
 
 run(detects_a_recording, reads_what_the_query_says, takes_compressed_recordings,
-    refuses_bad_recordings, many_recordings_at_once, streams_what_it_posts, readings_without_times,
-    errors_do_not_end_it, goes_on_where_it_was, begins_anew, refuses_streams,
-    a_client_who_does_not_read, ends_with_the_server, acknowledges_what_is_on_disk)
+    refuses_bad_recordings, json_costs_what_it_may, many_recordings_at_once, streams_what_it_posts,
+    readings_without_times, errors_do_not_end_it, goes_on_where_it_was, begins_anew,
+    refuses_streams, a_client_who_does_not_read, ends_with_the_server,
+    acknowledges_what_is_on_disk)

@@ -11,12 +11,6 @@
 const vly_step_peak_rule vly_step_peak_rule_default = {
     .cutoff_hz = 2.5, .least = 0.7, .min_gap_s = 0.25, .max_step_s = 0.9, .offset_s = 0.142};
 
-static double magnitude(const float v[3])
-{
-    return sqrt((double)v[0] * (double)v[0] + (double)v[1] * (double)v[1] +
-                (double)v[2] * (double)v[2]);
-}
-
 /* Puts down a step that is complete: its beginning and its end. */
 static void add_step(vly_step_event_list *to, int64_t start_us, int64_t start_known_us,
                      int64_t end_us, int64_t end_known_us)
@@ -37,7 +31,7 @@ static bool is_moving(const vly_imu_reading *last, size_t n)
     double sum = 0, squares = 0;
 
     for (size_t i = 0; i < n; i++) {
-        double a = magnitude(last[i].acc);
+        double a = vly_imu_length(last[i].acc);
         sum += a;
         squares += a * a;
     }
@@ -138,7 +132,7 @@ void vly_step_peaks(const vly_step_peak_rule *rule, const vly_imu_reading *readi
 
     for (size_t i = 0; i < n; i++) {
         double last = f.y1;
-        double y = filter(&f, magnitude(readings[i].acc));
+        double y = filter(&f, vly_imu_length(readings[i].acc));
         int64_t now_us = readings[i].t_us;
         if (p.is_in_step && now_us - p.known_us > us(rule->max_step_s))
             end_step(&p, p.start_us + us(rule->max_step_s), now_us);

@@ -20,12 +20,6 @@
 
 /* ---- rules --------------------------------------------------------------------------------- */
 
-static double magnitude(const float v[3])
-{
-    return sqrt((double)v[0] * (double)v[0] + (double)v[1] * (double)v[1] +
-                (double)v[2] * (double)v[2]);
-}
-
 static void shift_in(double *list, size_t n, double v)
 {
     memmove(list, list + 1, (n - 1) * sizeof(*list));
@@ -78,7 +72,7 @@ static bool is_motion(const vly_step_guide *g, double a, double w, double var)
 bool vly_step_guide_next(vly_step_guide *g, const vly_imu_reading *reading, float p_start,
                          float p_end)
 {
-    double a = magnitude(reading->acc), w = magnitude(reading->gyro);
+    double a = vly_imu_length(reading->acc), w = vly_imu_length(reading->gyro);
 
     shift_in(g->acc, VLY_STEP_GUIDE_WINDOW, a);
     shift_in(g->sum, 6, a + w);

@@ -99,6 +99,8 @@ static void put_input(vly_buf *b, const vly_imu_report *r)
     put_text(b, "gyro_unit", r->gyro_unit);
     put_text(b, "time_unit", r->time_unit);
     put_guesses(b, r);
+    if (r->n_late_gyro > 0)
+        vly_buf_printf(b, ",\"late_gyro\":%" PRIu64, r->n_late_gyro);
     vly_buf_printf(b, ",\"is_rate_assumed\":%s}", r->is_rate_assumed ? "true" : "false");
 }
 

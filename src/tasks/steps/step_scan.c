@@ -36,6 +36,9 @@ const char *vly_step_warning_text(vly_step_warning w)
                                   "or the unit another?",
         [VLY_STEP_WARN_RATE] = "nothing tells the rate, 80 Hz are assumed: give it with the "
                                "readings",
+        [VLY_STEP_WARN_LATE_GYRO] =
+            "the gyroscope begins after the first 256 rows: it is left out, "
+            "so cut them off",
         [VLY_STEP_WARN_SHORT] = "less than 2 s: too short for the model to settle",
     };
 
@@ -151,7 +154,9 @@ static void warn(vly_step_summary *s)
     bool *w = s->has_warning;
 
     w[VLY_STEP_WARN_SLOW] = s->input->rate_hz < RATE_LOW_HZ;
-    w[VLY_STEP_WARN_NO_GYRO] = strcmp(s->input->gyro_unit, "none") == 0;
+    w[VLY_STEP_WARN_NO_GYRO] =
+        strcmp(s->input->gyro_unit, "none") == 0 && s->input->n_late_gyro == 0;
+    w[VLY_STEP_WARN_LATE_GYRO] = s->input->n_late_gyro > 0;
     w[VLY_STEP_WARN_GRAVITY] = s->mean_acc < MEAN_ACC_MIN || s->mean_acc > MEAN_ACC_MAX;
     w[VLY_STEP_WARN_RATE] = s->input->is_rate_assumed;
     w[VLY_STEP_WARN_SHORT] = s->duration_s < SHORT_S;

@@ -22,6 +22,7 @@ typedef struct vly_step_scan vly_step_scan;
 typedef enum vly_step_warning {
     VLY_STEP_WARN_SLOW, /* fewer than 20 readings a second */
     VLY_STEP_WARN_NO_GYRO,
+    VLY_STEP_WARN_LATE_GYRO,
     VLY_STEP_WARN_GRAVITY, /* the mean acceleration is not that of the earth */
     VLY_STEP_WARN_RATE,    /* nothing tells the rate */
     VLY_STEP_WARN_SHORT,   /* less than 2 s without a gap */

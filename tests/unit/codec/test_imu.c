@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Expected readings by hand; of the recordings, by Python's csv module. */
+#include "base/assert.h"
 #include "base/mem.h"
 #include "codec/imu.h"
 #include "codec/imu_packet.h"
@@ -566,7 +567,8 @@ static void refuses(void **state)
     check_refused(VLY_STR("x,y,z\n0,0,9\n0,0,9\n"), (vly_imu_reader_opts){.max_readings = 1},
                   VLY_ELIMIT, "more than 1 readings");
     check_refused(VLY_STR("[[0,0,9],[0,0,9]]"), (vly_imu_reader_opts){.max_json_bytes = 10},
-                  VLY_ELIMIT, "a JSON recording of more than 10 bytes; send CSV or packets");
+                  VLY_ELIMIT,
+                  "a JSON recording that takes more than 10 bytes of memory; send CSV or packets");
     check_refused(VLY_STR("x"), (vly_imu_reader_opts){.rate_hz = 0.5}, VLY_EINVAL,
                   "rate: expected 1 to 10000 Hz, got 0.5");
     check_refused(VLY_STR("x"), (vly_imu_reader_opts){.columns = VLY_STR("acc_x,acc_y,acc")},
@@ -575,6 +577,141 @@ static void refuses(void **state)
                   VLY_EINVAL, "columns: 'acc_x' is there twice");
     check_refused(VLY_STR("x"), (vly_imu_reader_opts){.acc_unit = VLY_STR("furlong")}, VLY_EINVAL,
                   "unit of acceleration: expected m/s2 or g, got 'furlong'");
+}
+
+/* "[" n times, what, "]" n times. */
+static vly_str nested(size_t n, const char *what, char *text)
+{
+    memset(text, '[', n);
+    memcpy(text + n, what, strlen(what));
+    size_t len = n + strlen(what);
+    memset(text + len, ']', n);
+    return (vly_str){text, len + n};
+}
+
+static void json_is_bounded(void **state)
+{
+    (void)state;
+    static char text[1 << 16];
+    const vly_imu_reader_opts opts = {.max_json_bytes = 1 << 16, .max_json_depth = 4};
+    const char *too_large =
+        "a JSON recording that takes more than 65536 bytes of memory; send CSV or packets";
+
+    /* Each value takes 16 bytes of yyjson's document, whatever its text: 2 bytes here. */
+    memset(text, '[', 1);
+    for (size_t i = 1; i < 8000; i += 2)
+        memcpy(text + i, "0,", 2);
+    memcpy(text + 7999, "0]", 2);
+    check_refused((vly_str){text, 8001}, opts, VLY_ELIMIT, too_large);
+    check_refused((vly_str){text, 8001}, (vly_imu_reader_opts){.max_json_bytes = 1 << 18},
+                  VLY_EFORMAT, "reading 1: expected an array, got raw");
+
+    check_refused(nested(5, "0", text), opts, VLY_ELIMIT, "JSON nested deeper than 4");
+    check_refused(
+        nested(4, "0", text), opts, VLY_EFORMAT,
+        "line 1: expected columns of an acceleration, x, y and z, got 0 with numbers: not "
+        "a recording of motion");
+    check_refused(nested(33, "", text), (vly_imu_reader_opts){0}, VLY_ELIMIT,
+                  "JSON nested deeper than 32");
+    read_text("[{\"note\":\"\\\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\",\"acc\":[0,0,9]}]");
+}
+
+static void names_stand_beside_arrays_only(void **state)
+{
+    (void)state;
+    static char text[4096];
+    const outcome *o = read_text(
+        "{\"columns\":[\"ax\",\"ay\",\"az\"],\"readings\":[{\"az\":9,\"ay\":2,\"ax\":1}]}");
+
+    check_reading(o, 0, 0, 1, 2, 9, 0, 0, 0);
+    o = read_text("{\"columns\":[\"ax\",\"ay\",\"az\"],\"az\":[9,8],\"ay\":[2,2],\"ax\":[1,1]}");
+    check_reading(o, 1, 12500, 1, 2, 8, 0, 0, 0);
+
+    int n = snprintf(text, sizeof(text), "{\"columns\":[\"ax\",\"ay\",\"az\"");
+    for (int i = 0; i < 62; i++)
+        n += snprintf(text + n, sizeof(text) - (size_t)n, ",\"c%d\"", i);
+    snprintf(text + n, sizeof(text) - (size_t)n, "],\"readings\":[[1,2,9]]}");
+    check_refused(vly_str_from(text), (vly_imu_reader_opts){0}, VLY_ELIMIT,
+                  "'columns': more than 64 names");
+}
+
+/* Blanks in front change neither the form nor the number of a line, and a tab is a cell. */
+static void reads_behind_blanks(void **state)
+{
+    (void)state;
+    const outcome *o = read_text("\r\n \n\t{\"readings\":[[1,2,9]]}");
+    assert_string_equal(o->report.format, "json");
+    check_reading(o, 0, 0, 1, 2, 9, 0, 0, 0);
+
+    o = read_text(" \t \r\n\n  x,y,z\n1,2,9\n1,2\n");
+    assert_string_equal(o->report.format, "csv");
+    check_reading(o, 0, 0, 1, 2, 9, 0, 0, 0);
+    assert_int_equal(o->report.first_fault_line[VLY_IMU_NOT_A_NUMBER], 5);
+
+    o = read_text("\tx\ty\tz\n0\t1\t2\t9\n1\t1\t2\t8\n");
+    assert_string_equal(o->columns, "-,acc_x,acc_y,acc_z");
+    check_reading(o, 1, 12500, 1, 2, 8, 0, 0, 0);
+
+    static char many[5000];
+    memset(many, '\n', sizeof(many));
+    check_refused((vly_str){many, sizeof(many)}, (vly_imu_reader_opts){0}, VLY_EFORMAT,
+                  "no rows with data in it");
+}
+
+/* 300 rows; rotation from row `from` on. */
+static const char *rows_with_gyro_from(int from)
+{
+    static char text[16384];
+    int n = snprintf(text, sizeof(text), "t,ax,ay,az,gx,gy,gz\n");
+
+    for (int i = 0; i < 300; i++)
+        n += snprintf(text + n, sizeof(text) - (size_t)n, "%d,0,0,9.8,%s\n", i * 20,
+                      i < from ? ",," : "0.1,0.2,0.1");
+    return text;
+}
+
+static void tells_of_a_late_gyroscope(void **state)
+{
+    (void)state;
+    const outcome *o = read_text(rows_with_gyro_from(256));
+    assert_string_equal(o->report.gyro_unit, "none");
+    assert_string_equal(o->columns, "time,acc_x,acc_y,acc_z,-,-,-");
+    assert_int_equal(o->n, 300);
+    assert_int_equal(o->report.n_late_gyro, 44);
+
+    o = read_text(rows_with_gyro_from(300));
+    assert_string_equal(o->report.gyro_unit, "none");
+    assert_int_equal(o->report.n_late_gyro, 0);
+
+    o = read_text(rows_with_gyro_from(255)); /* rows without it have a fault */
+    assert_string_equal(o->report.gyro_unit, "rad/s");
+    assert_int_equal(o->n, 45);
+    assert_int_equal(o->report.n_late_gyro, 0);
+}
+
+static void tells_g_from_linear(void **state)
+{
+    (void)state;
+    static char text[4096];
+    static const struct {
+        const char *z, *message;
+    } cases[] = {
+        {"1.01", "acceleration of about 1.01 m/s2 in the first rows: expected 9.8 m/s2 or 1 g; it "
+                 "looks like g: say its unit"},
+        {"0.1", "acceleration of about 0.1 m/s2 in the first rows: expected 9.8 m/s2 or 1 g; steps "
+                "need the acceleration with gravity, not the linear one"},
+        {"100", "acceleration of about 100 m/s2 in the first rows: expected 9.8 m/s2 or 1 g; if it "
+                "is right, say its unit"},
+    };
+
+    for (size_t k = 0; k < VLY_COUNT(cases); k++) {
+        int n = snprintf(text, sizeof(text), "[");
+        for (int i = 0; i < 40; i++)
+            n += snprintf(text + n, sizeof(text) - (size_t)n, "%s[0,0,%s]", i > 0 ? "," : "",
+                          cases[k].z);
+        snprintf(text + n, sizeof(text) - (size_t)n, "]");
+        check_refused(vly_str_from(text), (vly_imu_reader_opts){0}, VLY_EFORMAT, cases[k].message);
+    }
 }
 
 static void reads_the_recordings(void **state)
@@ -601,5 +738,7 @@ UNIT_TESTS(cmocka_unit_test(reads_simul), cmocka_unit_test(reads_loggers),
            cmocka_unit_test(reads_dates), cmocka_unit_test(guesses_units),
            cmocka_unit_test(refuses_without_gravity), cmocka_unit_test(reads_names),
            cmocka_unit_test(survives_every_failing_allocation), cmocka_unit_test(reads_json),
-           cmocka_unit_test(reads_packets), cmocka_unit_test(refuses),
-           cmocka_unit_test(reads_the_recordings))
+           cmocka_unit_test(json_is_bounded), cmocka_unit_test(names_stand_beside_arrays_only),
+           cmocka_unit_test(reads_behind_blanks), cmocka_unit_test(tells_of_a_late_gyroscope),
+           cmocka_unit_test(tells_g_from_linear), cmocka_unit_test(reads_packets),
+           cmocka_unit_test(refuses), cmocka_unit_test(reads_the_recordings))

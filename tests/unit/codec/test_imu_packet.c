@@ -266,6 +266,25 @@ static void refuses_to_write(void **state)
     vly_buf_release(&out);
 }
 
-UNIT_TESTS(cmocka_unit_test(reads), cmocka_unit_test(writes), cmocka_unit_test(comes_back),
-           cmocka_unit_test(saturates), cmocka_unit_test(refuses),
+/* Half of VLY_IMU_TIME_MAX for t0: with 4096 periods of 2^32 us no time is past the whole. */
+static void times_are_bounded(void **state)
+{
+    (void)state;
+    const vly_imu_packet_opts opts = {.period_us = UINT32_MAX};
+    const int64_t most = VLY_IMU_TIME_MAX / 2;
+    vly_buf out;
+
+    vly_buf_init(&out, VLY_MEM_CODEC, 1 << 10);
+    for (int sign = -1; sign <= 1; sign += 2) {
+        vly_imu_reading r = {.t_us = sign * most};
+        assert_int_equal(vly_imu_packet_write(&opts, &r, 1, &out, NULL), VLY_OK);
+        r.t_us += sign;
+        assert_int_equal(vly_imu_packet_write(&opts, &r, 1, &out, NULL), VLY_EINVAL);
+    }
+    assert_true(most + INT64_C(4096) * UINT32_MAX < VLY_IMU_TIME_MAX);
+    vly_buf_release(&out);
+}
+
+UNIT_TESTS(cmocka_unit_test(times_are_bounded), cmocka_unit_test(reads), cmocka_unit_test(writes),
+           cmocka_unit_test(comes_back), cmocka_unit_test(saturates), cmocka_unit_test(refuses),
            cmocka_unit_test(refuses_to_write))

@@ -12,6 +12,8 @@ static const unsigned char gzip_hello[] = {
     0xc9, 0x57, 0xc8, 0x40, 0x90, 0x00, 0x80, 0x88, 0xf9, 0xe5, 0x11, 0x00, 0x00, 0x00};
 static const unsigned char zlib_hello[] = {0x78, 0x9c, 0xcb, 0x48, 0xcd, 0xc9, 0xc9, 0x57,
                                            0xc8, 0x40, 0x90, 0x00, 0x3a, 0x2e, 0x06, 0x7d};
+/* zlib.compress(b"") */
+static const unsigned char zlib_nothing[] = {0x78, 0x9c, 0x03, 0x00, 0x00, 0x00, 0x00, 0x01};
 /* printf 'hello hello hello' | zstd -c */
 static const unsigned char zstd_hello[] = {0x28, 0xb5, 0x2f, 0xfd, 0x04, 0x58, 0x65, 0x00, 0x00,
                                            0x30, 0x68, 0x65, 0x6c, 0x6c, 0x6f, 0x20, 0x01, 0x00,
@@ -92,6 +94,31 @@ static void inflates(void **state)
     assert_int_equal(out.len, 100000);
 }
 
+/* Exactly what max_bytes allows; of nothing, with no room at all. */
+static void fills_its_output(void **state)
+{
+    (void)state;
+    static const struct {
+        vly_encoding encoding;
+        vly_str bytes;
+    } rows[] = {
+        {VLY_ENCODING_GZIP, {(const char *)gzip_hello, sizeof(gzip_hello)}},
+        {VLY_ENCODING_DEFLATE, {(const char *)zlib_hello, sizeof(zlib_hello)}},
+        {VLY_ENCODING_ZSTD, {(const char *)zstd_hello, sizeof(zstd_hello)}},
+        {VLY_ENCODING_LZ4, {(const char *)lz4_hello, sizeof(lz4_hello)}},
+    };
+
+    for (size_t i = 0; i < VLY_COUNT(rows); i++) {
+        assert_int_equal(inflate_to(rows[i].encoding, rows[i].bytes, strlen(HELLO)), VLY_OK);
+        assert_int_equal(out.len, strlen(HELLO));
+        assert_memory_equal(out.ptr, HELLO, strlen(HELLO));
+    }
+    assert_int_equal(inflate_to(VLY_ENCODING_DEFLATE, BYTES(zlib_zeros), 100000), VLY_OK);
+    assert_int_equal(out.len, 100000);
+    assert_int_equal(inflate_to(VLY_ENCODING_DEFLATE, BYTES(zlib_nothing), 0), VLY_OK);
+    assert_int_equal(out.len, 0);
+}
+
 static void output_is_bounded(void **state)
 {
     (void)state;
@@ -158,6 +185,7 @@ static void survives_without_memory(void **state)
 }
 
 UNIT_TESTS(cmocka_unit_test(knows_names), cmocka_unit_test_teardown(inflates, end),
+           cmocka_unit_test_teardown(fills_its_output, end),
            cmocka_unit_test_teardown(output_is_bounded, end),
            cmocka_unit_test_teardown(refuses_damage, end),
            cmocka_unit_test_teardown(survives_without_memory, end))
