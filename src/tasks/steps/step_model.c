@@ -2,6 +2,7 @@
 #include "tasks/steps/step_model.h"
 
 #include "base/assert.h"
+#include "base/fnv1a.h"
 #include "base/mem.h"
 #include "prep/imu/imu_features.h"
 #include "sys/file.h"
@@ -225,15 +226,6 @@ static vly_status set_look_ahead(vly_step_model *m, int look_ahead_ms, vly_err *
     return VLY_OK;
 }
 
-static uint64_t fnv1a(const unsigned char *bytes, size_t n)
-{
-    uint64_t h = UINT64_C(0xcbf29ce484222325);
-
-    for (size_t i = 0; i < n; i++)
-        h = (h ^ bytes[i]) * UINT64_C(0x100000001b3);
-    return h;
-}
-
 static vly_status load(vly_step_model *m, const void *bytes, size_t n, int look_ahead_ms,
                        vly_err *err)
 {
@@ -241,7 +233,7 @@ static vly_status load(vly_step_model *m, const void *bytes, size_t n, int look_
     vly_model_options options = VLY_MODEL_OPTIONS_DEFAULT;
 
     options.precision = VLY_PRECISION_FP32;
-    m->tag = fnv1a(bytes, n);
+    m->tag = vly_fnv1a(VLY_FNV1A, bytes, n);
     vly_status st = vly_model_load_bytes(bytes, n, &options, &m->model, err);
     if (st == VLY_OK)
         st = read_metadata(m, err);
