@@ -10,7 +10,7 @@
 
 #define WARM         240 /* readings before a window, for the low-passes of the features: 3 s */
 #define READINGS_MAX 2048
-#define BURN_BEGIN   4 /* frames that do not count where a recording begins */
+#define BURN_BEGIN   4 /* frames that do not count where a recording begins, at least */
 
 enum { STREAM_ORDER = 1, STREAM_WINDOW = 2 }; /* of random numbers */
 
@@ -354,11 +354,18 @@ static vly_activity activity_of(const scene *s, const vly_step_shape *shape, int
     return (vly_activity)s->track->activity[k < s->track->n ? k : s->track->n - 1];
 }
 
+static int64_t burn_at_begin(const vly_step_shape *shape)
+{
+    int64_t before = (shape->delay + shape->hop - 1) / shape->hop; /* the first reading */
+
+    return before > BURN_BEGIN ? before : BURN_BEGIN;
+}
+
 static void write_weights(const scene *s, const vly_step_shape *shape,
                           const vly_step_weights *weights, size_t at, vly_train_part *p)
 {
     size_t outs = (size_t)shape->hop * 2;
-    int64_t burn = s->first > 0 ? shape->burn : BURN_BEGIN;
+    int64_t burn = s->first > 0 ? shape->burn : burn_at_begin(shape);
 
     for (int64_t f = 0; f < shape->frames; f++) {
         size_t row = (size_t)f * (size_t)p->n + at;

@@ -6,7 +6,8 @@
  *
  * An epoch cuts every recording into windows that cover it once, at an offset and in an order of
  * its own; what a window becomes is drawn from (seed, its number). Frames before `burn` warm up the
- * net's state and do not count, nor does what lies before the look-ahead of the first reading.
+ * net's state and do not count. Where a recording begins there is nothing to warm up with: there
+ * the first 4 frames do not count, or as many as speak of readings before the first one.
  *
  * Thread: fill from any, after begin of that epoch.
  */
