@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* `volley train steps`: the step model from recordings, and how good it is with strangers. */
 #include "base/clock.h"
+#include "base/fnv1a.h"
 #include "cli/command.h"
 #include "sys/core_count.h"
 #include "sys/file.h"
@@ -14,34 +15,39 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define QUEUE          64
 #define EPOCHS_MAX     10000
 #define FILE_MAX       ((size_t)64 << 20)
 #define CHECKPOINT_MAX ((size_t)256 << 20)
-#define MEASURED_EVERY 5 /* epochs */
+#define MEASURED_EVERY 5   /* epochs */
+#define LOOK_AHEAD_MS  200 /* unless told */
 #define LOOK_AHEAD_MAX 1000
+#define TEXT_MAX       ((size_t)1 << 20) /* of a command, names */
 
 typedef struct train_opts {
-    const char *data, *out, *checkpoint, *hold_out, *from;
+    const char *data, *out, *checkpoint, *hold_out, *from, *credit;
     int64_t seed, epochs, threads, look_ahead_ms;
     bool resume, leave_one_out, keep_zeros, json;
 } train_opts;
 
-static const train_opts defaults = {.seed = 1, .epochs = 60, .look_ahead_ms = 200};
+static const train_opts defaults = {.seed = 1, .epochs = 60, .look_ahead_ms = -1};
 
 static const vly_opt options[] = {
     VLY_OPT(train_opts, data, 0, TEXT, "data", "DIR", "folder with PERSON/NAME.csv (required)"),
     VLY_OPT(train_opts, out, 'o', TEXT, "out", "DIR",
             "folder for steps.onnx, card.md and curves.svg"),
+    VLY_OPT(train_opts, credit, 0, TEXT, "credit", "TEXT",
+            "whose the recordings are and their licence, for card and model"),
     VLY_OPT(train_opts, seed, 0, INT, "seed", "N", "of everything that is random (default 1)"),
     VLY_OPT(train_opts, epochs, 0, INT, "epochs", "N", "times through the data (default 60)"),
     VLY_OPT(train_opts, look_ahead_ms, 0, INT, "look-ahead-ms", "N",
-            "readings behind an event that the model may wait for (default 200)"),
+            "what the model may wait for behind an event (default 200; with --from as there)"),
     VLY_OPT(train_opts, hold_out, 0, TEXT, "hold-out", "PERSON",
             "learn from all others, and measure on this person"),
     VLY_OPT(train_opts, leave_one_out, 0, FLAG, "leave-one-out", NULL,
-            "only measure: hold out one person after the other"),
+            "only measure: hold out one person after the other, nothing is kept"),
     VLY_OPT(train_opts, checkpoint, 0, TEXT, "checkpoint", "FILE",
             "keep the training in FILE after each epoch"),
     VLY_OPT(train_opts, resume, 0, FLAG, "resume", NULL, "go on from that file when it is there"),
@@ -64,11 +70,11 @@ typedef struct training {
     uint64_t purpose; /* of the checkpoint */
     vly_buf from;     /* the model that it begins with; empty: none */
     vly_step_guess *guesses;
-    bool has_cross;
+    bool wants_cross, has_cross;
     vly_step_cross cross;
     vly_step_score held_score;
     vly_nsec began;
-    char command[512], judged[128], persons[256];
+    vly_buf command, title, persons; /* texts; the first two end with 0 */
 } training;
 
 static double seconds(const training *t)
@@ -93,11 +99,34 @@ static vly_status check_opts(const train_opts *o, vly_err *err)
     if (o->from != NULL && o->leave_one_out)
         return vly_fail(err, VLY_EINVAL,
                         "options --from and --leave-one-out exclude each other: it has seen them");
+    if (o->from != NULL && o->look_ahead_ms >= 0)
+        return vly_fail(err, VLY_EINVAL,
+                        "options --from and --look-ahead-ms exclude each other: the model has one");
     if (o->resume && o->checkpoint == NULL)
         return vly_fail(err, VLY_EINVAL, "option --resume: needs --checkpoint");
-    if (o->out != NULL && !vly_dir_exists(o->out) && mkdir(o->out, 0777) != 0)
-        return vly_fail(err, VLY_EIO, "'%s': cannot make this folder", o->out);
+    if (o->checkpoint != NULL && o->leave_one_out)
+        return vly_fail(err, VLY_EINVAL,
+                        "options --checkpoint and --leave-one-out exclude each other: its nets "
+                        "are not kept");
     return VLY_OK;
+}
+
+/* A folder that cannot be written to is told now, not after all epochs. */
+static vly_status try_out(const train_opts *o, vly_err *err)
+{
+    char *path = NULL;
+
+    if (o->out == NULL || o->leave_one_out)
+        return VLY_OK;
+    if (!vly_dir_exists(o->out) && mkdir(o->out, 0777) != 0)
+        return vly_fail(err, VLY_EIO, "'%s': cannot make this folder", o->out);
+    vly_status st = vly_path_join(o->out, VLY_STR("steps.onnx.try"), &path, err);
+    if (st == VLY_OK)
+        st = vly_file_write(path, "", 0, err);
+    if (st == VLY_OK)
+        unlink(path);
+    vly_free(path);
+    return st;
 }
 
 /* The readings from an event to the latest one that it is decided by: of the net and of the
@@ -105,13 +134,15 @@ static vly_status check_opts(const train_opts *o, vly_err *err)
 static vly_status set_look_ahead(training *t, vly_err *err)
 {
     vly_step_fit_opts *f = &t->fit_opts;
-    int64_t readings = t->opts->look_ahead_ms * VLY_IMU_FEATURES_RATE_HZ / 1000;
+    int64_t ms = t->opts->look_ahead_ms >= 0 ? t->opts->look_ahead_ms : LOOK_AHEAD_MS;
     int64_t least = f->rule.smooth + f->rule.confirm + 1;
+    int64_t least_ms =
+        (least * 1000 + VLY_IMU_FEATURES_RATE_HZ - 1) / VLY_IMU_FEATURES_RATE_HZ; /* upwards */
 
-    if (readings < least || t->opts->look_ahead_ms > LOOK_AHEAD_MAX)
-        return vly_fail(err, VLY_EINVAL, "option --look-ahead-ms: expected %d to %d",
-                        (int)(least * 1000 / VLY_IMU_FEATURES_RATE_HZ), LOOK_AHEAD_MAX);
-    f->shape.delay = (int32_t)(readings - least);
+    if (ms < least_ms || ms > LOOK_AHEAD_MAX)
+        return vly_fail(err, VLY_EINVAL, "option --look-ahead-ms: expected %d to %d", (int)least_ms,
+                        LOOK_AHEAD_MAX);
+    f->shape.delay = (int32_t)(ms * VLY_IMU_FEATURES_RATE_HZ / 1000 - least);
     return VLY_OK;
 }
 
@@ -135,33 +166,67 @@ static vly_status find_person(training *t, vly_err *err)
     return VLY_OK;
 }
 
-/* What the model and its checkpoint are made of, as text and as a number. */
-static void name_training(training *t)
+/* Whether one person after the other is left out; with too few it is told, not refused, unless it
+ * is all that was asked for. */
+static vly_status plan_cross(training *t, vly_err *err)
+{
+    size_t n = t->tracks.set.n_persons;
+
+    if (t->opts->hold_out != NULL || t->opts->from != NULL)
+        return VLY_OK;
+    t->wants_cross = n >= VLY_STEP_CROSS_PERSONS_MIN && n <= VLY_STEP_CROSS_PERSONS_MAX;
+    if (t->wants_cross)
+        return VLY_OK;
+    if (t->opts->leave_one_out)
+        return vly_fail(err, VLY_EINVAL,
+                        "'%s': to leave one out expected %d to %d persons, got %zu", t->opts->data,
+                        VLY_STEP_CROSS_PERSONS_MIN, VLY_STEP_CROSS_PERSONS_MAX, n);
+    fprintf(stderr, "not measured on strangers: that takes %d to %d persons, these are %zu\n",
+            VLY_STEP_CROSS_PERSONS_MIN, VLY_STEP_CROSS_PERSONS_MAX, n);
+    return VLY_OK;
+}
+
+static void name_command(training *t)
 {
     const train_opts *o = t->opts;
-    size_t n = 0;
-    int len = snprintf(t->command, sizeof(t->command),
-                       "volley train steps --data DIR --out DIR --seed %" PRId64
-                       " --epochs %" PRId64 " --look-ahead-ms %" PRId64,
-                       o->seed, o->epochs, o->look_ahead_ms);
+    vly_buf *out = &t->command;
 
-    if (o->hold_out != NULL && len > 0 && (size_t)len < sizeof(t->command))
-        snprintf(t->command + len, sizeof(t->command) - (size_t)len, " --hold-out %s", o->hold_out);
-    len = (int)strlen(t->command);
-    if (o->from != NULL && (size_t)len < sizeof(t->command))
-        snprintf(t->command + len, sizeof(t->command) - (size_t)len, " --from FILE%s",
-                 o->keep_zeros ? " --keep-zeros" : "");
-    for (size_t p = 0; p < t->tracks.set.n_persons && n + 1 < sizeof(t->persons); p++)
+    vly_buf_puts(out, "volley train steps --data DIR --out DIR");
+    if (o->credit != NULL)
+        vly_buf_puts(out, " --credit TEXT");
+    vly_buf_printf(out, " --seed %" PRId64 " --epochs %" PRId64, o->seed, o->epochs);
+    if (o->from == NULL)
+        vly_buf_printf(out, " --look-ahead-ms %" PRId64,
+                       o->look_ahead_ms >= 0 ? o->look_ahead_ms : LOOK_AHEAD_MS);
+    if (o->hold_out != NULL)
+        vly_buf_printf(out, " --hold-out %s", o->hold_out);
+    if (o->from != NULL)
+        vly_buf_printf(out, " --from FILE%s", o->keep_zeros ? " --keep-zeros" : "");
+    vly_buf_putc(out, '\0');
+}
+
+/* Whose recordings the F1 of the curves and of the terminal are of. */
+static const char *judged(const training *t)
+{
+    return t->opts->hold_out != NULL ? t->opts->hold_out : "the persons it learns from";
+}
+
+static vly_status name_training(training *t, vly_err *err)
+{
+    vly_buf *persons = &t->persons;
+
+    vly_buf_init(&t->command, VLY_MEM_CLI, TEXT_MAX);
+    vly_buf_init(&t->title, VLY_MEM_CLI, TEXT_MAX);
+    vly_buf_init(persons, VLY_MEM_CLI, TEXT_MAX);
+    name_command(t);
+    for (size_t p = 0; p < t->tracks.set.n_persons; p++)
         if ((t->held_out >> p & 1) == 0)
-            n += (size_t)snprintf(t->persons + n, sizeof(t->persons) - n, "%s%s", n > 0 ? "," : "",
-                                  t->tracks.set.persons[p]);
-    snprintf(t->judged, sizeof(t->judged), "F1, mean of starts and ends: %s",
-             o->hold_out != NULL ? o->hold_out : "the persons it learns from");
-    t->purpose = vly_rng_mix(t->tracks.n_readings, t->held_out);
-    for (const char *c = t->command; *c != '\0'; c++)
-        t->purpose = vly_rng_mix(t->purpose, (unsigned char)*c);
-    for (size_t i = 0; i < t->from.len; i++)
-        t->purpose = vly_rng_mix(t->purpose, (unsigned char)t->from.ptr[i]);
+            vly_buf_printf(persons, "%s%s", persons->len > 0 ? "," : "", t->tracks.set.persons[p]);
+    vly_buf_printf(&t->title, "F1, mean of starts and ends: %s", judged(t));
+    vly_buf_putc(&t->title, '\0');
+    return t->command.failed || persons->failed || t->title.failed
+               ? vly_fail(err, VLY_ELIMIT, "options: names longer than %zu bytes", TEXT_MAX)
+               : VLY_OK;
 }
 
 /* Tuning goes on with the rule of the file, at a rate that does not undo what it knows. */
@@ -213,11 +278,14 @@ static vly_status open_all(training *t, vly_err *err)
         st = open_from(t, err);
     if (st == VLY_OK)
         st = find_person(t, err);
+    if (st == VLY_OK)
+        st = plan_cross(t, err);
+    if (st == VLY_OK)
+        st = name_training(t, err);
     if (st == VLY_OK && n > 1) /* this thread takes part */
         st = vly_worker_pool_new(n - 1, QUEUE, &t->pool, err);
     if (st != VLY_OK)
         return st;
-    name_training(t);
     t->history.cap = (size_t)o->epochs;
     t->history.rows = vly_calloc(VLY_MEM_CLI, t->history.cap, sizeof(t->history.rows[0]));
     t->guesses = vly_calloc(VLY_MEM_CLI, t->tracks.set.n_recordings, sizeof(vly_step_guess));
@@ -230,12 +298,21 @@ static void close_all(training *t)
 {
     vly_worker_pool_free(t->pool);
     vly_buf_release(&t->from);
+    vly_buf_release(&t->command);
+    vly_buf_release(&t->title);
+    vly_buf_release(&t->persons);
     vly_free(t->history.rows);
     vly_free(t->guesses);
     vly_step_tracks_release(&t->tracks);
 }
 
 /* ---- checkpoints --------------------------------------------------------------------------- */
+
+/* What the checkpoint belongs to. */
+static uint64_t purpose_of(const training *t, const vly_step_fit *f)
+{
+    return vly_fnv1a(vly_step_fit_fingerprint(f), t->from.ptr, t->from.len);
+}
 
 static vly_status save(const training *t, vly_step_fit *f, vly_err *err)
 {
@@ -252,6 +329,7 @@ static vly_status save(const training *t, vly_step_fit *f, vly_err *err)
 
 static vly_status resume(training *t, vly_step_fit *f, vly_err *err)
 {
+    const vly_trainer_state *s = vly_trainer_state_of(f->trainer);
     vly_buf bytes;
 
     if (!t->opts->resume || !vly_file_exists(t->opts->checkpoint))
@@ -262,6 +340,9 @@ static vly_status resume(training *t, vly_step_fit *f, vly_err *err)
         st = vly_checkpoint_read(vly_buf_str(&bytes), t->purpose, vly_trainer_state_of(f->trainer),
                                  &t->history, err);
     vly_buf_release(&bytes);
+    if (st == VLY_OK && s->step != t->history.n * vly_step_windows_steps(f->windows))
+        st = vly_fail(err, VLY_EFORMAT, "checkpoint: %" PRIu64 " steps are not %zu epochs", s->step,
+                      t->history.n);
     if (st != VLY_OK)
         return vly_fail_in(err, st, "'%s'", t->opts->checkpoint);
     f->epoch = (uint32_t)t->history.n;
@@ -296,9 +377,10 @@ static vly_status epoch(training *t, vly_step_fit *f, vly_err *err)
 {
     float *row = t->history.rows[t->history.n];
     vly_step_epoch told;
-    vly_status st = VLY_OK;
+    vly_status st = vly_step_fit_epoch(f, &told, err);
 
-    vly_step_fit_epoch(f, &told);
+    if (st != VLY_OK)
+        return st;
     for (int i = 0; i < VLY_TRAIN_FIGURES; i++)
         row[i] = NAN;
     row[VLY_STEP_CURVE_EVENTS] = (float)told.loss_events;
@@ -310,8 +392,8 @@ static vly_status epoch(training *t, vly_step_fit *f, vly_err *err)
         st = measure(t, f, &t->held_score, err);
         row[VLY_STEP_CURVE_F1_50] = (float)mean_f1(&t->held_score, 0);
         row[VLY_STEP_CURVE_F1_100] = (float)mean_f1(&t->held_score, 1);
-        fprintf(stderr, ", F1 %.3f at 50 ms, %.3f at 100 ms", mean_f1(&t->held_score, 0),
-                mean_f1(&t->held_score, 1));
+        fprintf(stderr, ", F1 of %s %.3f at 50 ms, %.3f at 100 ms", judged(t),
+                mean_f1(&t->held_score, 0), mean_f1(&t->held_score, 1));
     }
     fprintf(stderr, ", %.0f s\n", seconds(t));
     t->history.n++;
@@ -320,14 +402,18 @@ static vly_status epoch(training *t, vly_step_fit *f, vly_err *err)
 
 static vly_status train(training *t, vly_step_fit *f, vly_err *err)
 {
-    vly_status st = resume(t, f, err);
+    vly_status st = VLY_OK;
+
+    if (t->opts->checkpoint != NULL)
+        t->purpose = purpose_of(t, f);
+    st = resume(t, f, err);
 
     while (st == VLY_OK && f->epoch < f->opts.n_epochs) {
         st = epoch(t, f, err);
         if (st == VLY_OK && t->opts->checkpoint != NULL)
             st = save(t, f, err);
     }
-    return st == VLY_OK && t->held_out != 0 ? measure(t, f, &t->held_score, err) : st;
+    return st == VLY_OK && !t->wants_cross ? measure(t, f, &t->held_score, err) : st;
 }
 
 static void tell_trial(void *arg, size_t done, size_t total, uint64_t left_out, double loss)
@@ -370,25 +456,34 @@ static vly_status write_to(const training *t, const char *name, const vly_buf *b
     return st;
 }
 
+static vly_step_origin origin_of(const training *t)
+{
+    return (vly_step_origin){
+        .command = t->command.ptr, .persons = vly_buf_str(&t->persons), .credit = t->opts->credit};
+}
+
 static vly_status write_model(const training *t, vly_step_fit *f, vly_buf *out, vly_err *err)
 {
     const vly_trainer_state *s = vly_trainer_state_of(f->trainer);
     const vly_step_decoder_rule *rule = t->has_cross ? &t->cross.rule : &t->fit_opts.rule;
+    const vly_step_origin origin = origin_of(t);
     vly_status st = vly_step_net_write(f->net, s->average, s->average_running, &t->fit_opts.shape,
-                                       rule, t->command, t->persons, out, err);
+                                       rule, &origin, out, err);
 
     return st == VLY_OK ? write_to(t, "steps.onnx", out, err) : st;
 }
 
 static vly_status write_all(const training *t, vly_step_fit *f, vly_err *err)
 {
-    vly_step_report report = {.command = t->command,
+    const vly_step_origin origin = origin_of(t);
+    vly_step_report report = {.origin = &origin,
                               .tracks = &t->tracks,
+                              .persons = t->everybody & ~t->held_out,
                               .opts = &t->fit_opts,
                               .n_params = f->net->n_params,
                               .cross = t->has_cross ? &t->cross : NULL,
                               .history = &t->history,
-                              .judged = t->judged};
+                              .judged = t->title.ptr};
     vly_buf out;
 
     if (t->opts->out == NULL)
@@ -444,7 +539,9 @@ static void add_results(const training *t, vly_buf *out)
     }
     if (t->held_out != 0)
         add_json(t->opts->hold_out, &t->held_score, out);
-    vly_buf_puts(out, "},");
+    vly_buf_puts(out, "},\"measured_on\":");
+    vly_buf_json_str(out, vly_str_from(t->has_cross ? "persons left out" : judged(t)));
+    vly_buf_puts(out, ",");
     add_json("pooled", t->has_cross ? &t->cross.pooled : &t->held_score, out);
     vly_buf_printf(out, ",\"seconds\":%.1f}\n", seconds(t));
 }
@@ -462,11 +559,9 @@ static vly_status run_all(training *t, vly_err *err)
         st = begin_from(t, &fit, err);
     if (st == VLY_OK && !o->leave_one_out)
         st = train(t, &fit, err);
-    if (st == VLY_OK && !o->leave_one_out) /* once more at the end, with what was measured */
-        st = write_all(t, &fit, err);
-    if (st == VLY_OK && o->hold_out == NULL && o->from == NULL)
+    if (st == VLY_OK && t->wants_cross)
         st = cross_validate(t, err);
-    if (st == VLY_OK && t->has_cross && !o->leave_one_out)
+    if (st == VLY_OK && !o->leave_one_out)
         st = write_all(t, &fit, err);
     vly_step_fit_close(&fit);
     return st;
@@ -474,7 +569,6 @@ static vly_status run_all(training *t, vly_err *err)
 
 static int run(const void *opts_, int n_args, char *const *args)
 {
-    static training t; /* scores are large for a stack */
     const train_opts *opts = opts_;
     vly_err err;
     vly_buf out;
@@ -484,19 +578,28 @@ static int run(const void *opts_, int n_args, char *const *args)
         fprintf(stderr, "volley train steps: options --data and --out are required; see --help\n");
         return VLY_EXIT_USAGE;
     }
-    t = (training){.opts = opts, .began = vly_clock_now()};
+    training *t = vly_calloc(VLY_MEM_CLI, 1, sizeof(*t)); /* scores are large for a stack */
+    if (t == NULL) {
+        fprintf(stderr, "volley train steps: out of memory\n");
+        return VLY_EXIT_FAILURE;
+    }
+    t->opts = opts;
+    t->began = vly_clock_now();
     vly_status st = check_opts(opts, &err);
     if (st == VLY_OK)
-        st = run_all(&t, &err);
+        st = try_out(opts, &err);
+    if (st == VLY_OK)
+        st = run_all(t, &err);
     vly_buf_init(&out, VLY_MEM_CLI, FILE_MAX);
     if (st == VLY_OK) {
-        add_results(&t, &out);
+        add_results(t, &out);
         fwrite(out.ptr, 1, out.len, stdout);
     } else {
         vly_command_fail(&err);
     }
     vly_buf_release(&out);
-    close_all(&t);
+    close_all(t);
+    vly_free(t);
     return st == VLY_OK ? VLY_EXIT_OK : VLY_EXIT_FAILURE;
 }
 
@@ -511,9 +614,11 @@ const vly_command vly_command_train_steps = {
         "measure how good such a net is with somebody whom it has not seen, and to choose the\n"
         "thresholds that go into the file. Writes OUT/steps.onnx, a model card with the figures\n"
         "and learning curves. The same command, seed and kind of CPU give the same file, with\n"
-        "any number of threads, and also when the training was stopped and resumed.\n",
+        "any number of threads, and also when the training was stopped and resumed. Files are\n"
+        "written at the end; --checkpoint keeps the net that they are made of, but not those that\n"
+        "leave somebody out: these begin again. With two persons nobody is left out.\n",
     .examples =
-        "  volley train steps --data data/steps --out models/steps\n"
+        "  volley train steps --data data/steps --out models/steps --credit 'mine, CC0'\n"
         "  volley train steps --data data/steps --leave-one-out --json\n"
         "  volley train steps --data data/steps --out /tmp/steps --hold-out person_2\n"
         "  volley train steps --data data/steps --out /tmp/steps --checkpoint c.bin --resume\n"

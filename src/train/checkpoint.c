@@ -2,6 +2,7 @@
 #include "train/checkpoint.h"
 
 #include "base/bits.h"
+#include "base/fnv1a.h"
 
 #include <math.h>
 #include <string.h>
@@ -18,15 +19,6 @@ typedef struct head {
 _Static_assert(sizeof(head) == 56, "the format has no padding");
 
 static const char magic[8] = {'V', 'L', 'Y', 'T', 'R', 'N', '0', '1'};
-
-static uint64_t fnv1a(const char *bytes, size_t n)
-{
-    uint64_t h = UINT64_C(0xcbf29ce484222325);
-
-    for (size_t i = 0; i < n; i++)
-        h = (h ^ (unsigned char)bytes[i]) * UINT64_C(0x100000001b3);
-    return h;
-}
 
 vly_status vly_checkpoint_write(const vly_trainer_state *s, uint64_t purpose,
                                 const vly_train_history *history, vly_buf *out, vly_err *err)
@@ -46,7 +38,7 @@ vly_status vly_checkpoint_write(const vly_trainer_state *s, uint64_t purpose,
     vly_buf_add(out, s->params, s->n_floats * sizeof(*s->params));
     if (out->failed)
         return vly_fail(err, VLY_ELIMIT, "checkpoint: more than %zu bytes", out->max_bytes);
-    uint64_t sum = fnv1a(out->ptr + begin, out->len - begin);
+    uint64_t sum = vly_fnv1a(VLY_FNV1A, out->ptr + begin, out->len - begin);
     vly_buf_add(out, &sum, sizeof(sum));
     return out->failed
                ? vly_fail(err, VLY_ELIMIT, "checkpoint: more than %zu bytes", out->max_bytes)
@@ -65,7 +57,7 @@ static vly_status check_bytes(vly_str bytes, const head *h, vly_err *err)
         return vly_fail(err, VLY_EFORMAT, "checkpoint: %zu bytes do not hold %llu floats",
                         bytes.len, (unsigned long long)h->n_floats);
     size_t end = bytes.len - sizeof(uint64_t);
-    if (vly_load_le64(bytes.ptr + end) != fnv1a(bytes.ptr, end))
+    if (vly_load_le64(bytes.ptr + end) != vly_fnv1a(VLY_FNV1A, bytes.ptr, end))
         return vly_fail(err, VLY_EFORMAT, "checkpoint: damaged, its sum is another");
     return VLY_OK;
 }
@@ -84,6 +76,18 @@ static vly_status check_purpose(const head *h, uint64_t purpose, const vly_train
     return VLY_OK;
 }
 
+static bool are_numbers(const char *bytes, size_t n)
+{
+    bool ret = true;
+
+    for (size_t i = 0; i < n; i++) {
+        float x;
+        memcpy(&x, bytes + i * sizeof(x), sizeof(x));
+        ret = ret && isfinite(x);
+    }
+    return ret;
+}
+
 vly_status vly_checkpoint_read(vly_str bytes, uint64_t purpose, vly_trainer_state *s,
                                vly_train_history *history, vly_err *err)
 {
@@ -99,6 +103,8 @@ vly_status vly_checkpoint_read(vly_str bytes, uint64_t purpose, vly_trainer_stat
         return st;
     const char *at = bytes.ptr + sizeof(h);
     size_t figures = h.n_epochs * sizeof(history->rows[0]);
+    if (!are_numbers(at + figures, s->n_floats))
+        return vly_fail(err, VLY_EFORMAT, "checkpoint: a parameter is no number");
     memcpy(history->rows, at, figures);
     memcpy(s->params, at + figures, s->n_floats * sizeof(*s->params));
     history->n = h.n_epochs;

@@ -29,8 +29,9 @@ typedef struct vly_train_history {
 vly_status vly_checkpoint_write(const vly_trainer_state *s, uint64_t purpose,
                                 const vly_train_history *history, vly_buf *out,
                                 vly_err *err) VLY_MUST_CHECK;
-/* Takes them back. Nothing is changed unless all is well. EFORMAT: no checkpoint, or a damaged one;
- * EINVAL: of another training (purpose, sizes); ELIMIT: more epochs than history has room for. */
+/* Takes them back. Nothing is changed unless all is well. EFORMAT: no checkpoint, a damaged one,
+ * or a parameter that is no number; EINVAL: of another training (purpose, sizes); ELIMIT: more
+ * epochs than history has room for. Whether step goes with n_epochs is for the caller to check. */
 vly_status vly_checkpoint_read(vly_str bytes, uint64_t purpose, vly_trainer_state *s,
                                vly_train_history *history, vly_err *err) VLY_MUST_CHECK;
 

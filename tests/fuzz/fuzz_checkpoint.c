@@ -2,22 +2,15 @@
 /* Checkpoints: what is accepted is written again, and must be the same bytes. The last 8 bytes are
  * replaced by the sum that belongs there, or else nothing would get past it. */
 #include "base/assert.h"
+#include "base/fnv1a.h"
 #include "train/checkpoint.h"
 
+#include <math.h>
 #include <string.h>
 
 enum { FLOATS = 24, EPOCHS = 4 };
 
 int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t n);
-
-static uint64_t fnv1a(const unsigned char *bytes, size_t n)
-{
-    uint64_t h = UINT64_C(0xcbf29ce484222325);
-
-    for (size_t i = 0; i < n; i++)
-        h = (h ^ bytes[i]) * UINT64_C(0x100000001b3);
-    return h;
-}
 
 static void check(const char *bytes, size_t n)
 {
@@ -31,6 +24,8 @@ static void check(const char *bytes, size_t n)
     VLY_ASSERT(st == err.status);
     if (st != VLY_OK)
         return;
+    for (size_t i = 0; i < FLOATS; i++)
+        VLY_ASSERT(isfinite(floats[i]));
     vly_buf_init(&again, VLY_MEM_MODEL, 1 << 20);
     VLY_ASSERT(vly_checkpoint_write(&s, 7, &history, &again, &err) == VLY_OK);
     VLY_ASSERT(again.len == n && memcmp(again.ptr, bytes, n) == 0);
@@ -46,7 +41,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t n)
     check(copy, n);
     if (n >= sizeof(uint64_t)) {
         size_t end = n - sizeof(uint64_t);
-        uint64_t sum = fnv1a(bytes, end);
+        uint64_t sum = vly_fnv1a(VLY_FNV1A, bytes, end);
         memcpy(copy + end, &sum, sizeof(sum));
         check(copy, n);
     }

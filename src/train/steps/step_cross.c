@@ -49,10 +49,11 @@ static vly_status run_trial(const cross *c, trial *t, double *ret_loss, vly_err 
         vly_step_fit_open(&fit, c->tracks, &opts, c->everybody & ~t->left_out, NULL, err);
     if (st != VLY_OK)
         return st;
-    for (uint32_t i = 0; i < opts.n_epochs; i++)
-        vly_step_fit_epoch(&fit, &told);
+    for (uint32_t i = 0; i < opts.n_epochs && st == VLY_OK; i++)
+        st = vly_step_fit_epoch(&fit, &told, err);
     *ret_loss = told.loss;
-    st = vly_step_fit_guess(&fit, t->left_out, t->guesses, &t->n_guesses, err);
+    if (st == VLY_OK)
+        st = vly_step_fit_guess(&fit, t->left_out, t->guesses, &t->n_guesses, err);
     vly_step_fit_close(&fit);
     return st;
 }
@@ -159,9 +160,9 @@ vly_status vly_step_cross_run(const vly_step_tracks *tracks, const vly_step_fit_
 {
     size_t n = tracks->set.n_persons;
 
-    if (n < 3 || n > VLY_STEP_CROSS_PERSONS_MAX)
-        return vly_fail(err, VLY_EINVAL, "leave-one-out: expected 3 to %d persons, got %zu",
-                        VLY_STEP_CROSS_PERSONS_MAX, n);
+    if (n < VLY_STEP_CROSS_PERSONS_MIN || n > VLY_STEP_CROSS_PERSONS_MAX)
+        return vly_fail(err, VLY_EINVAL, "leave-one-out: expected %d to %d persons, got %zu",
+                        VLY_STEP_CROSS_PERSONS_MIN, VLY_STEP_CROSS_PERSONS_MAX, n);
     cross *c = vly_calloc(VLY_MEM_MODEL, 1, sizeof(*c));
     if (c == NULL)
         return vly_fail(err, VLY_ENOMEM, "leave-one-out: out of memory");

@@ -31,6 +31,7 @@ extern const vly_step_fit_opts vly_step_fit_defaults;
 typedef struct vly_step_fit {
     vly_step_fit_opts opts;
     const vly_step_tracks *tracks;
+    uint64_t persons;
     vly_train_net *net;
     vly_step_windows *windows;
     vly_trainer *trainer;
@@ -48,7 +49,11 @@ vly_status vly_step_fit_open(vly_step_fit *f, const vly_step_tracks *tracks,
                              const vly_step_fit_opts *opts, uint64_t persons,
                              struct vly_worker_pool *pool, vly_err *err) VLY_MUST_CHECK;
 void vly_step_fit_close(vly_step_fit *f); /* accepts a zeroed one */
-void vly_step_fit_epoch(vly_step_fit *f, vly_step_epoch *ret);
+/* EINVAL: the training ran away, a loss or parameter is no number any more. */
+vly_status vly_step_fit_epoch(vly_step_fit *f, vly_step_epoch *ret, vly_err *err) VLY_MUST_CHECK;
+/* A number that two trainings share when the same comes out of them: of the readings and their
+ * truth, who takes part, options, net and features. For checkpoints. */
+uint64_t vly_step_fit_fingerprint(const vly_step_fit *f);
 /* The recordings of these persons through the net as it is now. guesses: [n_recordings], of which
  * the first *ret_n are filled; the caller releases them. */
 vly_status vly_step_fit_guess(vly_step_fit *f, uint64_t persons, vly_step_guess *guesses,

@@ -49,7 +49,7 @@ void vly_step_net_init(const vly_train_net *net, uint64_t seed, float *params, f
 
 vly_status vly_step_net_write(const vly_train_net *net, const float *params, const float *running,
                               const vly_step_shape *shape, const vly_step_decoder_rule *rule,
-                              const char *trained, const char *persons, vly_buf *out, vly_err *err)
+                              const vly_step_origin *origin, vly_buf *out, vly_err *err)
 {
     const vly_step_model m = {.features = VLY_IMU_FEATURES_VERSION,
                               .rate_hz = VLY_IMU_FEATURES_RATE_HZ,
@@ -59,10 +59,10 @@ vly_status vly_step_net_write(const vly_train_net *net, const float *params, con
     vly_step_property numbers[VLY_STEP_PROPERTIES];
     vly_onnx_prop props[VLY_STEP_PROPERTIES + TEXTS] = {
         {VLY_STR("volley.task"), VLY_STR("steps")},
-        {VLY_STR("volley.steps.trained"), vly_str_from(trained)},
-        {VLY_STR("volley.steps.persons"), vly_str_from(persons)},
-        {VLY_STR("license"), VLY_STR("CC-BY-SA-4.0; trained on SIMUL, "
-                                     "https://simpleloc.github.io/SIMUL-dataset")},
+        {VLY_STR("volley.steps.trained"), vly_str_from(origin->command)},
+        {VLY_STR("volley.steps.persons"), origin->persons},
+        {VLY_STR("license"), origin->credit != NULL ? vly_str_from(origin->credit)
+                                                    : VLY_STR("of the recordings: not stated")},
     };
 
     vly_step_model_properties(&m, numbers);

@@ -26,10 +26,16 @@ vly_status vly_step_net_new(const vly_step_net_opts *opts, vly_train_net **ret,
 /* First values; events begin as rare as they are. */
 void vly_step_net_init(const vly_train_net *net, uint64_t seed, float *params, float *running);
 
-/* Appends the ONNX file with its metadata; trained: the command that made it; persons: whom it
- * learned from, separated by commas. */
+/* Where a model comes from, in words of its metadata. */
+typedef struct vly_step_origin {
+    const char *command; /* that made it */
+    vly_str persons;     /* whom it learned from, separated by commas */
+    const char *credit;  /* whose the recordings are, and their licence; NULL: not stated */
+} vly_step_origin;
+
+/* Appends the ONNX file with its metadata. */
 vly_status vly_step_net_write(const vly_train_net *net, const float *params, const float *running,
                               const vly_step_shape *shape, const vly_step_decoder_rule *rule,
-                              const char *trained, const char *persons, vly_buf *out,
+                              const vly_step_origin *origin, vly_buf *out,
                               vly_err *err) VLY_MUST_CHECK;
 #endif

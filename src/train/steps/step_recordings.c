@@ -11,7 +11,7 @@
 #define BLOCK_BYTES ((size_t)1 << 20)
 #define BYTES_MAX   (VLY_STEP_READINGS_MAX * 64)
 
-/* Grid points between two readings take the activity of the earlier one. */
+/* Grid points between two readings take the activity of the later one. */
 static vly_status put_on_grid(vly_step_track *t, const vly_step_recording *r, size_t cap,
                               vly_err *err)
 {

@@ -4,8 +4,9 @@
  * (prep/imu), the places of starts and ends between them, the activity of each.
  *
  * Held whole, 25 bytes a reading: 7 MB for an hour. Windows, features and frames are made from it
- * when a batch wants them, and never kept. A data set past VLY_STEP_READINGS_MAX (a month) is
- * refused.
+ * when a batch wants them, and never kept. While a file is read, its text and its readings as the
+ * file has them are in memory too, one file at a time. A data set past VLY_STEP_READINGS_MAX (a
+ * month) is refused.
  *
  * Immutable after load; shared by threads.
  */

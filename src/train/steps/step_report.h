@@ -21,8 +21,9 @@ enum {
 };
 
 typedef struct vly_step_report {
-    const char *command; /* that made the model */
+    const vly_step_origin *origin;
     const vly_step_tracks *tracks;
+    uint64_t persons; /* bit i: the person i was learned from */
     const vly_step_fit_opts *opts;
     size_t n_params;
     const vly_step_cross *cross; /* NULL: was not run */

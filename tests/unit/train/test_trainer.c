@@ -200,6 +200,28 @@ static void goes_on(void **state)
     vly_trainer_free(second);
 }
 
+/* A parameter that is no number is refused, and nothing is taken. */
+static void refuses_no_number(void **state)
+{
+    static float rows[1][VLY_TRAIN_FIGURES];
+    vly_train_history history = {.rows = rows, .n = 1, .cap = 1}, again = {.rows = rows, .cap = 1};
+    vly_trainer *first = new_trainer(NULL, false), *second = new_trainer(NULL, false);
+    vly_trainer_state *s = vly_trainer_state_of(first), *to = vly_trainer_state_of(second);
+    vly_buf file;
+
+    (void)state;
+    vly_buf_init(&file, VLY_MEM_MODEL, 1 << 22);
+    s->step = 5;
+    s->params[s->n_floats - 1] = NAN;
+    assert_int_equal(vly_checkpoint_write(s, 9, &history, &file, &err), VLY_OK);
+    assert_int_equal(vly_checkpoint_read(vly_buf_str(&file), 9, to, &again, &err), VLY_EFORMAT);
+    assert_int_equal(to->step, 0);
+    assert_int_equal(again.n, 0);
+    vly_buf_release(&file);
+    vly_trainer_free(first);
+    vly_trainer_free(second);
+}
+
 /* ---- as ONNX ------------------------------------------------------------------------------- */
 
 static void compare(const char *what, const float *got, const vly_tensor *want, size_t n)
@@ -293,5 +315,6 @@ static void same_in_the_engine(void **state)
 UNIT_TESTS(cmocka_unit_test_setup_teardown(learns, set_up, tear_down),
            cmocka_unit_test_setup_teardown(same_on_any_threads, set_up, tear_down),
            cmocka_unit_test_setup_teardown(goes_on, set_up, tear_down),
+           cmocka_unit_test_setup_teardown(refuses_no_number, set_up, tear_down),
            cmocka_unit_test_setup_teardown(keeps_zeros, set_up, tear_down),
            cmocka_unit_test_setup_teardown(same_in_the_engine, set_up, tear_down))
