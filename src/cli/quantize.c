@@ -276,12 +276,13 @@ const vly_command vly_command_model_quantize = {
         "within it. --fp16 and --bf16 only store the weights in 16 bits. Accuracy is mAP50-95 when "
         "--eval (or else DIR) has labels, as `volley eval\n"
         "detect` wants them; otherwise agreement with the input model.\n",
-    .examples = "  volley model quantize yolov8n.onnx --calibrate pictures -o yolov8n_int8.onnx\n"
-                "  volley model quantize yolov8n.onnx --calibrate pictures --eval coco128 --budget "
-                "0.005 -o "
-                "q.onnx\n"
-                "  volley model quantize steps.onnx --calibrate windows --method min-max -o q.onnx "
-                "--json\n",
+    .examples =
+        "  volley model quantize yolov8n.onnx --calibrate pictures -o yolov8n_int8.onnx\n"
+        "  volley model quantize yolov8n.onnx --calibrate pictures --eval coco128 --budget "
+        "0.005 -o "
+        "q.onnx\n"
+        "  volley model quantize gestures.onnx --calibrate windows --method min-max -o q.onnx "
+        "--json\n",
     .opts = options,
     .opts_bytes = sizeof(quantize_opts),
     .defaults = &defaults,
