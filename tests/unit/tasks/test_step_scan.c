@@ -181,6 +181,40 @@ static void warns_of_what_is_unlike(void **state)
     close_model(&f);
 }
 
+/* Two seconds of rotation behind three without. */
+static void warns_of_a_late_gyroscope(void **state)
+{
+    vly_step_summary sum;
+    vly_step_scan *scan;
+    vly_err err;
+    char row[96];
+    vly_buf json;
+    fixture f;
+
+    (void)state;
+    open_model(&f);
+    const vly_step_scan_opts opts = {.model = f.model, .batcher = f.batcher};
+    assert_int_equal(vly_step_scan_new(&opts, &scan, &err), VLY_OK);
+    for (int i = 0; i < 500; i++) {
+        int n = snprintf(row, sizeof(row), "%s%d,0,0,9.8,%s\n",
+                         i == 0 ? "time_ms,acc_x,acc_y,acc_z,gyro_x,gyro_y,gyro_z\n" : "", i * 10,
+                         i < 300 ? ",," : "0.1,0.2,0.1");
+        if (vly_step_scan_feed(scan, row, (size_t)n, &err) != VLY_OK)
+            fail_msg("%s", err.msg);
+    }
+    if (vly_step_scan_end(scan, &sum, &err) != VLY_OK)
+        fail_msg("%s", err.msg);
+    assert_true(sum.has_warning[VLY_STEP_WARN_LATE_GYRO]);
+    assert_false(sum.has_warning[VLY_STEP_WARN_NO_GYRO]);
+    vly_buf_init(&json, VLY_MEM_BASE, 1 << 20);
+    vly_step_json_summary(&json, &sum);
+    vly_buf_putc(&json, '\0');
+    assert_non_null(strstr(json.ptr, ",\"late_gyro\":200,"));
+    vly_buf_release(&json);
+    vly_step_scan_free(scan);
+    close_model(&f);
+}
+
 static void refuses(void **state)
 {
     vly_step_summary sum;
@@ -200,4 +234,5 @@ static void refuses(void **state)
 }
 
 UNIT_TESTS(cmocka_unit_test(json_is_as_described), cmocka_unit_test(rest_with_faults),
-           cmocka_unit_test(warns_of_what_is_unlike), cmocka_unit_test(refuses))
+           cmocka_unit_test(warns_of_what_is_unlike), cmocka_unit_test(warns_of_a_late_gyroscope),
+           cmocka_unit_test(refuses))
