@@ -70,7 +70,8 @@ static size_t collect(vly_imu_sessions *s, size_t max)
     size_t n = 0, n_held = 0;
 
     pthread_mutex_lock(&s->lock);
-    while (n < max && s->first_changed != NULL) {
+    /* No further than what is there now: one that changes meanwhile may be in the chunk already. */
+    for (size_t left = s->n_changed; n < max && left > 0; left--) {
         vly_imu_entry *e = take_changed(s);
         if (fill_row(s, e, &s->rows[n]))
             n++;

@@ -2,6 +2,7 @@
 /*
  * Loops that open the same users' sessions, take them from one another, leave readings behind and
  * close, while a thread saves and another one looks: each session has seen each reading once.
+ * Sessions that come and go, beside some that stay, while one thread does nothing but save.
  */
 #include "sched/imu_fixture.h"
 #include "support/imu_walk.h"
@@ -151,4 +152,97 @@ static void sessions_change_loops(void **state)
     imu_tear_down(state);
 }
 
-UNIT_TESTS(cmocka_unit_test(sessions_change_loops))
+/* ---- short ones beside long ones ---- */
+
+enum { LONG = 40, SHORT = 1000, ROUNDS = 8 };
+
+static void *save_always(void *arg)
+{
+    (void)arg;
+    while (atomic_load(&n_running) > 0)
+        vly_imu_sessions_tick(s);
+    return NULL;
+}
+
+static void note_any(void *ctx, uint64_t next)
+{
+    atomic_store((_Atomic uint64_t *)ctx, next);
+}
+
+static void *run_long(void *arg)
+{
+    static const vly_imu_session_events tells = {.on_durable = note_any};
+    vly_imu_session *a[LONG] = {NULL};
+    _Atomic uint64_t durable[LONG] = {0};
+    vly_err err;
+
+    (void)arg;
+    for (int i = 0; i < LONG; i++) {
+        const vly_imu_open o = {.has_gyro = true, .events = &tells, .ctx = &durable[i]};
+        assert_int_equal(vly_imu_session_open(s, &o, &a[i], NULL, &err), VLY_OK);
+    }
+    for (int n = 0; atomic_load(&n_running) > 1; n = (n + 1) % N) {
+        for (int i = 0; i < LONG; i++)
+            assert_int_equal(vly_imu_session_push(a[i], 0, VLY_IMU_NEXT, &walks[0][n], 1, &err),
+                             VLY_OK);
+        imu_run_all(s, 0);
+    }
+    for (int i = 0; i < LONG; i++)
+        vly_imu_session_close(a[i]);
+    atomic_fetch_sub(&n_running, 1);
+    return NULL;
+}
+
+/* Many at a time, which are gone before they were ever saved, most of the time. */
+static void *run_short(void *arg)
+{
+    static vly_imu_session *a[SHORT];
+    const vly_imu_open o = {.has_gyro = true};
+    vly_err err;
+
+    (void)arg;
+    for (int round = 0; round < ROUNDS; round++) {
+        for (int i = 0; i < SHORT; i++) {
+            assert_int_equal(vly_imu_session_open(s, &o, &a[i], NULL, &err), VLY_OK);
+            assert_int_equal(vly_imu_session_push(a[i], 1, VLY_IMU_NEXT, walks[0], 1, &err),
+                             VLY_OK);
+        }
+        imu_run_all(s, 1);
+        for (int i = 0; i < SHORT; i++)
+            vly_imu_session_end(a[i], 1);
+        imu_run_all(s, 1);
+        for (int i = 0; i < SHORT; i++)
+            vly_imu_session_close(a[i]);
+    }
+    atomic_fetch_sub(&n_running, 1);
+    return NULL;
+}
+
+static void short_sessions_pass_the_one_that_saves(void **state)
+{
+    void *(*const runs[])(void *) = {run_long, run_short, save_always};
+    pthread_t threads[3];
+    vly_session_store *store;
+    vly_err err;
+
+    imu_set_up(state);
+    imu_walk(walks[0], N, 0);
+    assert_int_equal(vly_session_store_open(":memory:", VLY_STORE_PROCESS_SAFE, &store, &err),
+                     VLY_OK);
+    vly_imu_sessions_opts opts = imu_opts(store);
+    opts.max_sessions = LONG + SHORT;
+    s = imu_start(&opts);
+    n_running = 2;
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, runs[i], NULL), 0);
+    for (int i = 0; i < 3; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(vly_gauge_get(&vly_imu_sessions_get_stats(s)->sessions), LONG);
+    assert_int_equal(vly_counter_get(&vly_imu_sessions_get_stats(s)->snapshot_errors), 0);
+    vly_imu_sessions_free(s);
+    vly_session_store_close(store);
+    imu_tear_down(state);
+}
+
+UNIT_TESTS(cmocka_unit_test(sessions_change_loops),
+           cmocka_unit_test(short_sessions_pass_the_one_that_saves))
