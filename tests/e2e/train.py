@@ -204,6 +204,10 @@ def says_what_is_wrong(t):
     late = volley(t, "train", "steps", "--data", walkers(t), "--out", "/proc/self", "--epochs", "1",
                   "--hold-out", "person_1", status=1)
     assert "/proc/self" in late.stderr and "epoch" not in late.stderr, late.stderr
+    with open("/dev/full", "w", encoding="ascii") as full:
+        lost = subprocess.run([t.volley, *data, "--epochs", "1", "--hold-out", "person_1"],
+                              stdout=full, stderr=subprocess.PIPE, check=False)
+    equal(lost.returncode, 1, "exit status when the figures cannot be written")
     equal(volley(t, "train", "steps", status=2).stdout, "", "output without --data")
     empty = t.path("empty")
     os.makedirs(empty)
