@@ -4,7 +4,8 @@
  * and /session_summary, POST /reset_count, GET /model_info.
  *
  * One reading tells nothing of steps, so each client has a session: that of the user_id in the
- * query, else that of its address. The answer says what has become known with this reading.
+ * query, else that of its address. The answer says what has become known with this reading. Only a
+ * reading begins a session or takes it over; who asks for its count looks at it.
  */
 #include "api/routes.h"
 
@@ -85,19 +86,26 @@ static vly_str address_of(const vly_http_request *req)
     return (vly_str){req->peer, colon != NULL ? (size_t)(colon - req->peer) : strlen(req->peer)};
 }
 
+/* Who the client is: an empty user_id names nobody. */
+static vly_status read_user(vly_http_request *req, vly_str *ret, vly_err *err)
+{
+    vly_str user = {NULL, 0};
+    vly_status st = vly_steps_query_text(&req->msg, "user_id", &user, err);
+
+    if (st == VLY_OK)
+        *ret = user.len > 0 ? user : address_of(req);
+    return st;
+}
+
 /* Ends by leave. */
 static vly_status enter(const vly_api *api, vly_http_request *req, visit *v, vly_err *err)
 {
     static const vly_imu_session_events events = {.on_events = on_events};
-    vly_imu_open open = {.user = address_of(req),
-                         .device = VLY_STR(DEVICE),
-                         .has_gyro = true,
-                         .events = &events,
-                         .ctx = v};
+    vly_imu_open open = {.device = VLY_STR(DEVICE), .has_gyro = true, .events = &events, .ctx = v};
 
     if (api->imu_sessions == NULL)
         return vly_fail(err, VLY_EUNAVAILABLE, VLY_STEPS_NOT_HERE);
-    vly_status st = vly_steps_query_text(&req->msg, "user_id", &open.user, err);
+    vly_status st = read_user(req, &open.user, err);
     if (st == VLY_OK)
         st = vly_imu_session_open(api->imu_sessions, &open, &v->session, &v->info, err);
     return st;
@@ -258,20 +266,36 @@ static void put_summary(const vly_api *api, const vly_imu_session_info *info, vl
     put_thresholds(api, b);
 }
 
+/* Of the client's session; who has none has counted nothing. */
+static vly_status look(const vly_api *api, vly_http_request *req, bool is_reset,
+                       vly_imu_session_info *ret, vly_err *err)
+{
+    vly_str user;
+
+    *ret = (vly_imu_session_info){.next = 0};
+    if (api->imu_sessions == NULL)
+        return vly_fail(err, VLY_EUNAVAILABLE, VLY_STEPS_NOT_HERE);
+    vly_status st = read_user(req, &user, err);
+    if (st == VLY_OK)
+        st = vly_imu_sessions_find_name(api->imu_sessions, user, VLY_STR(DEVICE), ret, err);
+    if (st == VLY_OK && is_reset)
+        st = vly_imu_sessions_reset(api->imu_sessions, vly_str_from(ret->id), ret, err);
+    return st;
+}
+
 static void tell(vly_api *api, vly_http_request *req, bool is_reset,
                  void (*put)(const vly_api *api, const vly_imu_session_info *info, vly_buf *b))
 {
     vly_err err = VLY_ERR_INIT;
-    visit v = {.session = NULL};
+    vly_imu_session_info info;
     vly_buf b;
 
     vly_buf_init(&b, VLY_MEM_NET, api->max_answer_bytes);
-    vly_status st = enter(api, req, &v, &err);
-    if (st == VLY_OK && is_reset)
-        st = vly_imu_sessions_reset(api->imu_sessions, vly_str_from(v.info.id), &v.info, &err);
-    if (st == VLY_OK)
-        put(api, &v.info, &b);
-    leave(&v);
+    vly_status st = look(api, req, is_reset, &info, &err);
+    if (st == VLY_ENOTFOUND)
+        err = (vly_err)VLY_ERR_INIT;
+    if (st == VLY_OK || st == VLY_ENOTFOUND)
+        put(api, &info, &b);
     vly_guide_answer(req, &err, &b);
 }
 

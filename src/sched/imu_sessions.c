@@ -389,6 +389,24 @@ vly_status vly_imu_sessions_find(vly_imu_sessions *s, vly_str id, vly_imu_sessio
     return st;
 }
 
+vly_status vly_imu_sessions_find_name(vly_imu_sessions *s, vly_str user, vly_str device,
+                                      vly_imu_session_info *ret_info, vly_err *err)
+{
+    vly_status st = vly_imu__check_name("user", user, err);
+
+    if (st == VLY_OK)
+        st = vly_imu__check_name("device", device, err);
+    if (st != VLY_OK)
+        return st;
+    VLY_ASSERT(user.len > 0);
+    pthread_mutex_lock(&s->lock);
+    const vly_imu_entry *e = vly_imu__index_find_name(&s->index, user, device);
+    if (e != NULL && ret_info != NULL)
+        vly_imu__info_locked(e, ret_info);
+    pthread_mutex_unlock(&s->lock);
+    return e != NULL ? VLY_OK : vly_fail(err, VLY_ENOTFOUND, "no session of that user and device");
+}
+
 /* What is seen of it is so at once; the stream follows when its batch has run. */
 static void reset(vly_imu_sessions *s, vly_imu_entry *e)
 {

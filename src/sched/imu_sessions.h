@@ -133,6 +133,9 @@ vly_status vly_imu_sessions_list(vly_imu_sessions *s, vly_str after, vly_imu_ses
  */
 vly_status vly_imu_sessions_find(vly_imu_sessions *s, vly_str id, vly_imu_session_info *ret_info,
                                  vly_err *err) VLY_MUST_CHECK;
+/* The same of a user, not empty, and a device. EINVAL: a name. */
+vly_status vly_imu_sessions_find_name(vly_imu_sessions *s, vly_str user, vly_str device,
+                                      vly_imu_session_info *ret_info, vly_err *err) VLY_MUST_CHECK;
 vly_status vly_imu_sessions_reset(vly_imu_sessions *s, vly_str id, vly_imu_session_info *ret_info,
                                   vly_err *err) VLY_MUST_CHECK;
 vly_status vly_imu_sessions_remove(vly_imu_sessions *s, vly_str id, vly_imu_session_info *ret_info,

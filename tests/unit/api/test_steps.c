@@ -93,12 +93,48 @@ static void single_readings(void **state)
                  "{\"detail\":\"expected 'accel_y', which is missing\"}");
     assert_says(post("/detect_step", "{\"action\":\"stop\"}"), 422, "expected one reading");
     assert_says(get("/step_count?user_id=%00"), 400, "{\"detail\":\"'user_id': a bad escape\"}");
-    for (int i = 2; i < SESSIONS_MAX; i++) {
+    for (int i = 1; i < SESSIONS_MAX; i++) {
         char path[64];
-        snprintf(path, sizeof(path), "/step_count?user_id=c%d", i);
-        assert_int_equal(get(path).status, 200);
+        snprintf(path, sizeof(path), "/detect_step?user_id=c%d", i);
+        assert_int_equal(post(path, READING).status, 200);
     }
-    assert_says(get("/step_count?user_id=i"), 429, "{\"detail\":");
+    assert_says(post("/detect_step?user_id=i", READING), 429, "{\"detail\":");
+}
+
+static void note_replaced(void *ctx)
+{
+    ++*(int *)ctx;
+}
+
+static int64_t n_sessions(void)
+{
+    return vly_gauge_get(&vly_imu_sessions_get_stats(svc.imu_sessions)->sessions);
+}
+
+/* Who asks for a count neither begins a session nor takes one over. */
+static void a_look_leaves_sessions_alone(void **state)
+{
+    static const vly_imu_session_events events = {.on_replaced = note_replaced};
+    int n_replaced = 0;
+    const vly_imu_open open = {
+        .user = VLY_STR("ann"), .device = VLY_STR("http"), .events = &events, .ctx = &n_replaced};
+    vly_imu_session *a;
+
+    (void)state;
+    assert_int_equal(vly_imu_session_open(svc.imu_sessions, &open, &a, NULL, NULL), VLY_OK);
+    assert_reply(get("/step_count?user_id=ann"), 200, "{\"step_count\":0}");
+    assert_says(get("/session_summary?user_id=ann"), 200, "{\"total_readings\":0,");
+    assert_int_equal(post("/reset_count?user_id=ann", "").status, 200);
+    assert_int_equal(n_replaced, 0);
+    assert_int_equal(post("/reset_count?user_id=bob", "").status, 200);
+    assert_int_equal(get("/step_count?user_id=bob").status, 200);
+    assert_int_equal(get("/session_summary").status, 200);
+    assert_int_equal(n_sessions(), 1);
+    assert_int_equal(post("/detect_step?user_id=", READING).status, 200); /* nobody: the address */
+    assert_int_equal(post("/detect_step", READING).status, 200);
+    assert_says(get("/session_summary?user_id="), 200, "{\"total_readings\":2,");
+    assert_int_equal(n_sessions(), 2);
+    vly_imu_session_close(a);
 }
 
 static void settings_of_the_guide(void **state)
@@ -134,6 +170,7 @@ static void without_a_model(void **state)
 #define SERVED(test) cmocka_unit_test_setup_teardown(test, service_start, service_stop)
 
 UNIT_TESTS(SERVED(recordings), SERVED(as_many_as_may_wait), SERVED(batchers_are_kept),
-           SERVED(single_readings), SERVED(settings_of_the_guide),
+           SERVED(single_readings), SERVED(a_look_leaves_sessions_alone),
+           SERVED(settings_of_the_guide),
            cmocka_unit_test_setup_teardown(without_a_model, service_start_without_steps,
                                            service_stop))
