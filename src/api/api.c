@@ -1,12 +1,33 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/api.h"
 
+#include "api/answer.h"
 #include "api/call.h"
 #include "api/grpc.h"
 #include "api/grpc_infer.h"
+#include "api/origin.h"
 #include "api/routes.h"
 #include "api/v2.h"
 #include "base/assert.h"
+
+#define HTTP_FORBIDDEN 403
+
+/* Else every page that a browser shows could read what is streamed here, and take sessions over. */
+static bool is_foreign_page(const vly_api *api, const vly_http_request *req)
+{
+    return req->stream_kind == VLY_STREAM_WEBSOCKET &&
+           !vly_origin_is_allowed(&req->msg, api->origins);
+}
+
+static void refuse_page(vly_http_request *req)
+{
+    vly_buf b;
+
+    vly_buf_init(&b, VLY_MEM_NET, VLY_ERR_MSG_MAX);
+    vly_buf_puts(&b, "{\"error\":\"pages of this origin may not open streams here: see the setting "
+                     "http.origins\"}");
+    vly_answer_json(req, HTTP_FORBIDDEN, &b);
+}
 
 void vly_api_handle(void *ctx, vly_http_request *req)
 {
@@ -17,6 +38,10 @@ void vly_api_handle(void *ctx, vly_http_request *req)
     vly_call_begin(ctx, req);
     if (vly_grpc_handle(ctx, req))
         return;
+    if (is_foreign_page(ctx, req)) {
+        refuse_page(req);
+        return;
+    }
     vly_router_dispatch(routes, VLY_COUNT(routes), ctx, req);
 }
 

@@ -39,6 +39,7 @@ typedef struct vly_guide {
 typedef struct vly_api {
     vly_scheduler *scheduler; /* borrowed; outlives the server, as the next */
     vly_control *control;     /* NULL: models do not come and go */
+    const char *origins;      /* of pages that may open streams: api/origin.h */
     size_t max_parts;         /* of a multipart body */
     size_t max_json_depth;
     size_t max_json_bytes;      /* memory for one parsed JSON body */

@@ -218,6 +218,7 @@ static vly_status start_http(server *s, vly_err *err)
 
     s->api = (vly_api){.scheduler = s->scheduler,
                        .control = s->control,
+                       .origins = c->http_origins,
                        .max_parts = (size_t)c->multipart_max_parts,
                        .max_json_depth = (size_t)c->json_max_depth,
                        .max_json_bytes = c->json_max_memory_bytes,

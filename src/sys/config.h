@@ -130,6 +130,8 @@
       1 * VLY_GIB, "lines waiting to be written to http.access_log; more are dropped, counted")    \
     X(BOOL, http_allow_client_shm, "http.allow_client_shm", false, 0, 1,                           \
       "clients that are trusted like the server may pass tensors in shared memory")                \
+    X(TEXT, http_origins, "http.origins", "", 0, 4096,                                             \
+      "origins of other servers' pages that may open WebSockets, by commas; * for all")            \
     X(INT, http_max_shm_regions, "http.max_shm_regions", 128, 1, 65536,                            \
       "regions of shared memory registered at a time")                                             \
     X(BYTES, json_max_memory_bytes, "json.max_memory_bytes", 256 * VLY_MIB, 4 * VLY_KIB,           \

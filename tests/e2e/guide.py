@@ -301,6 +301,28 @@ def silent_clients_are_closed(t):
             equal(s.get(path).status, 503, path)
 
 
+def pages_of_others_are_refused(t):
+    def status(s, origin, path):
+        w = WebSocket(s.port, path, origin=origin)
+        w.sock.close()
+        return w.status
+    for path in "/ws/realtime?user_id=u", "/v1/stream?kind=steps&user=u":
+        with t.serve("--set", "http.origins=https://a.example, http://b.example:3000") as s:
+            ours = WebSocket(s.port, path)
+            ours.json()
+            for origin in ("http://evil.example", "null", "http://h:81", "https://h:80", "http://",
+                           "https://h.evil.example", "http://b.example", "http://a.example"):
+                equal(status(s, origin, path), 403, origin)
+            ours.ask(action="stats")
+            assert ours.json()["type"].startswith("stats"), "it was taken over"
+            for origin in ("http://h", "https://h", "http://H:80", "https://h:443",
+                           "https://a.example", "http://b.example:3000"):
+                equal(status(s, origin, path), 101, origin)
+        with t.serve("--set", "http.origins=*") as s:
+            for origin in "http://evil.example", "null":
+                equal(status(s, origin, path), 101, origin)
+
+
 def tells_its_health(t):
     with t.serve() as s:
         got = s.get("/health").json()
@@ -347,4 +369,4 @@ if sys.argv[1] == "--client":
 else:
     run(detects_single_readings, counts_for_each_client, tells_of_sessions, keeps_settings,
         answers_each_reading, counts_steps_as_they_end, a_user_has_one_connection,
-        silent_clients_are_closed, tells_its_health, works_with_the_package)
+        silent_clients_are_closed, pages_of_others_are_refused, tells_its_health, works_with_the_package)

@@ -14,14 +14,15 @@ TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 class WebSocket:
     """status is that of the answer; when it is not 101, body is its body."""
 
-    def __init__(self, port, target, context=None):
+    def __init__(self, port, target, context=None, origin=None):
         self.sock = socket.create_connection(("127.0.0.1", port), PATIENCE)
         if context is not None:
             self.sock = context.wrap_socket(self.sock, server_hostname="localhost")
         key = base64.b64encode(os.urandom(16)).decode()
         self.sock.sendall(f"GET {target} HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n"
                           f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\n"
-                          "Sec-WebSocket-Version: 13\r\n\r\n".encode())
+                          "Sec-WebSocket-Version: 13\r\n"
+                          f"{f'Origin: {origin}' if origin else 'X-None: '}\r\n\r\n".encode())
         self.file = self.sock.makefile("rb")
         self.status = int(self.file.readline().split()[1])
         headers = {}

@@ -184,6 +184,7 @@ static int start(bool has_steps)
     if (has_steps)
         start_steps();
     svc.api = (vly_api){.scheduler = svc.scheduler,
+                        .origins = "https://a.example, http://b.example:3000",
                         .max_parts = 4,
                         .max_stream_requests = 64,
                         .max_stream_in_work = 4,
