@@ -122,9 +122,11 @@ static vly_status open_session(vly_steps_stream *s, const vly_grpc_steps_request
         s->rate_hz = r->open.rate_hz;
     s->has_gyro = !r->open.is_without_gyro;
     vly_status st = vly_steps_stream_attach(s, &source, &info, err);
-    if (st == VLY_OK)
-        say_opened(s, &info);
-    return st;
+    if (st != VLY_OK)
+        return st;
+    say_opened(s, &info);
+    vly_steps_stream_begin(s);
+    return VLY_OK;
 }
 
 static vly_status act(vly_steps_stream *s, vly_imu_message *m, vly_err *err)
@@ -135,9 +137,10 @@ static vly_status act(vly_steps_stream *s, vly_imu_message *m, vly_err *err)
 
     if (m->action == VLY_IMU_READINGS)
         return vly_steps_stream_push(s, m, err);
-    vly_steps_stream_info(s, &info); /* readings sent before come first */
     if (m->action == VLY_IMU_RESET)
-        st = vly_imu_sessions_reset(s->api->imu_sessions, vly_str_from(s->id), &info, err);
+        st = vly_steps_stream_reset(s, &info, err);
+    else
+        vly_steps_stream_info(s, &info);
     if (st != VLY_OK)
         return st;
     json = begin(s);

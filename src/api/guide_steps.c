@@ -143,7 +143,12 @@ static vly_status push(const vly_api *api, vly_http_request *req, visit *v, vly_
     st = vly_imu_session_push(v->session, req->loop_idx, VLY_IMU_NEXT, m->readings, 1, err);
     if (st != VLY_OK)
         return st;
-    (void)vly_imu_sessions_turn(api->imu_sessions, req->loop_idx); /* another turn follows */
+    if (!vly_imu_session_run(v->session, req->loop_idx)) {
+        vly_imu_session_take_back(v->session, req->loop_idx);
+        return vly_fail(err, VLY_EBUSY,
+                        "the reading was not taken: another request of this user "
+                        "came, or the server is busy");
+    }
     vly_imu_session_info_get(v->session, &v->info);
     return VLY_OK;
 }

@@ -29,7 +29,7 @@ typedef struct realtime {
     _Atomic vly_nsec heard_ns;
     uint64_t n_requests;
     uint64_t begun_ms;
-    vly_guide_known known; /* with the reading at hand */
+    vly_guide_known known; /* since the last answer */
     bool has_user;
     char user[VLY_IMU_NAME_MAX + 1];
 } realtime;
@@ -140,7 +140,6 @@ static void say_detection(realtime *r, const vly_imu_reading *reading)
     vly_buf b = vly_steps_stream_buf(&r->base);
     vly_imu_session_info info;
 
-    r->known = (vly_guide_known){false, false, 0};
     vly_steps_stream_info(&r->base, &info);
     put_head(&r->base, "step_detection", NULL, &b);
     put_user(r, &b);
@@ -154,12 +153,12 @@ static void say_detection(realtime *r, const vly_imu_reading *reading)
                    info.totals.n_readings < n_held ? info.totals.n_readings : n_held);
     put_tail(&b);
     vly_steps_stream_send(&r->base, &b);
+    r->known = (vly_guide_known){false, false, 0};
 }
 
-static void say_error(realtime *r, const vly_err *err)
+static void say_error(realtime *r, const vly_err *err, bool is_missing)
 {
     vly_buf b = vly_steps_stream_buf(&r->base);
-    bool is_missing = err->status == VLY_ENOTFOUND;
 
     vly_buf_puts(&b, "{\"error\":");
     if (is_missing)
@@ -195,10 +194,12 @@ static void say_stop(realtime *r)
 static vly_status reset(realtime *r, vly_err *err)
 {
     vly_steps_stream *s = &r->base;
-    vly_status st = vly_imu_sessions_reset(s->api->imu_sessions, vly_str_from(s->id), NULL, err);
+    vly_imu_session_info info;
+    vly_status st = vly_steps_stream_reset(s, &info, err);
 
     if (st != VLY_OK)
         return st;
+    r->known = (vly_guide_known){false, false, 0};
     vly_buf b = vly_steps_stream_buf(s);
     put_head(s, "reset_response", "success", &b);
     vly_buf_puts(&b, "\"message\":\"Step counter has been reset for this session\","
@@ -263,10 +264,11 @@ static void on_message(vly_steps_stream *s, vly_buf *message, bool is_text)
         st = vly_imu_message_read(vly_buf_str(message), true, &arena, &m, &err);
     else
         st = vly_fail(&err, VLY_EINVAL, "expected JSON in a text message, got a binary one");
+    bool is_missing = st == VLY_ENOTFOUND; /* a member of the reading */
     if (st == VLY_OK)
         st = act(r, &m, &err);
     if (st != VLY_OK && st != VLY_ECANCELLED) /* who has been replaced is told so */
-        say_error(r, &err);
+        say_error(r, &err, is_missing);
     vly_arena_release(&arena);
 }
 
@@ -297,14 +299,11 @@ static void look(vly_alarm *alarm)
     vly_steps_stream_end(&r->base, VLY_WEBSOCKET_NORMAL, "timeout");
 }
 
-/* The session goes with the connection, unless somebody else has it by now. */
 static void gone(vly_steps_stream *s)
 {
     realtime *r = realtime_of(s);
 
     vly_alarm_end(vly_scheduler_alarms(s->api->scheduler), &r->idle);
-    if (!atomic_load(&s->is_replaced))
-        (void)!vly_imu_sessions_remove(s->api->imu_sessions, vly_str_from(s->id), NULL, NULL);
     vly_free(r);
 }
 
@@ -313,6 +312,7 @@ static const vly_steps_dialect dialect = {.on_message = on_message,
                                           .put_replaced = put_replaced,
                                           .gone = gone,
                                           .is_text = true,
+                                          .is_passing = true,
                                           .code_ended = VLY_WEBSOCKET_NORMAL,
                                           .code_replaced = VLY_WEBSOCKET_NORMAL,
                                           .code_behind = VLY_WEBSOCKET_TRY_LATER};
@@ -333,7 +333,7 @@ static vly_status attach(realtime *r, vly_http_request *req, bool *ret_has_repla
     if (st != VLY_OK)
         return st;
     memcpy(r->user, info.user, sizeof(r->user));
-    *ret_has_replaced = info.is_resumed;
+    *ret_has_replaced = info.has_replaced;
     if (!info.is_resumed)
         return VLY_OK;
     return vly_imu_sessions_reset(r->base.api->imu_sessions, vly_str_from(info.id), NULL, err);
@@ -350,6 +350,7 @@ static vly_status open_stream(realtime *r, vly_http_request *req, vly_err *err)
     if (st != VLY_OK)
         return st;
     say_started(r, has_replaced);
+    vly_steps_stream_begin(&r->base);
     vly_alarm_set(alarms, &r->idle, vly_clock_now() + r->base.api->guide.idle_ns);
     return VLY_OK;
 }

@@ -68,13 +68,13 @@ static void tell_replaced(vly_steps_stream *s)
     vly_steps_stream_end(s, s->dialect->code_replaced, "the session was taken over, or removed");
 }
 
-/* Before it is accepted there is nobody to tell: accept looks again. */
+/* On any thread, perhaps while attach copies the id: begin looks again. */
 static void told_replaced(void *ctx)
 {
     vly_steps_stream *s = ctx;
 
     atomic_store(&s->is_replaced, true);
-    if (atomic_load(&s->stream) != NULL)
+    if (atomic_load(&s->is_begun))
         tell_replaced(s);
 }
 
@@ -104,6 +104,7 @@ vly_status vly_steps_stream_attach(vly_steps_stream *s, const vly_steps_source *
                                .device = source->device,
                                .id = source->id,
                                .has_gyro = s->has_gyro,
+                               .is_unstored = s->dialect->is_passing && source->user.len == 0,
                                .events = &session_events,
                                .ctx = s};
     vly_status st = vly_imu_session_open(s->api->imu_sessions, &open, &s->session, ret, err);
@@ -117,7 +118,10 @@ vly_status vly_steps_stream_attach(vly_steps_stream *s, const vly_steps_source *
 
 void vly_steps_stream_detach(vly_steps_stream *s)
 {
-    vly_imu_session_close(s->session);
+    if (s->dialect->is_passing && s->session != NULL)
+        vly_imu_session_close_forget(s->session);
+    else
+        vly_imu_session_close(s->session);
     s->session = NULL;
 }
 
@@ -159,9 +163,14 @@ vly_status vly_steps_stream_accept(vly_steps_stream *s, vly_http_request *req, v
         return st;
     s->loop_idx = req->loop_idx;
     atomic_store(&s->stream, stream);
+    return VLY_OK;
+}
+
+void vly_steps_stream_begin(vly_steps_stream *s)
+{
+    atomic_store(&s->is_begun, true);
     if (atomic_load(&s->is_replaced))
         tell_replaced(s);
-    return VLY_OK;
 }
 
 /* ---- in ---- */
@@ -229,8 +238,19 @@ vly_status vly_steps_stream_push_packets(vly_steps_stream *s, vly_str bytes, vly
 
 void vly_steps_stream_info(vly_steps_stream *s, vly_imu_session_info *ret)
 {
-    (void)vly_imu_sessions_turn(s->api->imu_sessions, s->loop_idx); /* another turn follows */
+    (void)vly_imu_session_run(s->session, s->loop_idx); /* another turn follows */
     vly_imu_session_info_get(s->session, ret);
+}
+
+vly_status vly_steps_stream_reset(vly_steps_stream *s, vly_imu_session_info *ret, vly_err *err)
+{
+    bool has_run = vly_imu_session_run(s->session, s->loop_idx);
+
+    if (atomic_load(&s->is_replaced))
+        return vly_fail(err, VLY_ECANCELLED, "the session is somebody else's, or was removed");
+    if (!has_run)
+        return vly_fail(err, VLY_EBUSY, "too many readings wait: reset when they have run");
+    return vly_imu_sessions_reset(s->api->imu_sessions, vly_str_from(s->id), ret, err);
 }
 
 void vly_steps_stream_finish(vly_steps_stream *s)

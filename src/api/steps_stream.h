@@ -7,7 +7,8 @@
  *     guide_steps_stream.c  /ws/realtime, one answer for each reading
  *     grpc_steps_stream.c   volley.v1.Steps/Stream
  *
- * A stream is attached to a session (sched/imu_sessions.h) and accepted, in any order. It ends when
+ * A stream is attached to a session (sched/imu_sessions.h) and accepted, in any order; then the
+ * client is told of it, and the stream begins. It ends when
  * the client has no more, which ends the session too; when the client goes, its session is somebody
  * else's, or it does not read what it is told, and then the session stays.
  *
@@ -33,6 +34,7 @@ typedef struct vly_steps_dialect {
     void (*put_ended)(const vly_steps_stream *s, const vly_imu_session_info *info, vly_buf *b);
     void (*gone)(vly_steps_stream *s); /* frees what s is a part of */
     bool is_text;
+    bool is_passing; /* the session goes with the stream, and is never saved when it has no user */
     unsigned code_ended, code_replaced, code_behind; /* that the stream ends with */
 } vly_steps_dialect;
 
@@ -47,7 +49,7 @@ struct vly_steps_stream {
     double rate_hz;  /* of readings without times */
     uint64_t next;   /* number of the next reading */
     char id[VLY_IMU_ID_LEN + 1];
-    _Atomic bool is_replaced, has_told_replaced;
+    _Atomic bool is_begun, is_replaced, has_told_replaced;
 };
 
 /* Who a stream speaks for; strings are copied. */
@@ -62,6 +64,8 @@ vly_status vly_steps_stream_attach(vly_steps_stream *s, const vly_steps_source *
  * vly_steps_stream_detach. */
 vly_status vly_steps_stream_accept(vly_steps_stream *s, vly_http_request *req,
                                    vly_err *err) VLY_MUST_CHECK;
+/* The client has been told of its session, so it may hear that somebody else has it. */
+void vly_steps_stream_begin(vly_steps_stream *s);
 void vly_steps_stream_detach(vly_steps_stream *s);
 
 /* Gives readings to the session: those of a message, or of packets, one after another. EINVAL: a
@@ -71,8 +75,12 @@ vly_status vly_steps_stream_push(vly_steps_stream *s, vly_imu_message *m,
                                  vly_err *err) VLY_MUST_CHECK;
 vly_status vly_steps_stream_push_packets(vly_steps_stream *s, vly_str bytes,
                                          vly_err *err) VLY_MUST_CHECK;
-/* How the session stands, with what one turn makes of the readings that wait. */
+/* How the session stands, with what comes of the readings that wait; of many, some wait still. */
 void vly_steps_stream_info(vly_steps_stream *s, vly_imu_session_info *ret);
+/* Counts begin anew behind the readings that were pushed. EBUSY: too many of them wait; ENOTFOUND:
+ * the session was removed; ECANCELLED: it is somebody else's. */
+vly_status vly_steps_stream_reset(vly_steps_stream *s, vly_imu_session_info *ret,
+                                  vly_err *err) VLY_MUST_CHECK;
 /* No more readings come: what is left is told, then put_ended, and the stream ends. */
 void vly_steps_stream_finish(vly_steps_stream *s);
 

@@ -116,8 +116,7 @@ static vly_status act(vly_steps_stream *s, vly_imu_message *m, vly_err *err)
         vly_steps_stream_finish(s);
         break;
     case VLY_IMU_RESET:
-        vly_steps_stream_info(s, &info); /* readings sent before belong to what ends */
-        st = vly_imu_sessions_reset(s->api->imu_sessions, vly_str_from(s->id), &info, err);
+        st = vly_steps_stream_reset(s, &info, err);
         if (st == VLY_OK)
             say_info(s, "reset", &info);
         return st;
@@ -192,6 +191,7 @@ static vly_status open_stream(vly_steps_stream *s, vly_http_request *req, vly_er
     vly_buf b = vly_steps_stream_buf(s);
     put_session(s, &info, &b);
     vly_steps_stream_send(s, &b);
+    vly_steps_stream_begin(s);
     return VLY_OK;
 }
 

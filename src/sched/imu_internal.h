@@ -49,6 +49,7 @@ struct vly_imu_entry {
     bool is_reset;   /* to be, when the batch has run */
     bool may_be_stored;
     bool is_resumed;
+    bool is_unstored;
     bool has_gyro;
     uint64_t next; /* number of the reading that the stream has not seen */
     uint64_t durable;
@@ -89,6 +90,7 @@ struct vly_imu_session {
     /* Owner: the thread that pushes. */
     vly_imu_session *next_waiting;
     bool is_numbered;
+    bool has_dropped;            /* readings, for the session is somebody else's */
     bool is_ending, is_finished; /* finished: the look-ahead was told */
     uint64_t first_waiting;      /* number of readings[begin] */
     vly_imu_reading *readings;   /* [begin, end) wait, the first of them perhaps in a batch */

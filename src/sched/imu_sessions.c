@@ -95,7 +95,7 @@ void vly_imu__tell_lost(vly_imu_session *a)
 
 void vly_imu__changed_locked(vly_imu_sessions *s, vly_imu_entry *e)
 {
-    if (s->opts.store == NULL || e->is_changed)
+    if (s->opts.store == NULL || e->is_unstored || e->is_changed)
         return;
     e->is_changed = true;
     e->n_refs++;
@@ -180,6 +180,7 @@ void vly_imu__info_locked(const vly_imu_entry *e, vly_imu_session_info *ret)
     copy_name(ret->device, e->device);
     ret->is_attached = e->attached != NULL;
     ret->is_resumed = e->is_resumed;
+    ret->has_replaced = false;
     ret->has_gyro = e->has_gyro;
     ret->next = e->next;
     ret->durable = e->durable;
@@ -231,6 +232,7 @@ static vly_imu_entry *new_entry(vly_imu_sessions *s, const vly_imu_open *o, vly_
         return NULL;
     }
     vly_step_stream_init(&e->stream, s->opts.model, o->has_gyro);
+    e->is_unstored = o->is_unstored;
     e->begun_ms = e->heard_ms = (int64_t)vly_clock_unix_ms();
     return e;
 }
@@ -273,7 +275,6 @@ static vly_imu_session *attach(vly_imu_sessions *s, vly_imu_entry *e, vly_imu_se
     e->has_gyro = a->has_gyro;
     e->n_refs++;
     a->entry = e;
-    a->first_waiting = e->next;
     vly_gauge_add(&s->stats.attached, 1);
     vly_counter_add(&s->stats.opened, 1);
     if (old != NULL)
@@ -318,8 +319,14 @@ vly_status vly_imu_session_open(vly_imu_sessions *s, const vly_imu_open *open,
         st = find_or_add(s, open, has_id ? &id : NULL, &fresh, &e, err);
     if (st == VLY_OK)
         old = attach(s, e, a);
-    if (st == VLY_OK && ret_info != NULL)
+    while (st == VLY_OK && e->is_running)
+        pthread_cond_wait(&s->ran, &s->lock);
+    if (st == VLY_OK)
+        a->first_waiting = e->next;
+    if (st == VLY_OK && ret_info != NULL) {
         vly_imu__info_locked(e, ret_info);
+        ret_info->has_replaced = old != NULL;
+    }
     pthread_mutex_unlock(&s->lock);
     vly_free(fresh);
     vly_imu__tell_lost(old);
@@ -332,7 +339,7 @@ vly_status vly_imu_session_open(vly_imu_sessions *s, const vly_imu_open *open,
     return st;
 }
 
-void vly_imu_session_close(vly_imu_session *a)
+static void close_session(vly_imu_session *a, bool is_forgotten)
 {
     if (a == NULL)
         return;
@@ -345,12 +352,24 @@ void vly_imu_session_close(vly_imu_session *a)
     while (is_called_elsewhere(a))
         pthread_cond_wait(&a->called, &s->lock);
     /* What it has pushed runs first. */
-    if (e->attached == a && !atomic_load(&a->is_waiting) && !a->is_calling[VLY_IMU_CALL_RUN]) {
+    if (is_forgotten && e->attached == a)
+        vly_imu__session_unref_locked(vly_imu__forget_locked(s, e));
+    else if (e->attached == a && !atomic_load(&a->is_waiting) && !a->is_calling[VLY_IMU_CALL_RUN]) {
         vly_imu__session_unref_locked(detach(s, e));
         vly_imu__idle_locked(s, e, s->opts.now());
     }
     vly_imu__session_unref_locked(a);
     pthread_mutex_unlock(&s->lock);
+}
+
+void vly_imu_session_close(vly_imu_session *session)
+{
+    close_session(session, false);
+}
+
+void vly_imu_session_close_forget(vly_imu_session *session)
+{
+    close_session(session, true);
 }
 
 void vly_imu_session_info_get(vly_imu_session *session, vly_imu_session_info *ret)

@@ -55,7 +55,8 @@ typedef struct vly_imu_session_info {
     char id[VLY_IMU_ID_LEN + 1];
     char user[VLY_IMU_NAME_MAX + 1], device[VLY_IMU_NAME_MAX + 1];
     bool is_attached;
-    bool is_resumed; /* goes on from an earlier attachment, or an earlier process */
+    bool is_resumed;   /* goes on from an earlier attachment, or an earlier process */
+    bool has_replaced; /* of open: somebody else was attached */
     bool has_gyro;
     uint64_t next;    /* number of the next reading */
     uint64_t durable; /* all before this reading is on disk */
@@ -90,16 +91,20 @@ void vly_imu_sessions_free(vly_imu_sessions *s);
 typedef struct vly_imu_open {
     vly_str user, device, id;
     bool has_gyro;
+    bool is_unstored; /* one that begins is never saved: nobody comes back to it */
     const vly_imu_session_events *events; /* borrowed until close; each may be NULL */
     void *ctx;
 } vly_imu_open;
 
 /* EBUSY (429): too many sessions; ENOTFOUND: no session of that id; EINVAL: a name. ret_info may be
- * NULL. */
+ * NULL. Waits for the batch that the session is in, so that `next` is not of before it: not to be
+ * called by a callback. */
 vly_status vly_imu_session_open(vly_imu_sessions *s, const vly_imu_open *open,
                                 vly_imu_session **ret, vly_imu_session_info *ret_info,
                                 vly_err *err) VLY_MUST_CHECK;
 void vly_imu_session_close(vly_imu_session *session); /* accepts NULL */
+/* The same, and forgets the session, unless it is somebody else's by now. */
+void vly_imu_session_close_forget(vly_imu_session *session);
 
 /* Copies the readings, which are finite; they run at the end of a turn of this loop: this one, when
  * it has the time. first: the number of the first of them, or VLY_IMU_NEXT. EINVAL: a hole in the
@@ -108,6 +113,11 @@ void vly_imu_session_close(vly_imu_session *session); /* accepts NULL */
 vly_status vly_imu_session_push(vly_imu_session *session, unsigned loop, uint64_t first,
                                 const vly_imu_reading *readings, size_t n,
                                 vly_err *err) VLY_MUST_CHECK;
+/* Runs what was pushed before all that waits in this loop, for 50 ms at most. False: some waits
+ * still, or was dropped, for the session is somebody else's. Not to be called by a callback. */
+bool vly_imu_session_run(vly_imu_session *session, unsigned loop);
+/* Drops what waits. */
+void vly_imu_session_take_back(vly_imu_session *session, unsigned loop);
 /* No more readings come. At the end of the turn leads to on_ended, unless it is replaced before. */
 void vly_imu_session_end(vly_imu_session *session, unsigned loop);
 /* Of its session; of the last moment when it has lost it. */

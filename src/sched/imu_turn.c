@@ -80,6 +80,22 @@ static vly_imu_session *take_first(vly_imu_loop *loop)
     return a;
 }
 
+/* To the front of it, when it stands there. */
+static void go_first(vly_imu_loop *loop, vly_imu_session *a)
+{
+    vly_imu_session **at = &loop->first;
+
+    while (*at != NULL && *at != a)
+        at = &(*at)->next_waiting;
+    if (*at == NULL || a == loop->first)
+        return;
+    *at = a->next_waiting;
+    if (*at == NULL)
+        loop->tail = at;
+    a->next_waiting = loop->first;
+    loop->first = a;
+}
+
 static void join_line(vly_imu_session *a, vly_imu_loop *loop)
 {
     if (atomic_load(&a->is_waiting))
@@ -211,11 +227,20 @@ static bool has_more(const vly_imu_session *a)
     return a->begin < a->end || (a->is_ending && !a->is_finished);
 }
 
+void vly_imu_session_take_back(vly_imu_session *a, unsigned loop)
+{
+    VLY_ASSERT(loop < a->owner->opts.n_loops && !a->owner->loops[loop].is_in_turn);
+    uint64_t next = a->first_waiting;
+    take_readings(&a->owner->loops[loop], a, a->end - a->begin);
+    a->first_waiting = next;
+}
+
 /* Out of the line for good, or until it pushes again. */
 static void leave(vly_imu_sessions *s, vly_imu_loop *loop, vly_imu_session *a)
 {
     vly_imu_entry *e = a->entry;
 
+    a->has_dropped = a->has_dropped || a->begin < a->end;
     take_readings(loop, a, a->end - a->begin);
     atomic_store(&a->is_waiting, false);
     if (e->attached == a && atomic_load(&a->is_closed)) {
@@ -455,4 +480,25 @@ bool vly_imu_sessions_turn(vly_imu_sessions *s, unsigned loop_idx)
     loop->is_in_turn = false;
     loop->left_ns = loop->first != NULL ? now : 0;
     return loop->first != NULL;
+}
+
+bool vly_imu_session_run(vly_imu_session *a, unsigned loop_idx)
+{
+    vly_imu_sessions *s = a->owner;
+    vly_imu_loop *loop = &s->loops[loop_idx];
+    vly_nsec begin = cpu_now();
+
+    VLY_ASSERT(loop_idx < s->opts.n_loops && !loop->is_in_turn);
+    pthread_mutex_lock(&s->lock);
+    a->n_refs++; /* a callback may close it */
+    pthread_mutex_unlock(&s->lock);
+    while (a->begin < a->end && cpu_now() - begin < TURN_NS_MAX) {
+        go_first(loop, a);
+        (void)vly_imu_sessions_turn(s, loop_idx);
+    }
+    bool has_run = a->begin == a->end && !a->has_dropped;
+    pthread_mutex_lock(&s->lock);
+    vly_imu__session_unref_locked(a);
+    pthread_mutex_unlock(&s->lock);
+    return has_run;
 }

@@ -86,6 +86,21 @@ static size_t n_stored(void)
 
 /* ---- saving ---- */
 
+static void passing_ones_are_not_saved(void **state)
+{
+    (void)state;
+    const vly_imu_open o = {.is_unstored = true, .has_gyro = true};
+    vly_imu_session *a;
+
+    assert_int_equal(vly_imu_session_open(s, &o, &a, NULL, &err), VLY_OK);
+    imu_feed(s, a, 0, 0, walk, 900, 30);
+    vly_imu_sessions_tick(s);
+    assert_int_equal(n_stored(), 0);
+    vly_imu_session_close(a);
+    vly_imu_sessions_tick(s);
+    assert_int_equal(n_stored(), 0);
+}
+
 static void a_session_goes_on_in_the_next_process(void **state)
 {
     (void)state;
@@ -558,8 +573,9 @@ static void kill_9_loses_and_doubles_no_step(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
-UNIT_TESTS(TEST(a_session_goes_on_in_the_next_process), TEST(only_what_has_changed_is_saved),
-           TEST(forgotten_ones_leave_the_store), TEST(what_was_never_saved_need_not_be_removed),
-           TEST(resets_are_saved), TEST(a_store_that_fails_is_said_once_and_tried_again),
+UNIT_TESTS(TEST(passing_ones_are_not_saved), TEST(a_session_goes_on_in_the_next_process),
+           TEST(only_what_has_changed_is_saved), TEST(forgotten_ones_leave_the_store),
+           TEST(what_was_never_saved_need_not_be_removed), TEST(resets_are_saved),
+           TEST(a_store_that_fails_is_said_once_and_tried_again),
            TEST(states_that_cannot_go_on_begin_anew), TEST(what_expired_meanwhile_is_not_restored),
            TEST(more_than_are_allowed_are_left_out), TEST(kill_9_loses_and_doubles_no_step))

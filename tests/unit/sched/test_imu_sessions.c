@@ -513,6 +513,90 @@ static void a_callback_may_push_and_end(void **state)
     vly_imu_session_close(told.session);
 }
 
+/* ---- what one-shot clients want ---- */
+
+/* Not behind the backlog of others, and not lost when the next one opens. */
+static void one_may_run_first(void **state)
+{
+    (void)state;
+    enum { OTHERS = 38, BACKLOG = 250 };
+    static imu_told told[OTHERS + 1];
+    vly_imu_session *others[OTHERS], *a;
+    vly_imu_session_info info;
+
+    for (size_t i = 0; i < OTHERS; i++) {
+        char user[8];
+        snprintf(user, sizeof(user), "u%zu", i);
+        others[i] = imu_open(s, user, &told[i], NULL);
+        assert_int_equal(vly_imu_session_push(others[i], 0, VLY_IMU_NEXT, walk, BACKLOG, &err),
+                         VLY_OK);
+    }
+    for (size_t k = 0; k < 5; k++) {
+        a = imu_open(s, "ann", &told[OTHERS], NULL);
+        assert_int_equal(vly_imu_session_push(a, 0, VLY_IMU_NEXT, walk + k, 1, &err), VLY_OK);
+        assert_true(vly_imu_session_run(a, 0));
+        vly_imu_session_info_get(a, &info);
+        assert_int_equal(info.totals.n_readings, k + 1);
+        assert_int_equal(info.next, k + 1);
+        vly_imu_session_close(a);
+    }
+    a = imu_open(s, "ann", &told[OTHERS], NULL);
+    assert_int_equal(vly_imu_session_push(a, 0, VLY_IMU_NEXT, walk, 7, &err), VLY_OK);
+    vly_imu_session_take_back(a, 0);
+    assert_true(vly_imu_session_run(a, 0));
+    imu_run_all(s, 0);
+    vly_imu_session_info_get(a, &info);
+    assert_int_equal(info.next, 5);
+    vly_imu_session_close(a);
+    for (size_t i = 0; i < OTHERS; i++) {
+        vly_imu_session_info_get(others[i], &info);
+        assert_int_equal(info.next, BACKLOG);
+        vly_imu_session_close(others[i]);
+    }
+}
+
+static void who_lost_it_is_told_so_by_run(void **state)
+{
+    (void)state;
+    imu_told told = {.n = 0};
+    vly_imu_session_info info;
+    vly_imu_session *a = imu_open(s, "ann", &told, &info);
+
+    assert_false(info.has_replaced);
+    assert_int_equal(vly_imu_session_push(a, 0, VLY_IMU_NEXT, walk, 3, &err), VLY_OK);
+    vly_imu_session *b = imu_open(s, "ann", &told, &info);
+    assert_true(info.has_replaced);
+    assert_false(vly_imu_session_run(a, 0));
+    vly_imu_session_close(a);
+    vly_imu_session_close(b);
+    b = imu_open(s, "ann", &told, &info);
+    assert_false(info.has_replaced);
+    assert_true(info.is_resumed);
+    assert_int_equal(info.next, 0);
+    vly_imu_session_close(b);
+}
+
+/* Only what is still its own. */
+static void who_closes_may_forget(void **state)
+{
+    (void)state;
+    imu_told told = {.n = 0};
+    vly_imu_session_info info;
+    vly_imu_session *a = imu_open(s, "ann", &told, &info);
+    vly_imu_session *b = imu_open(s, "ann", &told, NULL);
+
+    vly_imu_session_close_forget(a);
+    assert_int_equal(vly_imu_sessions_find(s, vly_str_from(info.id), NULL, &err), VLY_OK);
+    assert_int_equal(vly_imu_session_push(b, 0, VLY_IMU_NEXT, walk, 3, &err), VLY_OK);
+    vly_imu_session_close_forget(b); /* what waits goes, too */
+    assert_int_equal(vly_imu_sessions_find(s, vly_str_from(info.id), NULL, &err), VLY_ENOTFOUND);
+    assert_int_equal(told.n_replaced, 1);
+    imu_run_all(s, 0);
+    assert_int_equal(vly_gauge_get(&stats()->waiting), 0);
+    assert_int_equal(vly_gauge_get(&stats()->attached), 0);
+    assert_int_equal(vly_gauge_get(&stats()->sessions), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 UNIT_TESTS(TEST(a_session_tells_what_the_file_tells), TEST(all_sessions_of_a_turn_are_one_batch),
@@ -521,4 +605,5 @@ UNIT_TESTS(TEST(a_session_tells_what_the_file_tells), TEST(all_sessions_of_a_tur
            TEST(the_new_one_replaces_the_old_one), TEST(a_session_without_user_is_found_by_id),
            TEST(names_are_checked), TEST(sessions_are_limited), TEST(idle_ones_are_forgotten),
            TEST(lists_have_pages), TEST(a_reset_begins_anew), TEST(a_removed_one_is_gone),
-           TEST(a_callback_may_close), TEST(a_callback_may_push_and_end))
+           TEST(a_callback_may_close), TEST(a_callback_may_push_and_end), TEST(one_may_run_first),
+           TEST(who_lost_it_is_told_so_by_run), TEST(who_closes_may_forget))
