@@ -369,4 +369,5 @@ if sys.argv[1] == "--client":
 else:
     run(detects_single_readings, counts_for_each_client, tells_of_sessions, keeps_settings,
         answers_each_reading, counts_steps_as_they_end, a_user_has_one_connection,
-        silent_clients_are_closed, pages_of_others_are_refused, tells_its_health, works_with_the_package)
+        silent_clients_are_closed, pages_of_others_are_refused, tells_its_health,
+        works_with_the_package)
