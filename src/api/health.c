@@ -7,6 +7,7 @@
 #include "api/routes.h"
 
 #include "api/answer.h"
+#include "api/guide.h"
 #include "volley/version.h"
 
 #define HEALTH_MAX_BYTES 4096
@@ -34,11 +35,13 @@ bool vly_api_is_ready(const vly_api *api)
 }
 
 /* What the step detection guide's clients look for. */
-static void put_steps(const vly_api *api, vly_buf *b)
+static void put_steps(const vly_api *api, double uptime_s, vly_buf *b)
 {
     const vly_imu_sessions *sessions = api->imu_sessions;
 
-    vly_buf_printf(b, "\"model_loaded\":%s,\"device\":\"cpu\",\"active_sessions\":%lld}",
+    vly_buf_printf(b, "\"uptime\":%.3f,\"timestamp\":\"", uptime_s);
+    vly_guide_put_time(b);
+    vly_buf_printf(b, "\",\"model_loaded\":%s,\"device\":\"cpu\",\"active_sessions\":%lld}",
                    api->step_model != NULL ? "true" : "false",
                    sessions == NULL
                        ? 0LL
@@ -48,15 +51,15 @@ static void put_steps(const vly_api *api, vly_buf *b)
 static void answer(vly_api *api, vly_http_request *req, int status, const char *text)
 {
     size_t n_models, n_serving = count_serving(api, &n_models);
+    double uptime_s = vly_clock_ms(vly_clock_now() - api->started_ns) / 1e3;
     vly_buf b;
 
     vly_buf_init(&b, VLY_MEM_NET, HEALTH_MAX_BYTES);
     vly_buf_printf(&b,
                    "{\"status\":\"%s\",\"version\":\"" VOLLEY_VERSION "\",\"uptime_s\":%.3f,"
                    "\"models\":{\"ready\":%zu,\"unavailable\":%zu},",
-                   text, vly_clock_ms(vly_clock_now() - api->started_ns) / 1e3, n_serving,
-                   n_models - n_serving);
-    put_steps(api, &b);
+                   text, uptime_s, n_serving, n_models - n_serving);
+    put_steps(api, uptime_s, &b);
     vly_answer_json(req, status, &b);
 }
 

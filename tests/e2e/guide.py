@@ -327,6 +327,8 @@ def tells_its_health(t):
     with t.serve() as s:
         got = s.get("/health").json()
         equal((got["model_loaded"], got["device"], got["active_sessions"]), (True, "cpu", 0))
+        equal(got["uptime"], got["uptime_s"])
+        is_time(got["timestamp"])
         w = WebSocket(s.port, "/ws/realtime")
         w.json()
         equal(s.get("/health").json()["active_sessions"], 1)
