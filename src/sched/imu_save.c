@@ -11,6 +11,8 @@
 #include "base/mem.h"
 #include "sched/imu_internal.h"
 
+#include <stdlib.h>
+
 #define KIND        VLY_STR("steps")
 #define LOCK_STRIDE 32 /* sessions copied, or forgotten, before others get the lock */
 
@@ -289,7 +291,7 @@ static void list_entry(const restoring *r, vly_imu_entry *e)
     e->may_be_stored = true;
     e->is_resumed = true;
     vly_imu__index_add(&r->s->index, e);
-    vly_imu__idle_locked(r->s, e, r->now > age ? r->now - age : 0);
+    e->idle_since_ns = r->now > age ? r->now - age : 0;
     vly_gauge_add(&r->s->stats.sessions, 1);
     vly_counter_add(&r->s->stats.restored, 1);
 }
@@ -314,7 +316,7 @@ static void restore_entry(restoring *r, vly_imu_entry *e)
         return;
     }
     r->n_too_many++;
-    vly_imu__entry_unref_locked(e);
+    drop_row(s, e);
 }
 
 /* What cannot be resumed stays in the store, for the model may come back, until it would have
@@ -364,12 +366,38 @@ static void report(const restoring *r)
                  s->opts.max_sessions);
 }
 
+static int compare_idle(const void *a, const void *b)
+{
+    const vly_imu_entry *x = *(vly_imu_entry *const *)a, *y = *(vly_imu_entry *const *)b;
+    return (x->idle_since_ns > y->idle_since_ns) - (x->idle_since_ns < y->idle_since_ns);
+}
+
+/* Rows come in any order, and a list is slow to sort: all at once. */
+static vly_status idle_all(vly_imu_sessions *s, vly_err *err)
+{
+    size_t n = 0;
+    vly_imu_entry **all = vly_calloc(VLY_MEM_SCHED, s->index.n + 1, sizeof(*all));
+
+    if (all == NULL)
+        return vly_fail(err, VLY_ENOMEM, "out of memory for %zu imu sessions", s->index.n);
+    for (size_t i = 0; i < (size_t)1 << s->index.n_bits; i++)
+        for (vly_imu_entry *e = s->index.by_id[i]; e != NULL; e = e->next_by_id)
+            all[n++] = e;
+    qsort(all, n, sizeof(vly_imu_entry *), compare_idle);
+    for (size_t i = 0; i < n; i++)
+        vly_imu__idle_locked(s, all[i], all[i]->idle_since_ns);
+    vly_free(all);
+    return VLY_OK;
+}
+
 /* Nobody else is there yet, so the lock is not needed. */
 static vly_status restore(vly_imu_sessions *s, vly_err *err)
 {
     restoring r = {.s = s, .now = s->opts.now(), .now_ms = (int64_t)vly_clock_unix_ms()};
     vly_status st = vly_session_store_each(s->opts.store, KIND, restore_row, &r, err);
 
+    if (st == VLY_OK)
+        st = idle_all(s, err);
     if (st == VLY_OK)
         report(&r);
     return st;

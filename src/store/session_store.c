@@ -155,6 +155,24 @@ static vly_status make_schema(vly_session_store *s, vly_err *err)
     return run_sql(s, sql, "make its table", err);
 }
 
+/* A file system without shared memory keeps the journal that it has, and says so. */
+static vly_status set_wal(vly_session_store *s, vly_err *err)
+{
+    sqlite3_stmt *stmt = NULL;
+    vly_status st = prepare(s, "PRAGMA journal_mode = WAL", &stmt, err);
+
+    if (st == VLY_OK && sqlite3_step(stmt) != SQLITE_ROW)
+        st = fail_db(s, "write", err);
+    if (st == VLY_OK) {
+        const char *mode = (const char *)sqlite3_column_text(stmt, 0);
+        bool is_memory = strcmp(s->path, ":memory:") == 0;
+        if (mode == NULL || strcmp(mode, is_memory ? "memory" : "wal") != 0)
+            st = vly_fail(err, VLY_EIO, "store '%s': cannot have a write-ahead log there", s->path);
+    }
+    sqlite3_finalize(stmt);
+    return st;
+}
+
 /* Takes the lock for good, by the first transaction that writes. */
 static vly_status take_file(vly_session_store *s, vly_store_safety safety, vly_err *err)
 {
@@ -166,7 +184,7 @@ static vly_status take_file(vly_session_store *s, vly_store_safety safety, vly_e
     if (st == VLY_OK && sqlite3_db_readonly(s->db, "main") != 0)
         st = vly_fail(err, VLY_EIO, "store '%s': the file cannot be written", s->path);
     if (st == VLY_OK)
-        st = run_sql(s, "PRAGMA journal_mode = WAL", "write", err);
+        st = set_wal(s, err);
     if (st == VLY_OK)
         st = run_sql(s,
                      safety == VLY_STORE_POWER_SAFE ? "PRAGMA synchronous = FULL"

@@ -10,7 +10,8 @@
  *
  * One process at a time: the file is locked from open to close, and the lock goes with the process,
  * however it ends. What is in the database stays readable by the sqlite3 tool while no process has
- * it open. The file is made readable for its owner only: keys may give access to something.
+ * it open. A new file is made readable for its owner only, for keys may give access to something;
+ * one that exists keeps its mode.
  *
  * Thread: one at a time; every call may block on the disk.
  */

@@ -412,6 +412,8 @@ static void more_than_are_allowed_are_left_out(void **state)
     s = imu_start(&opts);
     assert_int_equal(vly_counter_get(&stats()->restored), 15);
     assert_int_equal(vly_counter_get(&stats()->refused), 5);
+    vly_imu_sessions_tick(s);
+    assert_int_equal(n_stored(), 15);
 }
 
 /* ---- kill -9 ---- */
