@@ -16,6 +16,7 @@
 #define USUAL_SMOOTH   8  /* readings that usual_us looks back, about */
 #define BIN_N_MAX      1000000
 #define SEGMENT_US_MAX (INT64_C(1) << 53)
+#define VALUE_MAX      (2 * VLY_IMU_ACC_MAX) /* of a node, on any axis, with room for rounding */
 
 void vly_imu_grid_init(vly_imu_grid *g, unsigned rate_hz)
 {
@@ -40,6 +41,9 @@ static int64_t nearest(const vly_imu_grid *g, int64_t t_us)
 static size_t begin(vly_imu_grid *g, const vly_imu_reading *r, vly_imu_reading *out,
                     bool *ret_is_break)
 {
+    g->past_us = vly_imu_grid_length_us(g);
+    g->has_hole = g->has_last != 0 && r->t_us > g->t_last_us;
+    g->t_hole_us = g->t_last_us;
     g->t_first_us = g->t_last_us = r->t_us;
     g->n_points = 1;
     g->node = *r;
@@ -50,6 +54,12 @@ static size_t begin(vly_imu_grid *g, const vly_imu_reading *r, vly_imu_reading *
     *out = *r;
     *ret_is_break = true;
     return 1;
+}
+
+static bool is_unexplained(const vly_imu_grid *g, int64_t t_us)
+{
+    bool is_in_hole = g->has_hole != 0 && t_us > g->t_hole_us && t_us < g->t_first_us;
+    return is_in_hole || g->t_last_us - t_us > VLY_IMU_GRID_BACK_US;
 }
 
 /* A reading that is not after the last one. */
@@ -63,7 +73,7 @@ static size_t take_late(vly_imu_grid *g, const vly_imu_reading *r, vly_imu_readi
         g->counts.n_duplicates++;
     else
         g->counts.n_out_of_order++;
-    if (g->t_last_us - r->t_us <= VLY_IMU_GRID_BACK_US) {
+    if (!is_unexplained(g, r->t_us)) {
         g->n_behind = 0;
         return 0;
     }
@@ -179,27 +189,34 @@ size_t vly_imu_grid_push(vly_imu_grid *g, const vly_imu_reading *reading,
     return n;
 }
 
+int64_t vly_imu_grid_length_us(const vly_imu_grid *g)
+{
+    return g->past_us + (g->t_last_us - g->t_first_us);
+}
+
 static bool is_time(int64_t t_us)
 {
     return t_us >= -VLY_IMU_TIME_MAX && t_us <= VLY_IMU_TIME_MAX;
 }
 
-static bool is_finite(const vly_imu_reading *r)
+/* NaN is not. */
+static bool is_within(const vly_imu_reading *r, float most)
 {
     bool is = true;
     for (int i = 0; i < 3; i++)
-        is = is && isfinite(r->acc[i]) && isfinite(r->gyro[i]);
+        is = is && fabsf(r->acc[i]) <= most && fabsf(r->gyro[i]) <= most;
     return is;
 }
 
 bool vly_imu_grid_valid(const vly_imu_grid *g, unsigned rate_hz)
 {
-    if (g->rate_hz != rate_hz || g->has_last > 1 || g->n_behind >= VLY_IMU_GRID_BACK_N)
+    if (g->rate_hz != rate_hz || g->has_last > 1 || g->has_hole > 1 ||
+        g->n_behind >= VLY_IMU_GRID_BACK_N)
         return false;
     if (g->has_last == 0)
-        return true;
+        return g->past_us == 0 && g->t_first_us == 0 && g->t_last_us == 0;
     if (!is_time(g->t_first_us) || !is_time(g->t_last_us) || !is_time(g->t_behind_us) ||
-        !is_time(g->node.t_us))
+        !is_time(g->t_hole_us) || !is_time(g->node.t_us) || g->past_us < 0 || !is_time(g->past_us))
         return false;
     int64_t length_us = g->t_last_us - g->t_first_us;
     int64_t open_us = g->t_last_us - g->node.t_us; /* what the bin spans */
@@ -208,7 +225,7 @@ bool vly_imu_grid_valid(const vly_imu_grid *g, unsigned rate_hz)
         return false;
     if (g->n_sum > BIN_N_MAX || g->sum.t_us < 0 || g->sum.t_us > open_us * g->n_sum)
         return false;
-    return is_finite(&g->node) && is_finite(&g->sum) &&
+    return is_within(&g->node, VALUE_MAX) && is_within(&g->sum, (float)BIN_N_MAX * VALUE_MAX) &&
            g->n_points <= (uint64_t)length_us * rate_hz / SECOND_US + 2 &&
            point_us(g, g->n_points) > g->node.t_us;
 }

@@ -11,11 +11,14 @@
  * A reading at the time of the one before (duplicate) or earlier (out of order) is left out and
  * counted. A hole of more than VLY_IMU_GRID_GAP_US ends a segment: what lies in it is not invented,
  * and the next reading begins the grid anew. Shorter holes are bridged, and counted: steps of more
- * than 1.75 times the usual one.
+ * than 1.75 times the usual one. Of dense readings, those around the last point before a hole, or
+ * before the end, are left out: it is not known whether they were all.
  *
- * A clock that was set back: when VLY_IMU_GRID_BACK_N readings in a row go on, without a gap, from
- * a time more than VLY_IMU_GRID_BACK_US before the last one, the last of them begins a new segment.
- * Anything less far back is taken for a delayed or repeated reading, whose time will pass.
+ * A clock that was set back, or a stray time ahead: when VLY_IMU_GRID_BACK_N readings in a row go
+ * on, without a gap, from a time that nothing but a new segment explains, the last of them begins
+ * one. Such a time is more than VLY_IMU_GRID_BACK_US before the last one, or in the hole before the
+ * segment, from which nothing has come. Any other is taken for that of a delayed or repeated
+ * reading, and will pass.
  *
  * Plain data: a grid may be copied, stored and restored. Times are integers, so that a session may
  * last for years.
@@ -26,7 +29,7 @@
 #include "codec/imu.h"
 
 #define VLY_IMU_GRID_GAP_US   200000
-#define VLY_IMU_GRID_BACK_US  10000000
+#define VLY_IMU_GRID_BACK_US  2000000
 #define VLY_IMU_GRID_BACK_N   8
 #define VLY_IMU_GRID_RATE_MAX 200
 /* Points that one reading completes: those of a bridged hole, and what was being averaged. */
@@ -40,6 +43,8 @@ typedef struct vly_imu_grid {
     int64_t t_first_us;   /* of the segment: grid point k is at t_first_us + k * 1e6 / rate */
     uint64_t n_points;    /* made in this segment */
     int64_t t_last_us;    /* of the last reading */
+    int64_t t_hole_us;    /* of the last one before the hole that the segment lies behind */
+    int64_t past_us;      /* length of the segments before, together */
     int64_t t_behind_us;  /* of the last one that was left out as earlier */
     vly_imu_reading node; /* points up to its time are made: a reading, or an average */
     vly_imu_reading sum;  /* of the readings of the bin; t_us from the node's on */
@@ -49,6 +54,7 @@ typedef struct vly_imu_grid {
     uint16_t rate_hz;  /* of the grid */
     uint8_t n_behind;
     uint8_t has_last;
+    uint8_t has_hole;
     vly_imu_grid_counts counts;
 } vly_imu_grid;
 
@@ -59,6 +65,9 @@ void vly_imu_grid_init(vly_imu_grid *g, unsigned rate_hz); /* 1 .. VLY_IMU_GRID_
  * segment, be it the very first. */
 size_t vly_imu_grid_push(vly_imu_grid *g, const vly_imu_reading *reading,
                          vly_imu_reading out[VLY_IMU_GRID_OUT_MAX], bool *ret_is_break);
+
+/* From the first reading of each segment to its last, together. */
+int64_t vly_imu_grid_length_us(const vly_imu_grid *g);
 
 /* What a store gave back as a grid of this rate can be gone on with. */
 bool vly_imu_grid_valid(const vly_imu_grid *g, unsigned rate_hz);

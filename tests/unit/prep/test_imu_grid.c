@@ -252,8 +252,8 @@ static void does_not_follow_stray_times(void **state)
         assert_int_equal(push(t, now + i * 12500, 1), 1);
         assert_int_equal(push(t, i * 12500, 2), 0);
     }
-    for (int64_t i = 0; i < 100; i++) /* the last 10 s once more */
-        assert_int_equal(push(t, now + INT64_C(99) * 12500 - 10000000 + i * 12500, 3), 0);
+    for (int64_t i = 0; i < 100; i++) /* from 2 s ago once more */
+        assert_int_equal(push(t, now + INT64_C(99) * 12500 - 2000000 + i * 12500, 3), 0);
     assert_int_equal(push(t, now + INT64_C(100) * 12500, 1), 1);
     assert_int_equal(t->grid.counts.n_gaps, 0);
     assert_int_equal(t->grid.counts.n_out_of_order, 200);
@@ -265,6 +265,60 @@ static void does_not_follow_stray_times(void **state)
         n += push(t, now + i * 12500, 1);
     assert_int_equal(n, 3);
     assert_int_equal(t->grid.counts.n_gaps, 2);
+}
+
+/* One time too late by 9.5 s, or by 1.5 s: what comes is in the hole before it, where nothing was.
+ * It costs that reading and 7 more. */
+static void comes_back_from_a_stray_time_ahead(void **state)
+{
+    (void)state;
+    for (int64_t ahead = 1500000; ahead <= 9500000; ahead += 8000000) {
+        track *t = begin_track(80);
+        for (int64_t i = 0; i < 100; i++)
+            push(t, i * 12500, 1);
+        assert_int_equal(push(t, 1250000 + ahead, 2), 1);
+        for (int64_t i = 101; i < 108; i++)
+            assert_int_equal(push(t, i * 12500, 1), 0);
+        for (int64_t i = 108; i < 2000; i++)
+            assert_int_equal(push(t, i * 12500, 1), 1);
+        assert_true(t->is_break[101]);
+        check_point(t, 101, INT64_C(108) * 12500, 1);
+        assert_int_equal(t->grid.counts.n_gaps, 2);
+        assert_int_equal(t->grid.counts.n_out_of_order, 7);
+        /* 99 steps, none, and 108 .. 1999 */
+        assert_int_equal(vly_imu_grid_length_us(&t->grid), (99 + 1891) * 12500);
+    }
+}
+
+/* By 3 s, in the middle of a recording of 20 s: 7 readings are left out. */
+static void follows_a_clock_that_was_set_back_a_little(void **state)
+{
+    (void)state;
+    track *t = begin_track(80);
+    size_t n = 0;
+
+    for (int64_t i = 0; i < 1600; i++)
+        n += push(t, i * 12500 - (i >= 800 ? 3000000 : 0), 1);
+    assert_int_equal(n, 1593);
+    assert_int_equal(t->grid.counts.n_out_of_order, 7);
+    assert_int_equal(vly_imu_grid_length_us(&t->grid), (799 + 792) * 12500);
+}
+
+/* What was before a hole of half a second, sent again behind it. */
+static void does_not_follow_repeats_from_before_a_hole(void **state)
+{
+    (void)state;
+    track *t = begin_track(80);
+
+    for (int64_t i = 0; i < 100; i++)
+        push(t, i * 12500, 1);
+    for (int64_t i = 140; i < 150; i++)
+        assert_int_equal(push(t, i * 12500, 1), 1);
+    for (int64_t i = 50; i < 100; i++)
+        assert_int_equal(push(t, i * 12500, 1), 0);
+    assert_int_equal(push(t, INT64_C(150) * 12500, 1), 1);
+    assert_int_equal(t->grid.counts.n_gaps, 1);
+    assert_int_equal(t->grid.counts.n_out_of_order, 50);
 }
 
 /* The same readings, going on from a copy of the bytes. */
@@ -335,6 +389,20 @@ static void refuses_what_no_grid_wrote(void **state)
     bad = t->grid;
     bad.node.acc[1] = NAN;
     assert_false(vly_imu_grid_valid(&bad, 80));
+    bad = t->grid;
+    bad.node.gyro[2] = 1e30F; /* the difference of two such is not finite */
+    assert_false(vly_imu_grid_valid(&bad, 80));
+    bad = t->grid;
+    bad.t_hole_us = INT64_MIN;
+    assert_false(vly_imu_grid_valid(&bad, 80));
+    bad = t->grid;
+    bad.has_hole = 2;
+    assert_false(vly_imu_grid_valid(&bad, 80));
+    bad = t->grid;
+    bad.past_us = -1;
+    assert_false(vly_imu_grid_valid(&bad, 80));
+    bad.past_us = INT64_MAX;
+    assert_false(vly_imu_grid_valid(&bad, 80));
     memset(&bad, 0xff, sizeof(bad));
     assert_false(vly_imu_grid_valid(&bad, 80));
 }
@@ -345,6 +413,9 @@ UNIT_TESTS(cmocka_unit_test(passes_the_grid_as_it_is), cmocka_unit_test(passes_r
            cmocka_unit_test(takes_jittered_times), cmocka_unit_test(leaves_out_what_is_late),
            cmocka_unit_test(bridges_and_ends_at_holes),
            cmocka_unit_test(follows_a_clock_that_was_set_back),
+           cmocka_unit_test(follows_a_clock_that_was_set_back_a_little),
+           cmocka_unit_test(comes_back_from_a_stray_time_ahead),
+           cmocka_unit_test(does_not_follow_repeats_from_before_a_hole),
            cmocka_unit_test(does_not_follow_stray_times), cmocka_unit_test(goes_on_from_a_copy),
            cmocka_unit_test(keeps_the_beat_for_a_year),
            cmocka_unit_test(refuses_what_no_grid_wrote))
