@@ -147,9 +147,9 @@
     X(TEXT, steps_model, "steps.model", "", 0, 4096,                                               \
       "ONNX file of the step model; by default the one that is built in, off for none")            \
     X(INT, steps_look_ahead_ms, "steps.look_ahead_ms", -1, -1, 10000,                              \
-      "how far the step model may look ahead; -1: as far as it was trained for")                   \
+      "ms after an event at which it is known at the latest; -1: as the model was trained")        \
     X(INT, imu_max_readings, "imu.max_readings", 10000000, 1, 1000000000,                          \
-      "readings of one recording; more is answered 413")                                           \
+      "readings of one recording, also when counted at 80 Hz; more is answered 413")               \
     X(INT, imu_rate_hz, "imu.rate_hz", 80, 1, 10000,                                               \
       "rate of streamed readings that bring no times")                                             \
     X(INT, guide_idle_ms, "guide.idle_ms", 300000, 10, 86400000,                                   \

@@ -84,10 +84,15 @@ static unsigned take_points(vly_step_batcher *b, size_t i_slot, const vly_imu_re
     return i;
 }
 
-static void begin_pads(vly_step_batcher *b, slot *s)
+static void end_segment(vly_step_batcher *b, slot *s)
 {
     s->n_pads = vly_step_segment_pads(s->work->stream, b->model);
-    s->phase = s->n_pads > 0 ? SLOT_PADS : SLOT_READS;
+    if (s->n_pads > 0)
+        s->phase = SLOT_PADS;
+    else if (s->n_frames > 0)
+        s->phase = SLOT_BREAKS;
+    else
+        vly_step_segment_break(s->work->stream);
 }
 
 static void keep(vly_step_batcher *b, size_t i_slot, const vly_imu_reading *points, unsigned n)
@@ -115,7 +120,7 @@ static void read_on(vly_step_batcher *b, size_t i_slot, unsigned want)
         totals->last_us = reading->t_us;
         unsigned n = (unsigned)vly_imu_grid_push(&stream->grid, reading, points, &is_break);
         if (is_break)
-            begin_pads(b, s);
+            end_segment(b, s);
         unsigned n_taken = s->phase == SLOT_READS ? take_points(b, i_slot, points, n, want) : 0;
         if (n_taken < n)
             keep(b, i_slot, points + n_taken, n - n_taken);
@@ -357,7 +362,7 @@ vly_status vly_step_batcher_finish(vly_step_batcher *b, const vly_step_work *wor
     begin_work(&b->slots[0], &(vly_step_work){0});
     b->slots[0].work = work;
     b->slots[0].next = work->n; /* they have been run */
-    begin_pads(b, &b->slots[0]);
+    end_segment(b, &b->slots[0]);
     if (b->slots[0].phase == SLOT_READS)
         return VLY_OK;
     return run_slots(b, 1, NULL, 0, &at, err);

@@ -6,6 +6,7 @@
 #define BEFORE 3 /* readings before a peak that must be below it */
 
 _Static_assert(VLY_STEP_PAST >= 2 * VLY_STEP_SMOOTH_MAX + 2, "means need the readings around");
+_Static_assert(VLY_STEP_LEAST == BEFORE + 2, "a peak, those before it, and the first");
 _Static_assert(VLY_STEP_PAST >= BEFORE + 1 + VLY_STEP_CONFIRM_MAX, "and peaks");
 
 void vly_step_decoder_init(vly_step_decoder *d)
@@ -148,7 +149,7 @@ size_t vly_step_decoder_next(vly_step_decoder *d, const vly_step_decoder_rule *r
         return 0;
     d->start[mean % VLY_STEP_PAST] = mean_around(d->p_start, mean, rule->smooth);
     d->end[mean % VLY_STEP_PAST] = mean_around(d->p_end, mean, rule->smooth);
-    return now >= BEFORE + 1U + ahead ? decide(d, rule, now - ahead, p_standing, ret) : 0;
+    return now >= VLY_STEP_LEAST - 1U + ahead ? decide(d, rule, now - ahead, p_standing, ret) : 0;
 }
 
 void vly_step_decoder_last(const vly_step_decoder *d, float *ret_start, float *ret_end)

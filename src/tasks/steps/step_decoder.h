@@ -26,6 +26,7 @@
 #define VLY_STEP_SMOOTH_MAX  2
 #define VLY_STEP_CONFIRM_MAX 3
 #define VLY_STEP_PAST        8 /* readings that are remembered */
+#define VLY_STEP_LEAST       5 /* readings of a segment for there to be an event */
 
 /* Durations in readings. */
 typedef struct vly_step_decoder_rule {

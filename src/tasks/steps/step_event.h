@@ -37,7 +37,8 @@ typedef struct vly_step_event {
     float confidence;      /* 0 .. 1 */
 } vly_step_event;
 
-/* Events of one source, in order of time. Thread: the one that runs the detector. */
+/* Events of one source, in order of time, while its clock is not set back. Thread: the one that
+ * runs the detector. */
 typedef void (*vly_step_event_fn)(void *arg, const vly_step_event *events, size_t n);
 
 #endif

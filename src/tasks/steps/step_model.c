@@ -203,30 +203,32 @@ unsigned vly_step_model_width(const vly_step_model *m)
 
 /* ---- load --------------------------------------------------------------------------------- */
 
-static int ms_of(const vly_step_model *m, unsigned readings)
+/* From an event to the latest frame that it may need. An end is told for the reading before its
+ * peak, and the vertex may lie half a reading off. */
+static int64_t delay_us(const vly_step_model *m, unsigned confirm)
 {
-    return (int)((readings * 1000 + m->rate_hz - 1) / m->rate_hz);
+    unsigned readings = m->delay + m->rule.smooth + confirm + m->hop - 1;
+    return (int64_t)(2 * readings + 3) * 500000 / m->rate_hz;
 }
 
-/* Readings from one to the latest frame that its event may need. */
-static unsigned delay_of(const vly_step_model *m, unsigned confirm)
+static int64_t delay_ms(const vly_step_model *m, unsigned confirm)
 {
-    return m->delay + m->rule.smooth + confirm + m->hop - 1;
+    return (delay_us(m, confirm) + 999) / 1000;
 }
 
-static vly_status set_look_ahead(vly_step_model *m, int look_ahead_ms, vly_err *err)
+static vly_status set_look_ahead(vly_step_model *m, int64_t look_ahead_ms, vly_err *err)
 {
-    unsigned least = delay_of(m, 1);
-
-    if (look_ahead_ms < ms_of(m, least))
-        return vly_fail(err, VLY_EINVAL, "look-ahead: expected at least %d ms, got %d",
-                        ms_of(m, least), look_ahead_ms);
-    while (ms_of(m, delay_of(m, m->rule.confirm)) > look_ahead_ms)
+    if (look_ahead_ms < delay_ms(m, 1))
+        return vly_fail(err, VLY_EINVAL,
+                        "look-ahead: expected at least %" PRId64 " ms, of which the net takes %u, "
+                        "or -1 for the model's own; got %" PRId64,
+                        delay_ms(m, 1), m->delay * 1000 / m->rate_hz, look_ahead_ms);
+    while (delay_ms(m, m->rule.confirm) > look_ahead_ms)
         m->rule.confirm--;
     return VLY_OK;
 }
 
-static vly_status load(vly_step_model *m, const void *bytes, size_t n, int look_ahead_ms,
+static vly_status load(vly_step_model *m, const void *bytes, size_t n, int64_t look_ahead_ms,
                        vly_err *err)
 {
     /* The same bits whatever the CPU multiplies fastest. */
@@ -239,10 +241,10 @@ static vly_status load(vly_step_model *m, const void *bytes, size_t n, int look_
         st = read_metadata(m, err);
     if (st == VLY_OK)
         st = read_graph(m, err);
-    return st == VLY_OK && look_ahead_ms >= 0 ? set_look_ahead(m, look_ahead_ms, err) : st;
+    return st == VLY_OK && look_ahead_ms != -1 ? set_look_ahead(m, look_ahead_ms, err) : st;
 }
 
-vly_status vly_step_model_load_bytes(const void *bytes, size_t n, int look_ahead_ms,
+vly_status vly_step_model_load_bytes(const void *bytes, size_t n, int64_t look_ahead_ms,
                                      vly_step_model **ret, vly_err *err)
 {
     vly_step_model *m = vly_calloc(VLY_MEM_MODEL, 1, sizeof(*m));
@@ -260,8 +262,8 @@ vly_status vly_step_model_load_bytes(const void *bytes, size_t n, int look_ahead
     return VLY_OK;
 }
 
-vly_status vly_step_model_variant(const vly_step_model *m, int look_ahead_ms, vly_step_model **ret,
-                                  vly_err *err)
+vly_status vly_step_model_variant(const vly_step_model *m, int64_t look_ahead_ms,
+                                  vly_step_model **ret, vly_err *err)
 {
     vly_step_model *v = vly_calloc(VLY_MEM_MODEL, 1, sizeof(*v));
 
@@ -279,7 +281,7 @@ vly_status vly_step_model_variant(const vly_step_model *m, int look_ahead_ms, vl
     return VLY_OK;
 }
 
-vly_status vly_step_model_load(const char *path, int look_ahead_ms, vly_step_model **ret,
+vly_status vly_step_model_load(const char *path, int64_t look_ahead_ms, vly_step_model **ret,
                                vly_err *err)
 {
     vly_mmap file;
@@ -317,6 +319,5 @@ void vly_step_model_unref(vly_step_model *m)
 
 int64_t vly_step_model_delay_us(const vly_step_model *m)
 {
-    /* An end is told for the reading before its peak, and the vertex may lie half a reading off. */
-    return (int64_t)(2 * delay_of(m, m->rule.confirm) + 3) * 500000 / m->rate_hz;
+    return delay_us(m, m->rule.confirm);
 }

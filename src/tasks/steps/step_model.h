@@ -42,15 +42,16 @@ typedef struct vly_step_model {
     _Atomic int n_refs;
 } vly_step_model;
 
-/* path NULL: the one that is built in. look_ahead_ms < 0: the model's own; else EINVAL names the
- * range when the net needs more than that. EFORMAT: not a step model, and what is missing. */
-vly_status vly_step_model_load(const char *path, int look_ahead_ms, vly_step_model **ret,
+/* path NULL: the one that is built in. look_ahead_ms: at most so much later an event is known, by
+ * vly_step_model_delay_us; -1: the model's own. EINVAL names the least that the net, its frames and
+ * the decoder need. EFORMAT: not a step model, and what is missing. */
+vly_status vly_step_model_load(const char *path, int64_t look_ahead_ms, vly_step_model **ret,
                                vly_err *err) VLY_MUST_CHECK;
 /* The same net with another look-ahead. EINVAL: as above. */
-vly_status vly_step_model_variant(const vly_step_model *m, int look_ahead_ms, vly_step_model **ret,
-                                  vly_err *err) VLY_MUST_CHECK;
+vly_status vly_step_model_variant(const vly_step_model *m, int64_t look_ahead_ms,
+                                  vly_step_model **ret, vly_err *err) VLY_MUST_CHECK;
 /* The same of a file in memory, which is copied. */
-vly_status vly_step_model_load_bytes(const void *bytes, size_t n, int look_ahead_ms,
+vly_status vly_step_model_load_bytes(const void *bytes, size_t n, int64_t look_ahead_ms,
                                      vly_step_model **ret, vly_err *err) VLY_MUST_CHECK;
 vly_step_model *vly_step_model_ref(vly_step_model *m);
 void vly_step_model_unref(vly_step_model *m); /* accepts NULL */

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define SCRATCH_BYTES_MAX ((size_t)2 << 30)
 #define SHORT_S           45.0 /* at most this is shown whole */
@@ -23,6 +24,7 @@ typedef struct steps {
 
 typedef struct drawing {
     const vly_step_plot *in;
+    vly_step_event *events; /* [in->n_events], by time */
     vly_arena arena;
     double t0_us, end_s;
     float *acc; /* [n_readings] */
@@ -62,9 +64,64 @@ static void *scratch(drawing *d, size_t n, size_t size)
 
 /* ---- what there is to show ----------------------------------------------------------------- */
 
+typedef struct point {
+    double t;
+    float acc;
+} point;
+
+static int compare_points(const void *a, const void *b)
+{
+    const point *p = a, *q = b;
+    return (p->t > q->t) - (p->t < q->t);
+}
+
+/* A clock that was set back, readings out of order. */
+static bool sort_readings(drawing *d)
+{
+    size_t n = d->in->n_readings;
+    point *points = scratch(d, n, sizeof(*points));
+
+    if (points == NULL)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        points[i] = (point){d->t[i], d->acc[i]};
+    qsort(points, n, sizeof(*points), compare_points);
+    for (size_t i = 0; i < n; i++) {
+        d->t[i] = points[i].t;
+        d->acc[i] = points[i].acc;
+    }
+    return true;
+}
+
+/* Where an end and a start are one instant, the end is first. */
+static int compare_events(const void *a, const void *b)
+{
+    const vly_step_event *p = a, *q = b;
+
+    if (p->t_us != q->t_us)
+        return p->t_us < q->t_us ? -1 : 1;
+    if (p->step != q->step)
+        return p->step < q->step ? -1 : 1;
+    return (p->type > q->type) - (p->type < q->type);
+}
+
+static bool sort_events(drawing *d)
+{
+    size_t n = d->in->n_events;
+
+    d->events = scratch(d, n, sizeof(*d->events));
+    if (d->events == NULL)
+        return false;
+    if (n > 0)
+        memcpy(d->events, d->in->events, n * sizeof(*d->events));
+    qsort(d->events, n, sizeof(*d->events), compare_events);
+    return true;
+}
+
 static bool take_readings(drawing *d)
 {
     const vly_step_plot *in = d->in;
+    bool is_ascending = true;
 
     d->acc = scratch(d, in->n_readings, sizeof(*d->acc));
     d->t = scratch(d, in->n_readings, sizeof(*d->t));
@@ -75,7 +132,10 @@ static bool take_readings(drawing *d)
         d->acc[i] = sqrtf(a[0] * a[0] + a[1] * a[1] + a[2] * a[2]);
         d->t[i] = seconds(d, in->readings[i].t_us);
         d->end_s = fmax(d->end_s, d->t[i]);
+        is_ascending = is_ascending && (i == 0 || d->t[i] >= d->t[i - 1]);
     }
+    if (!is_ascending && !sort_readings(d))
+        return false;
     d->line = (vly_plot_line){
         .label = "|a|", .colour = VLY_PLOT_BLUE, .x = d->t, .y = d->acc, .n = in->n_readings};
     return true;
@@ -126,7 +186,7 @@ static bool take_events(drawing *d)
             return false;
     }
     for (size_t i = 0; i < n; i++) {
-        const vly_step_event *e = &d->in->events[i];
+        const vly_step_event *e = &d->events[i];
         double t = seconds(d, e->t_us);
         bool is_end = e->type == VLY_STEP_END;
         int is_false = d->in->truth != NULL && !is_near(&d->truth, t, is_end);
@@ -218,7 +278,7 @@ static bool take_activities(drawing *d)
                                             .list = lists[a]};
     }
     for (size_t i = 0; i < d->in->n_events; i++) {
-        const vly_step_event *e = &d->in->events[i];
+        const vly_step_event *e = &d->events[i];
         double t = seconds(d, e->t_us);
         if (e->type == VLY_STEP_START && t - last > BOUT_S)
             add_stretch(d, lists, VLY_ACTIVITY_STANDING, last, t);
@@ -382,7 +442,8 @@ vly_status vly_step_plot_svg(const vly_step_plot *plot, vly_buf *to, vly_err *er
         return vly_fail(err, VLY_EINVAL, "plot: no readings");
     d.t0_us = (double)plot->readings[0].t_us;
     vly_arena_init(&d.arena, VLY_MEM_BASE, 1 << 16, SCRATCH_BYTES_MAX);
-    bool ok = take_readings(&d) && take_truth(&d) && take_events(&d) && take_activities(&d) &&
+    bool ok = sort_events(&d) && take_readings(&d) && take_truth(&d) && take_events(&d) &&
+              take_activities(&d) &&
               add_cadence(&d, &d.found, plot->truth != NULL ? "found" : NULL, VLY_PLOT_BLUE, false);
     if (ok && plot->truth != NULL)
         ok = add_cadence(&d, &d.truth, "true", VLY_PLOT_GREEN, true);

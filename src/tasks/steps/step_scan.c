@@ -5,11 +5,14 @@
 #include "base/mem.h"
 #include "tasks/steps/step_event_list.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
 #define BATCH       4096 /* readings that go through the net together */
 #define RATE_LOW_HZ 20
+#define RATE_TOP_HZ 500
+#define LEFT_OUT    0.01 /* share of the rows */
 #define SHORT_S     2
 #define PAUSE_US    2000000
 /* What the mean of a recording with gravity is near to. */
@@ -40,6 +43,10 @@ const char *vly_step_warning_text(vly_step_warning w)
             "the gyroscope begins after the first 256 rows: it is left out, "
             "so cut them off",
         [VLY_STEP_WARN_SHORT] = "less than 2 s: too short for the model to settle",
+        [VLY_STEP_WARN_FAST] = "more than 500 readings a second, by times of a guessed unit: is it "
+                               "another, or are the times a count?",
+        [VLY_STEP_WARN_LEFT_OUT] =
+            "more than 1 % of the readings are left out: steps may be missed",
     };
 
     VLY_ASSERT((unsigned)w < VLY_STEP_WARNINGS);
@@ -57,10 +64,16 @@ static vly_step_work work_of(vly_step_scan *s)
 
 static vly_status run_batch(vly_step_scan *s, vly_err *err)
 {
+    uint64_t most = s->opts.reader.max_readings;
     vly_step_work work = work_of(s);
     vly_status st = vly_step_batcher_run(s->opts.batcher, &work, 1, err);
 
     s->n_batch = 0;
+    if (st == VLY_OK && most > 0 && s->stream.totals.n_net > most)
+        st =
+            vly_fail(err, VLY_ELIMIT,
+                     "more than %" PRIu64 " readings at %u Hz, with what their holes are filled by",
+                     most, s->opts.model->rate_hz);
     return st == VLY_OK ? vly_step_event_list_check(&s->events, err) : st;
 }
 
@@ -149,6 +162,15 @@ static double cadence_of(const vly_step_event *events, size_t n)
     return n_intervals == 0 ? 0 : 60e6 * (double)n_intervals / (double)sum_us;
 }
 
+static uint64_t count_left_out(const vly_step_summary *s)
+{
+    uint64_t n = (uint64_t)s->counts->n_duplicates + s->counts->n_out_of_order;
+
+    for (int i = 0; i < VLY_IMU_FAULTS; i++)
+        n += s->input->n_faults[i];
+    return n;
+}
+
 static void warn(vly_step_summary *s)
 {
     bool *w = s->has_warning;
@@ -160,6 +182,9 @@ static void warn(vly_step_summary *s)
     w[VLY_STEP_WARN_GRAVITY] = s->mean_acc < MEAN_ACC_MIN || s->mean_acc > MEAN_ACC_MAX;
     w[VLY_STEP_WARN_RATE] = s->input->is_rate_assumed;
     w[VLY_STEP_WARN_SHORT] = s->duration_s < SHORT_S;
+    w[VLY_STEP_WARN_FAST] = s->input->rate_hz > RATE_TOP_HZ && s->input->is_rate_guessed &&
+                            s->input->is_time_unit_guessed;
+    w[VLY_STEP_WARN_LEFT_OUT] = (double)count_left_out(s) > LEFT_OUT * (double)s->input->n_rows;
 }
 
 vly_status vly_step_scan_end(vly_step_scan *s, vly_step_summary *ret, vly_err *err)
@@ -183,7 +208,7 @@ vly_status vly_step_scan_end(vly_step_scan *s, vly_step_summary *ret, vly_err *e
         .counts = &s->stream.grid.counts,
         .events = s->events.events,
         .n_events = s->events.n,
-        .duration_s = (double)(t->last_us - t->first_us) / 1e6,
+        .duration_s = (double)vly_imu_grid_length_us(&s->stream.grid) / 1e6,
         .cadence = cadence_of(s->events.events, s->events.n),
         .mean_acc = t->n_readings > 0 ? (float)(s->acc_sum / (double)t->n_readings) : 0.0F,
         .model = s->opts.model};

@@ -10,7 +10,9 @@
 typedef struct vly_step_scan_opts {
     vly_step_model *model; /* borrowed until free, as the batcher, which is of this model */
     vly_step_batcher *batcher;
-    vly_imu_reader_opts reader; /* without its callbacks */
+    /* Without its callbacks. max_readings is for those of the model's rate, too, with what fills
+     * holes and is added at a gap: ELIMIT. */
+    vly_imu_reader_opts reader;
     /* Sees the readings as they come; NULL: nobody wants to. */
     vly_status (*on_readings)(void *arg, const vly_imu_reading *readings, size_t n, vly_err *err);
     void *arg;
@@ -23,9 +25,11 @@ typedef enum vly_step_warning {
     VLY_STEP_WARN_SLOW, /* fewer than 20 readings a second */
     VLY_STEP_WARN_NO_GYRO,
     VLY_STEP_WARN_LATE_GYRO,
-    VLY_STEP_WARN_GRAVITY, /* the mean acceleration is not that of the earth */
-    VLY_STEP_WARN_RATE,    /* nothing tells the rate */
-    VLY_STEP_WARN_SHORT,   /* less than 2 s without a gap */
+    VLY_STEP_WARN_GRAVITY,  /* the mean acceleration is not that of the earth */
+    VLY_STEP_WARN_RATE,     /* nothing tells the rate */
+    VLY_STEP_WARN_SHORT,    /* less than 2 s, gaps not counted */
+    VLY_STEP_WARN_FAST,     /* more than 500 readings a second, by times whose unit is guessed */
+    VLY_STEP_WARN_LEFT_OUT, /* more than 1 % of the rows: faults, duplicates, out of order */
     VLY_STEP_WARNINGS,
 } vly_step_warning;
 
@@ -36,9 +40,9 @@ typedef struct vly_step_summary {
     const vly_imu_report *input;
     const vly_step_totals *totals;
     const vly_imu_grid_counts *counts;
-    const vly_step_event *events; /* in order of time */
+    const vly_step_event *events; /* in order of time, while the clock was not set back */
     size_t n_events;
-    double duration_s; /* from the first to the last reading */
+    double duration_s; /* from first to last reading, without gaps and what was left out */
     double cadence;    /* steps a minute, where one follows the other within 2 s; 0: none do */
     float mean_acc;    /* m/s^2 */
     bool has_warning[VLY_STEP_WARNINGS];

@@ -17,7 +17,8 @@ bool vly_step_segment_take(vly_step_stream *s, const vly_step_model *m,
 bool vly_step_segment_pad(vly_step_stream *s, const vly_step_model *m);
 /* The frame as the net wants it, [vly_step_model_width]. */
 void vly_step_segment_frame(vly_step_stream *s, const vly_step_model *m, float *ret);
-/* How many pads it takes until all that can be known of the segment is known; 0: nothing has begun.
+/* How many pads it takes until all that can be known of the segment is known; 0: it is too short
+ * for an event, and need only be broken.
  */
 unsigned vly_step_segment_pads(const vly_step_stream *s, const vly_step_model *m);
 /* The net's outputs for the next frame, [hop * 2] and [VLY_ACTIVITIES]. */

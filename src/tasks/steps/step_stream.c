@@ -24,6 +24,15 @@ static bool is_bool(const bool *b)
     return *(const unsigned char *)b <= 1;
 }
 
+/* NaN is not. */
+static bool are_within(const float *x, size_t n, float least, float most)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!(x[i] >= least && x[i] <= most))
+            return false;
+    return true;
+}
+
 static bool are_finite(const float *x, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -32,13 +41,39 @@ static bool are_finite(const float *x, size_t n)
     return true;
 }
 
+/* Means of readings that were within their range, with room for rounding. */
+static bool are_values(const float *x, size_t n)
+{
+    return are_within(x, n, -2 * VLY_IMU_ACC_MAX, 2 * VLY_IMU_ACC_MAX);
+}
+
+static bool is_segment(const vly_step_stream *s, const vly_step_model *m)
+{
+    const vly_imu_grid *g = &s->grid;
+    uint64_t n_known = s->n_run > m->delay ? s->n_run - m->delay : 0;
+
+    if (s->n_run % m->hop != 0 || s->n_run + s->n_frame != s->n_segment ||
+        s->n_segment > (g->has_last != 0 ? g->n_points : 0) || s->decoder.n != n_known)
+        return false;
+    return s->n_segment == 0 || (s->t_first_us >= g->t_first_us && s->t_first_us <= g->t_last_us);
+}
+
+static bool is_decoder(const vly_step_decoder *d)
+{
+    return d->has_boundary <= 1 && d->is_in_step <= 1 && d->boundary <= d->n &&
+           are_within(d->p_start, VLY_STEP_PAST, 0, 1) &&
+           are_within(d->p_end, VLY_STEP_PAST, 0, 1) && are_within(d->start, VLY_STEP_PAST, 0, 1) &&
+           are_within(d->end, VLY_STEP_PAST, 0, 1);
+}
+
 bool vly_step_stream_valid(const vly_step_stream *s, size_t n_bytes, const vly_step_model *m)
 {
     return n_bytes == sizeof(*s) && s->version == VLY_STEP_STREAM_VERSION && s->model == m->tag &&
            s->n_frame < m->hop && s->activity < VLY_ACTIVITIES && is_bool(&s->has_gyro) &&
-           s->n_run % m->hop == 0 && s->n_run + s->n_frame == s->n_segment &&
-           vly_imu_grid_valid(&s->grid, m->rate_hz) &&
-           are_finite(s->motion[0], sizeof(s->motion) / sizeof(float)) &&
+           vly_imu_grid_valid(&s->grid, m->rate_hz) && is_segment(s, m) &&
+           is_decoder(&s->decoder) && s->features.has_gravity <= 1 &&
+           are_values(s->features.gravity, 4) && are_values(s->features.late, 4) &&
+           are_values(s->motion[0], sizeof(s->motion) / sizeof(float)) &&
            are_finite(s->state, VLY_STEP_HIDDEN_MAX);
 }
 
@@ -83,7 +118,7 @@ unsigned vly_step_segment_pads(const vly_step_stream *s, const vly_step_model *m
 {
     unsigned n = m->delay + m->rule.smooth + m->rule.confirm, over = (s->n_frame + n) % m->hop;
 
-    if (s->n_segment == 0)
+    if (s->n_segment < VLY_STEP_LEAST)
         return 0;
     return over == 0 ? n : n + m->hop - over;
 }
@@ -123,6 +158,7 @@ void vly_step_segment_decode(vly_step_stream *s, const vly_step_model *m, const 
     unsigned ahead = (unsigned)m->rule.smooth + m->rule.confirm;
 
     s->n_run += m->hop;
+    s->totals.n_net += m->hop;
     s->activity = (uint8_t)likeliest(activity);
     uint64_t last = s->n_run < s->n_segment ? s->n_run : s->n_segment;
     int64_t known_us = time_of(s, m, last - 1);

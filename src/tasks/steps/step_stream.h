@@ -9,7 +9,9 @@
  * others: whatever kernel the engine chooses for a batch, a row's result does not depend on it.
  *
  * A gap in the times ends a segment: what the look-ahead holds back is told as if the last reading
- * stayed, and the net begins anew.
+ * stayed, and the net begins anew. A segment of fewer than VLY_STEP_LEAST readings of the grid has
+ * no events, and is not gone on with so: readings with a gap behind each would cost far more than
+ * others.
  *
  * A stream is plain data of some hundred bytes: it may be copied, stored and restored by the same
  * version (vly_step_stream_valid tells).
@@ -21,14 +23,15 @@
 #include "prep/imu/imu_grid.h"
 #include "tasks/steps/step_model.h"
 
-#define VLY_STEP_STREAM_VERSION 1
+#define VLY_STEP_STREAM_VERSION 2
 
 /* What a stream has seen so far. */
 typedef struct vly_step_totals {
     uint64_t n_readings;                 /* pushed, whatever became of them */
     uint64_t n_steps;                    /* completed */
     int64_t first_us, last_us;           /* times of the readings */
-    uint64_t n_activity[VLY_ACTIVITIES]; /* readings of the grid */
+    uint64_t n_activity[VLY_ACTIVITIES]; /* readings of the grid, but of segments without events */
+    uint64_t n_net;                      /* readings that the net saw, with what was filled in */
 } vly_step_totals;
 
 typedef struct vly_step_stream {

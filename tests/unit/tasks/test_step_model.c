@@ -69,7 +69,7 @@ static vly_str build(onnx_builder *b, const twist *t)
     return ob_finish(b, 17);
 }
 
-static vly_status load(const twist *t, int look_ahead_ms, vly_step_model **ret, vly_err *err)
+static vly_status load(const twist *t, int64_t look_ahead_ms, vly_step_model **ret, vly_err *err)
 {
     onnx_builder b;
     vly_str file = build(&b, t);
@@ -108,16 +108,23 @@ static void look_ahead_is_what_the_peak_waits_for(void **state)
     vly_err err;
 
     (void)state;
-    for (int ms = 225; ms <= 10000; ms += 9775) { /* of the net and two readings: 225 ms */
-        assert_int_equal(load(&(twist){0}, ms, &m, &err), VLY_OK);
+    const int64_t enough[] = {244, 10000, UINT32_MAX, INT64_MAX}; /* 243.75 ms, as above */
+    for (size_t i = 0; i < sizeof(enough) / sizeof(enough[0]); i++) {
+        assert_int_equal(load(&(twist){0}, enough[i], &m, &err), VLY_OK);
         assert_int_equal(m->rule.confirm, 2);
         vly_step_model_unref(m);
     }
-    assert_int_equal(load(&(twist){0}, 224, &m, &err), VLY_OK);
-    assert_int_equal(m->rule.confirm, 1);
-    vly_step_model_unref(m);
-    assert_int_equal(load(&(twist){0}, 212, &m, &err), VLY_EINVAL);
-    assert_string_equal(err.msg, "look-ahead: expected at least 213 ms, got 212");
+    for (int64_t ms = 232; ms <= 243; ms += 11) { /* a reading less: 231.25 ms */
+        assert_int_equal(load(&(twist){0}, ms, &m, &err), VLY_OK);
+        assert_int_equal(m->rule.confirm, 1);
+        assert_int_equal(vly_step_model_delay_us(m), 231250);
+        vly_step_model_unref(m);
+    }
+    for (int64_t ms = 231; ms >= -2; ms -= 233) {
+        assert_int_equal(load(&(twist){0}, ms, &m, &err), VLY_EINVAL);
+        assert_non_null(strstr(err.msg, "look-ahead: expected at least 232 ms, of which the net "
+                                        "takes 200, or -1 for the model's own; got "));
+    }
 }
 
 static void names_what_is_missing(void **state)

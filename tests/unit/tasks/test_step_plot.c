@@ -106,6 +106,38 @@ static void survives_lack_of_memory(void **state)
     assert_in_range(n, 2, 999);
 }
 
+/* A clock that goes back and forth: lines and marks are of ascending times all the same. */
+static void draws_by_time_whatever_the_order(void **state)
+{
+    enum { N = 100000, STEPS = 20 };
+    vly_imu_reading *r = calloc(N, sizeof(*r));
+    vly_step_event events[2 * STEPS];
+    vly_buf b;
+    vly_err err;
+
+    (void)state;
+    assert_non_null(r);
+    for (int64_t i = 0; i < N; i++)
+        r[i] = (vly_imu_reading){.t_us = i * 100 + i % 2 * 20000000, .acc = {0, 0, 9}};
+    for (int64_t i = 0; i < STEPS; i++) { /* one every second, the later half first */
+        int64_t t_us = (i + STEPS / 2) % STEPS * 1000000;
+        events[2 * i] = (vly_step_event){.type = VLY_STEP_START, .t_us = t_us};
+        events[2 * i + 1] = (vly_step_event){.type = VLY_STEP_END, .t_us = t_us + 500000};
+    }
+    vly_buf_init(&b, VLY_MEM_CODEC, VLY_STEP_PLOT_BYTES_MAX);
+    const vly_step_plot plot = {.title = "t",
+                                .readings = r,
+                                .n_readings = N,
+                                .events = events,
+                                .n_events = (size_t)2 * STEPS};
+    assert_int_equal(vly_step_plot_svg(&plot, &b, &err), VLY_OK);
+    assert_true(b.len < 100000);
+    assert_int_equal(count(&b, "h8l-4,7z"), STEPS + 1);
+    assert_non_null(strstr(b.ptr, ">20 steps found<"));
+    vly_buf_release(&b);
+    free(r);
+}
+
 static void needs_readings(void **state)
 {
     static const vly_imu_reading one = {.t_us = INT64_MAX};
@@ -123,4 +155,5 @@ static void needs_readings(void **state)
 }
 
 UNIT_TESTS(cmocka_unit_test(short_ones_are_whole), cmocka_unit_test(long_ones_are_excerpts),
-           cmocka_unit_test(needs_readings), cmocka_unit_test(survives_lack_of_memory))
+           cmocka_unit_test(draws_by_time_whatever_the_order), cmocka_unit_test(needs_readings),
+           cmocka_unit_test(survives_lack_of_memory))

@@ -135,7 +135,7 @@ static void rest_with_faults(void **state)
     assert_int_equal(sum.totals->n_steps, 0);
     assert_int_equal(sum.n_events, 0);
     assert_true(sum.cadence == 0.0);
-    assert_true(fabs(sum.duration_s - 32.98) < 1e-9);
+    assert_true(fabs(sum.duration_s - 29.96) < 1e-9); /* 999 and 499 steps of 20 ms */
     for (int i = 0; i < VLY_IMU_FAULTS; i++)
         assert_int_equal(sum.input->n_faults[i], 1);
     assert_int_equal(sum.input->first_fault_line[VLY_IMU_NOT_A_NUMBER], 202);
@@ -215,6 +215,91 @@ static void warns_of_a_late_gyroscope(void **state)
     close_model(&f);
 }
 
+/* 20 s of rest at 50 Hz, then the rows of more; the summary's events do not outlive it. */
+static void summarise(const char *head, unsigned step, const char *more, vly_step_summary *ret)
+{
+    vly_step_scan *scan;
+    char row[64];
+    vly_err err;
+    fixture f;
+
+    open_model(&f);
+    const vly_step_scan_opts opts = {.model = f.model, .batcher = f.batcher};
+    assert_int_equal(vly_step_scan_new(&opts, &scan, &err), VLY_OK);
+    assert_int_equal(vly_step_scan_feed(scan, head, strlen(head), &err), VLY_OK);
+    for (unsigned i = 0; i < 1000; i++) {
+        int n = snprintf(row, sizeof(row), "%u,0.1,0.2,9.8,0.01,0,0\n", i * step);
+        assert_int_equal(vly_step_scan_feed(scan, row, (size_t)n, &err), VLY_OK);
+    }
+    for (unsigned i = 0; more != NULL && i < 11; i++)
+        assert_int_equal(vly_step_scan_feed(scan, more, strlen(more), &err), VLY_OK);
+    if (vly_step_scan_end(scan, ret, &err) != VLY_OK)
+        fail_msg("%s", err.msg);
+    vly_step_scan_free(scan);
+    close_model(&f);
+}
+
+static void rows_that_are_left_out_do_not_last(void **state)
+{
+    vly_step_summary sum;
+
+    (void)state;
+    summarise("time_ms,acc_x,acc_y,acc_z,gyro_x,gyro_y,gyro_z\n", 20, "0,0.1,0.2,9.8,0,0,0\n",
+              &sum);
+    assert_true(fabs(sum.duration_s - 19.98) < 1e-9);
+    assert_false(sum.has_warning[VLY_STEP_WARN_SHORT]);
+    assert_true(sum.has_warning[VLY_STEP_WARN_LEFT_OUT]); /* 11 of 1011 */
+    assert_false(sum.has_warning[VLY_STEP_WARN_FAST]);
+}
+
+/* A column "timestamp" that counts. */
+static void warns_of_a_rate_that_no_sensor_has(void **state)
+{
+    vly_step_summary sum;
+
+    (void)state;
+    summarise("timestamp,acc_x,acc_y,acc_z,gyro_x,gyro_y,gyro_z\n", 1, NULL, &sum);
+    assert_true(sum.has_warning[VLY_STEP_WARN_FAST]);
+    assert_false(sum.has_warning[VLY_STEP_WARN_LEFT_OUT]);
+}
+
+/* 1000 readings, as they come and at the model's rate: 200 ms apart each is followed by 15 between.
+ */
+static void limits_what_few_readings_cost(void **state)
+{
+    static const struct {
+        unsigned period_ms;
+        size_t n;
+        vly_status want;
+    } cases[] = {
+        {200, 100, VLY_ELIMIT}, {201, 990, VLY_OK}, {12, 1000, VLY_OK}, {12, 1001, VLY_ELIMIT}};
+    vly_step_summary sum;
+    vly_step_scan *scan;
+    char row[64];
+    vly_err err;
+    fixture f;
+
+    (void)state;
+    open_model(&f);
+    const vly_step_scan_opts opts = {
+        .model = f.model, .batcher = f.batcher, .reader = {.max_readings = 1000}};
+    for (size_t c = 0; c < sizeof(cases) / sizeof(cases[0]); c++) {
+        vly_status st = VLY_OK;
+        assert_int_equal(vly_step_scan_new(&opts, &scan, &err), VLY_OK);
+        for (size_t i = 0; i < cases[c].n && st == VLY_OK; i++) {
+            int n = snprintf(row, sizeof(row), "%s%zu,0,0,9.8\n",
+                             i == 0 ? "time_ms,acc_x,acc_y,acc_z\n" : "", i * cases[c].period_ms);
+            st = vly_step_scan_feed(scan, row, (size_t)n, &err);
+        }
+        if (st == VLY_OK)
+            st = vly_step_scan_end(scan, &sum, &err);
+        assert_int_equal(st, cases[c].want);
+        assert_true(st != VLY_OK || sum.totals->n_net <= 1000);
+        vly_step_scan_free(scan);
+    }
+    close_model(&f);
+}
+
 static void refuses(void **state)
 {
     vly_step_summary sum;
@@ -235,4 +320,6 @@ static void refuses(void **state)
 
 UNIT_TESTS(cmocka_unit_test(json_is_as_described), cmocka_unit_test(rest_with_faults),
            cmocka_unit_test(warns_of_what_is_unlike), cmocka_unit_test(warns_of_a_late_gyroscope),
-           cmocka_unit_test(refuses))
+           cmocka_unit_test(rows_that_are_left_out_do_not_last),
+           cmocka_unit_test(warns_of_a_rate_that_no_sensor_has),
+           cmocka_unit_test(limits_what_few_readings_cost), cmocka_unit_test(refuses))

@@ -228,6 +228,57 @@ static void gaps_begin_anew(void **state)
     free(twice);
 }
 
+/* Segments of 1 .. 9 readings, the gaps as small as they can be. */
+static void short_segments_are_the_same_in_pieces(void **state)
+{
+    fixture *f = *state;
+    vly_step_stream whole, s;
+    told all, parts;
+    int64_t t_us = 0;
+
+    for (size_t i = 0, left = 1, n = 1; i < READINGS; i++) {
+        f->readings[i].t_us = t_us;
+        t_us += --left == 0 ? VLY_IMU_GRID_GAP_US + 1 : 12500;
+        if (left == 0)
+            left = n = n % 9 + 1;
+    }
+    run_whole(f, f->readings, READINGS, &all, &whole);
+    for (size_t most = 1; most <= 61; most += 20) {
+        parts.n = 0;
+        vly_step_stream_init(&s, f->model, true);
+        for (size_t at = 0, n = 1; at < READINGS; at += n) {
+            n = 1 + at % most;
+            n = n < READINGS - at ? n : READINGS - at;
+            run(f, &(vly_step_work){&s, f->readings + at, n, tell, &parts}, 1);
+            assert_true(vly_step_stream_valid(&s, sizeof(s), f->model));
+        }
+        finish(f, &(vly_step_work){&s, NULL, 0, tell, &parts});
+        assert_same(&all, &parts);
+        assert_memory_equal(&whole, &s, sizeof(s));
+    }
+}
+
+/* Readings with a gap behind each never reach the net; from five on a segment does. */
+static void lone_readings_cost_no_more_than_others(void **state)
+{
+    fixture *f = *state;
+    vly_step_stream s;
+    told all;
+
+    for (size_t i = 0; i < READINGS; i++)
+        f->readings[i].t_us = (int64_t)i * (VLY_IMU_GRID_GAP_US + 1);
+    run_whole(f, f->readings, READINGS, &all, &s);
+    assert_int_equal(s.grid.counts.n_gaps, READINGS - 1);
+    assert_int_equal(s.totals.n_net, 0);
+    for (size_t n = 1; n <= 5; n++) {
+        make_walk(f->readings, n, 1);
+        run_whole(f, f->readings, n, &all, &s);
+        assert_int_equal(all.n, 0);
+        assert_true(s.totals.n_net > 5 || n < 5);
+        assert_true(s.totals.n_net <= n || n == 5);
+    }
+}
+
 static void steady_state_allocates_nothing(void **state)
 {
     fixture *f = *state;
@@ -268,10 +319,49 @@ static void only_own_states_are_valid(void **state)
     assert_false(vly_step_stream_valid(&bad, sizeof(bad), f->model));
 }
 
+#define REFUSED(change)                                                                            \
+    do {                                                                                           \
+        vly_step_stream bad = s;                                                                   \
+        change;                                                                                    \
+        assert_false(vly_step_stream_valid(&bad, sizeof(bad), f->model));                          \
+    } while (0)
+
+/* What would run into sums that overflow, or numbers that are none for good. */
+static void damaged_states_are_refused(void **state)
+{
+    fixture *f = *state;
+    vly_step_stream s;
+    told all = {.n = 0};
+
+    vly_step_stream_init(&s, f->model, true);
+    run(f, &(vly_step_work){&s, f->readings, 333, tell, &all}, 1);
+    REFUSED(bad.t_first_us = INT64_MAX);
+    REFUSED(bad.t_first_us = INT64_MIN);
+    REFUSED(bad.n_segment += UINT64_C(1) << 60; bad.n_run += UINT64_C(1) << 60);
+    REFUSED(bad.features.gravity[1] = NAN);
+    REFUSED(bad.features.late[0] = INFINITY);
+    REFUSED(bad.features.gravity[2] = 1e30F);
+    REFUSED(bad.features.has_gravity = 2);
+    REFUSED(bad.motion[0][0] = 1e30F);
+    REFUSED(bad.decoder.p_start[3] = NAN);
+    REFUSED(bad.decoder.p_end[0] = 1.5F);
+    REFUSED(bad.decoder.start[1] = -0.5F);
+    REFUSED(bad.decoder.end[7] = INFINITY);
+    REFUSED(bad.decoder.n++);
+    REFUSED(bad.decoder.boundary = bad.decoder.n + 1);
+    REFUSED(bad.decoder.has_boundary = 2);
+    REFUSED(bad.decoder.is_in_step = 2);
+}
+
 UNIT_TESTS(cmocka_unit_test_setup_teardown(steps_come_in_turn, set_up, tear_down),
            cmocka_unit_test_setup_teardown(pieces_do_not_matter, set_up, tear_down),
 
            cmocka_unit_test_setup_teardown(company_does_not_matter, set_up, tear_down),
            cmocka_unit_test_setup_teardown(gaps_begin_anew, set_up, tear_down),
            cmocka_unit_test_setup_teardown(steady_state_allocates_nothing, set_up, tear_down),
-           cmocka_unit_test_setup_teardown(only_own_states_are_valid, set_up, tear_down))
+           cmocka_unit_test_setup_teardown(short_segments_are_the_same_in_pieces, set_up,
+                                           tear_down),
+           cmocka_unit_test_setup_teardown(lone_readings_cost_no_more_than_others, set_up,
+                                           tear_down),
+           cmocka_unit_test_setup_teardown(only_own_states_are_valid, set_up, tear_down),
+           cmocka_unit_test_setup_teardown(damaged_states_are_refused, set_up, tear_down))
