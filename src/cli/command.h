@@ -66,7 +66,8 @@ typedef struct vly_command {
     size_t opts_bytes;    /* of the option struct, at most VLY_COMMAND_OPTS_MAX */
     const void *defaults; /* initial option struct; NULL: zeroes */
     int n_args_min, n_args_max;
-    /* Returns the exit status. opts: the filled option struct. */
+    /* Returns the exit status. opts: the filled option struct. What it prints on stdout need not be
+     * checked: when not all of that can be written, the command fails. */
     int (*run)(const void *opts, int n_args, char *const *args);
 } vly_command;
 

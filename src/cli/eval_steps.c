@@ -30,16 +30,19 @@ static const vly_opt options[] = {
     VLY_OPT(eval_opts, data, 0, TEXT, "data", "DIR", "folder with PERSON/NAME.csv (required)"),
     VLY_OPT(eval_opts, model, 'm', TEXT, "model", "FILE",
             "the step model (default: the one that is built in)"),
-    VLY_OPT(eval_opts, look_ahead_ms, 0, INT, "look-ahead-ms", "N",
-            "readings behind an event that the model may wait for (default: its own)"),
+    VLY_OPT(
+        eval_opts, look_ahead_ms, 0, INT, "look-ahead-ms", "N",
+        "latest that an event may be known, after it: by the net, the rest of its frame and the "
+        "decoder (default: the model's own, which --json tells)"),
     VLY_OPT(eval_opts, persons, 0, LIST, "person", "NAME",
             "only this person; may be given several times"),
     VLY_OPT(eval_opts, baselines, 0, FLAG, "baselines", NULL,
             "the rows of chance and of peak picking for each person too"),
     VLY_OPT(eval_opts, guide_model, 0, TEXT, "guide-model", "FILE",
             "the guide's step_detection.onnx, with its rules, as another row"),
-    VLY_OPT(eval_opts, plot, 0, TEXT, "plot", "FILE",
-            "draw the recording as SVG; of several, one each into the folder FILE"),
+    VLY_OPT(
+        eval_opts, plot, 0, TEXT, "plot", "FILE",
+        "draw the recording as SVG; of several, PERSON-NAME.csv.svg of each into the folder FILE"),
     VLY_OPT(eval_opts, json, 0, FLAG, "json", NULL,
             "print every figure as JSON: pooled, by person, by recording"),
     VLY_OPT_END,
@@ -122,7 +125,7 @@ static vly_status open_all(evaluation *e, vly_err *err)
     if (st == VLY_OK)
         st = choose(e, err);
     if (st == VLY_OK)
-        st = vly_step_model_load(o->model, (int)o->look_ahead_ms, &e->model, err);
+        st = vly_step_model_load(o->model, o->look_ahead_ms, &e->model, err);
     if (st == VLY_OK)
         st = vly_step_batcher_new(e->model, &e->batcher, err);
     if (st == VLY_OK && o->guide_model != NULL)
@@ -172,13 +175,14 @@ static vly_status detect(evaluation *e, detector_kind kind, const vly_step_recor
     return st == VLY_OK ? vly_step_event_list_check(to, err) : st;
 }
 
-/* The file; of several recordings, or in a folder that is there, the file of this name. */
-static vly_status plot_path(const evaluation *e, const char *name, vly_arena *arena,
-                            const char **ret, vly_err *err)
+/* The file; of several recordings, or in a folder that is there, one named after person and
+ * recording: several persons may have a recording of one name. */
+static vly_status plot_path(const evaluation *e, const char *person, const char *name,
+                            vly_arena *arena, const char **ret, vly_err *err)
 {
     *ret = e->opts->plot;
     if (e->n_chosen > 1 || vly_dir_exists(e->opts->plot))
-        *ret = vly_arena_printf(arena, "%s/%s.svg", e->opts->plot, name);
+        *ret = vly_arena_printf(arena, "%s/%s-%s.svg", e->opts->plot, person, name);
     return *ret != NULL ? VLY_OK : vly_arena_fail(arena, err);
 }
 
@@ -192,7 +196,7 @@ static vly_status plot(const evaluation *e, const vly_step_recording_ref *ref,
         arena, "%llu steps found, %llu true; F1 of starts and ends within 100 ms: %.3f and %.3f",
         (unsigned long long)score->n_found, (unsigned long long)score->n_true,
         vly_match_f1(&score->match[0][1]), vly_match_f1(&score->match[1][1]));
-    vly_status st = plot_path(e, name, arena, &path, err);
+    vly_status st = plot_path(e, ref->person, name, arena, &path, err);
     vly_buf svg;
 
     if (st != VLY_OK || title == NULL || subtitle == NULL)
@@ -486,8 +490,9 @@ static void json_detector(vly_buf *b, const evaluation *e, detector_kind kind)
     vly_buf_puts(b, "]}");
 }
 
-static void print_json(const evaluation *e)
+static vly_status print_json(const evaluation *e, vly_err *err)
 {
+    vly_status st = VLY_OK;
     vly_buf b;
 
     vly_buf_init(&b, VLY_MEM_CLI, LIST_BYTES_MAX);
@@ -500,8 +505,20 @@ static void print_json(const evaluation *e)
         if (e->has[k])
             json_detector(&b, e, (detector_kind)k);
     vly_buf_puts(&b, "}\n");
-    fwrite(b.ptr, 1, b.len, stdout);
+    if (b.failed)
+        st = vly_fail(err, VLY_ELIMIT, "more than %zu bytes to print", LIST_BYTES_MAX);
+    else
+        fwrite(b.ptr, 1, b.len, stdout);
     vly_buf_release(&b);
+    return st;
+}
+
+static vly_status print(const evaluation *e, vly_err *err)
+{
+    if (e->opts->json)
+        return print_json(e, err);
+    print_table(e);
+    return VLY_OK;
 }
 
 static int run(const void *opts_, int n_args, char *const *args)
@@ -519,8 +536,8 @@ static int run(const void *opts_, int n_args, char *const *args)
     if (st == VLY_OK)
         st = judge_all(&e, &err);
     if (st == VLY_OK)
-        (e.opts->json ? print_json : print_table)(&e);
-    else
+        st = print(&e, &err);
+    if (st != VLY_OK)
         vly_command_fail(&err);
     vly_model_unref(e.guide);
     vly_step_batcher_free(e.batcher);

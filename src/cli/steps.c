@@ -13,9 +13,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#define OUTPUT_MAX   ((size_t)1 << 30)
-#define READINGS_MAX ((size_t)1 << 31) /* bytes that are kept for a plot */
-#define PIECE_BYTES  ((size_t)64 << 10)
+#define OUTPUT_MAX     ((size_t)1 << 30)
+#define READINGS_MAX   ((size_t)1 << 31) /* bytes that are kept for a plot */
+#define PATH_BYTES_MAX ((size_t)64 << 10)
+#define PIECE_BYTES    ((size_t)64 << 10)
 
 typedef struct steps_opts {
     const char *model, *columns, *acc_unit, *gyro_unit, *time_unit, *plot;
@@ -44,8 +45,10 @@ static const vly_opt options[] = {
             "s, ms, us or ns (default: by the values)"),
     VLY_OPT(steps_opts, model, 'm', TEXT, "model", "FILE",
             "the step model (default: the one that is built in)"),
-    VLY_OPT(steps_opts, look_ahead_ms, 0, INT, "look-ahead-ms", "N",
-            "readings behind an event that the model may wait for (default: its own)"),
+    VLY_OPT(
+        steps_opts, look_ahead_ms, 0, INT, "look-ahead-ms", "N",
+        "latest that an event may be known, after it: by the net, the rest of its frame and the "
+        "decoder (default: the model's own, which --json tells)"),
     VLY_OPT_END,
 };
 
@@ -65,6 +68,12 @@ static vly_status keep_readings(void *arg, const vly_imu_reading *readings, size
 
     vly_buf_add(b, readings, n * sizeof(*readings));
     return b->failed ? vly_fail(err, VLY_ELIMIT, "too long a recording to be drawn") : VLY_OK;
+}
+
+static const char *base_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash != NULL ? slash + 1 : path;
 }
 
 static vly_status feed_all(vly_step_scan *scan, int fd, vly_err *err)
@@ -249,27 +258,28 @@ static void put_csv(vly_buf *b, const char *file, const vly_step_summary *s)
 /* plot: a file, or the directory in which the recording keeps its name. */
 static vly_status draw(session *s, const char *source, const vly_step_summary *sum, vly_err *err)
 {
-    char path[4096];
-    const char *plot = s->opts->plot, *slash = strrchr(source, '/');
-    const char *base = slash != NULL ? slash + 1 : source;
-    vly_buf svg;
+    const char *plot = s->opts->plot, *base = base_of(source);
+    vly_buf svg, path;
 
+    vly_buf_init(&path, VLY_MEM_CLI, PATH_BYTES_MAX);
     if (vly_dir_exists(plot))
-        snprintf(path, sizeof(path), "%s/%s.svg", plot, base);
+        vly_buf_printf(&path, "%s/%s.svg", plot, base);
     else
-        snprintf(path, sizeof(path), "%s", plot);
+        vly_buf_puts(&path, plot);
     vly_buf_init(&svg, VLY_MEM_CLI, VLY_STEP_PLOT_BYTES_MAX);
     vly_step_plot what = {.title = base,
                           .readings = (const vly_imu_reading *)(const void *)s->readings.ptr,
                           .n_readings = s->readings.len / sizeof(vly_imu_reading),
                           .events = sum->events,
                           .n_events = sum->n_events};
-    vly_status st = vly_step_plot_svg(&what, &svg, err);
+    vly_status st = path.failed ? vly_fail(err, VLY_ELIMIT, "the path of the plot is too long")
+                                : vly_step_plot_svg(&what, &svg, err);
     if (st == VLY_OK)
-        st = vly_file_write(path, svg.ptr, svg.len, err);
+        st = vly_file_write(path.ptr, svg.ptr, svg.len, err);
+    if (st == VLY_OK)
+        fprintf(stderr, "wrote %s\n", path.ptr);
     vly_buf_release(&svg);
-    if (st == VLY_OK)
-        fprintf(stderr, "wrote %s\n", path);
+    vly_buf_release(&path);
     return st;
 }
 
@@ -344,11 +354,24 @@ static int steps_all(session *s, int n_args, char *const *args)
         vly_buf_puts(&s->out, "]}");
     if (s->opts->json && s->out.len > 0)
         vly_buf_putc(&s->out, '\n');
+    if (s->out.failed) {
+        vly_fail(&err, VLY_ELIMIT, "more than %zu bytes to print", OUTPUT_MAX);
+        return vly_command_fail(&err);
+    }
     fwrite(s->out.ptr, 1, s->out.len, stdout);
     return status;
 }
 
-static const char *wrong_use(const steps_opts *o, int n_args)
+static bool has_equal_names(int n_args, char *const *args)
+{
+    for (int i = 1; i < n_args; i++)
+        for (int k = 0; k < i; k++)
+            if (strcmp(base_of(args[i]), base_of(args[k])) == 0)
+                return true;
+    return false;
+}
+
+static const char *wrong_use(const steps_opts *o, int n_args, char *const *args)
 {
     if (o->json && o->csv)
         return "--json and --csv exclude each other";
@@ -356,14 +379,15 @@ static const char *wrong_use(const steps_opts *o, int n_args)
         return "--rate must be positive";
     if (o->plot != NULL && n_args > 1 && !vly_dir_exists(o->plot))
         return "--plot must name a directory for several recordings";
+    if (o->plot != NULL && has_equal_names(n_args, args))
+        return "--plot: recordings of one name would be drawn into one file";
     return NULL;
 }
 
 static int run(const void *opts_, int n_args, char *const *args)
 {
     session s = {.opts = opts_};
-    const char *wrong = wrong_use(s.opts, n_args);
-    int look_ahead = s.opts->look_ahead_ms > INT32_MAX ? INT32_MAX : (int)s.opts->look_ahead_ms;
+    const char *wrong = wrong_use(s.opts, n_args, args);
     vly_err err;
 
     if (wrong != NULL) {
@@ -372,7 +396,7 @@ static int run(const void *opts_, int n_args, char *const *args)
     }
     vly_buf_init(&s.out, VLY_MEM_CLI, OUTPUT_MAX);
     vly_buf_init(&s.readings, VLY_MEM_CLI, READINGS_MAX);
-    vly_status st = vly_step_model_load(s.opts->model, look_ahead, &s.model, &err);
+    vly_status st = vly_step_model_load(s.opts->model, s.opts->look_ahead_ms, &s.model, &err);
     if (st == VLY_OK)
         st = vly_step_batcher_new(s.model, &s.batcher, &err);
     int status = st == VLY_OK ? steps_all(&s, n_args, args) : vly_command_fail(&err);

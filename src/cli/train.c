@@ -43,7 +43,8 @@ static const vly_opt options[] = {
     VLY_OPT(train_opts, seed, 0, INT, "seed", "N", "of everything that is random (default 1)"),
     VLY_OPT(train_opts, epochs, 0, INT, "epochs", "N", "times through the data (default 60)"),
     VLY_OPT(train_opts, look_ahead_ms, 0, INT, "look-ahead-ms", "N",
-            "what the model may wait for behind an event (default 200; with --from as there)"),
+            "readings behind an event that net and decoder wait for; to be known it takes up to a "
+            "frame more (default 200; with --from as there)"),
     VLY_OPT(train_opts, hold_out, 0, TEXT, "hold-out", "PERSON",
             "learn from all others, and measure on this person"),
     VLY_OPT(train_opts, leave_one_out, 0, FLAG, "leave-one-out", NULL,

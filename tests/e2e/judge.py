@@ -53,6 +53,7 @@ def chooses_persons_and_draws(t):
     equal(len([n for n in os.listdir(folder) if n.endswith(".svg")]), 5, "plots")
     volley(t, "eval", "steps", "--data", data, "--person", "person_8", "--plot", folder)
     equal(len(os.listdir(folder)), 6, "plots, with one more in a folder that is there")
+    assert all(n.startswith(("person_7-", "person_8-")) for n in os.listdir(folder))
     wrong = volley(t, "eval", "steps", "--data", data, "--person", "person_9", status=1)
     assert "no person 'person_9' in it" in wrong.stderr, wrong.stderr
 
@@ -130,6 +131,18 @@ def refuses_recordings_with_holes(t):
     assert "walk.csv': line " in wrong and "none may be left out" in wrong, wrong
 
 
+def fails_when_nobody_gets_the_figures(t):
+    synth(t, "full/person", "--seconds", "10")
+    for args in ((), ("--json",)):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([t.volley, "eval", "steps", "--data", t.path("full"), *args],
+                                  stdout=full, stderr=subprocess.PIPE)
+        equal(done.returncode, 1, args)
+        assert b"cannot write to standard output" in done.stderr, done.stderr
+    for ms, status in (("4294967295", 0), ("-2", 1), ("100", 1)):
+        volley(t, "eval", "steps", "--data", t.path("full"), "--look-ahead-ms", ms, status=status)
+
+
 def says_what_is_missing(t):
     assert "--data is required" in volley(t, "eval", "steps", status=2).stderr
     wrong = volley(t, "eval", "steps", "--data", t.path("nothing"), status=1).stderr
@@ -141,4 +154,4 @@ def says_what_is_missing(t):
 
 run(knows_the_baselines, chooses_persons_and_draws, finds_the_steps_of_a_made_up_walk,
     makes_recordings, says_whom_a_model_knows, refuses_recordings_with_holes,
-    says_what_is_missing)
+    fails_when_nobody_gets_the_figures, says_what_is_missing)

@@ -184,6 +184,21 @@ def takes_several(t):
     os.mkdir(folder)
     volley(t, "steps", a, b, "--plot", folder)
     equal(sorted(os.listdir(folder)), ["a.csv.svg", "b,c.csv.svg"], "plots")
+    os.mkdir(t.path("other"))
+    os.link(a, t.path("other/a.csv"))
+    err = volley(t, "steps", a, b, t.path("other/a.csv"), "--plot", folder, status=2)[1]
+    assert "one file" in err, err
+    volley(t, "steps", a, b, t.path("other/a.csv"))
+
+
+def fails_when_nobody_gets_what_it_prints(t):
+    path, _, _ = synth(t, "full", "--seconds", "5")
+    for args in (("steps", path), ("steps", path, "--json"), ("synth", "imu", "--seconds", "5")):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([t.volley, *args], stdout=full, stderr=subprocess.PIPE)
+        equal(done.returncode, 1, args)
+        assert b"cannot write to standard output" in done.stderr, done.stderr
+        equal(done.stderr.count(b"\n"), 1, "lines")
 
 
 def refuses(t):
@@ -197,6 +212,7 @@ def refuses(t):
             ((path, "--columns", "time,acc_x"), 1, "acc_y"),
             ((path, "--model", path), 1, "model"),
             ((path, "--look-ahead-ms", "10"), 1, "look-ahead: expected at least"),
+            ((path, "--look-ahead-ms", "-2"), 1, "look-ahead: expected at least"),
             ((path, "--json", "--csv"), 2, "exclude each other"),
             ((path, "--rate", "-5"), 2, "--rate must be positive"),
             ((path, path, "--plot", t.path("one.svg")), 2, "must name a directory"),
@@ -214,5 +230,5 @@ def counts_a_real_walk(t):
 
 
 run(counts_known_walks, any_rate_will_do, every_form_says_the_same, drops_nothing_in_silence,
-    warns_of_what_is_unlike, prints_what_was_asked_for, takes_several, refuses,
-    counts_a_real_walk)
+    warns_of_what_is_unlike, prints_what_was_asked_for, takes_several,
+    fails_when_nobody_gets_what_it_prints, refuses, counts_a_real_walk)
