@@ -58,7 +58,8 @@ class Broker:
         self.process.wait(PATIENCE)
 
     def publish(self, topic, payload, *args):
-        subprocess.run([find("mosquitto_pub"), "-p", str(self.port), "-t", topic, "-s", *args],
+        subprocess.run([find("mosquitto_pub"), "-h", "127.0.0.1", "-p", str(self.port), "-t", topic,
+                        "-s", *args],
                        input=payload, check=True, timeout=PATIENCE)
 
 
@@ -73,8 +74,8 @@ class Listener:
     def __init__(self, t, broker, topic):
         self.path = t.path("heard")
         self.out = open(self.path, "wb")
-        self.process = subprocess.Popen([find("mosquitto_sub"), "-p", str(broker.port), "-v",
-                                         "-t", topic], stdout=self.out)
+        self.process = subprocess.Popen([find("mosquitto_sub"), "-h", "127.0.0.1", "-p",
+                                         str(broker.port), "-v", "-t", topic], stdout=self.out)
         wait_until("a subscription", lambda: self.hears(broker, topic))
 
     def hears(self, broker, topic):
@@ -204,13 +205,13 @@ def speaks_tls_with_a_password(t):
     with Broker(t, "tls", f"certfile {c.path}", f"keyfile {c.key}", "allow_anonymous false",
                 f"password_file {passwords}") as broker:
         known = [f"mqtt.ca={c.path}", "mqtt.user=volley", f"mqtt.password_file={password}"]
-        with serve(t, broker, *known, scheme="mqtts", host="localhost") as s:
+        with serve(t, broker, *known, scheme="mqtts") as s:
             wait_until("the broker", connected(s))
-            broker.publish("volley/imu/ann/phone", b"0,0,9.8\n", "--cafile", c.path, "-h",
-                           "localhost", "-u", "volley", "-P", "s3cret")
+            broker.publish("volley/imu/ann/phone", b"0,0,9.8\n", "--cafile", c.path, "-u",
+                           "volley", "-P", "s3cret")
             wait_until("a reading", lambda: metric(s, "volley_mqtt_readings_total") == 1)
         for settings in (known[1:], known[:1]):  # a stranger's certificate; no password
-            with serve(t, broker, *settings, scheme="mqtts", host="localhost") as s:
+            with serve(t, broker, *settings, scheme="mqtts") as s:
                 wait_until("a refusal", lambda: metric(s, "volley_mqtt_failures_total") >= 1)
                 equal(metric(s, "volley_mqtt_connects_total"), 0.0)
 
