@@ -15,9 +15,11 @@ cd "$(dirname "$0")/.."
 
 build_set="gcc libc6-dev meson ninja-build pkg-config libuv1-dev libjpeg62-turbo-dev
     libturbojpeg0-dev libpng-dev libwebp-dev libyaml-dev zlib1g-dev libzstd-dev liblz4-dev
-    libssl-dev libnghttp2-dev libwslay-dev libsqlite3-dev libmosquitto-dev curl"
+    libssl-dev libnghttp2-dev libwslay-dev libsqlite3-dev libmosquitto-dev libxxhash-dev
+    libhiredis-dev libcurl4-openssl-dev curl"
 test_set="libcmocka-dev clang clang-format clang-tidy libonnx-testdata openssl protobuf-compiler
-    python3 python3-venv nghttp2-client wrk chromium-headless-shell mosquitto mosquitto-clients"
+    python3 python3-venv nghttp2-client wrk chromium-headless-shell mosquitto mosquitto-clients
+    redis-server prometheus"
 neon_set="meson ninja-build pkg-config gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user"
 next_set="libllhttp-dev libyyjson-dev" # from apt where it has them
 

@@ -9,6 +9,7 @@
 #include "api/routes.h"
 
 #include "api/answer.h"
+#include "api/metrics_text.h"
 #include "api/steps_mqtt.h"
 #include "base/assert.h"
 #include "net/mqtt.h"
@@ -23,39 +24,13 @@
 
 #define BATCH_SIZE_LE_MAX 128
 
-static void put_head(vly_buf *b, const char *name, const char *type, const char *help)
-{
-    vly_buf_printf(b, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
-}
-
-static void put_value(vly_buf *b, const char *name, const char *type, const char *help, double v)
-{
-    put_head(b, name, type, help);
-    vly_buf_printf(b, "%s %.16g\n", name, v);
-}
-
-/* In a label value backslash, quote and line feed are escaped, nothing else. */
-static void put_label(vly_buf *b, const char *key, const char *value)
-{
-    vly_buf_printf(b, "%s=\"", key);
-    for (const char *p = value; *p != '\0'; p++) {
-        if (*p == '\\' || *p == '"')
-            vly_buf_putc(b, '\\');
-        if (*p == '\n')
-            vly_buf_puts(b, "\\n");
-        else
-            vly_buf_putc(b, *p);
-    }
-    vly_buf_putc(b, '"');
-}
-
 /* name{model="m",version="1"  and leaves the brace open. */
 static void put_series(vly_buf *b, const char *name, const vly_served *m)
 {
     vly_buf_printf(b, "%s{", name);
-    put_label(b, "model", m->name);
+    vly_metrics_label(b, "model", m->name);
     vly_buf_putc(b, ',');
-    put_label(b, "version", m->version);
+    vly_metrics_label(b, "version", m->version);
 }
 
 /* One family with a series for each model that serves: a number found by its offset. */
@@ -150,7 +125,7 @@ static void put_families(vly_buf *b, const vly_model_set *set, const char *type,
                          void (*put)(vly_buf *, const vly_served *, const family *))
 {
     for (size_t f = 0; f < n; f++) {
-        put_head(b, families[f].name, type, families[f].help);
+        vly_metrics_head(b, families[f].name, type, families[f].help);
         for (size_t i = 0; i < set->n; i++) {
             const vly_served *m = set->models[i];
             if (m->servable != NULL)
@@ -234,30 +209,30 @@ static void put_models(vly_buf *b, const vly_model_set *set)
 
 static void put_http(vly_buf *b, const vly_http_stats *s)
 {
-    put_value(b, "volley_http_connections_open", "gauge", "Open connections",
-              (double)vly_gauge_get(&s->connections_open));
-    put_value(b, "volley_http_streams_open", "gauge", "WebSockets and streaming gRPC calls",
-              (double)vly_gauge_get(&s->streams_open));
-    put_value(b, "volley_http_streams_total", "counter", "Streams since the start",
-              (double)vly_counter_get(&s->streams));
-    put_value(b, "volley_http_connections_total", "counter", "Connections accepted",
-              (double)vly_counter_get(&s->connections));
-    put_value(b, "volley_http_connections_refused_total", "counter",
-              "Connections closed because too many were open",
-              (double)vly_counter_get(&s->connections_refused));
-    put_value(b, "volley_http_requests_total", "counter", "Requests received whole",
-              (double)vly_counter_get(&s->requests));
-    put_value(b, "volley_http_requests_cancelled_total", "counter",
-              "Requests whose client left before the answer",
-              (double)vly_counter_get(&s->requests_cancelled));
-    put_value(b, "volley_http_parse_errors_total", "counter",
-              "Requests refused as malformed, too large or too slow",
-              (double)vly_counter_get(&s->parse_errors));
-    put_value(b, "volley_http_received_bytes_total", "counter", "Bytes received",
-              (double)vly_counter_get(&s->bytes_in));
-    put_value(b, "volley_http_sent_bytes_total", "counter", "Bytes sent",
-              (double)vly_counter_get(&s->bytes_out));
-    put_head(b, "volley_http_responses_total", "counter", "Answers by class of status");
+    vly_metrics_value(b, "volley_http_connections_open", "gauge", "Open connections",
+                      (double)vly_gauge_get(&s->connections_open));
+    vly_metrics_value(b, "volley_http_streams_open", "gauge", "WebSockets and streaming gRPC calls",
+                      (double)vly_gauge_get(&s->streams_open));
+    vly_metrics_value(b, "volley_http_streams_total", "counter", "Streams since the start",
+                      (double)vly_counter_get(&s->streams));
+    vly_metrics_value(b, "volley_http_connections_total", "counter", "Connections accepted",
+                      (double)vly_counter_get(&s->connections));
+    vly_metrics_value(b, "volley_http_connections_refused_total", "counter",
+                      "Connections closed because too many were open",
+                      (double)vly_counter_get(&s->connections_refused));
+    vly_metrics_value(b, "volley_http_requests_total", "counter", "Requests received whole",
+                      (double)vly_counter_get(&s->requests));
+    vly_metrics_value(b, "volley_http_requests_cancelled_total", "counter",
+                      "Requests whose client left before the answer",
+                      (double)vly_counter_get(&s->requests_cancelled));
+    vly_metrics_value(b, "volley_http_parse_errors_total", "counter",
+                      "Requests refused as malformed, too large or too slow",
+                      (double)vly_counter_get(&s->parse_errors));
+    vly_metrics_value(b, "volley_http_received_bytes_total", "counter", "Bytes received",
+                      (double)vly_counter_get(&s->bytes_in));
+    vly_metrics_value(b, "volley_http_sent_bytes_total", "counter", "Bytes sent",
+                      (double)vly_counter_get(&s->bytes_out));
+    vly_metrics_head(b, "volley_http_responses_total", "counter", "Answers by class of status");
     for (int k = 1; k < 6; k++)
         vly_buf_printf(b, "volley_http_responses_total{code=\"%dxx\"} %llu\n", k,
                        (unsigned long long)vly_counter_get(&s->responses[k]));
@@ -265,14 +240,14 @@ static void put_http(vly_buf *b, const vly_http_stats *s)
 
 static void put_imu_levels(vly_buf *b, const vly_imu_sessions_stats *s)
 {
-    put_value(b, "volley_imu_sessions", "gauge", "Sessions of motion sensors",
-              (double)vly_gauge_get(&s->sessions));
-    put_value(b, "volley_imu_sessions_attached", "gauge", "Of these, sessions with a connection",
-              (double)vly_gauge_get(&s->attached));
-    put_value(b, "volley_imu_readings_waiting", "gauge", "Readings that wait to be run",
-              (double)vly_gauge_get(&s->waiting));
-    put_head(b, "volley_imu_snapshot_duration_seconds", "summary",
-             "Time of one transaction that saves sessions");
+    vly_metrics_value(b, "volley_imu_sessions", "gauge", "Sessions of motion sensors",
+                      (double)vly_gauge_get(&s->sessions));
+    vly_metrics_value(b, "volley_imu_sessions_attached", "gauge",
+                      "Of these, sessions with a connection", (double)vly_gauge_get(&s->attached));
+    vly_metrics_value(b, "volley_imu_readings_waiting", "gauge", "Readings that wait to be run",
+                      (double)vly_gauge_get(&s->waiting));
+    vly_metrics_head(b, "volley_imu_snapshot_duration_seconds", "summary",
+                     "Time of one transaction that saves sessions");
     vly_buf_printf(b, "volley_imu_snapshot_duration_seconds_sum %.9g\n",
                    (double)vly_histogram_sum(&s->snapshot_duration) / 1e9);
     vly_buf_printf(b, "volley_imu_snapshot_duration_seconds_count %llu\n",
@@ -308,7 +283,8 @@ static void put_imu(vly_buf *b, const vly_imu_sessions_stats *s)
 
     put_imu_levels(b, s);
     for (size_t i = 0; i < VLY_COUNT(rows); i++)
-        put_value(b, rows[i].name, "counter", rows[i].help, (double)vly_counter_get(rows[i].value));
+        vly_metrics_value(b, rows[i].name, "counter", rows[i].help,
+                          (double)vly_counter_get(rows[i].value));
 }
 
 static void put_mqtt(vly_buf *b, const vly_mqtt_stats *c, const vly_steps_mqtt_stats *s)
@@ -332,12 +308,13 @@ static void put_mqtt(vly_buf *b, const vly_mqtt_stats *c, const vly_steps_mqtt_s
         {"volley_mqtt_dropped_total", "Events that could not be sent", &c->dropped},
     };
 
-    put_value(b, "volley_mqtt_connected", "gauge", "1: the broker is there",
-              (double)vly_gauge_get(&c->connected));
-    put_value(b, "volley_mqtt_devices", "gauge", "Devices attached",
-              (double)vly_gauge_get(&s->devices));
+    vly_metrics_value(b, "volley_mqtt_connected", "gauge", "1: the broker is there",
+                      (double)vly_gauge_get(&c->connected));
+    vly_metrics_value(b, "volley_mqtt_devices", "gauge", "Devices attached",
+                      (double)vly_gauge_get(&s->devices));
     for (size_t i = 0; i < VLY_COUNT(rows); i++)
-        put_value(b, rows[i].name, "counter", rows[i].help, (double)vly_counter_get(rows[i].value));
+        vly_metrics_value(b, rows[i].name, "counter", rows[i].help,
+                          (double)vly_counter_get(rows[i].value));
 }
 
 /* Second number of /proc/self/statm, which the kernel makes from memory: reading it never waits. */
@@ -370,17 +347,17 @@ static double cpu_seconds(void)
 
 static void put_process(vly_buf *b, const vly_api *api)
 {
-    put_head(b, "volley_build_info", "gauge", "1, labelled with the version");
+    vly_metrics_head(b, "volley_build_info", "gauge", "1, labelled with the version");
     vly_buf_puts(b, "volley_build_info{version=\"" VOLLEY_VERSION "\"} 1\n");
-    put_value(b, "volley_uptime_seconds", "gauge", "Time since the start",
-              (double)(vly_clock_now() - api->started_ns) / 1e9);
-    put_value(b, "volley_worker_threads", "gauge", "Threads that run models",
-              vly_worker_pool_threads(vly_scheduler_pool(api->scheduler)));
-    put_value(b, "process_resident_memory_bytes", "gauge", "Resident memory size in bytes",
-              resident_bytes());
-    put_value(b, "process_cpu_seconds_total", "counter", "User and system CPU time in seconds",
-              cpu_seconds());
-    put_head(b, "volley_allocations_total", "counter", "Heap allocations by kind");
+    vly_metrics_value(b, "volley_uptime_seconds", "gauge", "Time since the start",
+                      (double)(vly_clock_now() - api->started_ns) / 1e9);
+    vly_metrics_value(b, "volley_worker_threads", "gauge", "Threads that run models",
+                      vly_worker_pool_threads(vly_scheduler_pool(api->scheduler)));
+    vly_metrics_value(b, "process_resident_memory_bytes", "gauge", "Resident memory size in bytes",
+                      resident_bytes());
+    vly_metrics_value(b, "process_cpu_seconds_total", "counter",
+                      "User and system CPU time in seconds", cpu_seconds());
+    vly_metrics_head(b, "volley_allocations_total", "counter", "Heap allocations by kind");
     for (int k = 0; k < VLY_MEM_N_KINDS; k++)
         vly_buf_printf(b, "volley_allocations_total{kind=\"%s\"} %llu\n",
                        vly_mem_kind_name((vly_mem_kind)k),
@@ -391,24 +368,25 @@ static void put_api(vly_buf *b, const vly_api *api)
 {
     const vly_api_stats *s = &api->stats;
 
-    put_value(b, "volley_http_compressed_bytes_before_total", "counter",
-              "Bytes of answers before they were compressed",
-              (double)vly_counter_get(&s->packed_bytes_before));
-    put_value(b, "volley_http_compressed_bytes_after_total", "counter",
-              "Bytes of answers after they were compressed",
-              (double)vly_counter_get(&s->packed_bytes_after));
-    put_value(b, "volley_http_decompressed_bytes_before_total", "counter",
-              "Bytes of request bodies that came compressed",
-              (double)vly_counter_get(&s->unpacked_bytes_before));
-    put_value(b, "volley_http_decompressed_bytes_after_total", "counter",
-              "Bytes that came out of them", (double)vly_counter_get(&s->unpacked_bytes_after));
+    vly_metrics_value(b, "volley_http_compressed_bytes_before_total", "counter",
+                      "Bytes of answers before they were compressed",
+                      (double)vly_counter_get(&s->packed_bytes_before));
+    vly_metrics_value(b, "volley_http_compressed_bytes_after_total", "counter",
+                      "Bytes of answers after they were compressed",
+                      (double)vly_counter_get(&s->packed_bytes_after));
+    vly_metrics_value(b, "volley_http_decompressed_bytes_before_total", "counter",
+                      "Bytes of request bodies that came compressed",
+                      (double)vly_counter_get(&s->unpacked_bytes_before));
+    vly_metrics_value(b, "volley_http_decompressed_bytes_after_total", "counter",
+                      "Bytes that came out of them",
+                      (double)vly_counter_get(&s->unpacked_bytes_after));
     if (api->access_log == NULL)
         return;
-    put_value(b, "volley_access_log_lines_total", "counter", "Lines for the access log",
-              (double)vly_line_log_lines(api->access_log));
-    put_value(b, "volley_access_log_dropped_total", "counter",
-              "Of these, lines that were dropped: the buffer or the disk was full",
-              (double)vly_line_log_dropped(api->access_log));
+    vly_metrics_value(b, "volley_access_log_lines_total", "counter", "Lines for the access log",
+                      (double)vly_line_log_lines(api->access_log));
+    vly_metrics_value(b, "volley_access_log_dropped_total", "counter",
+                      "Of these, lines that were dropped: the buffer or the disk was full",
+                      (double)vly_line_log_dropped(api->access_log));
 }
 
 void vly_route_metrics(vly_api *api, vly_http_request *req, const vly_str *captures)

@@ -9,6 +9,7 @@
 #include "api/api.h"
 #include "api/grpc.h"
 #include "api/settings.h"
+#include "base/assert.h"
 #include "base/log.h"
 #include "cli/certificate.h"
 #include "cli/command.h"
@@ -144,6 +145,11 @@ static vly_status start_scheduler(server *s, vly_err *err)
     if (st != VLY_OK)
         return vly_fail_in(err, st, "setting 'model.execution'");
     return vly_scheduler_new(&o, &s->scheduler, err);
+}
+
+static unsigned n_workers(const server *s)
+{
+    return vly_worker_pool_threads(vly_scheduler_pool(s->scheduler));
 }
 
 static vly_status open_access_log(server *s, vly_err *err)
@@ -315,43 +321,69 @@ static int wait_for_end(const server *s, const sigset_t *signals)
     }
 }
 
-/* Serves until a signal of the set comes. They are blocked before any thread starts, so that all
- * threads inherit that and the signal is taken here, in plain code. */
+static vly_status load_models(server *s, vly_err *err)
+{
+    printf("volley %s, %u workers, models of '%s':\n", VOLLEY_VERSION, n_workers(s),
+           s->config.models_dir);
+    return vly_serve_models(&s->config, s->scheduler, &s->control, err);
+}
+
+static vly_status open_steps(server *s, vly_err *err)
+{
+    return vly_serve_steps_open(&s->config, n_workers(s), &s->steps, err);
+}
+
+static vly_status open_mqtt(server *s, vly_err *err)
+{
+    return vly_serve_mqtt_open(&s->config, s->steps.sessions, &s->mqtt, err);
+}
+
+static vly_status open_certificate(server *s, vly_err *err)
+{
+    return vly_certificate_open(&s->config, &s->tls, err);
+}
+
+/* What a server consists of, in the order in which it begins; run() tells how it ends. */
+static vly_status (*const stages[])(server *s, vly_err *err) = {
+    start_scheduler, load_models, open_steps, open_mqtt, open_certificate, prepare_api, start_http,
+};
+
+static vly_status start(server *s, vly_err *err)
+{
+    vly_status st = VLY_OK;
+
+    for (size_t i = 0; i < VLY_COUNT(stages) && st == VLY_OK; i++)
+        st = stages[i](s, err);
+    return st;
+}
+
+/* The signals that main takes, in *ret. They are blocked before any thread starts, so that all
+ * threads inherit that and the signal is taken in plain code. */
+static void block_signals(sigset_t *ret)
+{
+    sigemptyset(ret);
+    sigaddset(ret, SIGINT);
+    sigaddset(ret, SIGTERM);
+    sigaddset(ret, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, ret, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file at its limit is an error of the write */
+}
+
+/* Serves until a signal of the set comes. */
 static vly_status serve(server *s, const serve_opts *o, vly_err *err)
 {
     sigset_t signals;
     vly_status st = read_settings(&s->config, o, err);
 
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGHUP);
-    pthread_sigmask(SIG_BLOCK, &signals, NULL);
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN); /* a file at its limit is an error of the write */
-    setvbuf(stdout, NULL, _IOLBF, 0);
     if (st != VLY_OK)
         return st;
+    block_signals(&signals);
+    setvbuf(stdout, NULL, _IOLBF, 0);
     vly_log_set_level(s->config.log_level);
     raise_file_limit((rlim_t)s->config.http_max_connections);
     keep_freed_memory();
-    st = start_scheduler(s, err);
-    if (st == VLY_OK) {
-        printf("volley %s, %u workers, models of '%s':\n", VOLLEY_VERSION,
-               vly_worker_pool_threads(vly_scheduler_pool(s->scheduler)), s->config.models_dir);
-        st = vly_serve_models(&s->config, s->scheduler, &s->control, err);
-    }
-    if (st == VLY_OK)
-        st = vly_serve_steps_open(
-            &s->config, vly_worker_pool_threads(vly_scheduler_pool(s->scheduler)), &s->steps, err);
-    if (st == VLY_OK)
-        st = vly_serve_mqtt_open(&s->config, s->steps.sessions, &s->mqtt, err);
-    if (st == VLY_OK)
-        st = vly_certificate_open(&s->config, &s->tls, err);
-    if (st == VLY_OK)
-        st = prepare_api(s, err);
-    if (st == VLY_OK)
-        st = start_http(s, err);
+    st = start(s, err);
     if (st != VLY_OK)
         return st;
     print_url(s);
