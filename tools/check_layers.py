@@ -10,8 +10,8 @@ import sys
 
 LEVELS = {
     "base": 0, "sys": 1, "dsp": 2, "codec": 2, "tensor": 3, "net": 3, "engine": 4, "prep": 4,
-    "cache": 4, "store": 4, "load": 4, "tasks": 5, "optim": 5, "sched": 6, "train": 6, "lib": 7, "api": 7,
-    "cli": 8,
+    "cache": 4, "store": 4, "load": 4, "tasks": 5, "optim": 5, "sched": 6, "train": 6, "lib": 7,
+    "api": 7, "cli": 8,
 }
 INCLUDE = re.compile(r'\s*#\s*include\s*(["<])([^">]+)')
 
