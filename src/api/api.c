@@ -31,7 +31,8 @@ static void refuse_page(vly_http_request *req)
 
 void vly_api_handle(void *ctx, vly_http_request *req)
 {
-#define ROW(method, pattern, name) {VLY_HTTP_##method, pattern, vly_route_##name},
+#define ROW(method, scope, pattern, name)                                                          \
+    {VLY_HTTP_##method, VLY_SCOPE_##scope, pattern, vly_route_##name},
     static const vly_route routes[] = {VLY_ROUTES(ROW)};
 #undef ROW
 

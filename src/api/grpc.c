@@ -10,11 +10,12 @@
 
 static const vly_grpc_method *find_method(vly_str path)
 {
-#define ROW_ANSWER(name)      .answer = vly_grpc_##name
-#define ROW_WORKER(name)      .answer = vly_grpc_##name, .on_worker = true
-#define ROW_BEGIN(name)       .begin = vly_grpc_##name
-#define ROW_STREAM(name)      .open = vly_grpc_##name
-#define ROW(kind, text, name) {.path = {text, sizeof(text) - 1}, ROW_##kind(name)},
+#define ROW_ANSWER(name) .answer = vly_grpc_##name
+#define ROW_WORKER(name) .answer = vly_grpc_##name, .on_worker = true
+#define ROW_BEGIN(name)  .begin = vly_grpc_##name
+#define ROW_STREAM(name) .open = vly_grpc_##name
+#define ROW(kind, scope_, text, name)                                                              \
+    {.path = {text, sizeof(text) - 1}, .scope = VLY_SCOPE_##scope_, ROW_##kind(name)},
     static const vly_grpc_method methods[] = {VLY_GRPC_METHODS(ROW)};
 #undef ROW
 

@@ -19,6 +19,7 @@
 #include "api/api.h"
 #include "codec/inflate.h"
 #include "net/grpc_frame.h"
+#include "store/key_file.h"
 #include "sys/worker_pool.h"
 
 /* As net/http_stream.h asks: is this the head of a call whose messages flow? */
@@ -53,6 +54,7 @@ typedef struct vly_grpc_method {
     vly_grpc_begin_fn begin;
     vly_grpc_open_fn open;
     bool on_worker;
+    vly_key_scope scope; /* that a key needs */
 } vly_grpc_method;
 
 /* Room at the begin of an answer for what goes before a message. out is empty. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Router: one table of method, path pattern and handler.
+ * Router: one table of method, scope, path pattern and handler.
  *
  * A pattern is a path whose segments may be "{}", which matches any one non-empty segment, "{n}",
  * which matches a decimal number, or "{}:verb", which matches a segment that ends so; what they
@@ -10,6 +10,7 @@
 #define VLY_API_ROUTER_H
 
 #include "api/api.h"
+#include "store/key_file.h"
 
 #define VLY_ROUTE_CAPTURES 2
 
@@ -18,6 +19,7 @@ typedef void (*vly_route_fn)(vly_api *api, vly_http_request *req, const vly_str 
 
 typedef struct vly_route {
     vly_http_method method; /* GET answers HEAD too */
+    vly_key_scope scope;    /* that a key needs for it */
     const char *pattern;
     vly_route_fn fn;
 } vly_route;

@@ -38,7 +38,7 @@ static bool has_route(yyjson_val *paths, const char *method, const char *pattern
     return false;
 }
 
-#define ROW(method, pattern, name) {#method, pattern},
+#define ROW(method, scope, pattern, name) {#method, pattern},
 static const struct {
     const char *method, *pattern;
 } routes[] = {VLY_ROUTES(ROW)};
