@@ -11,6 +11,7 @@
 #ifndef VLY_LOAD_TRANSPORT_H
 #define VLY_LOAD_TRANSPORT_H
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/status.h"
 #include "base/str.h"
@@ -31,6 +32,8 @@ typedef struct vly_load_target {
     vly_str method;
     const vly_str *headers; /* "Name: value" */
     size_t n_headers;
+    bool is_text;         /* WebSocket: messages are text */
+    unsigned n_greetings; /* WebSocket: messages of the server before it is asked, not counted */
 } vly_load_target;
 
 typedef enum vly_load_outcome {
@@ -49,7 +52,9 @@ struct vly_load_call {
     vly_nsec sent_ns;     /* its first byte went to the kernel; 0: never */
     vly_nsec done_ns;     /* the last byte of its answer came */
     vly_load_outcome outcome;
-    int status; /* HTTP or gRPC */
+    int status;      /* HTTP or gRPC */
+    bool is_cached;  /* the answer says Volley-Cache: hit */
+    vly_buf *answer; /* its body is appended here; NULL: counted only */
     size_t bytes_in, bytes_out;
     vly_load_call *next; /* private to whoever owns the call, as is user */
     void *user;
