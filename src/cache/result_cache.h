@@ -61,11 +61,17 @@ typedef struct vly_cache_stats {
 
 typedef enum vly_cache_found { VLY_CACHE_HIT, VLY_CACHE_LEAD, VLY_CACHE_WAIT } vly_cache_found;
 
+#define VLY_CACHE_TAGS_MAX 4
+
 /* One lookup, embedded in the request; the cache's until it is HIT, complete or abandoned. */
 typedef struct vly_cache_get vly_cache_get;
 struct vly_cache_get {
     vly_cache_key key;
     vly_cache_stats *stats;
+    /* What invalidates it, as "model:yolov8n"; the bytes are borrowed until it is over. Known before
+     * it is computed, so that Redis can tell what was invalidated meanwhile (redis_tier.h). */
+    vly_str tags[VLY_CACHE_TAGS_MAX];
+    size_t n_tags;
     void *ctx; /* the caller's */
     /* After WAIT, once, on any thread, under no lock: value is set (HIT, as a reference for the
      * caller), or NULL: the lead is yours. */
@@ -75,12 +81,9 @@ struct vly_cache_get {
     vly_nsec begun_ns;
 };
 
-#define VLY_CACHE_TAGS_MAX 4
-
 vly_cache_found vly_cache_lookup(vly_cache *c, vly_cache_get *g);
-/* By the leader: keeps a copy of the bytes, hands it to who waits. tags as "model:yolov8n". */
-void vly_cache_complete(vly_cache *c, vly_cache_get *g, vly_cache_class class, vly_str bytes,
-                        const vly_str *tags, size_t n_tags);
+/* By the leader: keeps a copy of the bytes, hands it to who waits. */
+void vly_cache_complete(vly_cache *c, vly_cache_get *g, vly_cache_class class, vly_str bytes);
 void vly_cache_abandon(vly_cache *c, vly_cache_get *g);
 
 /* Nothing that has this tag, in any tier, is found any more; also not what is computed now from
