@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #define VLY_MEM_KINDS(X)                                                                           \
-    X(BASE) X(MODEL) X(TENSOR) X(ARENA) X(CODEC) X(NET) X(SCHED) X(STORE) X(CLI)
+    X(BASE) X(MODEL) X(TENSOR) X(ARENA) X(CODEC) X(NET) X(SCHED) X(STORE) X(CACHE) X(CLI)
 
 typedef enum vly_mem_kind {
 #define VLY_MEM_ENUM(name) VLY_MEM_##name,
