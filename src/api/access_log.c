@@ -88,9 +88,9 @@ static void put_call(vly_buf *b, const vly_call *call)
         put_text(b, ",\"error\":", call->error);
 }
 
-void vly_access_log_finished(void *ctx, const vly_http_request *req, const vly_http_finished *f)
+void vly_access_log_finished(const vly_api *api, const vly_http_request *req,
+                             const vly_http_finished *f)
 {
-    const vly_api *api = ctx;
     const vly_http_msg *msg = &req->msg;
     const vly_call *call = vly_call_of(req);
     char memory[LINE_BYTES];

@@ -15,9 +15,10 @@
 #ifndef VLY_API_ACCESS_LOG_H
 #define VLY_API_ACCESS_LOG_H
 
-#include "net/http_server.h"
+#include "api/api.h"
 
-/* For vly_http_opts.on_finished; ctx: the vly_api. Without a log it does nothing. Thread: loop. */
-void vly_access_log_finished(void *ctx, const vly_http_request *req, const vly_http_finished *f);
+/* Without a log it does nothing. Thread: loop. */
+void vly_access_log_finished(const vly_api *api, const vly_http_request *req,
+                             const vly_http_finished *f);
 
 #endif

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/api.h"
 
+#include "api/access_log.h"
 #include "api/answer.h"
 #include "api/call.h"
 #include "api/grpc.h"
 #include "api/grpc_infer.h"
 #include "api/origin.h"
+#include "api/route_stats.h"
 #include "api/routes.h"
 #include "api/v2.h"
 #include "base/assert.h"
@@ -52,6 +54,14 @@ bool vly_api_turn(void *ctx, unsigned loop_idx)
 
     vly_scheduler_turn(api->scheduler, loop_idx);
     return api->imu_sessions != NULL && vly_imu_sessions_turn(api->imu_sessions, loop_idx);
+}
+
+void vly_api_finished(void *ctx, const vly_http_request *req, const vly_http_finished *f)
+{
+    const vly_api *api = ctx;
+
+    vly_route_stats_count(api->route_stats, req, f);
+    vly_access_log_finished(api, req, f);
 }
 
 size_t vly_api_body_aligned_at(const vly_http_msg *msg)

@@ -50,6 +50,10 @@ typedef struct vly_api {
     vly_picture_limits picture_limits; /* of pictures that stand in for tensors */
     size_t compress_min_bytes; /* answers this large are compressed for who takes it; 0: none */
     struct vly_line_log *access_log;         /* borrowed; NULL: none */
+    struct vly_route_stats *route_stats;     /* borrowed; NULL: not kept */
+    uint32_t metrics_names;                  /* api/metrics_families.h */
+    bool metrics_summaries;                  /* of Triton, besides */
+    size_t metrics_max_models;               /* that /metrics shows */
     struct vly_shared_memory *shared_memory; /* borrowed; NULL: not offered */
     struct vly_settings *settings;           /* borrowed */
     vly_step_model *step_model;     /* borrowed, as the next; NULL: no steps are detected here */
@@ -75,6 +79,9 @@ void vly_api_handle(void *ctx, vly_http_request *req);
 /* The on_turn to give to it: runs what the requests of this turn have left for its end. True: some
  * of it is left. */
 bool vly_api_turn(void *ctx, unsigned loop_idx);
+
+/* The on_finished to give to it: writes the access log, counts. */
+void vly_api_finished(void *ctx, const vly_http_request *req, const vly_http_finished *f);
 
 /* Some model serves and the server is not draining: it should get requests. Thread: any. */
 bool vly_api_is_ready(const vly_api *api);

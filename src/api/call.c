@@ -78,6 +78,14 @@ void vly_call_begin(vly_api *api, vly_http_request *req)
     req->user = call;
 }
 
+void vly_call_set_route(const vly_http_request *req, size_t route)
+{
+    vly_call *call = vly_call_of(req);
+
+    if (call != NULL)
+        call->route = route;
+}
+
 void vly_call_set_model(vly_http_request *req, vly_str name)
 {
     vly_call *call = vly_call_of(req);

@@ -19,6 +19,8 @@ typedef struct vly_call {
     vly_api *api;
     vly_str id; /* X-Request-Id or the trace of traceparent, when they are valid; else made here */
     vly_encoding accepts; /* of what it accepts, the best */
+    size_t route;         /* api/route_stats.h; 0: none */
+    int grpc_as_http;     /* what the status of a failed gRPC call is in HTTP; 0: none failed */
     vly_str model;        /* empty: none */
     vly_str error;        /* of the answer; empty: none */
     bool has_times;       /* a model ran, or was to */
@@ -33,6 +35,8 @@ static inline vly_call *vly_call_of(const vly_http_request *req)
     return req->user;
 }
 
+/* What it asks for: an index of api/route_stats.h. */
+void vly_call_set_route(const vly_http_request *req, size_t route);
 /* Which model it was about, and where the time went. */
 void vly_call_set_model(vly_http_request *req, vly_str name);
 void vly_call_set_times(vly_http_request *req, const vly_job_times *times);

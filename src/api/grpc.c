@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/grpc.h"
 
+#include "api/call.h"
 #include "api/grpc_infer.h"
 #include "api/grpc_methods.h"
+#include "api/route_stats.h"
 #include "base/assert.h"
 #include "base/bits.h"
 
 #include <stddef.h>
 
-static const vly_grpc_method *find_method(vly_str path)
+/* *ret_row: its place in the table, when there is such a method. */
+static const vly_grpc_method *find_method(vly_str path, size_t *ret_row)
 {
 #define ROW_ANSWER(name) .answer = vly_grpc_##name
 #define ROW_WORKER(name) .answer = vly_grpc_##name, .on_worker = true
@@ -20,8 +23,10 @@ static const vly_grpc_method *find_method(vly_str path)
 #undef ROW
 
     for (size_t i = 0; i < VLY_COUNT(methods); i++)
-        if (vly_str_eq(methods[i].path, path))
+        if (vly_str_eq(methods[i].path, path)) {
+            *ret_row = i;
             return &methods[i];
+        }
     return NULL;
 }
 
@@ -32,7 +37,8 @@ static bool is_grpc(const vly_http_msg *msg)
 
 bool vly_grpc_is_stream(void *ctx, const vly_http_msg *msg)
 {
-    const vly_grpc_method *m = find_method(msg->path);
+    size_t row;
+    const vly_grpc_method *m = find_method(msg->path, &row);
 
     (void)ctx;
     return m != NULL && m->open != NULL && is_grpc(msg);
@@ -126,11 +132,14 @@ static vly_status begin(vly_api *api, vly_http_request *req, const vly_grpc_meth
 
 bool vly_grpc_handle(vly_api *api, vly_http_request *req)
 {
-    const vly_grpc_method *method = find_method(req->msg.path);
+    size_t row = 0;
+    const vly_grpc_method *method = find_method(req->msg.path, &row);
     vly_err err;
 
     if (req->msg.method != VLY_HTTP_POST || !is_grpc(&req->msg))
         return false;
+    if (method != NULL)
+        vly_call_set_route(req, vly_route_idx_grpc(row));
     if (method == NULL) {
         vly_fail(&err, VLY_EUNSUPPORTED, "unknown method '%.*s'", VLY_STR_ARG(req->msg.path));
         vly_grpc_fail(req, &err);

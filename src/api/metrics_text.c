@@ -1,6 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/metrics_text.h"
 
+#include "base/clock.h"
+
+#include <string.h>
+
+#define MS(n) ((n)*VLY_NSEC_PER_MS)
+#define US(n) ((n)*VLY_NSEC_PER_US)
+
+const vly_metrics_bound vly_metrics_seconds_bounds[VLY_METRICS_SECONDS_N] = {
+    {US(100), "0.0001"},  {US(250), "0.00025"}, {US(500), "0.0005"},  {MS(1), "0.001"},
+    {US(2500), "0.0025"}, {MS(5), "0.005"},     {US(7500), "0.0075"}, {MS(10), "0.01"},
+    {MS(15), "0.015"},    {MS(20), "0.02"},     {MS(30), "0.03"},     {MS(40), "0.04"},
+    {MS(50), "0.05"},     {MS(75), "0.075"},    {MS(100), "0.1"},     {MS(150), "0.15"},
+    {MS(200), "0.2"},     {MS(300), "0.3"},     {MS(400), "0.4"},     {MS(500), "0.5"},
+    {MS(750), "0.75"},    {MS(1000), "1"},      {MS(2500), "2.5"},    {MS(5000), "5"},
+    {MS(10000), "10"},
+};
+
 void vly_metrics_head(vly_buf *b, const char *name, const char *type, const char *help)
 {
     vly_buf_printf(b, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
@@ -9,7 +26,7 @@ void vly_metrics_head(vly_buf *b, const char *name, const char *type, const char
 void vly_metrics_value(vly_buf *b, const char *name, const char *type, const char *help, double v)
 {
     vly_metrics_head(b, name, type, help);
-    vly_buf_printf(b, "%s %.16g\n", name, v);
+    vly_metrics_double(b, name, "", v);
 }
 
 void vly_metrics_label(vly_buf *b, const char *key, const char *value)
@@ -24,4 +41,84 @@ void vly_metrics_label(vly_buf *b, const char *key, const char *value)
             vly_buf_putc(b, *p);
     }
     vly_buf_putc(b, '"');
+}
+
+/* A line's value, without the cost of printf: a scrape has thousands. */
+static void put_u64(vly_buf *b, uint64_t v)
+{
+    char digits[24];
+    size_t at = sizeof(digits);
+
+    digits[--at] = '\n';
+    do {
+        digits[--at] = (char)('0' + v % 10);
+        v /= 10;
+    } while (v > 0);
+    digits[--at] = ' ';
+    vly_buf_add(b, digits + at, sizeof(digits) - at);
+}
+
+/* name + suffix + the labels, and of a bucket its edge. */
+static void put_series(vly_buf *b, const char *name, const char *suffix, const char *labels,
+                       const char *le)
+{
+    vly_buf_puts(b, name);
+    vly_buf_puts(b, suffix);
+    if (labels[0] == '\0' && le == NULL)
+        return;
+    vly_buf_putc(b, '{');
+    vly_buf_puts(b, labels);
+    if (le != NULL) {
+        vly_buf_puts(b, labels[0] != '\0' ? ",le=\"" : "le=\"");
+        vly_buf_puts(b, le);
+        vly_buf_putc(b, '"');
+    }
+    vly_buf_putc(b, '}');
+}
+
+void vly_metrics_u64(vly_buf *b, const char *name, const char *labels, uint64_t v)
+{
+    put_series(b, name, "", labels, NULL);
+    put_u64(b, v);
+}
+
+void vly_metrics_double(vly_buf *b, const char *name, const char *labels, double v)
+{
+    put_series(b, name, "", labels, NULL);
+    vly_buf_printf(b, " %.16g\n", v);
+}
+
+void vly_metrics_counters(vly_buf *b, const vly_metrics_row *rows, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        vly_metrics_head(b, rows[i].name, "counter", rows[i].help);
+        vly_metrics_u64(b, rows[i].name, "", vly_counter_get(rows[i].value));
+    }
+}
+
+void vly_metrics_buckets(vly_buf *b, const char *name, const char *labels,
+                         const vly_metrics_bound *bounds, const uint64_t *below, size_t n,
+                         uint64_t count, double sum)
+{
+    for (size_t i = 0; i < n; i++) {
+        put_series(b, name, "_bucket", labels, bounds[i].le);
+        put_u64(b, below[i]);
+    }
+    put_series(b, name, "_bucket", labels, "+Inf");
+    put_u64(b, count);
+    put_series(b, name, "_sum", labels, NULL);
+    vly_buf_printf(b, " %.9g\n", sum);
+    put_series(b, name, "_count", labels, NULL);
+    put_u64(b, count);
+}
+
+void vly_metrics_seconds(vly_buf *b, const char *name, const char *labels, const vly_histogram *h)
+{
+    uint64_t limits[VLY_METRICS_SECONDS_N], below[VLY_METRICS_SECONDS_N];
+
+    for (size_t i = 0; i < VLY_METRICS_SECONDS_N; i++)
+        limits[i] = vly_metrics_seconds_bounds[i].limit;
+    uint64_t count = vly_histogram_cumulate(h, limits, VLY_METRICS_SECONDS_N, below);
+    vly_metrics_buckets(b, name, labels, vly_metrics_seconds_bounds, below, VLY_METRICS_SECONDS_N,
+                        count, (double)vly_histogram_sum(h) / 1e9);
 }

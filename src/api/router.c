@@ -2,6 +2,8 @@
 #include "api/router.h"
 
 #include "api/answer.h"
+#include "api/call.h"
+#include "api/route_stats.h"
 #include "base/assert.h"
 
 #include <stdio.h>
@@ -79,6 +81,7 @@ void vly_router_dispatch(const vly_route *routes, size_t n, vly_api *api, vly_ht
         if (!match(routes[i].pattern, req->msg.path, captures))
             continue;
         if (routes[i].method == method) {
+            vly_call_set_route(req, VLY_ROUTE_IDX_HTTP(i));
             routes[i].fn(api, req, captures);
             return;
         }

@@ -70,10 +70,18 @@ uint64_t vly_histogram_quantile(const vly_histogram *h, double q)
     return max;
 }
 
-uint64_t vly_histogram_count_below(const vly_histogram *h, uint64_t limit)
+uint64_t vly_histogram_cumulate(const vly_histogram *h, const uint64_t *limits, size_t n,
+                                uint64_t *ret_below)
 {
-    uint64_t n = 0;
-    for (size_t i = 0; i < VLY_HIST_BUCKETS && bucket_upper(i) <= limit; i++)
-        n += atomic_load_explicit(&h->counts[i], memory_order_relaxed);
-    return n;
+    uint64_t seen = 0;
+    size_t at = 0;
+
+    for (size_t i = 0; i < VLY_HIST_BUCKETS; i++) {
+        while (at < n && bucket_upper(i) > limits[at])
+            ret_below[at++] = seen;
+        seen += atomic_load_explicit(&h->counts[i], memory_order_relaxed);
+    }
+    while (at < n)
+        ret_below[at++] = seen;
+    return seen;
 }

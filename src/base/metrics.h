@@ -60,7 +60,10 @@ uint64_t vly_histogram_max(const vly_histogram *h);
 /* Upper edge of the bucket that holds the q-quantile (0 <= q <= 1), never above the maximum seen;
  * 0 when empty. */
 uint64_t vly_histogram_quantile(const vly_histogram *h, double q);
-/* How many recorded values lie in buckets wholly at or below limit: for cumulative exposition. */
-uint64_t vly_histogram_count_below(const vly_histogram *h, uint64_t limit);
+/* For cumulative exposition: ret_below[i] is how many recorded values lie in buckets wholly at or
+ * below limits[i], which ascend. Returns the count of all, never less than any of them, whatever is
+ * recorded meanwhile. One pass. */
+uint64_t vly_histogram_cumulate(const vly_histogram *h, const uint64_t *limits, size_t n,
+                                uint64_t *ret_below);
 
 #endif

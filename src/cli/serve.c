@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "cli/certificate.h"
 #include "cli/command.h"
+#include "cli/serve_metrics.h"
 #include "cli/serve_models.h"
 #include "cli/serve_mqtt.h"
 #include "cli/serve_steps.h"
@@ -76,6 +77,7 @@ typedef struct server {
     vly_settings *settings;
     vly_serve_steps steps;
     vly_serve_mqtt mqtt;
+    vly_serve_metrics metrics;
     vly_api api;
     vly_tls *tls; /* NULL: plain HTTP */
     vly_http_server *http;
@@ -179,6 +181,8 @@ static vly_status prepare_api(server *s, vly_err *err)
 
     if (st == VLY_OK)
         st = vly_settings_new(&s->settings, err);
+    if (st == VLY_OK)
+        st = vly_serve_metrics_open(&s->config, &s->metrics, err);
     if (st == VLY_OK && s->config.http_allow_client_shm)
         st = vly_shared_memory_new((size_t)s->config.http_max_shm_regions, &s->shared_memory, err);
     return st;
@@ -218,7 +222,7 @@ static vly_status start_http(server *s, vly_err *err)
         .on_request = vly_api_handle,
         .on_turn = vly_api_turn,
         .is_stream = vly_grpc_is_stream,
-        .on_finished = vly_access_log_finished,
+        .on_finished = vly_api_finished,
         .ctx = &s->api,
     };
 
@@ -235,6 +239,10 @@ static vly_status start_http(server *s, vly_err *err)
                        .picture_limits = picture_limits(c),
                        .compress_min_bytes = c->http_compress_min_bytes,
                        .access_log = s->access_log,
+                       .route_stats = s->metrics.routes,
+                       .metrics_names = s->metrics.names,
+                       .metrics_summaries = c->metrics_summaries,
+                       .metrics_max_models = (size_t)c->metrics_max_models,
                        .shared_memory = s->shared_memory,
                        .settings = s->settings,
                        .step_model = s->steps.model,
@@ -407,6 +415,7 @@ static int run(const void *opts, int n_args, char *const *args)
     vly_status st = serve(&s, opts, &err);
     vly_control_stop(s.control); /* answers who waits for a load */
     vly_http_server_free(s.http);
+    vly_serve_metrics_close(&s.metrics);
     vly_line_log_close(s.access_log);
     vly_tls_free(s.tls);
     vly_control_free(s.control);

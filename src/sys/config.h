@@ -128,6 +128,12 @@
       "file for one JSON line per request, - for standard output, or off")                         \
     X(BYTES, http_access_log_bytes, "http.access_log_bytes", 1 * VLY_MIB, 16 * VLY_KIB,            \
       1 * VLY_GIB, "lines waiting to be written to http.access_log; more are dropped, counted")    \
+    X(TEXT, metrics_names, "metrics.names", "all", 3, 64,                                          \
+      "whose names /metrics has: all, or some of triton, volley and guides, by commas")            \
+    X(BOOL, metrics_summaries, "metrics.summaries", false, 0, 1,                                   \
+      "show Triton's summaries too, nv_inference_*_summary_us")                                    \
+    X(INT, metrics_max_models, "metrics.max_models", 200, 1, 100000,                               \
+      "models that /metrics shows; of more only the count")                                        \
     X(BOOL, http_allow_client_shm, "http.allow_client_shm", false, 0, 1,                           \
       "clients that are trusted like the server may pass tensors in shared memory")                \
     X(TEXT, http_origins, "http.origins", "", 0, 4096,                                             \

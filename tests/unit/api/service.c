@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "service.h"
 
-#include "api/access_log.h"
+#include "api/metrics_families.h"
+#include "api/route_stats.h"
 #include "base/assert.h"
 #include "codec/picture.h"
 #include "support/onnx_builder.h"
@@ -178,6 +179,7 @@ static int start(bool has_steps)
     if (!temp_dir_make(svc.dir) || vly_scheduler_new(&opts, &svc.scheduler, NULL) != VLY_OK)
         return -1;
     if (vly_settings_new(&svc.settings, NULL) != VLY_OK ||
+        vly_route_stats_new(&svc.route_stats, NULL) != VLY_OK ||
         vly_shared_memory_new(4, &svc.shared_memory, NULL) != VLY_OK)
         return -1;
     add_models();
@@ -201,6 +203,10 @@ static int start(bool has_steps)
                         .steps_pool = svc.steps_pool,
                         .max_imu_readings = 100000,
                         .imu_rate_hz = 80,
+                        .route_stats = svc.route_stats,
+                        .metrics_names = VLY_METRICS_ALL,
+                        .metrics_summaries = true,
+                        .metrics_max_models = 100,
                         .guide = {.idle_ns = 300 * VLY_NSEC_PER_SEC},
                         .started_ns = vly_clock_now()};
     const vly_http_opts http = {.address = "127.0.0.1",
@@ -220,7 +226,7 @@ static int start(bool has_steps)
                                 .abort_on_close = true,
                                 .on_request = vly_api_handle,
                                 .on_turn = vly_api_turn,
-                                .on_finished = vly_access_log_finished,
+                                .on_finished = vly_api_finished,
                                 .ctx = &svc.api};
     if (vly_http_server_start(&http, &svc.server, &err) != VLY_OK)
         fail_msg("%s", err.msg);
@@ -248,6 +254,7 @@ int service_stop(void **state)
     vly_steps_pool_free(svc.steps_pool);
     vly_step_model_unref(svc.step_model);
     vly_settings_free(svc.settings);
+    vly_route_stats_free(svc.route_stats);
     vly_shared_memory_free(svc.shared_memory);
     return temp_dir_remove(svc.dir) ? 0 : -1;
 }

@@ -30,6 +30,7 @@ typedef struct service {
     char dir[TEMP_DIR_PATH_MAX];
     vly_scheduler *scheduler;
     vly_settings *settings;
+    struct vly_route_stats *route_stats;
     vly_shared_memory *shared_memory;
     vly_step_model *step_model;
     vly_imu_sessions *imu_sessions;

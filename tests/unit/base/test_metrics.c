@@ -68,12 +68,14 @@ static void counts_below_are_cumulative(void **state)
     static vly_histogram h;
     for (uint64_t v = 1; v <= 1000; v++)
         vly_histogram_record(&h, v);
-    assert_true(vly_histogram_count_below(&h, 0) == 0);
-    assert_true(vly_histogram_count_below(&h, 10) == 10);
-    assert_true(vly_histogram_count_below(&h, 127) == 127); /* an edge: exact */
-    uint64_t below = vly_histogram_count_below(&h, 500);
-    assert_true(below <= 500 && below >= 500 - 500 / 16);
-    assert_true(vly_histogram_count_below(&h, UINT64_MAX) == 1000);
+    static const uint64_t limits[] = {0, 10, 10, 127, 500, UINT64_MAX};
+    uint64_t below[VLY_COUNT(limits)];
+    assert_true(vly_histogram_cumulate(&h, limits, VLY_COUNT(limits), below) == 1000);
+    assert_true(below[0] == 0);
+    assert_true(below[1] == 10 && below[2] == 10);
+    assert_true(below[3] == 127); /* an edge: exact */
+    assert_true(below[4] <= 500 && below[4] >= 500 - 500 / 16);
+    assert_true(below[5] == 1000);
 }
 
 static vly_histogram shared_histogram;

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The families of /metrics by subject: each is defined in the file of its name, and the table of
+ * metrics.c calls them in order. Names are volley_SUBJECT_..., in base units, counters end in
+ * _total; what nobody uses here is left out rather than shown as 0. Labels take values from tables,
+ * or from what the operator has named (models, routes), never from a client.
+ */
+#ifndef VLY_API_METRICS_FAMILIES_H
+#define VLY_API_METRICS_FAMILIES_H
+
+#include "api/api.h"
+
+/* Whose names there are, for vly_api.metrics_names (setting metrics.names). */
+#define VLY_METRICS_TRITON UINT32_C(1)
+#define VLY_METRICS_VOLLEY UINT32_C(2)
+#define VLY_METRICS_GUIDES UINT32_C(4)
+#define VLY_METRICS_ALL    UINT32_C(7)
+
+/* "all", or some of triton, volley and guides, by commas. */
+vly_status vly_metrics_names_parse(vly_str text, uint32_t *ret, vly_err *err) VLY_MUST_CHECK;
+
+/* A page in the making. Owner: the thread that writes it. */
+typedef struct vly_metrics_page {
+    vly_buf *b;
+    const vly_api *api;
+    const vly_http_stats *http;
+    vly_arena *arena;
+} vly_metrics_page;
+
+void vly_metrics_put_models(const vly_metrics_page *p);
+void vly_metrics_put_http(const vly_metrics_page *p);
+void vly_metrics_put_imu(const vly_metrics_page *p);
+void vly_metrics_put_mqtt(const vly_metrics_page *p);
+void vly_metrics_put_process(const vly_metrics_page *p);
+
+#endif

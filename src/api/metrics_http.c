@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/* Connections, requests by route, and the access log. */
+#include "api/metrics_families.h"
+#include "api/metrics_text.h"
+#include "api/route_stats.h"
+#include "base/assert.h"
+#include "sys/line_log.h"
+
+#include <stdio.h>
+
+/* Series of routes that nobody has asked for are left out. */
+static void each_route(const vly_metrics_page *p, const char *name,
+                       void (*put)(vly_buf *b, const char *name, const char *labels,
+                                   const vly_route_figures *f))
+{
+    char labels[256];
+
+    for (size_t route = 0; route < vly_route_n(); route++) {
+        for (int class = 1; class <= 5; class ++) {
+            const vly_route_figures *f = vly_route_stats_at(p->api->route_stats, route, class);
+            if (vly_counter_get(&f->sum_ns) == 0)
+                continue;
+            snprintf(labels, sizeof(labels), "route=\"%s\",method=\"%s\",code=\"%dxx\"",
+                     vly_route_pattern(route), vly_route_method(route), class);
+            put(p->b, name, labels, f);
+        }
+    }
+}
+
+static void put_duration(vly_buf *b, const char *name, const char *labels,
+                         const vly_route_figures *f)
+{
+    uint64_t below[VLY_ROUTE_BUCKETS], seen = 0;
+
+    for (size_t i = 0; i < VLY_ROUTE_BUCKETS; i++) {
+        seen += vly_counter_get(&f->in[i]);
+        below[i] = seen;
+    }
+    seen += vly_counter_get(&f->in[VLY_ROUTE_BUCKETS]);
+    vly_metrics_buckets(b, name, labels, vly_metrics_seconds_bounds, below, VLY_ROUTE_BUCKETS, seen,
+                        (double)vly_counter_get(&f->sum_ns) / 1e9);
+}
+
+static void put_count(vly_buf *b, const char *name, const char *labels, const vly_route_figures *f)
+{
+    uint64_t n = 0;
+
+    for (size_t i = 0; i <= VLY_ROUTE_BUCKETS; i++)
+        n += vly_counter_get(&f->in[i]);
+    vly_metrics_u64(b, name, labels, n);
+}
+
+static void put_routes(const vly_metrics_page *p)
+{
+    static const struct {
+        uint32_t names;
+        const char *name, *type, *help;
+        void (*put)(vly_buf *b, const char *name, const char *labels, const vly_route_figures *f);
+    } families[] = {
+        {VLY_METRICS_VOLLEY, "volley_http_request_duration_seconds", "histogram",
+         "From the last byte of a request to the last of its answer, by route", put_duration},
+        {VLY_METRICS_GUIDES, "http_request_duration_seconds", "histogram",
+         "As volley_http_request_duration_seconds", put_duration},
+        {VLY_METRICS_GUIDES, "http_requests_total", "counter", "Requests answered, by route",
+         put_count},
+    };
+
+    if (p->api->route_stats == NULL)
+        return;
+    for (size_t i = 0; i < VLY_COUNT(families); i++) {
+        if ((families[i].names & p->api->metrics_names) == 0)
+            continue;
+        vly_metrics_head(p->b, families[i].name, families[i].type, families[i].help);
+        each_route(p, families[i].name, families[i].put);
+    }
+}
+
+static void put_connections(vly_buf *b, const vly_http_stats *s)
+{
+    const vly_metrics_row rows[] = {
+        {"volley_http_streams_total", "Streams since the start", &s->streams},
+        {"volley_http_connections_total", "Connections accepted", &s->connections},
+        {"volley_http_connections_refused_total", "Connections closed because too many were open",
+         &s->connections_refused},
+        {"volley_http_requests_total", "Requests received whole", &s->requests},
+        {"volley_http_requests_cancelled_total", "Requests whose client left before the answer",
+         &s->requests_cancelled},
+        {"volley_http_parse_errors_total", "Requests refused as malformed, too large or too slow",
+         &s->parse_errors},
+        {"volley_http_received_bytes_total", "Bytes received", &s->bytes_in},
+        {"volley_http_sent_bytes_total", "Bytes sent", &s->bytes_out},
+    };
+
+    vly_metrics_value(b, "volley_http_connections_open", "gauge", "Open connections",
+                      (double)vly_gauge_get(&s->connections_open));
+    vly_metrics_value(b, "volley_http_streams_open", "gauge", "WebSockets and streaming gRPC calls",
+                      (double)vly_gauge_get(&s->streams_open));
+    vly_metrics_counters(b, rows, VLY_COUNT(rows));
+    vly_metrics_head(b, "volley_http_responses_total", "counter", "Answers by class of status");
+    for (int k = 1; k < 6; k++)
+        vly_buf_printf(b, "volley_http_responses_total{code=\"%dxx\"} %llu\n", k,
+                       (unsigned long long)vly_counter_get(&s->responses[k]));
+}
+
+static void put_compression(vly_buf *b, const vly_api_stats *s)
+{
+    const vly_metrics_row rows[] = {
+        {"volley_http_compressed_bytes_before_total",
+         "Bytes of answers before they were compressed", &s->packed_bytes_before},
+        {"volley_http_compressed_bytes_after_total", "Bytes of answers after they were compressed",
+         &s->packed_bytes_after},
+        {"volley_http_decompressed_bytes_before_total",
+         "Bytes of request bodies that came compressed", &s->unpacked_bytes_before},
+        {"volley_http_decompressed_bytes_after_total", "Bytes that came out of them",
+         &s->unpacked_bytes_after},
+    };
+
+    vly_metrics_counters(b, rows, VLY_COUNT(rows));
+}
+
+static void put_access_log(vly_buf *b, vly_line_log *log)
+{
+    vly_metrics_value(b, "volley_access_log_lines_total", "counter", "Lines for the access log",
+                      (double)vly_line_log_lines(log));
+    vly_metrics_value(b, "volley_access_log_dropped_total", "counter",
+                      "Of these, lines that were dropped: the buffer or the disk was full",
+                      (double)vly_line_log_dropped(log));
+}
+
+void vly_metrics_put_http(const vly_metrics_page *p)
+{
+    put_routes(p);
+    if ((p->api->metrics_names & VLY_METRICS_VOLLEY) == 0)
+        return;
+    put_connections(p->b, p->http);
+    put_compression(p->b, &p->api->stats);
+    if (p->api->access_log != NULL)
+        put_access_log(p->b, p->api->access_log);
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* What a server keeps for /metrics, by its settings. */
+#ifndef VLY_CLI_SERVE_METRICS_H
+#define VLY_CLI_SERVE_METRICS_H
+
+#include "api/route_stats.h"
+#include "sys/config.h"
+
+/* Zeroed before open; owner: main. */
+typedef struct vly_serve_metrics {
+    uint32_t names;
+    vly_route_stats *routes;
+} vly_serve_metrics;
+
+/* EINVAL names the setting; ENOMEM. Close it in any case. */
+vly_status vly_serve_metrics_open(const vly_config *c, vly_serve_metrics *m,
+                                  vly_err *err) VLY_MUST_CHECK;
+void vly_serve_metrics_close(vly_serve_metrics *m);
+
+#endif
