@@ -20,6 +20,7 @@
     X(train_steps)                                                                                 \
     X(synth_imu)                                                                                   \
     X(config_show)                                                                                 \
+    X(config_check)                                                                                \
     X(completion)                                                                                  \
     X(manual)
 

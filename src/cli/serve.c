@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "cli/certificate.h"
 #include "cli/command.h"
+#include "cli/read_settings.h"
 #include "cli/serve_metrics.h"
 #include "cli/serve_models.h"
 #include "cli/serve_mqtt.h"
@@ -36,6 +37,7 @@
 typedef struct serve_opts {
     const char *models;
     const char *config;
+    const char *profile;
     const char *address;
     int64_t port; /* -1: not given */
     const char *model_control;
@@ -51,6 +53,9 @@ static const vly_opt options[] = {
     VLY_OPT(serve_opts, models, 'm', TEXT, "models", "DIR",
             "models to serve: NAME.onnx, NAME/1/model.onnx, or one .onnx file (default: models)"),
     VLY_OPT(serve_opts, config, 'c', TEXT, "config", "FILE", "settings, in YAML"),
+    VLY_OPT(serve_opts, profile, 'P', TEXT, "profile", "NAME",
+            "defaults for a purpose: development, staging, production, low-memory, gpu, "
+            "high-concurrency"),
     VLY_OPT(serve_opts, address, 'a', TEXT, "address", "ADDRESS",
             "address to listen on (default: 127.0.0.1)"),
     VLY_OPT(serve_opts, port, 'p', INT, "port", "PORT",
@@ -83,41 +88,28 @@ typedef struct server {
     vly_http_server *http;
 } server;
 
-static vly_status set_text(vly_config *c, const char *name, const char *value, vly_err *err)
-{
-    if (value == NULL)
-        return VLY_OK;
-    return vly_config_set(c, vly_str_from(name), vly_str_from(value), VLY_CONFIG_ARG, err);
-}
-
 /* The file, then the environment, then the command line. */
 static vly_status read_settings(vly_config *c, const serve_opts *o, vly_err *err)
 {
     char port[24];
-    vly_status st = VLY_OK;
 
     snprintf(port, sizeof(port), "%lld", (long long)o->port);
-    if (o->config != NULL)
-        st = vly_config_load_file(c, o->config, err);
-    if (st == VLY_OK)
-        st = vly_config_load_env(c, environ, err);
-    if (st == VLY_OK)
-        st = set_text(c, "models.dir", o->models, err);
-    if (st == VLY_OK)
-        st = set_text(c, "models.control", o->model_control, err);
+    const struct {
+        const char *name, *value;
+    } given[] = {
+        {"models.dir", o->models},
+        {"models.control", o->model_control},
+        {"store.path", o->store},
+        {"http.address", o->address},
+        {"http.allow_client_shm", o->allow_client_shm ? "true" : NULL},
+        {"http.port", o->port != defaults.port ? port : NULL},
+    };
+    vly_status st = vly_read_settings_begin(c, o->config, err);
+    for (size_t i = 0; st == VLY_OK && i < VLY_COUNT(given); i++)
+        st = vly_read_settings_option(c, given[i].name, given[i].value, err);
     if (st == VLY_OK)
         st = vly_serve_set_load(c, &o->load_model, err);
-    if (st == VLY_OK)
-        st = set_text(c, "store.path", o->store, err);
-    if (st == VLY_OK)
-        st = set_text(c, "http.address", o->address, err);
-    if (st == VLY_OK)
-        st = set_text(c, "http.allow_client_shm", o->allow_client_shm ? "true" : NULL, err);
-    if (st == VLY_OK)
-        st = set_text(c, "http.port", o->port != defaults.port ? port : NULL, err);
-    for (size_t i = 0; st == VLY_OK && i < o->set.n; i++)
-        st = vly_config_set_arg(c, o->set.item[i], err);
-    return st;
+    return st == VLY_OK ? vly_read_settings_end(c, o->profile, &o->set, err) : st;
 }
 
 static vly_picture_limits picture_limits(const vly_config *c)

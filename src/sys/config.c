@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "sys/config_internal.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -11,6 +12,18 @@ static const vly_config_row rows[VLY_CONFIG_N] = {
 #define CONFIG_ROW(kind, field, name, def, min, max, doc) {name, doc, VLY_CONFIG_##kind, min, max},
     VLY_CONFIG_MAP(CONFIG_ROW)
 #undef CONFIG_ROW
+};
+
+static const bool hot[VLY_CONFIG_N] = {
+#define CONFIG_HOT(field) [VLY_CONFIG_IDX_##field] = true,
+    VLY_CONFIG_HOT(CONFIG_HOT)
+#undef CONFIG_HOT
+};
+
+static const char *const choices[VLY_CONFIG_N] = {
+#define CONFIG_CHOICES(field, values) [VLY_CONFIG_IDX_##field] = (values),
+    VLY_CONFIG_CHOICES(CONFIG_CHOICES)
+#undef CONFIG_CHOICES
 };
 
 static const size_t field_offsets[VLY_CONFIG_N] = {
@@ -34,6 +47,7 @@ void vly_config_release(vly_config *c)
 {
     for (size_t i = 0; i < VLY_CONFIG_N; i++)
         vly_free(c->texts[i]);
+    vly_free(c->file);
     vly_config_init(c);
 }
 
@@ -43,61 +57,27 @@ const vly_config_row *vly_config_row_at(size_t idx)
     return &rows[idx];
 }
 
-const char *vly_config_origin_name(vly_config_origin origin)
+const char *vly_config_choices(size_t idx)
 {
-    static const char *const names[] = {"default", "file", "environment", "command line"};
-    return names[origin];
+    VLY_ASSERT(idx < VLY_CONFIG_N);
+    return choices[idx];
 }
 
-static const void *field_at(const vly_config *c, size_t idx)
+bool vly_config_is_hot(size_t idx)
 {
+    VLY_ASSERT(idx < VLY_CONFIG_N);
+    return hot[idx];
+}
+
+const void *vly_config__field(const vly_config *c, size_t idx)
+{
+    VLY_ASSERT(idx < VLY_CONFIG_N);
     return (const char *)c + field_offsets[idx];
 }
 
 static void *field_of(vly_config *c, size_t idx)
 {
     return (char *)c + field_offsets[idx];
-}
-
-/* The largest unit that divides the size, so that what a person wrote reads the same again. */
-static void format_bytes(uint64_t n, vly_buf *out)
-{
-    static const struct {
-        int shift;
-        const char *unit;
-    } units[] = {{30, "GiB"}, {20, "MiB"}, {10, "KiB"}};
-
-    for (size_t i = 0; n != 0 && i < VLY_COUNT(units); i++) {
-        if (n % (UINT64_C(1) << units[i].shift) == 0) {
-            vly_buf_printf(out, "%" PRIu64 " %s", n >> units[i].shift, units[i].unit);
-            return;
-        }
-    }
-    vly_buf_printf(out, "%" PRIu64, n);
-}
-
-void vly_config_format(const vly_config *c, size_t idx, vly_buf *out)
-{
-    VLY_ASSERT(idx < VLY_CONFIG_N);
-    const void *field = field_at(c, idx);
-
-    switch (rows[idx].kind) {
-    case VLY_CONFIG_INT:
-        vly_buf_printf(out, "%" PRId64, *(const int64_t *)field);
-        break;
-    case VLY_CONFIG_BYTES:
-        format_bytes(*(const size_t *)field, out);
-        break;
-    case VLY_CONFIG_BOOL:
-        vly_buf_puts(out, *(const bool *)field ? "true" : "false");
-        break;
-    case VLY_CONFIG_LEVEL:
-        vly_buf_puts(out, vly_log_level_name(*(const vly_log_level *)field));
-        break;
-    case VLY_CONFIG_TEXT:
-        vly_buf_puts(out, *(const char *const *)field);
-        break;
-    }
 }
 
 static vly_status set_int(const vly_config_row *row, vly_str value, int64_t *field, vly_err *err)
@@ -144,9 +124,9 @@ static vly_status set_bytes(const vly_config_row *row, vly_str value, size_t *fi
     }
     vly_buf range;
     vly_buf_init(&range, VLY_MEM_BASE, 128);
-    format_bytes((uint64_t)row->min, &range);
+    vly_config__put_bytes((uint64_t)row->min, &range);
     vly_buf_puts(&range, " to ");
-    format_bytes((uint64_t)row->max, &range);
+    vly_config__put_bytes((uint64_t)row->max, &range);
     vly_status st =
         vly_fail(err, VLY_EINVAL, "%s: expected a size from %s (as 64 MiB or 65536), got '%.*s'",
                  row->name, range.failed ? "?" : range.ptr, VLY_STR_ARG(value));
@@ -181,9 +161,48 @@ static vly_status set_level(const vly_config_row *row, vly_str value, vly_log_le
                     VLY_STR_ARG(value));
 }
 
+static bool is_choice(vly_str value, const char *list)
+{
+    vly_str rest = vly_str_from(list);
+
+    while (rest.ptr != NULL)
+        if (vly_str_eq(vly_str_split(&rest, '|'), value))
+            return true;
+    return false;
+}
+
+/* "none, poll or explicit" */
+static void put_choices(const char *list, vly_buf *out)
+{
+    vly_str rest = vly_str_from(list);
+
+    vly_buf_add_str(out, vly_str_split(&rest, '|'));
+    while (rest.ptr != NULL) {
+        vly_str word = vly_str_split(&rest, '|');
+        vly_buf_puts(out, rest.ptr != NULL ? ", " : " or ");
+        vly_buf_add_str(out, word);
+    }
+}
+
+static vly_status refuse_choice(const vly_config_row *row, const char *list, vly_str value,
+                                vly_err *err)
+{
+    vly_buf want;
+
+    vly_buf_init(&want, VLY_MEM_BASE, 256);
+    put_choices(list, &want);
+    vly_status st = vly_fail(err, VLY_EINVAL, "%s: expected %.*s, got '%.*s'", row->name,
+                             VLY_STR_ARG(vly_buf_str(&want)), VLY_STR_ARG(value));
+    vly_buf_release(&want);
+    return st;
+}
+
 static vly_status set_text(vly_config *c, size_t idx, vly_str value, vly_err *err)
 {
     const vly_config_row *row = &rows[idx];
+
+    if (choices[idx] != NULL && !is_choice(value, choices[idx]))
+        return refuse_choice(row, choices[idx], value, err);
 
     if ((int64_t)value.len < row->min || (int64_t)value.len > row->max ||
         (value.len > 0 && memchr(value.ptr, '\0', value.len) != NULL))
@@ -223,7 +242,7 @@ static size_t edit_distance(vly_str a, vly_str b)
     return dist[b.len];
 }
 
-static const char *nearest_name(vly_str name)
+const char *vly_config__nearest(vly_str name)
 {
     size_t best = SIZE_MAX;
     const char *ret = rows[0].name;
@@ -278,6 +297,8 @@ vly_status vly_config_set_at(vly_config *c, size_t idx, vly_str value, vly_confi
     }
     if (st == VLY_OK)
         c->origins[idx] = origin;
+    if (st == VLY_OK)
+        c->lines[idx] = 0;
     return st;
 }
 
@@ -288,7 +309,7 @@ vly_status vly_config_set(vly_config *c, vly_str name, vly_str value, vly_config
 
     if (!vly_config_find(name, &idx))
         return vly_fail(err, VLY_ENOTFOUND, "unknown setting '%.*s': did you mean '%s'?",
-                        VLY_STR_ARG(name), nearest_name(name));
+                        VLY_STR_ARG(name), vly_config__nearest(name));
     return vly_config_set_at(c, idx, value, origin, err);
 }
 
@@ -302,43 +323,5 @@ vly_status vly_config_set_arg(vly_config *c, const char *assignment, vly_err *er
     vly_status st = vly_config_set(c, name, value, VLY_CONFIG_ARG, err);
     if (st != VLY_OK)
         return vly_fail_in(err, st, "--set");
-    return VLY_OK;
-}
-
-/* True when var, without its "VOLLEY_", is name in capitals with '_' for '.'. */
-static bool env_is(vly_str var, const char *name)
-{
-    if (strlen(name) != var.len)
-        return false;
-    for (size_t i = 0; i < var.len; i++) {
-        char c = name[i];
-        if (c == '.')
-            c = '_';
-        else if (c >= 'a' && c <= 'z')
-            c = (char)(c - 'a' + 'A');
-        if (c != var.ptr[i])
-            return false;
-    }
-    return true;
-}
-
-vly_status vly_config_load_env(vly_config *c, char *const *envp, vly_err *err)
-{
-    const vly_str prefix = VLY_STR("VOLLEY_");
-
-    for (; *envp != NULL; envp++) {
-        vly_str value = vly_str_from(*envp);
-        if (!vly_str_starts(value, prefix))
-            continue;
-        vly_str var = vly_str_split(&value, '=');
-        vly_str suffix = {var.ptr + prefix.len, var.len - prefix.len};
-        for (size_t i = 0; i < VLY_CONFIG_N; i++) {
-            if (!env_is(suffix, rows[i].name))
-                continue;
-            vly_status st = vly_config_set_at(c, i, value, VLY_CONFIG_ENV, err);
-            if (st != VLY_OK)
-                return vly_fail_in(err, st, "%.*s", VLY_STR_ARG(var));
-        }
-    }
     return VLY_OK;
 }

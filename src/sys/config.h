@@ -2,16 +2,17 @@
 /*
  * Every setting of the process, in one table.
  *
- * A value comes from, later wins: the default here; a YAML file; the environment (http.port is
- * VOLLEY_HTTP_PORT); the command line (--set http.port=8080). Each remembers where it came from.
- * In YAML a name is nested or dotted: "http: {port: 8080}" or "http.port: 8080". A key that is not
- * in the table, one given twice, and a value out of range are errors that name the place, what was
- * expected and the nearest known key.
+ * A value comes from, later wins: the default here; the profile (sys/profile.h); a YAML file; the
+ * environment (http.port is VOLLEY_HTTP_PORT); the command line (--set http.port=8080). Each
+ * remembers where it came from. In YAML a name is nested or dotted: "http: {port: 8080}" or
+ * "http.port: 8080". A key that is not in the table, one given twice, and a value out of range are
+ * errors that name the place, what was expected and the nearest known key.
  *
  * Kinds: INT, decimal; BYTES, decimal with an optional KiB, MiB or GiB; BOOL, true or false (also
  * yes/no, on/off, 1/0); LEVEL, a log level; TEXT, whose min and max bound its length.
  *
- * Owner: main, which fills it before any thread starts; immutable afterwards.
+ * Owner: who fills it, before others see it; immutable afterwards. What changes while the server
+ * runs is another one: sys/config_live.h.
  */
 #ifndef VLY_SYS_CONFIG_H
 #define VLY_SYS_CONFIG_H
@@ -31,6 +32,9 @@
 
 /* kind, field, name, default, min, max, one line for people */
 #define VLY_CONFIG_MAP(X)                                                                          \
+    X(TEXT, profile, "profile", "none", 1, 32,                                                     \
+      "defaults for a purpose: none, development, staging, production, low-memory, gpu or "        \
+      "high-concurrency")                                                                          \
     X(TEXT, http_address, "http.address", "127.0.0.1", 1, 64,                                      \
       "address to listen on, IPv4 or IPv6; 0.0.0.0 or :: for every interface")                     \
     X(INT, http_port, "http.port", 8000, 0, 65535, "port to listen on; 0 lets the system choose")  \
@@ -193,6 +197,19 @@
       "what is saved survives a loss of power, too; false: only the end of the process")           \
     X(LEVEL, log_level, "log.level", VLY_LOG_INFO, 0, 0, "debug, info, warn or error")
 
+/* Those that take effect while the server runs: cli/serve_reload.c hands each to who uses it. */
+#define VLY_CONFIG_HOT(X)                                                                          \
+    X(log_level)                                                                                   \
+    X(tls_check_ms)                                                                                \
+    X(drain_timeout_ms)
+
+/* TEXT settings that take one of a few values. */
+#define VLY_CONFIG_CHOICES(X)                                                                      \
+    X(profile, "none|development|staging|production|low-memory|gpu|high-concurrency")              \
+    X(tls_min_version, "1.2|1.3")                                                                  \
+    X(models_control, "none|poll|explicit")                                                        \
+    X(model_execution, "auto|inline|parallel|batched")
+
 typedef enum vly_config_kind {
     VLY_CONFIG_INT,
     VLY_CONFIG_BYTES,
@@ -203,6 +220,7 @@ typedef enum vly_config_kind {
 
 typedef enum vly_config_origin {
     VLY_CONFIG_DEFAULT,
+    VLY_CONFIG_PROFILE,
     VLY_CONFIG_FILE,
     VLY_CONFIG_ENV,
     VLY_CONFIG_ARG,
@@ -227,7 +245,9 @@ typedef struct vly_config {
     VLY_CONFIG_MAP(VLY_CONFIG_FIELD)
 #undef VLY_CONFIG_FIELD
     vly_config_origin origins[VLY_CONFIG_N];
-    char *texts[VLY_CONFIG_N]; /* owned storage of TEXT fields that are no longer the default */
+    uint32_t lines[VLY_CONFIG_N]; /* of the file, where the origin is FILE */
+    char *file;                   /* owned; the one that was loaded last, NULL: none */
+    char *texts[VLY_CONFIG_N];    /* owned storage of TEXT fields that are no longer the default */
 } vly_config;
 
 typedef struct vly_config_row {
@@ -236,6 +256,19 @@ typedef struct vly_config_row {
     vly_config_kind kind;
     int64_t min, max;
 } vly_config_row;
+
+/* A thing that is wrong with settings, or doubtful. */
+typedef struct vly_config_problem {
+    const char *file; /* NULL: it comes from elsewhere */
+    size_t line;      /* of the file; 0: of none */
+    bool is_warning;
+    const char *msg; /* names the setting, what was expected and what came; until the call ends */
+} vly_config_problem;
+
+typedef struct vly_config_report {
+    void (*on_problem)(void *ctx, const vly_config_problem *p);
+    void *ctx;
+} vly_config_report;
 
 void vly_config_init(vly_config *c); /* all defaults; allocates nothing */
 void vly_config_release(vly_config *c);
@@ -252,14 +285,35 @@ vly_status vly_config_set_arg(vly_config *c, const char *assignment, vly_err *er
 vly_status vly_config_set(vly_config *c, vly_str name, vly_str value, vly_config_origin origin,
                           vly_err *err) VLY_MUST_CHECK;
 
+/* As load_file, load_yaml and load_env, but go on behind what is wrong, apply the rest, and report
+ * each. */
+void vly_config_check_file(vly_config *c, const char *path, const vly_config_report *to);
+void vly_config_check_yaml(vly_config *c, const char *path, vly_str yaml,
+                           const vly_config_report *to);
+/* Warns of variables that begin with VOLLEY_ and name no setting, too. */
+void vly_config_check_env(vly_config *c, char *const *envp, const vly_config_report *to);
+
 bool vly_config_find(vly_str name, size_t *ret_idx);
 vly_status vly_config_set_at(vly_config *c, size_t idx, vly_str value, vly_config_origin origin,
                              vly_err *err) VLY_MUST_CHECK;
 
 /* 0 <= idx < VLY_CONFIG_N, in table order. */
 const vly_config_row *vly_config_row_at(size_t idx);
+const char *vly_config_choices(size_t idx); /* "a|b": one of these; NULL: any */
+bool vly_config_is_hot(size_t idx);         /* takes effect while the server runs */
 /* The value as text that vly_config_set takes back. */
 void vly_config_format(const vly_config *c, size_t idx, vly_buf *out);
+/* The same for people to see: without the user and the password of a URL. */
+void vly_config_format_public(const vly_config *c, size_t idx, vly_buf *out);
+bool vly_config_is_public(const vly_config *c, size_t idx); /* the two are the same */
+bool vly_config_is_same(const vly_config *a, const vly_config *b, size_t idx); /* values */
 const char *vly_config_origin_name(vly_config_origin origin); /* "default", "file", ... */
+/* "default", "profile production", "file volley.yaml:12", "environment VOLLEY_HTTP_PORT". */
+void vly_config_put_origin(const vly_config *c, size_t idx, vly_buf *out);
+/* "VOLLEY_HTTP_PORT" */
+void vly_config_put_env_name(size_t idx, vly_buf *out);
+/* {"name": .., "value": .., "origin": .., ...} for each setting, as an array; changed: those alone
+ * that are not the default. Only what vly_config_format_public says. */
+void vly_config_put_json(const vly_config *c, bool is_changed_only, vly_buf *out);
 
 #endif

@@ -2,6 +2,7 @@
 /* Settings from anywhere: whatever comes, values stay in range and print as what they are. */
 #include "base/assert.h"
 #include "sys/config.h"
+#include "sys/profile.h"
 
 int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t n);
 
@@ -25,6 +26,37 @@ static void check_values(vly_config *c)
     vly_buf_release(&twice);
 }
 
+static void count(void *ctx, const vly_config_problem *p)
+{
+    size_t *n_errors = ctx;
+
+    VLY_ASSERT(p->msg[0] != '\0');
+    *n_errors += !p->is_warning;
+}
+
+/* The check finds something wrong exactly when loading does, and applies what loading would. */
+static void check_agrees(vly_str text)
+{
+    size_t n_errors = 0;
+    const vly_config_report to = {count, &n_errors};
+    vly_config all, first;
+    vly_err err;
+
+    vly_config_init(&all);
+    vly_config_init(&first);
+    vly_config_check_yaml(&all, "fuzz", text, &to);
+    bool is_loaded = vly_config_load_yaml(&first, "fuzz", text, &err) == VLY_OK;
+    VLY_ASSERT(is_loaded == (n_errors == 0));
+    for (size_t i = 0; i < VLY_CONFIG_N && is_loaded; i++)
+        VLY_ASSERT(vly_config_is_same(&all, &first, i) && all.lines[i] == first.lines[i]);
+    vly_config_complete_all(&all, &to);
+    bool is_complete = is_loaded && vly_config_complete(&first, &err) == VLY_OK;
+    VLY_ASSERT(is_complete == (n_errors == 0));
+    check_values(&all);
+    vly_config_release(&all);
+    vly_config_release(&first);
+}
+
 int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t n)
 {
     vly_str text = {(const char *)bytes, n};
@@ -42,6 +74,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t n)
     if (vly_config_load_env(&c, env, &err) != VLY_OK)
         VLY_ASSERT(err.msg[0] != '\0');
     check_values(&c);
+    check_agrees(text);
     vly_free(line);
     vly_config_release(&c);
     return 0;
