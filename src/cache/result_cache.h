@@ -10,21 +10,26 @@
  * So of any number of equal requests one runs (single flight). A leader that abandons passes the
  * lead to the next who waits; errors are never cached.
  *
- * Memory tier: shards with a byte budget each, LRU behind an admission filter of frequencies, so
- * that a scan of keys seen once does not flush what is asked for often (TinyLFU, Einziger et al.
- * 2017). Values past a size are kept compressed. Every entry has a time to live by its class.
+ * Memory tier: shards with a byte budget each (cache/memory_tier.h). Values past a size are kept
+ * compressed. Every entry has a time to live by its class, which may grow and shrink with how often
+ * its model's results are found.
  *
- * Thread: any. Nothing here blocks, but new and free.
+ * Invalidation is by epochs: a counter that each invalidation raises. An entry knows the epoch in
+ * which its computation began, a table of tags the epoch in which each was invalidated last, so
+ * that a result is dead from that moment on, also one still being computed. The table has a fixed
+ * size; tags that share a place are invalidated together, which costs a computation, never a wrong
+ * answer.
+ *
+ * Thread: any. Nothing here blocks, but new and free; invalidate and clear take as long as looking
+ * at every entry does.
  */
 #ifndef VLY_CACHE_RESULT_CACHE_H
 #define VLY_CACHE_RESULT_CACHE_H
 
-#include "base/clock.h"
 #include "base/metrics.h"
-#include "base/status.h"
-#include "cache/cache_key.h"
-
-#include <stdatomic.h>
+#include "cache/cache_value.h"
+#include "cache/memory_tier.h"
+#include "cache/redis_tier.h"
 
 /* class, setting in seconds, default: those of the guides */
 #define VLY_CACHE_CLASS_MAP(X)                                                                     \
@@ -42,53 +47,85 @@ typedef enum vly_cache_class {
 
 typedef struct vly_cache vly_cache;
 
-/* Immutable, refcounted. */
-typedef struct vly_cache_value {
-    _Atomic uint32_t n_refs;
-    size_t len;
-    char bytes[];
-} vly_cache_value;
+typedef struct vly_cache_opts {
+    size_t memory_bytes; /* 0: nothing is kept in memory */
+    vly_nsec ttl_ns[VLY_CACHE_CLASS_N];
+    bool is_ttl_dynamic;       /* half to double of these, by the hit rate of the model */
+    vly_cache_packing packing; /* of values of pack_min_bytes and more */
+    size_t pack_min_bytes;
+    vly_redis *redis;      /* borrowed, ended before the cache is freed; NULL: none */
+    vly_nsec (*now)(void); /* NULL: vly_clock_now */
+} vly_cache_opts;
 
-void vly_cache_value_unref(vly_cache_value *v); /* accepts NULL */
+vly_status vly_cache_new(const vly_cache_opts *opts, vly_cache **ret, vly_err *err) VLY_MUST_CHECK;
+/* Nobody leads or waits any more. Accepts NULL. */
+void vly_cache_free(vly_cache *c);
 
 /* Of one model; embedded in what lives as long as its lookups. */
 typedef struct vly_cache_stats {
     vly_counter memory_hits, redis_hits, shared; /* shared: got a leader's bytes */
     vly_counter misses;
     vly_counter insertions, refused; /* by the admission filter, or larger than a value may be */
-    vly_histogram hit_ns, miss_ns;   /* of the lookup alone */
+    vly_histogram hit_ns, miss_ns;   /* of lookup, or wait; of lookup and insertion */
 } vly_cache_stats;
 
 typedef enum vly_cache_found { VLY_CACHE_HIT, VLY_CACHE_LEAD, VLY_CACHE_WAIT } vly_cache_found;
 
-#define VLY_CACHE_TAGS_MAX 4
+/* How the bytes came. */
+typedef enum vly_cache_origin {
+    VLY_CACHE_FROM_NOBODY, /* the caller computes them */
+    VLY_CACHE_FROM_MEMORY,
+    VLY_CACHE_FROM_REDIS,
+    VLY_CACHE_FROM_LEADER,
+} vly_cache_origin;
 
 /* One lookup, embedded in the request; the cache's until it is HIT, complete or abandoned. */
 typedef struct vly_cache_get vly_cache_get;
 struct vly_cache_get {
     vly_cache_key key;
+    vly_cache_class class;
+    const vly_str *tags; /* of what may be stored: "model:yolov8n". Borrowed until the end */
+    size_t n_tags;       /* at most VLY_CACHE_TAGS_MAX */
     vly_cache_stats *stats;
-    /* What invalidates it, as "model:yolov8n"; the bytes are borrowed until it is over. Known before
-     * it is computed, so that Redis can tell what was invalidated meanwhile (redis_tier.h). */
-    vly_str tags[VLY_CACHE_TAGS_MAX];
-    size_t n_tags;
     void *ctx; /* the caller's */
-    /* After WAIT, once, on any thread, under no lock: value is set (HIT, as a reference for the
-     * caller), or NULL: the lead is yours. */
+    /* After WAIT, once, on any thread, under no lock: value is set (a HIT), or NULL: the lead is
+     * yours. Must not block, and should leave what takes long to others. */
     void (*ready)(vly_cache_get *g);
-    vly_cache_value *value;
-    vly_cache_get *next; /* private, as all below */
-    vly_nsec begun_ns;
+
+    vly_cache_value *value; /* of a HIT: the caller's reference, plain */
+    vly_cache_origin origin;
+
+    /* Private. */
+    vly_nsec begun_ns, looked_ns;
+    uint64_t epoch;
+    bool is_alone; /* leads without a flight */
+    vly_cache_get *next;
+    vly_cache_get *first, *last; /* who waits for this leader */
+    vly_cache *cache;
+    vly_redis_get remote;
 };
 
 vly_cache_found vly_cache_lookup(vly_cache *c, vly_cache_get *g);
+/* The lead whatever is there: what is completed takes the place of what was known. */
+void vly_cache_lead(vly_cache *c, vly_cache_get *g);
 /* By the leader: keeps a copy of the bytes, hands it to who waits. */
-void vly_cache_complete(vly_cache *c, vly_cache_get *g, vly_cache_class class, vly_str bytes);
+void vly_cache_complete(vly_cache *c, vly_cache_get *g, vly_str bytes);
 void vly_cache_abandon(vly_cache *c, vly_cache_get *g);
 
 /* Nothing that has this tag, in any tier, is found any more; also not what is computed now from
- * before. */
-void vly_cache_invalidate(vly_cache *c, vly_str tag);
-void vly_cache_clear(vly_cache *c);
+ * before. Returns how many entries of memory went. */
+size_t vly_cache_invalidate(vly_cache *c, vly_str tag);
+/* Empties the memory; nothing computed now will be found. Redis, which is shared, is left alone. */
+size_t vly_cache_clear(vly_cache *c);
+
+/* Of the memory tier and of all lookups, at one moment. */
+typedef struct vly_cache_totals {
+    uint64_t entries, bytes, max_bytes;
+    uint64_t lookups, hits, misses, insertions, evictions, refused, expired, invalidated;
+    uint64_t lookup_ns, insertion_ns;
+} vly_cache_totals;
+
+void vly_cache_get_totals(vly_cache *c, vly_cache_totals *ret);
+const vly_cache_opts *vly_cache_get_opts(const vly_cache *c);
 
 #endif
