@@ -19,6 +19,9 @@
     X(eval_steps)                                                                                  \
     X(train_steps)                                                                                 \
     X(synth_imu)                                                                                   \
+    X(key_mint)                                                                                    \
+    X(key_list)                                                                                    \
+    X(key_revoke)                                                                                  \
     X(config_show)                                                                                 \
     X(config_check)                                                                                \
     X(completion)                                                                                  \

@@ -106,7 +106,8 @@ static int write_all(int fd, const char *p, size_t len)
     return fsync(fd);
 }
 
-vly_status vly_file_write(const char *path, const void *bytes, size_t len, vly_err *err)
+static vly_status write_file(const char *path, const void *bytes, size_t len, mode_t mode,
+                             vly_err *err)
 {
     static const char suffix[] = ".XXXXXX";
     size_t path_len = strlen(path);
@@ -124,7 +125,7 @@ vly_status vly_file_write(const char *path, const void *bytes, size_t len, vly_e
     }
     int rc = write_all(fd, bytes, len);
     if (rc == 0)
-        rc = fchmod(fd, 0644); /* mkostemp made it 0600 */
+        rc = fchmod(fd, mode);
     if (rc == 0)
         rc = rename(tmp, path);
     if (rc != 0) {
@@ -135,6 +136,16 @@ vly_status vly_file_write(const char *path, const void *bytes, size_t len, vly_e
 out:
     vly_free(tmp);
     return st;
+}
+
+vly_status vly_file_write(const char *path, const void *bytes, size_t len, vly_err *err)
+{
+    return write_file(path, bytes, len, 0644, err);
+}
+
+vly_status vly_file_write_private(const char *path, const void *bytes, size_t len, vly_err *err)
+{
+    return write_file(path, bytes, len, 0600, err);
 }
 
 bool vly_file_exists(const char *path)

@@ -27,6 +27,9 @@ vly_status vly_file_read(const char *path, size_t max_bytes, vly_buf *buf,
  * the new content, never half of it. */
 vly_status vly_file_write(const char *path, const void *bytes, size_t len,
                           vly_err *err) VLY_MUST_CHECK;
+/* The same, of a file that only its owner may read. */
+vly_status vly_file_write_private(const char *path, const void *bytes, size_t len,
+                                  vly_err *err) VLY_MUST_CHECK;
 
 bool vly_file_exists(const char *path); /* a regular file, or a link to one */
 bool vly_dir_exists(const char *path);
