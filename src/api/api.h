@@ -49,13 +49,15 @@ typedef struct vly_api {
     size_t max_stream_in_work;  /* of them, in work */
     vly_picture_limits picture_limits; /* of pictures that stand in for tensors */
     size_t compress_min_bytes; /* answers this large are compressed for who takes it; 0: none */
-    struct vly_line_log *access_log;         /* borrowed; NULL: none */
-    struct vly_route_stats *route_stats;     /* borrowed; NULL: not kept */
-    uint32_t metrics_names;                  /* api/metrics_families.h */
-    bool metrics_summaries;                  /* of Triton, besides */
-    size_t metrics_max_models;               /* that /metrics shows */
-    struct vly_shared_memory *shared_memory; /* borrowed; NULL: not offered */
-    struct vly_settings *settings;           /* borrowed */
+    struct vly_line_log *access_log;           /* borrowed; NULL: none */
+    struct vly_route_stats *route_stats;       /* borrowed; NULL: not kept */
+    struct vly_metrics_window *metrics_window; /* borrowed */
+    uint64_t memory_limit_bytes;               /* of the process; 0: not known */
+    uint32_t metrics_names;                    /* api/metrics_families.h */
+    bool metrics_summaries;                    /* of Triton, besides */
+    size_t metrics_max_models;                 /* that /metrics shows */
+    struct vly_shared_memory *shared_memory;   /* borrowed; NULL: not offered */
+    struct vly_settings *settings;             /* borrowed */
     vly_step_model *step_model;     /* borrowed, as the next; NULL: no steps are detected here */
     vly_imu_sessions *imu_sessions; /* of step_model, as the next */
     struct vly_steps_pool *steps_pool;

@@ -1,61 +1,117 @@
 /* SPDX-License-Identifier: MIT */
-/* The process, and the machine it runs on. */
+/* The process, the machine it runs on, and rates over a window (api/metrics_window.h). */
 #include "api/metrics_families.h"
 #include "api/metrics_text.h"
+#include "api/metrics_window.h"
 #include "base/mem.h"
 #include "volley/version.h"
 
-#include <fcntl.h>
-#include <stdio.h>
-#include <sys/resource.h>
-#include <unistd.h>
+/* What the families below are made from. */
+typedef struct figures {
+    vly_metrics_sample now, since;
+    unsigned n_workers;
+} figures;
 
-/* Second number of /proc/self/statm, which the kernel makes from memory: reading it never waits. */
-static double resident_bytes(void)
+static vly_metrics_sample sample(const vly_metrics_page *p)
 {
-    char text[128];
-    unsigned long long pages = 0;
-    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
+    vly_metrics_sample s = {.at = vly_clock_now()};
 
-    if (fd >= 0)
-        close(fd);
-    if (n <= 0)
-        return 0;
-    text[n] = '\0';
-    if (sscanf(text, "%*u %llu", &pages) != 1)
-        return 0;
-    return (double)pages * (double)sysconf(_SC_PAGESIZE);
+    vly_usage_read(&s.usage);
+    for (int k = 1; k < 6; k++)
+        s.responses += vly_counter_get(&p->http->responses[k]);
+    s.server_errors = vly_counter_get(&p->http->responses[5]);
+    return s;
 }
 
-static double cpu_seconds(void)
+static double ratio(double part, double whole)
 {
-    struct rusage u;
-
-    if (getrusage(RUSAGE_SELF, &u) != 0)
-        return 0;
-    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
-           (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+    return whole > 0 ? part / whole : 0;
 }
 
-void vly_metrics_put_process(const vly_metrics_page *p)
+/* Of one core. */
+static double process_share(const figures *f)
 {
-    vly_buf *b = p->b;
-    const vly_api *api = p->api;
+    return ratio(f->now.usage.process_cpu_seconds - f->since.usage.process_cpu_seconds,
+                 (double)(f->now.at - f->since.at) / 1e9);
+}
 
+static double machine_share(const figures *f)
+{
+    const vly_usage *now = &f->now.usage, *since = &f->since.usage;
+
+    return ratio((double)(now->machine_busy_ticks - since->machine_busy_ticks),
+                 (double)(now->machine_all_ticks - since->machine_all_ticks));
+}
+
+static void put_triton(vly_buf *b, const figures *f)
+{
+    if (f->now.usage.machine_all_ticks != 0)
+        vly_metrics_value(b, "nv_cpu_utilization", "gauge",
+                          "CPU utilization rate of the machine [0.0 - 1.0]", machine_share(f));
+    if (f->now.usage.machine_memory_bytes == 0)
+        return;
+    vly_metrics_value(b, "nv_cpu_memory_total_bytes", "gauge", "CPU total memory (RAM), in bytes",
+                      (double)f->now.usage.machine_memory_bytes);
+    vly_metrics_value(b, "nv_cpu_memory_used_bytes", "gauge", "CPU used memory (RAM), in bytes",
+                      (double)f->now.usage.machine_used_bytes);
+}
+
+static void put_guides(vly_buf *b, const figures *f)
+{
+    double resident = (double)f->now.usage.process_resident_bytes;
+
+    vly_metrics_value(b, "process_cpu_usage_percent", "gauge",
+                      "CPU of the process; 100 is one core", 100 * process_share(f));
+    vly_metrics_value(b, "cpu_utilization_percent", "gauge",
+                      "The same; 100 is a core for each worker",
+                      100 * process_share(f) / f->n_workers);
+    vly_metrics_value(b, "process_memory_bytes", "gauge", "As process_resident_memory_bytes",
+                      resident);
+    vly_metrics_value(b, "memory_usage_bytes", "gauge", "As process_resident_memory_bytes",
+                      resident);
+    vly_metrics_value(b, "error_rate_percent", "gauge", "Answers of status 5xx, of all",
+                      100 * ratio((double)(f->now.server_errors - f->since.server_errors),
+                                  (double)(f->now.responses - f->since.responses)));
+    if (f->now.cache_lookups > f->since.cache_lookups)
+        vly_metrics_value(b, "cache_hit_ratio", "gauge", "Hits of the cache, of all lookups",
+                          ratio((double)(f->now.cache_hits - f->since.cache_hits),
+                                (double)(f->now.cache_lookups - f->since.cache_lookups)));
+}
+
+static void put_volley(vly_buf *b, const vly_api *api, const figures *f)
+{
     vly_metrics_head(b, "volley_build_info", "gauge", "1, labelled with the version");
     vly_buf_puts(b, "volley_build_info{version=\"" VOLLEY_VERSION "\"} 1\n");
     vly_metrics_value(b, "volley_uptime_seconds", "gauge", "Time since the start",
-                      (double)(vly_clock_now() - api->started_ns) / 1e9);
-    vly_metrics_value(b, "volley_worker_threads", "gauge", "Threads that run models",
-                      vly_worker_pool_threads(vly_scheduler_pool(api->scheduler)));
-    vly_metrics_value(b, "process_resident_memory_bytes", "gauge", "Resident memory size in bytes",
-                      resident_bytes());
-    vly_metrics_value(b, "process_cpu_seconds_total", "counter",
-                      "User and system CPU time in seconds", cpu_seconds());
+                      (double)(f->now.at - api->started_ns) / 1e9);
+    vly_metrics_value(b, "volley_worker_threads", "gauge", "Threads that run models", f->n_workers);
+    if (api->memory_limit_bytes > 0)
+        vly_metrics_value(b, "volley_memory_limit_bytes", "gauge",
+                          "Memory that the process may use: its cgroup's limit, or the machine's",
+                          (double)api->memory_limit_bytes);
     vly_metrics_head(b, "volley_allocations_total", "counter", "Heap allocations by kind");
     for (int k = 0; k < VLY_MEM_N_KINDS; k++)
         vly_buf_printf(b, "volley_allocations_total{kind=\"%s\"} %llu\n",
                        vly_mem_kind_name((vly_mem_kind)k),
                        (unsigned long long)vly_mem_count((vly_mem_kind)k));
+}
+
+void vly_metrics_put_process(const vly_metrics_page *p)
+{
+    const vly_api *api = p->api;
+    figures f = {.now = sample(p),
+                 .n_workers = vly_worker_pool_threads(vly_scheduler_pool(api->scheduler))};
+
+    f.since = vly_metrics_window_take(api->metrics_window, &f.now);
+    /* Prometheus' own names, whoever asks. */
+    vly_metrics_value(p->b, "process_resident_memory_bytes", "gauge",
+                      "Resident memory size in bytes", (double)f.now.usage.process_resident_bytes);
+    vly_metrics_value(p->b, "process_cpu_seconds_total", "counter",
+                      "User and system CPU time in seconds", f.now.usage.process_cpu_seconds);
+    if ((api->metrics_names & VLY_METRICS_VOLLEY) != 0)
+        put_volley(p->b, api, &f);
+    if ((api->metrics_names & VLY_METRICS_TRITON) != 0)
+        put_triton(p->b, &f);
+    if ((api->metrics_names & VLY_METRICS_GUIDES) != 0)
+        put_guides(p->b, &f);
 }

@@ -232,6 +232,8 @@ static vly_status start_http(server *s, vly_err *err)
                        .compress_min_bytes = c->http_compress_min_bytes,
                        .access_log = s->access_log,
                        .route_stats = s->metrics.routes,
+                       .metrics_window = s->metrics.window,
+                       .memory_limit_bytes = s->metrics.memory_limit_bytes,
                        .metrics_names = s->metrics.names,
                        .metrics_summaries = c->metrics_summaries,
                        .metrics_max_models = (size_t)c->metrics_max_models,

@@ -2,6 +2,7 @@
 #include "cli/serve_metrics.h"
 
 #include "api/metrics_families.h"
+#include "sys/memory_limit.h"
 
 vly_status vly_serve_metrics_open(const vly_config *c, vly_serve_metrics *m, vly_err *err)
 {
@@ -9,11 +10,14 @@ vly_status vly_serve_metrics_open(const vly_config *c, vly_serve_metrics *m, vly
 
     if (st != VLY_OK)
         return vly_fail_in(err, st, "setting 'metrics.names'");
-    return vly_route_stats_new(&m->routes, err);
+    m->memory_limit_bytes = vly_memory_limit();
+    st = vly_route_stats_new(&m->routes, err);
+    return st == VLY_OK ? vly_metrics_window_new(vly_clock_now(), &m->window, err) : st;
 }
 
 void vly_serve_metrics_close(vly_serve_metrics *m)
 {
+    vly_metrics_window_free(m->window);
     vly_route_stats_free(m->routes);
     *m = (vly_serve_metrics){0};
 }

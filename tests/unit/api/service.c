@@ -2,6 +2,7 @@
 #include "service.h"
 
 #include "api/metrics_families.h"
+#include "api/metrics_window.h"
 #include "api/route_stats.h"
 #include "base/assert.h"
 #include "codec/picture.h"
@@ -180,6 +181,7 @@ static int start(bool has_steps)
         return -1;
     if (vly_settings_new(&svc.settings, NULL) != VLY_OK ||
         vly_route_stats_new(&svc.route_stats, NULL) != VLY_OK ||
+        vly_metrics_window_new(vly_clock_now(), &svc.metrics_window, NULL) != VLY_OK ||
         vly_shared_memory_new(4, &svc.shared_memory, NULL) != VLY_OK)
         return -1;
     add_models();
@@ -204,6 +206,8 @@ static int start(bool has_steps)
                         .max_imu_readings = 100000,
                         .imu_rate_hz = 80,
                         .route_stats = svc.route_stats,
+                        .metrics_window = svc.metrics_window,
+                        .memory_limit_bytes = 1000000,
                         .metrics_names = VLY_METRICS_ALL,
                         .metrics_summaries = true,
                         .metrics_max_models = 100,
@@ -254,6 +258,7 @@ int service_stop(void **state)
     vly_steps_pool_free(svc.steps_pool);
     vly_step_model_unref(svc.step_model);
     vly_settings_free(svc.settings);
+    vly_metrics_window_free(svc.metrics_window);
     vly_route_stats_free(svc.route_stats);
     vly_shared_memory_free(svc.shared_memory);
     return temp_dir_remove(svc.dir) ? 0 : -1;

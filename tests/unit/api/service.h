@@ -31,6 +31,7 @@ typedef struct service {
     vly_scheduler *scheduler;
     vly_settings *settings;
     struct vly_route_stats *route_stats;
+    struct vly_metrics_window *metrics_window;
     vly_shared_memory *shared_memory;
     vly_step_model *step_model;
     vly_imu_sessions *imu_sessions;

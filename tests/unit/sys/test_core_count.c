@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "sys/core_count.h"
 #include "sys/file.h"
+#include "sys/memory_limit.h"
 #include "unit.h"
 
 #include <ftw.h>
@@ -38,7 +39,9 @@ static int remove_entry(const char *path, const struct stat *sb, int type, struc
     return remove(path);
 }
 
-static unsigned quota(const char *self_cgroup, const cgroup_file *files, size_t n_files)
+/* What limit says of it. */
+static uint64_t ask(uint64_t (*limit)(const char *self, const char *mount), const char *self_cgroup,
+                    const cgroup_file *files, size_t n_files)
 {
     char path[256];
 
@@ -51,14 +54,21 @@ static unsigned quota(const char *self_cgroup, const cgroup_file *files, size_t 
     }
     snprintf(path, sizeof(path), "%s/self", root);
     assert_int_equal(vly_file_write(path, self_cgroup, strlen(self_cgroup), NULL), VLY_OK);
-    unsigned cores = vly_core_count_quota(path, root);
+    uint64_t answer = limit(path, root);
     assert_int_equal(nftw(root, remove_entry, 8, FTW_DEPTH), 0);
-    return cores;
+    return answer;
 }
 
-#define QUOTA(self, ...)                                                                           \
-    quota(self, (const cgroup_file[]){__VA_ARGS__},                                                \
-          sizeof((const cgroup_file[]){__VA_ARGS__}) / sizeof(cgroup_file))
+static uint64_t cores(const char *self, const char *mount)
+{
+    return vly_core_count_quota(self, mount);
+}
+
+#define ASK(limit, self, ...)                                                                      \
+    ask(limit, self, (const cgroup_file[]){__VA_ARGS__},                                           \
+        sizeof((const cgroup_file[]){__VA_ARGS__}) / sizeof(cgroup_file))
+#define QUOTA(self, ...)  ASK(cores, self, __VA_ARGS__)
+#define MEMORY(self, ...) ASK(vly_memory_limit_quota, self, __VA_ARGS__)
 
 static void v2(void **state)
 {
@@ -103,6 +113,23 @@ static void v1(void **state)
                      0);
 }
 
+static void memory(void **state)
+{
+    (void)state;
+    assert_int_equal(MEMORY("0::/\n", {"memory.max", "1073741824\n"}), 1073741824);
+    assert_int_equal(MEMORY("0::/\n", {"memory.max", "max\n"}), 0);
+    assert_int_equal(
+        MEMORY("0::/pod/app\n", {"pod/app/memory.max", "3000\n"}, {"pod/memory.max", "2000\n"}),
+        2000);
+    assert_int_equal(MEMORY("4:memory:/app\n", {"memory/app/memory.limit_in_bytes", "500\n"}), 500);
+    assert_int_equal(
+        MEMORY("4:memory:/app\n", {"memory/app/memory.limit_in_bytes", "9223372036854771712\n"}),
+        0);
+    assert_int_equal(MEMORY("4:cpu:/app\n", {"cpu/app/memory.limit_in_bytes", "500\n"}), 0);
+    assert_int_equal(MEMORY("0::/\n", {"memory.max", "lots\n"}), 0);
+    assert_true(vly_memory_limit() > 0);
+}
+
 static void nonsense_is_no_quota(void **state)
 {
     (void)state;
@@ -132,5 +159,5 @@ static void follows_affinity(void **state)
 }
 
 UNIT_TESTS(cmocka_unit_test(v2), cmocka_unit_test(v2_every_level_counts),
-           cmocka_unit_test(v2_path_of_the_host), cmocka_unit_test(v1),
+           cmocka_unit_test(v2_path_of_the_host), cmocka_unit_test(v1), cmocka_unit_test(memory),
            cmocka_unit_test(nonsense_is_no_quota), cmocka_unit_test(follows_affinity))

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+#include "sys/usage.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define KIB UINT64_C(1024)
+
+/* The first bytes of a file, as text; false: it cannot be read. */
+static bool read_text(const char *path, char *text, size_t size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, text, size - 1) : -1;
+
+    if (fd >= 0)
+        close(fd);
+    if (n <= 0)
+        return false;
+    text[n] = '\0';
+    return true;
+}
+
+static void read_process(vly_usage *u)
+{
+    struct rusage r;
+    char text[128];
+    uint64_t pages;
+
+    if (getrusage(RUSAGE_SELF, &r) == 0)
+        u->process_cpu_seconds = (double)(r.ru_utime.tv_sec + r.ru_stime.tv_sec) +
+                                 (double)(r.ru_utime.tv_usec + r.ru_stime.tv_usec) / 1e6;
+    if (read_text("/proc/self/statm", text, sizeof(text)) &&
+        sscanf(text, "%*u %" SCNu64, &pages) == 1)
+        u->process_resident_bytes = pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* "cpu  user nice system idle iowait irq softirq steal ...": waiting for a disk is idle. */
+static void read_cores(vly_usage *u)
+{
+    enum { USER, NICE, SYSTEM, IDLE, IOWAIT, IRQ, SOFTIRQ, STEAL, N };
+    uint64_t t[N] = {0};
+    char text[512];
+
+    if (!read_text("/proc/stat", text, sizeof(text)) ||
+        sscanf(text,
+               "cpu %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64
+               " %" SCNu64 " %" SCNu64,
+               &t[USER], &t[NICE], &t[SYSTEM], &t[IDLE], &t[IOWAIT], &t[IRQ], &t[SOFTIRQ],
+               &t[STEAL]) < IDLE + 1)
+        return;
+    for (int i = 0; i < N; i++)
+        u->machine_all_ticks += t[i];
+    u->machine_busy_ticks = u->machine_all_ticks - t[IDLE] - t[IOWAIT];
+}
+
+/* Bytes of a line "name:   123 kB"; 0: it is not there. */
+static uint64_t line_of(const char *text, const char *name)
+{
+    const char *at = strstr(text, name);
+    uint64_t kib;
+
+    return at != NULL && sscanf(at + strlen(name), " %" SCNu64, &kib) == 1 ? kib * KIB : 0;
+}
+
+static void read_memory(vly_usage *u)
+{
+    char text[1024];
+
+    if (!read_text("/proc/meminfo", text, sizeof(text)))
+        return;
+    uint64_t available = line_of(text, "MemAvailable:");
+    u->machine_memory_bytes = line_of(text, "MemTotal:");
+    if (available <= u->machine_memory_bytes)
+        u->machine_used_bytes = u->machine_memory_bytes - available;
+}
+
+void vly_usage_read(vly_usage *ret)
+{
+    *ret = (vly_usage){0};
+    read_process(ret);
+    read_cores(ret);
+    read_memory(ret);
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What this process and the machine use of processors and memory, from files that the kernel makes
+ * from memory. Takes some 100 us, more with hundreds of cores: not on a loop thread. Thread: any.
+ */
+#ifndef VLY_SYS_USAGE_H
+#define VLY_SYS_USAGE_H
+
+#include <stdint.h>
+
+/* Since the start of each, but for the bytes. 0: not known. */
+typedef struct vly_usage {
+    double process_cpu_seconds;
+    uint64_t process_resident_bytes;
+    uint64_t machine_busy_ticks, machine_all_ticks; /* of all cores */
+    uint64_t machine_memory_bytes, machine_used_bytes;
+} vly_usage;
+
+void vly_usage_read(vly_usage *ret);
+
+#endif

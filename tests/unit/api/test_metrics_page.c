@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+/* What /metrics shows: names of Triton and of the guides, requests by route, limits. */
+#include "api/metrics_families.h"
+#include "api/metrics_window.h"
+#include "base/assert.h"
+#include "service.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool has_family(const char *page, const char *name, const char *type)
+{
+    char line[160];
+
+    snprintf(line, sizeof(line), "\n# TYPE %s %s\n", name, type);
+    return strstr(page, line) != NULL || strncmp(page, line + 1, strlen(line + 1)) == 0;
+}
+
+#define IDENTITY                                                                                   \
+    "{\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":[3,1],\"data\":[1,2,3]}]}"
+
+static void infer_once(void)
+{
+    assert_int_equal(post("/v2/models/id_FP32/infer", IDENTITY).status, 200);
+}
+
+/* The families of a page captured from Triton 2.22 with a model repository of examples, but for
+ * those of GPUs, which are not here (nv_gpu_*, nv_energy_consumption), and those of newer versions
+ * (docs/user_guide/metrics.md). Those of its cache: test of the cache. */
+static void has_triton_names(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *type;
+    } want[] = {
+        {"nv_inference_request_success", "counter"},
+        {"nv_inference_request_failure", "counter"},
+        {"nv_inference_count", "counter"},
+        {"nv_inference_exec_count", "counter"},
+        {"nv_inference_request_duration_us", "counter"},
+        {"nv_inference_queue_duration_us", "counter"},
+        {"nv_inference_compute_input_duration_us", "counter"},
+        {"nv_inference_compute_infer_duration_us", "counter"},
+        {"nv_inference_compute_output_duration_us", "counter"},
+        {"nv_inference_pending_request_count", "gauge"},
+        {"nv_cpu_utilization", "gauge"},
+        {"nv_cpu_memory_total_bytes", "gauge"},
+        {"nv_cpu_memory_used_bytes", "gauge"},
+        {"nv_inference_request_summary_us", "summary"},
+        {"nv_inference_queue_summary_us", "summary"},
+        {"nv_inference_compute_input_summary_us", "summary"},
+        {"nv_inference_compute_infer_summary_us", "summary"},
+        {"nv_inference_compute_output_summary_us", "summary"},
+        {"nv_model_load_duration_secs", "gauge"},
+        {"nv_inference_first_response_histogram_ms", "histogram"},
+    };
+
+    infer_once();
+    reply r = get("/metrics");
+    for (size_t i = 0; i < VLY_COUNT(want); i++)
+        if (!has_family(r.body, want[i].name, want[i].type))
+            fail_msg("no %s '%s'", want[i].type, want[i].name);
+    assert_null(strstr(r.body, "nv_gpu_"));
+    assert_null(strstr(r.body, "nv_energy"));
+    assert_null(strstr(r.body, "nv_pinned"));
+#define SUMMARY "nv_inference_request_summary_us"
+    assert_says(r, 200, SUMMARY "{model=\"id_FP32\",version=\"1\",quantile=\"0.999\"} ");
+    assert_says(r, 200, SUMMARY "_count{model=\"id_FP32\",version=\"1\"} 1\n");
+#define FIRST "nv_inference_first_response_histogram_ms_bucket{model=\"id_FP32\",version=\"1\",le="
+    assert_says(r, 200, FIRST "\"100\"} ");
+    assert_says(r, 200, FIRST "\"5000\"} 1\n");
+}
+
+static void has_names_of_the_guides(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *type;
+    } want[] = {
+        {"http_request_duration_seconds", "histogram"},
+        {"http_requests_total", "counter"},
+        {"model_inference_duration_seconds", "histogram"},
+        {"model_inference_batch_size", "histogram"},
+        {"inference_queue_depth", "gauge"},
+        {"process_cpu_usage_percent", "gauge"},
+        {"process_memory_bytes", "gauge"},
+        {"request_duration_seconds", "histogram"},
+        {"batch_size_histogram", "histogram"},
+        {"model_inference_duration", "histogram"},
+        {"queue_size_gauge", "gauge"},
+        {"memory_usage_bytes", "gauge"},
+        {"cpu_utilization_percent", "gauge"},
+        {"error_rate_percent", "gauge"},
+    };
+
+    infer_once();
+    reply r = get("/metrics");
+    for (size_t i = 0; i < VLY_COUNT(want); i++)
+        if (!has_family(r.body, want[i].name, want[i].type))
+            fail_msg("no %s '%s'", want[i].type, want[i].name);
+}
+
+static void counts_requests_by_route(void **state)
+{
+    (void)state;
+#define ROUTE(route, method, code)                                                                 \
+    "\nhttp_requests_total{route=\"" route "\",method=\"" method "\",code=\"" code "\"} "
+
+    infer_once();
+    infer_once();
+    assert_int_equal(post("/v2/models/id_FP32/infer", "{\"inputs\":[]}").status, 400);
+    assert_int_equal(post("/v2/models/nobody/versions/7/infer", IDENTITY).status, 404);
+    assert_int_equal(get("/a/path/of/the/client").status, 404);
+    assert_int_equal(get("/another").status, 404);
+    assert_int_equal(get("/v2/models/id_FP32/infer").status, 405);
+    reply r = get("/metrics");
+    assert_says(r, 200, ROUTE("/v2/models/{}/infer", "POST", "2xx") "2\n");
+    assert_says(r, 200, ROUTE("/v2/models/{}/infer", "POST", "4xx") "1\n");
+    assert_says(r, 200, ROUTE("/v2/models/{}/versions/{n}/infer", "POST", "4xx") "1\n");
+    assert_says(r, 200, ROUTE("other", "other", "4xx") "3\n");
+    assert_null(strstr(r.body, "/a/path"));
+    assert_null(strstr(r.body, ROUTE("/v2", "GET", "2xx"))); /* nobody has asked */
+#define TOOK                                                                                       \
+    "volley_http_request_duration_seconds_bucket{route=\"/v2/models/{}/infer\",method=\"POST\","
+    assert_says(r, 200, TOOK "code=\"2xx\",le=\"10\"} 2\n");
+    assert_says(r, 200, TOOK "code=\"2xx\",le=\"+Inf\"} 2\n");
+    r = get("/metrics");
+    assert_says(r, 200, ROUTE("/metrics", "GET", "2xx") "1\n");
+}
+
+static void shows_names_as_chosen(void **state)
+{
+    (void)state;
+    svc.api.metrics_names = VLY_METRICS_TRITON;
+    reply r = get("/metrics");
+    assert_says(r, 200, "\nnv_inference_count{");
+    assert_null(strstr(r.body, "volley_"));
+    assert_null(strstr(r.body, "http_requests_total"));
+    svc.api.metrics_names = VLY_METRICS_VOLLEY | VLY_METRICS_GUIDES;
+    r = get("/metrics");
+    assert_null(strstr(r.body, "\nnv_"));
+    assert_says(r, 200, "\nvolley_batch_size_count{");
+    assert_says(r, 200, "\nmodel_inference_batch_size_count{");
+    assert_says(r, 200, "\nvolley_memory_limit_bytes 1000000\n");
+    assert_says(r, 200, "\nprocess_resident_memory_bytes ");
+}
+
+static void names_parse(void **state)
+{
+    (void)state;
+    uint32_t names = 0;
+    vly_err err;
+
+    assert_int_equal(vly_metrics_names_parse(VLY_STR("all"), &names, &err), VLY_OK);
+    assert_int_equal(names, VLY_METRICS_ALL);
+    assert_int_equal(vly_metrics_names_parse(VLY_STR("guides, triton"), &names, &err), VLY_OK);
+    assert_int_equal(names, VLY_METRICS_GUIDES | VLY_METRICS_TRITON);
+    assert_int_equal(vly_metrics_names_parse(VLY_STR("volley,"), &names, &err), VLY_EINVAL);
+    assert_int_equal(vly_metrics_names_parse(VLY_STR("nvidia"), &names, &err), VLY_EINVAL);
+    assert_string_equal(err.msg, "expected all, or some of triton, volley and guides by commas, "
+                                 "got 'nvidia'");
+    assert_int_equal(names, VLY_METRICS_GUIDES | VLY_METRICS_TRITON);
+}
+
+static void models_are_bounded(void **state)
+{
+    (void)state;
+    svc.api.metrics_max_models = 2;
+    reply r = get("/metrics");
+    size_t n = 0;
+    for (const char *at = r.body; (at = strstr(at, "\nnv_inference_count{")) != NULL; at++)
+        n++;
+    assert_int_equal(n, 2);
+    const char *left = strstr(r.body, "\nvolley_metrics_models_left_out ");
+    assert_non_null(left);
+    assert_true(strtol(strchr(left, ' '), NULL, 10) >= 15); /* of the 20 or so that serve */
+}
+
+static vly_metrics_sample at_second(unsigned s)
+{
+    return (vly_metrics_sample){.at = s * VLY_NSEC_PER_SEC, .responses = s};
+}
+
+static void a_window_is_at_least_so_long(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned asked, since;
+    } rows[] = {{101, 100}, {104, 100}, {106, 100}, {107, 100},
+                {111, 106}, {112, 106}, {200, 111}, {201, 111}};
+    vly_metrics_window *w;
+
+    assert_int_equal(vly_metrics_window_new(100 * VLY_NSEC_PER_SEC, &w, NULL), VLY_OK);
+    for (size_t i = 0; i < VLY_COUNT(rows); i++) {
+        vly_metrics_sample now = at_second(rows[i].asked);
+        vly_metrics_sample since = vly_metrics_window_take(w, &now);
+        assert_int_equal(since.at / VLY_NSEC_PER_SEC, rows[i].since);
+    }
+    vly_metrics_window_free(w);
+}
+
+UNIT_TESTS(cmocka_unit_test_setup_teardown(has_triton_names, service_start, service_stop),
+           cmocka_unit_test_setup_teardown(has_names_of_the_guides, service_start, service_stop),
+           cmocka_unit_test_setup_teardown(counts_requests_by_route, service_start, service_stop),
+           cmocka_unit_test_setup_teardown(shows_names_as_chosen, service_start, service_stop),
+           cmocka_unit_test_setup_teardown(models_are_bounded, service_start, service_stop),
+           cmocka_unit_test(names_parse), cmocka_unit_test(a_window_is_at_least_so_long))
