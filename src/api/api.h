@@ -26,6 +26,15 @@ typedef struct vly_api_stats {
     vly_counter unpacked_bytes_after;
 } vly_api_stats;
 
+/* What /metrics shows, and the limits that its figures are to be seen against; 0: none is known. */
+typedef struct vly_metrics_opts {
+    uint32_t names; /* api/metrics_families.h */
+    bool summaries; /* of Triton, besides */
+    size_t max_models;
+    uint64_t memory_limit_bytes; /* of the process */
+    size_t max_connections, max_queue, max_sessions;
+} vly_metrics_opts;
+
 /* The settings of the guide's detector, by its /config: see guide_config.c. */
 #define VLY_GUIDE_KEYS 10
 typedef struct vly_guide {
@@ -52,12 +61,9 @@ typedef struct vly_api {
     struct vly_line_log *access_log;           /* borrowed; NULL: none */
     struct vly_route_stats *route_stats;       /* borrowed; NULL: not kept */
     struct vly_metrics_window *metrics_window; /* borrowed */
-    uint64_t memory_limit_bytes;               /* of the process; 0: not known */
-    uint32_t metrics_names;                    /* api/metrics_families.h */
-    bool metrics_summaries;                    /* of Triton, besides */
-    size_t metrics_max_models;                 /* that /metrics shows */
-    struct vly_shared_memory *shared_memory;   /* borrowed; NULL: not offered */
-    struct vly_settings *settings;             /* borrowed */
+    vly_metrics_opts metrics;
+    struct vly_shared_memory *shared_memory; /* borrowed; NULL: not offered */
+    struct vly_settings *settings;           /* borrowed */
     vly_step_model *step_model;     /* borrowed, as the next; NULL: no steps are detected here */
     vly_imu_sessions *imu_sessions; /* of step_model, as the next */
     struct vly_steps_pool *steps_pool;

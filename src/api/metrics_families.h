@@ -10,7 +10,7 @@
 
 #include "api/api.h"
 
-/* Whose names there are, for vly_api.metrics_names (setting metrics.names). */
+/* Whose names there are, for vly_metrics_opts.names (setting metrics.names). */
 #define VLY_METRICS_TRITON UINT32_C(1)
 #define VLY_METRICS_VOLLEY UINT32_C(2)
 #define VLY_METRICS_GUIDES UINT32_C(4)

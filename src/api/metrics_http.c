@@ -68,15 +68,17 @@ static void put_routes(const vly_metrics_page *p)
     if (p->api->route_stats == NULL)
         return;
     for (size_t i = 0; i < VLY_COUNT(families); i++) {
-        if ((families[i].names & p->api->metrics_names) == 0)
+        if ((families[i].names & p->api->metrics.names) == 0)
             continue;
         vly_metrics_head(p->b, families[i].name, families[i].type, families[i].help);
         each_route(p, families[i].name, families[i].put);
     }
 }
 
-static void put_connections(vly_buf *b, const vly_http_stats *s)
+static void put_connections(const vly_metrics_page *p)
 {
+    vly_buf *b = p->b;
+    const vly_http_stats *s = p->http;
     const vly_metrics_row rows[] = {
         {"volley_http_streams_total", "Streams since the start", &s->streams},
         {"volley_http_connections_total", "Connections accepted", &s->connections},
@@ -93,6 +95,9 @@ static void put_connections(vly_buf *b, const vly_http_stats *s)
 
     vly_metrics_value(b, "volley_http_connections_open", "gauge", "Open connections",
                       (double)vly_gauge_get(&s->connections_open));
+    vly_metrics_value(b, "volley_http_connections_limit", "gauge",
+                      "Connections that may be open (http.max_connections)",
+                      (double)p->api->metrics.max_connections);
     vly_metrics_value(b, "volley_http_streams_open", "gauge", "WebSockets and streaming gRPC calls",
                       (double)vly_gauge_get(&s->streams_open));
     vly_metrics_counters(b, rows, VLY_COUNT(rows));
@@ -130,9 +135,9 @@ static void put_access_log(vly_buf *b, vly_line_log *log)
 void vly_metrics_put_http(const vly_metrics_page *p)
 {
     put_routes(p);
-    if ((p->api->metrics_names & VLY_METRICS_VOLLEY) == 0)
+    if ((p->api->metrics.names & VLY_METRICS_VOLLEY) == 0)
         return;
-    put_connections(p->b, p->http);
+    put_connections(p);
     put_compression(p->b, &p->api->stats);
     if (p->api->access_log != NULL)
         put_access_log(p->b, p->api->access_log);

@@ -6,10 +6,12 @@
 #include "base/assert.h"
 #include "net/mqtt.h"
 
-static void put_levels(vly_buf *b, const vly_imu_sessions_stats *s)
+static void put_levels(vly_buf *b, const vly_imu_sessions_stats *s, size_t max_sessions)
 {
     vly_metrics_value(b, "volley_imu_sessions", "gauge", "Sessions of motion sensors",
                       (double)vly_gauge_get(&s->sessions));
+    vly_metrics_value(b, "volley_imu_sessions_limit", "gauge",
+                      "Sessions that there may be (imu.max_sessions)", (double)max_sessions);
     vly_metrics_value(b, "volley_imu_sessions_attached", "gauge",
                       "Of these, sessions with a connection", (double)vly_gauge_get(&s->attached));
     vly_metrics_value(b, "volley_imu_readings_waiting", "gauge", "Readings that wait to be run",
@@ -22,7 +24,7 @@ static void put_levels(vly_buf *b, const vly_imu_sessions_stats *s)
                    (unsigned long long)vly_histogram_count(&s->snapshot_duration));
 }
 
-static void put_sessions(vly_buf *b, const vly_imu_sessions_stats *s)
+static void put_sessions(vly_buf *b, const vly_imu_sessions_stats *s, size_t max_sessions)
 {
     const vly_metrics_row rows[] = {
         {"volley_imu_sessions_opened_total", "Times that somebody attached to a session",
@@ -46,7 +48,7 @@ static void put_sessions(vly_buf *b, const vly_imu_sessions_stats *s)
         {"volley_imu_snapshot_errors_total", "Transactions that failed", &s->snapshot_errors},
     };
 
-    put_levels(b, s);
+    put_levels(b, s, max_sessions);
     vly_metrics_counters(b, rows, VLY_COUNT(rows));
 }
 
@@ -77,13 +79,14 @@ static void put_broker(vly_buf *b, const vly_mqtt_stats *c, const vly_steps_mqtt
 
 static bool is_wanted(const vly_api *api)
 {
-    return (api->metrics_names & VLY_METRICS_VOLLEY) != 0;
+    return (api->metrics.names & VLY_METRICS_VOLLEY) != 0;
 }
 
 void vly_metrics_put_imu(const vly_metrics_page *p)
 {
     if (is_wanted(p->api) && p->api->imu_sessions != NULL)
-        put_sessions(p->b, vly_imu_sessions_get_stats(p->api->imu_sessions));
+        put_sessions(p->b, vly_imu_sessions_get_stats(p->api->imu_sessions),
+                     p->api->metrics.max_sessions);
 }
 
 void vly_metrics_put_mqtt(const vly_metrics_page *p)

@@ -203,7 +203,7 @@ static void put_families(const vly_metrics_page *p, const family *f, size_t n_fa
                          const series *s, size_t n_series)
 {
     for (size_t i = 0; i < n_families; i++) {
-        if ((f[i].names & p->api->metrics_names) == 0)
+        if ((f[i].names & p->api->metrics.names) == 0)
             continue;
         vly_metrics_head(p->b, f[i].name, f[i].type, f[i].help);
         for (size_t k = 0; k < n_series; k++)
@@ -233,12 +233,35 @@ static size_t choose(const vly_metrics_page *p, const vly_model_set *set, series
         const vly_served *m = set->models[i];
         if (m->servable == NULL)
             continue;
-        s[n] = (series){m, n < p->api->metrics_max_models ? labels_of(m, p->arena) : NULL};
+        s[n] = (series){m, n < p->api->metrics.max_models ? labels_of(m, p->arena) : NULL};
         n += s[n].labels != NULL;
         n_left_out += s[n].labels == NULL;
     }
     *ret_n = n;
     return n_left_out;
+}
+
+/* What is said of all models together. */
+static void put_set(const vly_metrics_page *p, const vly_model_set *set, size_t n_left_out)
+{
+    size_t n[] = {[VLY_SERVED_LOADING] = 0,
+                  [VLY_SERVED_READY] = 0,
+                  [VLY_SERVED_UNLOADING] = 0,
+                  [VLY_SERVED_UNAVAILABLE] = 0};
+
+    for (size_t i = 0; i < set->n; i++)
+        n[atomic_load(&set->models[i]->state)]++;
+    vly_metrics_head(p->b, "volley_models", "gauge", "Models by state");
+    for (size_t state = 0; state < VLY_COUNT(n); state++)
+        vly_buf_printf(p->b, "volley_models{state=\"%s\"} %zu\n",
+                       vly_served_state_name((vly_served_state)state), n[state]);
+    vly_metrics_value(p->b, "volley_queue_limit", "gauge",
+                      "Requests that may wait for one model, unless its config says otherwise "
+                      "(queue.max)",
+                      (double)p->api->metrics.max_queue);
+    vly_metrics_value(p->b, "volley_metrics_models_left_out", "gauge",
+                      "Models that are not shown here: more than metrics.max_models",
+                      (double)n_left_out);
 }
 
 void vly_metrics_put_models(const vly_metrics_page *p)
@@ -250,11 +273,9 @@ void vly_metrics_put_models(const vly_metrics_page *p)
     if (s != NULL)
         n_left_out = choose(p, set, s, &n);
     put_families(p, families, VLY_COUNT(families), s, n);
-    if (p->api->metrics_summaries)
+    if (p->api->metrics.summaries)
         put_families(p, summaries, VLY_COUNT(summaries), s, n);
-    if ((p->api->metrics_names & VOLLEY) != 0)
-        vly_metrics_value(p->b, "volley_metrics_models_left_out", "gauge",
-                          "Models that are not shown here: more than metrics.max_models",
-                          (double)n_left_out);
+    if ((p->api->metrics.names & VOLLEY) != 0)
+        put_set(p, set, n_left_out);
     vly_model_set_unref(set);
 }

@@ -85,10 +85,10 @@ static void put_volley(vly_buf *b, const vly_api *api, const figures *f)
     vly_metrics_value(b, "volley_uptime_seconds", "gauge", "Time since the start",
                       (double)(f->now.at - api->started_ns) / 1e9);
     vly_metrics_value(b, "volley_worker_threads", "gauge", "Threads that run models", f->n_workers);
-    if (api->memory_limit_bytes > 0)
+    if (api->metrics.memory_limit_bytes > 0)
         vly_metrics_value(b, "volley_memory_limit_bytes", "gauge",
                           "Memory that the process may use: its cgroup's limit, or the machine's",
-                          (double)api->memory_limit_bytes);
+                          (double)api->metrics.memory_limit_bytes);
     vly_metrics_head(b, "volley_allocations_total", "counter", "Heap allocations by kind");
     for (int k = 0; k < VLY_MEM_N_KINDS; k++)
         vly_buf_printf(b, "volley_allocations_total{kind=\"%s\"} %llu\n",
@@ -108,10 +108,10 @@ void vly_metrics_put_process(const vly_metrics_page *p)
                       "Resident memory size in bytes", (double)f.now.usage.process_resident_bytes);
     vly_metrics_value(p->b, "process_cpu_seconds_total", "counter",
                       "User and system CPU time in seconds", f.now.usage.process_cpu_seconds);
-    if ((api->metrics_names & VLY_METRICS_VOLLEY) != 0)
+    if ((api->metrics.names & VLY_METRICS_VOLLEY) != 0)
         put_volley(p->b, api, &f);
-    if ((api->metrics_names & VLY_METRICS_TRITON) != 0)
+    if ((api->metrics.names & VLY_METRICS_TRITON) != 0)
         put_triton(p->b, &f);
-    if ((api->metrics_names & VLY_METRICS_GUIDES) != 0)
+    if ((api->metrics.names & VLY_METRICS_GUIDES) != 0)
         put_guides(p->b, &f);
 }

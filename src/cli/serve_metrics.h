@@ -3,14 +3,14 @@
 #ifndef VLY_CLI_SERVE_METRICS_H
 #define VLY_CLI_SERVE_METRICS_H
 
+#include "api/api.h"
 #include "api/metrics_window.h"
 #include "api/route_stats.h"
 #include "sys/config.h"
 
 /* Zeroed before open; owner: main. */
 typedef struct vly_serve_metrics {
-    uint32_t names;
-    uint64_t memory_limit_bytes;
+    vly_metrics_opts opts;
     vly_route_stats *routes;
     vly_metrics_window *window;
 } vly_serve_metrics;

@@ -132,12 +132,12 @@ static void counts_requests_by_route(void **state)
 static void shows_names_as_chosen(void **state)
 {
     (void)state;
-    svc.api.metrics_names = VLY_METRICS_TRITON;
+    svc.api.metrics.names = VLY_METRICS_TRITON;
     reply r = get("/metrics");
     assert_says(r, 200, "\nnv_inference_count{");
     assert_null(strstr(r.body, "volley_"));
     assert_null(strstr(r.body, "http_requests_total"));
-    svc.api.metrics_names = VLY_METRICS_VOLLEY | VLY_METRICS_GUIDES;
+    svc.api.metrics.names = VLY_METRICS_VOLLEY | VLY_METRICS_GUIDES;
     r = get("/metrics");
     assert_null(strstr(r.body, "\nnv_"));
     assert_says(r, 200, "\nvolley_batch_size_count{");
@@ -166,7 +166,7 @@ static void names_parse(void **state)
 static void models_are_bounded(void **state)
 {
     (void)state;
-    svc.api.metrics_max_models = 2;
+    svc.api.metrics.max_models = 2;
     reply r = get("/metrics");
     size_t n = 0;
     for (const char *at = r.body; (at = strstr(at, "\nnv_inference_count{")) != NULL; at++)
