@@ -41,13 +41,34 @@ static void put_duration(vly_buf *b, const char *name, const char *labels,
                         (double)vly_counter_get(&f->sum_ns) / 1e9);
 }
 
-static void put_count(vly_buf *b, const char *name, const char *labels, const vly_route_figures *f)
+static uint64_t count_of(const vly_route_figures *f)
 {
     uint64_t n = 0;
 
     for (size_t i = 0; i <= VLY_ROUTE_BUCKETS; i++)
         n += vly_counter_get(&f->in[i]);
-    vly_metrics_u64(b, name, labels, n);
+    return n;
+}
+
+static void put_count(vly_buf *b, const char *name, const char *labels, const vly_route_figures *f)
+{
+    vly_metrics_u64(b, name, labels, count_of(f));
+}
+
+/* Over all routes. Every class is there from the start, so that rate() sees the first error. */
+static void put_classes(const vly_metrics_page *p)
+{
+    char labels[16];
+
+    vly_metrics_head(p->b, "volley_requests_total", "counter",
+                     "Requests answered, by class of status; of gRPC, what its status is in HTTP");
+    for (int class = 2; class <= 5; class++) {
+        uint64_t n = 0;
+        for (size_t route = 0; route < vly_route_n(); route++)
+            n += count_of(vly_route_stats_at(p->api->route_stats, route, class));
+        snprintf(labels, sizeof(labels), "code=\"%dxx\"", class);
+        vly_metrics_u64(p->b, "volley_requests_total", labels, n);
+    }
 }
 
 static void put_routes(const vly_metrics_page *p)
@@ -73,6 +94,8 @@ static void put_routes(const vly_metrics_page *p)
         vly_metrics_head(p->b, families[i].name, families[i].type, families[i].help);
         each_route(p, families[i].name, families[i].put);
     }
+    if ((p->api->metrics.names & VLY_METRICS_VOLLEY) != 0)
+        put_classes(p);
 }
 
 static void put_connections(const vly_metrics_page *p)

@@ -119,6 +119,9 @@ static void counts_requests_by_route(void **state)
     assert_says(r, 200, ROUTE("/v2/models/{}/infer", "POST", "4xx") "1\n");
     assert_says(r, 200, ROUTE("/v2/models/{}/versions/{n}/infer", "POST", "4xx") "1\n");
     assert_says(r, 200, ROUTE("other", "other", "4xx") "3\n");
+    assert_says(r, 200, "\nvolley_requests_total{code=\"2xx\"} 2\n");
+    assert_says(r, 200, "\nvolley_requests_total{code=\"4xx\"} 5\n");
+    assert_says(r, 200, "\nvolley_requests_total{code=\"5xx\"} 0\n");
     assert_null(strstr(r.body, "/a/path"));
     assert_null(strstr(r.body, ROUTE("/v2", "GET", "2xx"))); /* nobody has asked */
 #define TOOK                                                                                       \
