@@ -214,42 +214,25 @@ vly_status vly_tls_reload(vly_tls *t, vly_err *err)
     return VLY_OK;
 }
 
-SSL_CTX *vly_tls__rules(vly_tls *t)
+vly_status vly_tls_session_new(vly_tls *t, size_t max_out_bytes, vly_tls_session **ret,
+                               vly_err *err)
 {
+    vly_tls_session *s;
+
     pthread_mutex_lock(&t->lock);
     SSL_CTX *rules = t->rules;
     SSL_CTX_up_ref(rules);
     pthread_mutex_unlock(&t->lock);
-    return rules;
+    vly_status st = vly_tls__session_make(rules, t->bio_method, max_out_bytes, &s, err);
+    SSL_CTX_free(rules);
+    if (st != VLY_OK)
+        return st;
+    SSL_set_accept_state(vly_tls__session_ssl(s));
+    *ret = s;
+    return VLY_OK;
 }
 
 /* ---- life ---- */
-
-/* OpenSSL flushes after each flight; all else that it may ask does not apply here. */
-static long bio_ctrl(BIO *bio, int cmd, long number, void *ptr)
-{
-    (void)bio;
-    (void)number;
-    (void)ptr;
-    return cmd == BIO_CTRL_FLUSH;
-}
-
-static BIO_METHOD *make_bio_method(void)
-{
-    BIO_METHOD *m = BIO_meth_new(BIO_TYPE_MEM, "vly_tls_session");
-
-    if (m == NULL || BIO_meth_set_read_ex(m, vly_tls__bio_read) != 1 ||
-        BIO_meth_set_write_ex(m, vly_tls__bio_write) != 1 || BIO_meth_set_ctrl(m, bio_ctrl) != 1) {
-        BIO_meth_free(m);
-        return NULL;
-    }
-    return m;
-}
-
-const BIO_METHOD *vly_tls__bio_method(const vly_tls *t)
-{
-    return t->bio_method;
-}
 
 vly_status vly_tls_new(const vly_tls_opts *opts, vly_tls **ret, vly_err *err)
 {
@@ -262,7 +245,7 @@ vly_status vly_tls_new(const vly_tls_opts *opts, vly_tls **ret, vly_err *err)
     t->has_http2 = opts->has_http2;
     t->certificate = vly_strndup(VLY_MEM_NET, opts->certificate, strlen(opts->certificate));
     t->key = vly_strndup(VLY_MEM_NET, opts->key, strlen(opts->key));
-    t->bio_method = make_bio_method();
+    t->bio_method = vly_tls__bio_method_new();
     vly_status st = VLY_OK;
     if (t->certificate == NULL || t->key == NULL || t->bio_method == NULL)
         st = vly_fail(err, VLY_ENOMEM, "out of memory for TLS");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the two files of TLS share. Private to net. */
+/* What the files of TLS share. Private to net. */
 #ifndef VLY_NET_TLS_INTERNAL_H
 #define VLY_NET_TLS_INTERNAL_H
 
@@ -10,12 +10,12 @@
 /* "subject: what OpenSSL says", and empties its queue of errors. */
 vly_status vly_tls__fail(vly_err *err, vly_status st, const char *subject);
 
-/* A new reference on the rules of today. */
-SSL_CTX *vly_tls__rules(vly_tls *t);
-const BIO_METHOD *vly_tls__bio_method(const vly_tls *t);
+/* Of the BIO between a session and OpenSSL. NULL: out of memory. */
+BIO_METHOD *vly_tls__bio_method_new(void);
 
-/* Of the BIO between a session and OpenSSL; its data is the session. */
-int vly_tls__bio_read(BIO *bio, char *bytes, size_t n, size_t *ret_n);
-int vly_tls__bio_write(BIO *bio, const char *bytes, size_t n, size_t *ret_n);
+/* A session that has still to be told which side it is; takes a reference on rules. */
+vly_status vly_tls__session_make(SSL_CTX *rules, const BIO_METHOD *method, size_t max_out_bytes,
+                                 vly_tls_session **ret, vly_err *err);
+SSL *vly_tls__session_ssl(vly_tls_session *s);
 
 #endif

@@ -20,7 +20,7 @@ struct vly_tls_session {
     vly_tls_state state;
 };
 
-int vly_tls__bio_read(BIO *bio, char *bytes, size_t n, size_t *ret_n)
+static int bio_read(BIO *bio, char *bytes, size_t n, size_t *ret_n)
 {
     vly_tls_session *s = BIO_get_data(bio);
     size_t take = n < s->in.len ? n : s->in.len;
@@ -37,7 +37,7 @@ int vly_tls__bio_read(BIO *bio, char *bytes, size_t n, size_t *ret_n)
 }
 
 /* All or nothing; nothing is an error for good: the peer makes us talk without listening. */
-int vly_tls__bio_write(BIO *bio, const char *bytes, size_t n, size_t *ret_n)
+static int bio_write(BIO *bio, const char *bytes, size_t n, size_t *ret_n)
 {
     vly_tls_session *s = BIO_get_data(bio);
 
@@ -47,9 +47,30 @@ int vly_tls__bio_write(BIO *bio, const char *bytes, size_t n, size_t *ret_n)
     return !s->out.failed;
 }
 
-static bool attach_bio(vly_tls_session *s, const vly_tls *t)
+/* OpenSSL flushes after each flight; all else that it may ask does not apply here. */
+static long bio_ctrl(BIO *bio, int cmd, long number, void *ptr)
 {
-    BIO *bio = BIO_new(vly_tls__bio_method(t));
+    (void)bio;
+    (void)number;
+    (void)ptr;
+    return cmd == BIO_CTRL_FLUSH;
+}
+
+BIO_METHOD *vly_tls__bio_method_new(void)
+{
+    BIO_METHOD *m = BIO_meth_new(BIO_TYPE_MEM, "vly_tls_session");
+
+    if (m == NULL || BIO_meth_set_read_ex(m, bio_read) != 1 ||
+        BIO_meth_set_write_ex(m, bio_write) != 1 || BIO_meth_set_ctrl(m, bio_ctrl) != 1) {
+        BIO_meth_free(m);
+        return NULL;
+    }
+    return m;
+}
+
+static bool attach_bio(vly_tls_session *s, const BIO_METHOD *method)
+{
+    BIO *bio = BIO_new(method);
 
     if (bio == NULL)
         return false;
@@ -59,25 +80,27 @@ static bool attach_bio(vly_tls_session *s, const vly_tls *t)
     return true;
 }
 
-vly_status vly_tls_session_new(vly_tls *t, size_t max_out_bytes, vly_tls_session **ret,
-                               vly_err *err)
+vly_status vly_tls__session_make(SSL_CTX *rules, const BIO_METHOD *method, size_t max_out_bytes,
+                                 vly_tls_session **ret, vly_err *err)
 {
     VLY_ASSERT(max_out_bytes >= VLY_TLS_OUT_MIN_BYTES);
     vly_tls_session *s = vly_calloc(VLY_MEM_NET, 1, sizeof(*s));
     if (s == NULL)
         return vly_fail(err, VLY_ENOMEM, "out of memory for a TLS session");
-    SSL_CTX *rules = vly_tls__rules(t);
     s->ssl = SSL_new(rules); /* holds a reference of its own */
-    SSL_CTX_free(rules);
     vly_buf_init(&s->out, VLY_MEM_NET, max_out_bytes);
-    if (s->ssl == NULL || !attach_bio(s, t)) {
+    if (s->ssl == NULL || !attach_bio(s, method)) {
         vly_tls_session_free(s);
         ERR_clear_error();
         return vly_fail(err, VLY_ENOMEM, "out of memory for a TLS session");
     }
-    SSL_set_accept_state(s->ssl);
     *ret = s;
     return VLY_OK;
+}
+
+SSL *vly_tls__session_ssl(vly_tls_session *s)
+{
+    return s->ssl;
 }
 
 void vly_tls_session_free(vly_tls_session *s)
@@ -93,10 +116,16 @@ static vly_status fail(vly_tls_session *s, vly_err *err)
 {
     s->state = VLY_TLS_FAILED;
     s->in = (vly_str){NULL, 0};
-    if (!s->out.failed)
+    if (s->out.failed) {
+        ERR_clear_error();
+        return vly_fail(err, VLY_ENOMEM, "TLS: no room for what the peer makes us send");
+    }
+    long refused = SSL_get_verify_result(s->ssl);
+    if (refused == X509_V_OK || SSL_get_verify_mode(s->ssl) == SSL_VERIFY_NONE)
         return vly_tls__fail(err, VLY_EFORMAT, "TLS");
     ERR_clear_error();
-    return vly_fail(err, VLY_ENOMEM, "TLS: no room for what the client makes us send");
+    return vly_fail(err, VLY_EFORMAT, "TLS: the certificate is not trusted: %s",
+                    X509_verify_cert_error_string(refused));
 }
 
 /* Reads one record's worth into plain; false when there is none now. */
