@@ -19,7 +19,7 @@ typedef struct vly_load_target {
     vly_str path;          /* with the query; "/" at least; of gRPC the method */
     bool is_tls;
     /* Not of the URL: */
-    vly_str method;         /* "POST"; empty: POST with a body, GET without */
+    vly_str method;         /* empty: POST */
     const vly_str *headers; /* "Name: value" */
     size_t n_headers;
 } vly_load_target;

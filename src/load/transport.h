@@ -78,6 +78,7 @@ typedef struct vly_load_transport_opts {
     bool is_one_way;      /* calls have no answers: they are done once sent */
     unsigned n_greetings; /* messages of the server, on each connection, before it is asked */
     vly_str answer_has;   /* a message without this text is no answer; empty: all are */
+    vly_str error_has;    /* an answer with this text says no; empty: none does */
     void *ctx;
     void (*on_done)(void *ctx, vly_load_call *call); /* in a turn, never in send; may send */
     /* A message that is no answer. In a turn. NULL: counted only. */

@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Calls. Each stands in `all`, in the order of intended times, which is that of their time-outs:
+ * one timer is enough. And in one queue: `waiting` for any connection or for its own, then `flying`
+ * on a connection, then `done`.
+ */
+#include "load/transport.h"
+
+#include "base/assert.h"
+#include "load/load_internal.h"
+#include "load/transport_list.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+
+enum { CONNECTIONS_MAX = 65536 };
+
+static const vly_load_kind *const kinds[] = {
+#define VLY_LOAD_KIND(name) &vly_load__##name,
+    VLY_LOAD_KINDS(VLY_LOAD_KIND)
+#undef VLY_LOAD_KIND
+};
+
+const vly_load_kind *vly_load_kind_find(vly_str name)
+{
+    for (size_t i = 0; i < VLY_COUNT(kinds); i++)
+        if (vly_str_is(name, kinds[i]->name))
+            return kinds[i];
+    return NULL;
+}
+
+/* ---- lists ---- */
+
+static void push(vly_load_list *l, vly_load_call *call)
+{
+    call->queue.prev = l->last;
+    call->queue.next = NULL;
+    *(l->last != NULL ? &l->last->queue.next : &l->first) = call;
+    l->last = call;
+    l->n++;
+}
+
+static void pull(vly_load_list *l, vly_load_call *call)
+{
+    struct vly_load_links *q = &call->queue;
+
+    *(q->prev != NULL ? &q->prev->queue.next : &l->first) = q->next;
+    *(q->next != NULL ? &q->next->queue.prev : &l->last) = q->prev;
+    q->prev = q->next = NULL;
+    l->n--;
+}
+
+static void push_all(vly_load_transport *t, vly_load_call *call)
+{
+    call->all.prev = t->all_last;
+    call->all.next = NULL;
+    *(t->all_last != NULL ? &t->all_last->all.next : &t->all_first) = call;
+    t->all_last = call;
+    t->n_all++;
+}
+
+static void pull_all(vly_load_transport *t, vly_load_call *call)
+{
+    struct vly_load_links *q = &call->all;
+
+    *(q->prev != NULL ? &q->prev->all.next : &t->all_first) = q->next;
+    *(q->next != NULL ? &q->next->all.prev : &t->all_last) = q->prev;
+    t->n_all--;
+}
+
+/* ---- connections with room ---- */
+
+vly_load_conn *vly_load__conn(const vly_load_transport *t, uint32_t number)
+{
+    return (vly_load_conn *)(void *)(t->conns + number * t->kind->conn_bytes);
+}
+
+void vly_load__hide(vly_load_conn *c)
+{
+    vly_load_transport *t = c->t;
+
+    if (!c->has_room)
+        return;
+    *(c->prev != NULL ? &c->prev->next : &t->roomy_first) = c->next;
+    *(c->next != NULL ? &c->next->prev : &t->roomy_last) = c->prev;
+    c->prev = c->next = NULL;
+    c->has_room = false;
+}
+
+/* Last, so that they take turns. */
+static void show(vly_load_conn *c)
+{
+    vly_load_transport *t = c->t;
+
+    vly_load__hide(c);
+    c->prev = t->roomy_last;
+    *(t->roomy_last != NULL ? &t->roomy_last->next : &t->roomy_first) = c;
+    t->roomy_last = c;
+    c->has_room = true;
+}
+
+static bool can_take(const vly_load_conn *c)
+{
+    return c->state == VLY_LOAD_OPEN && !c->is_broken && !c->is_draining &&
+           c->flying.n + c->n_ghosts < c->max_flying;
+}
+
+static void fly(vly_load_conn *c, vly_load_call *call)
+{
+    push(&c->flying, call);
+    call->slot = c;
+    if (c->unsent == NULL)
+        c->unsent = call;
+    if (can_take(c))
+        show(c);
+    else
+        vly_load__hide(c);
+    vly_load__conn_touch(c);
+}
+
+void vly_load__offer(vly_load_conn *c)
+{
+    while (can_take(c)) {
+        vly_load_list *from = c->waiting.n > 0 ? &c->waiting : &c->t->waiting;
+        vly_load_call *call = from->first;
+        if (call == NULL)
+            break;
+        pull(from, call);
+        fly(c, call);
+    }
+    if (!can_take(c))
+        vly_load__hide(c);
+    else if (!c->has_room)
+        show(c);
+}
+
+/* ---- done ---- */
+
+static vly_str keep_why(vly_load_transport *t, vly_load_outcome outcome, vly_str why)
+{
+    if (outcome == VLY_LOAD_OK)
+        return (vly_str){NULL, 0};
+    size_t n = why.len < VLY_LOAD_WHY_MAX ? why.len : VLY_LOAD_WHY_MAX;
+    vly_str last = t->done.last != NULL ? t->done.last->why : (vly_str){NULL, 0};
+    if (n > 0 && vly_str_eq(last, (vly_str){why.ptr, n}))
+        return last; /* all calls of a connection that broke */
+    if (t->n_whys == VLY_LOAD_WHYS || n == 0)
+        return outcome == VLY_LOAD_STATUS ? VLY_STR("a status that is no success")
+                                          : VLY_STR("not answered");
+    char *text = t->whys[t->n_whys++];
+    memcpy(text, why.ptr, n);
+    return (vly_str){text, n};
+}
+
+static void complete(vly_load_transport *t, vly_load_call *call, vly_load_outcome outcome,
+                     vly_str why)
+{
+    pull_all(t, call);
+    call->slot = NULL;
+    call->done_ns = t->now_ns;
+    call->outcome = outcome;
+    call->why = keep_why(t, outcome, why);
+    push(&t->done, call);
+}
+
+void vly_load__finish(vly_load_call *call, vly_load_outcome outcome, vly_str why)
+{
+    vly_load_conn *c = call->slot;
+
+    if (c->unsent == call)
+        c->unsent = call->queue.next;
+    c->is_useful = c->is_useful || outcome == VLY_LOAD_OK || outcome == VLY_LOAD_STATUS;
+    pull(&c->flying, call);
+    complete(c->t, call, outcome, why);
+}
+
+void vly_load__body(vly_load_call *call, vly_str bytes)
+{
+    vly_buf *to = call->answer;
+
+    call->bytes_in += bytes.len;
+    if (to == NULL)
+        return;
+    size_t room = to->max_bytes > to->len ? to->max_bytes - to->len : 0;
+    vly_buf_add(to, bytes.ptr, bytes.len < room ? bytes.len : room);
+}
+
+void vly_load__message(vly_load_conn *c, vly_str message)
+{
+    c->t->counts.messages++;
+    if (c->t->opts.on_message != NULL)
+        c->t->opts.on_message(c->t->opts.ctx, c->number, message);
+}
+
+void vly_load__deliver(vly_load_transport *t)
+{
+    if (t->is_busy)
+        return;
+    t->is_busy = true;
+    while (t->done.first != NULL) {
+        vly_load_call *call = t->done.first;
+        pull(&t->done, call);
+        t->opts.on_done(t->opts.ctx, call);
+    }
+    t->is_busy = false;
+    t->n_whys = 0;
+}
+
+static void fail_list(vly_load_transport *t, vly_load_list *l, vly_str why)
+{
+    while (l->first != NULL) {
+        vly_load_call *call = l->first;
+        pull(l, call);
+        complete(t, call, VLY_LOAD_FAILED, why);
+    }
+}
+
+void vly_load__strand(vly_load_conn *c, vly_str why)
+{
+    vly_load_transport *t = c->t;
+
+    fail_list(t, &c->waiting, why);
+    if (t->counts.n_open == 0 && t->n_trying == 0)
+        fail_list(t, &t->waiting, why);
+}
+
+/* ---- time-outs ---- */
+
+static void give_up(vly_load_transport *t, vly_load_call *call, vly_str flying, vly_str waiting)
+{
+    vly_load_conn *c = call->slot;
+
+    if (c == NULL) {
+        pull(call->connection == VLY_LOAD_ANY ? &t->waiting
+                                              : &vly_load__conn(t, call->connection)->waiting,
+             call);
+        complete(t, call, VLY_LOAD_TIMEOUT, waiting);
+        return;
+    }
+    t->kind->drop(c, call);
+    vly_load__finish(call, VLY_LOAD_TIMEOUT, flying);
+    vly_load__conn_touch(c);
+}
+
+static vly_nsec deadline(const vly_load_transport *t)
+{
+    return t->all_first->intended_ns + t->opts.timeout_ms * VLY_NSEC_PER_MS;
+}
+
+static void on_timeout(vly_load_timer *timer)
+{
+    vly_load_transport *t =
+        (vly_load_transport *)(void *)((char *)timer - offsetof(vly_load_transport, timer));
+
+    t->now_ns = vly_load_loop_now(t->loop);
+    while (t->all_first != NULL && deadline(t) <= t->now_ns)
+        give_up(t, t->all_first, VLY_STR("no answer in time"),
+                VLY_STR("no connection was free in time"));
+    if (t->all_first != NULL)
+        vly_load_timer_set(t->loop, &t->timer, deadline(t));
+    vly_load__deliver(t);
+}
+
+void vly_load_transport_give_up(vly_load_transport *t)
+{
+    t->now_ns = vly_load_loop_now(t->loop);
+    while (t->all_first != NULL)
+        give_up(t, t->all_first, VLY_STR("no answer yet"), VLY_STR("not sent yet"));
+    vly_load__deliver(t);
+}
+
+void vly_load_transport_send(vly_load_transport *t, vly_load_call *call)
+{
+    VLY_ASSERT(call->connection == VLY_LOAD_ANY || call->connection < t->opts.n_connections);
+    call->sent_ns = call->done_ns = 0;
+    call->status = 0;
+    call->is_cached = false;
+    call->why = (vly_str){NULL, 0};
+    call->bytes_in = call->bytes_out = 0;
+    call->slot = NULL;
+    push_all(t, call);
+    if (t->opts.timeout_ms > 0 && !vly_heap_has(&t->timer.node))
+        vly_load_timer_set(t->loop, &t->timer, deadline(t));
+    vly_load_conn *own =
+        call->connection == VLY_LOAD_ANY ? NULL : vly_load__conn(t, call->connection);
+    vly_load_conn *c = own != NULL && !own->has_room ? NULL : own != NULL ? own : t->roomy_first;
+    if (c != NULL)
+        fly(c, call);
+    else
+        push(own != NULL ? &own->waiting : &t->waiting, call);
+}
+
+size_t vly_load_transport_in_flight(const vly_load_transport *t)
+{
+    return t->n_all;
+}
+
+vly_load_counts vly_load_transport_counts(const vly_load_transport *t)
+{
+    return t->counts;
+}
+
+/* ---- life ---- */
+
+static vly_status resolve(vly_load_transport *t, vly_err *err)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV}, *list;
+    char port[8];
+
+    (void)snprintf(port, sizeof(port), "%u", t->opts.target->port);
+    int rc = getaddrinfo(t->host, port, &hints, &list);
+    if (rc != 0)
+        return vly_fail(err, VLY_ENOTFOUND, "host '%s': %s", t->host, gai_strerror(rc));
+    for (struct addrinfo *a = list; a != NULL && t->n_addresses < VLY_LOAD_ADDRESSES_MAX;
+         a = a->ai_next)
+        if (a->ai_family == AF_INET || a->ai_family == AF_INET6)
+            memcpy(&t->addresses[t->n_addresses++], a->ai_addr, a->ai_addrlen);
+    freeaddrinfo(list);
+    return t->n_addresses > 0 ? VLY_OK
+                              : vly_fail(err, VLY_ENOTFOUND, "host '%s': has no address", t->host);
+}
+
+static vly_status prepare_tls(vly_load_transport *t, vly_err *err)
+{
+    vly_tls_client_opts opts = {
+        .ca = t->opts.ca, .is_unverified = t->opts.is_unverified, .alpn = t->kind->alpn};
+
+    return t->opts.target->is_tls ? vly_tls_client_new(&opts, &t->tls, err) : VLY_OK;
+}
+
+static vly_status make_conns(vly_load_transport *t, vly_err *err)
+{
+    t->conns = vly_calloc(VLY_MEM_NET, t->opts.n_connections, t->kind->conn_bytes);
+    t->in = vly_alloc(VLY_MEM_NET, VLY_LOAD_IN_BYTES);
+    if (t->conns == NULL || t->in == NULL)
+        return vly_fail(err, VLY_ENOMEM, "out of memory for %u connections", t->opts.n_connections);
+    for (uint32_t i = 0; i < t->opts.n_connections; i++)
+        vly_load__conn_init(vly_load__conn(t, i), t, i);
+    for (uint32_t i = 0; i < t->opts.n_connections; i++) {
+        vly_status st = t->kind->init(vly_load__conn(t, i), err);
+        if (st != VLY_OK)
+            return st;
+    }
+    return VLY_OK;
+}
+
+static vly_status check_opts(const vly_load_kind *kind, const vly_load_transport_opts *o,
+                             vly_err *err)
+{
+    if (o->n_connections < 1 || o->n_connections > CONNECTIONS_MAX)
+        return vly_fail(err, VLY_EINVAL, "connections: expected 1 to %d, got %u", CONNECTIONS_MAX,
+                        o->n_connections);
+    if (kind->is_single && o->max_in_flight > 1)
+        return vly_fail(err, VLY_EINVAL,
+                        "HTTP/1.1 takes one request at a time on a connection: use more of them");
+    if (o->target->host.len >= sizeof(((vly_load_transport *)NULL)->host))
+        return vly_fail(err, VLY_EINVAL, "host: %zu bytes are too long", o->target->host.len);
+    return VLY_OK;
+}
+
+vly_status vly_load_transport_open(const vly_load_kind *kind, const vly_load_transport_opts *opts,
+                                   vly_load_transport **ret, vly_err *err)
+{
+    vly_status st = check_opts(kind, opts, err);
+
+    if (st != VLY_OK)
+        return st;
+    vly_load_transport *t = vly_calloc(VLY_MEM_NET, 1, sizeof(*t));
+    if (t == NULL)
+        return vly_fail(err, VLY_ENOMEM, "out of memory for a transport");
+    t->kind = kind;
+    t->opts = *opts;
+    t->loop = opts->loop;
+    t->timer.on_due = on_timeout;
+    vly_buf_init(&t->plain, VLY_MEM_NET, VLY_LOAD_IN_BYTES + 2 * VLY_TLS_RECORD_BYTES);
+    memcpy(t->host, opts->target->host.ptr, opts->target->host.len);
+    st = resolve(t, err);
+    if (st == VLY_OK)
+        st = prepare_tls(t, err);
+    if (st == VLY_OK)
+        st = make_conns(t, err);
+    if (st != VLY_OK) {
+        vly_load_transport_close(t);
+        return st;
+    }
+    *ret = t;
+    return VLY_OK;
+}
+
+void vly_load_transport_close(vly_load_transport *t)
+{
+    if (t == NULL)
+        return;
+    VLY_ASSERT(!t->is_busy);
+    vly_load_timer_clear(t->loop, &t->timer);
+    for (uint32_t i = 0; t->conns != NULL && i < t->opts.n_connections; i++) {
+        vly_load_conn *c = vly_load__conn(t, i);
+        if (c->t != NULL)
+            vly_load__conn_release(c);
+    }
+    vly_tls_client_free(t->tls);
+    vly_buf_release(&t->plain);
+    vly_free(t->conns);
+    vly_free(t->in);
+    vly_free(t);
+}
