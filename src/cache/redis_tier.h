@@ -48,6 +48,10 @@ typedef struct vly_redis_opts {
     size_t max_waiting;     /* gets queued or under way, and as many stores */
     size_t max_value_bytes; /* longer ones are not stored, and never read */
     size_t max_out_bytes;   /* of values on their way to Redis; more are not stored */
+    /* On the thread of Redis: gets are answered, or are not any more and why; of attempts that fail
+     * in a row the first. NULL: nobody wants to know. */
+    void (*on_state)(void *ctx, bool is_on, const char *why);
+    void *ctx;
 } vly_redis_opts;
 
 typedef struct vly_redis_stats {
