@@ -49,27 +49,30 @@ typedef struct vly_api {
     vly_scheduler *scheduler; /* borrowed; outlives the server, as the next */
     vly_control *control;     /* NULL: models do not come and go */
     const char *origins;      /* of pages that may open streams: api/origin.h */
-    size_t max_parts;         /* of a multipart body */
-    size_t max_json_depth;
-    size_t max_json_bytes;      /* memory for one parsed JSON body */
-    size_t max_body_bytes;      /* of a request that comes compressed: what comes out of it */
-    size_t max_answer_bytes;    /* body of one answer */
-    size_t max_stream_requests; /* of one stream, waiting or in work */
-    size_t max_stream_in_work;  /* of them, in work */
-    vly_picture_limits picture_limits; /* of pictures that stand in for tensors */
-    size_t compress_min_bytes; /* answers this large are compressed for who takes it; 0: none */
+    /* Atomic: what may change while requests run. */
+    _Atomic size_t max_parts; /* of a multipart body */
+    _Atomic size_t max_json_depth;
+    _Atomic size_t max_json_bytes;   /* memory for one parsed JSON body */
+    size_t max_body_bytes;           /* of a request that comes compressed: what comes out of it */
+    _Atomic size_t max_answer_bytes; /* body of one answer */
+    _Atomic size_t max_stream_requests; /* of one stream, waiting or in work */
+    _Atomic size_t max_stream_in_work;  /* of them, in work */
+    vly_picture_limits picture_limits;  /* of pictures that stand in for tensors */
+    /* Answers this large are compressed for who takes it; 0: none. */
+    _Atomic size_t compress_min_bytes;
     struct vly_line_log *access_log;           /* borrowed; NULL: none */
     struct vly_route_stats *route_stats;       /* borrowed; NULL: not kept */
     struct vly_metrics_window *metrics_window; /* borrowed */
     vly_metrics_opts metrics;
     struct vly_shared_memory *shared_memory; /* borrowed; NULL: not offered */
     struct vly_settings *settings;           /* borrowed */
+    struct vly_config_live *config;          /* borrowed; NULL: settings are not shown */
     vly_step_model *step_model;     /* borrowed, as the next; NULL: no steps are detected here */
     vly_imu_sessions *imu_sessions; /* of step_model, as the next */
     struct vly_steps_pool *steps_pool;
     struct vly_mqtt *mqtt;             /* borrowed, for its figures, as the next; NULL: none */
     struct vly_steps_mqtt *steps_mqtt; /* fed by mqtt */
-    size_t max_imu_readings;           /* of one recording */
+    _Atomic size_t max_imu_readings;   /* of one recording */
     double imu_rate_hz;                /* of streamed readings that bring no times */
     vly_guide guide;
     vly_nsec started_ns;

@@ -13,15 +13,11 @@ extern const size_t vly_openapi_len;
 static const struct {
     const char *name, *path;
 } links[] = {
-    {"openapi", "/openapi.json"},
-    {"models", "/v1/models"},
-    {"detect", "/v1/images:detect"},
-    {"inference", "/v2"},
-    {"statistics", "/v2/models/stats"},
-    {"health", "/health"},
-    {"ready", "/health/ready"},
-    {"metrics", "/metrics"},
-    {"steps", "/steps"},
+    {"openapi", "/openapi.json"},       {"models", "/v1/models"},
+    {"detect", "/v1/images:detect"},    {"inference", "/v2"},
+    {"statistics", "/v2/models/stats"}, {"health", "/health"},
+    {"ready", "/health/ready"},         {"metrics", "/metrics"},
+    {"settings", "/v1/config"},         {"steps", "/steps"},
 };
 
 /* Text for who names it and does not name JSON: a browser or a person with curl. */

@@ -36,6 +36,8 @@
     X(GET, READ, "/config", guide_config)                                                          \
     X(GET, READ, "/config/{}", guide_config_get)                                                   \
     X(POST, ADMIN, "/config/{}", guide_config_set)                                                 \
+    X(GET, READ, "/v1/config", v1_config)                                                          \
+    X(POST, ADMIN, "/v1/config:reload", v1_config_reload)                                          \
     X(GET, READ, "/v1/sessions", v1_sessions)                                                      \
     X(GET, READ, "/v1/sessions/{}", v1_session)                                                    \
     X(DELETE, INFER, "/v1/sessions/{}", v1_session_remove)                                         \

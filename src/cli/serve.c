@@ -17,6 +17,7 @@
 #include "cli/serve_metrics.h"
 #include "cli/serve_models.h"
 #include "cli/serve_mqtt.h"
+#include "cli/serve_reload.h"
 #include "cli/serve_steps.h"
 #include "sched/batch_rules.h"
 #include "sys/config.h"
@@ -74,7 +75,10 @@ static const vly_opt options[] = {
 
 /* A process that serves; zeroed, then filled from top to bottom, ended from bottom to top. */
 typedef struct server {
-    vly_config config;
+    const serve_opts *opts;
+    vly_config config; /* of the start; what may change since is handed on by users */
+    vly_config_live *live;
+    vly_serve_users users;
     vly_scheduler *scheduler;
     vly_control *control;
     vly_line_log *access_log;         /* NULL: off */
@@ -166,6 +170,32 @@ static uint64_t random_seed(void)
     return seed;
 }
 
+static void apply_again(void *ctx, const vly_config *old, const vly_config *c)
+{
+    server *s = ctx;
+
+    vly_serve_apply(&s->users, old, c);
+}
+
+static vly_status read_again(void *ctx, vly_config *c, vly_err *err)
+{
+    const server *s = ctx;
+
+    return read_settings(c, s->opts, err);
+}
+
+/* From here on settings may be read again. */
+static vly_status open_settings(server *s, vly_err *err)
+{
+    const vly_config_live_opts o = {.read = read_again, .apply = apply_again, .ctx = s};
+
+    s->users.scheduler = s->scheduler;
+    s->users.api = &s->api;
+    s->users.tls_check_ms = s->config.tls_check_ms;
+    s->users.drain_timeout_ms = s->config.drain_timeout_ms;
+    return vly_config_live_new(&o, &s->config, &s->live, err);
+}
+
 /* What the interface needs besides models. */
 static vly_status prepare_api(server *s, vly_err *err)
 {
@@ -183,7 +213,7 @@ static vly_status prepare_api(server *s, vly_err *err)
 static vly_status start_http(server *s, vly_err *err)
 {
     const vly_config *c = &s->config;
-    const vly_http_opts o = {
+    vly_http_opts o = {
         .address = c->http_address,
         .port = (uint16_t)c->http_port,
         .n_loops = (unsigned)c->http_loops,
@@ -195,11 +225,6 @@ static vly_status start_http(server *s, vly_err *err)
                    .body_aligned_at = vly_api_body_aligned_at,
                    .max_scratch_bytes = c->http_max_scratch_bytes},
         .max_body_total_bytes = c->http_max_body_total_bytes,
-        .header_timeout_ms = (unsigned)c->http_header_timeout_ms,
-        .body_timeout_ms = (unsigned)c->http_body_timeout_ms,
-        .body_min_rate = c->http_body_min_rate,
-        .idle_timeout_ms = (unsigned)c->http_idle_timeout_ms,
-        .write_timeout_ms = (unsigned)c->http_write_timeout_ms,
         .abort_on_close = c->http_abort_on_close,
         .tls = s->tls,
         .http2_max_streams = (unsigned)c->http2_max_streams,
@@ -221,32 +246,29 @@ static vly_status start_http(server *s, vly_err *err)
     s->api = (vly_api){.scheduler = s->scheduler,
                        .control = s->control,
                        .origins = c->http_origins,
-                       .max_parts = (size_t)c->multipart_max_parts,
-                       .max_json_depth = (size_t)c->json_max_depth,
-                       .max_json_bytes = c->json_max_memory_bytes,
                        .max_body_bytes = c->http_max_body_bytes,
-                       .max_answer_bytes = c->http_max_answer_bytes,
-                       .max_stream_requests = (size_t)c->grpc_max_stream_requests,
-                       .max_stream_in_work = (size_t)c->stream_max_in_work,
                        .picture_limits = picture_limits(c),
-                       .compress_min_bytes = c->http_compress_min_bytes,
                        .access_log = s->access_log,
                        .route_stats = s->metrics.routes,
                        .metrics_window = s->metrics.window,
                        .metrics = s->metrics.opts,
                        .shared_memory = s->shared_memory,
                        .settings = s->settings,
+                       .config = s->live,
                        .step_model = s->steps.model,
                        .imu_sessions = s->steps.sessions,
                        .steps_pool = s->steps.pool,
                        .guide = {.idle_ns = (vly_nsec)c->guide_idle_ms * VLY_NSEC_PER_MS},
                        .mqtt = s->mqtt.client,
                        .steps_mqtt = s->mqtt.steps,
-                       .max_imu_readings = (size_t)c->imu_max_readings,
                        .imu_rate_hz = (double)c->imu_rate_hz,
                        .id_seed = random_seed(),
                        .started_ns = vly_clock_now()};
-    return vly_http_server_start(&o, &s->http, err);
+    vly_serve_api_limits(c, &s->api);
+    vly_serve_http_times(c, &o);
+    vly_status st = vly_http_server_start(&o, &s->http, err);
+    s->users.http = s->http;
+    return st;
 }
 
 /* A descriptor for each connection, as far as the system lets us. */
@@ -288,7 +310,7 @@ static bool drain(server *s, const sigset_t *signals)
     sigaddset(&interrupt, SIGINT);
     pthread_sigmask(SIG_UNBLOCK, &interrupt, NULL);
     atomic_store(&s->api.is_draining, true);
-    bool is_drained = vly_http_server_drain(s->http, (unsigned)s->config.drain_timeout_ms);
+    bool is_drained = vly_http_server_drain(s->http, (unsigned)s->users.drain_timeout_ms);
     pthread_sigmask(SIG_BLOCK, signals, NULL);
     return is_drained;
 }
@@ -305,16 +327,17 @@ static void print_url(const server *s)
 /* Looks after what may change while the server runs; returns the signal that is to end it. */
 static int wait_for_end(const server *s, const sigset_t *signals)
 {
-    int64_t ms = s->config.tls_check_ms;
-    const struct timespec interval = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
-
     for (;;) {
+        int64_t ms = s->users.tls_check_ms;
+        const struct timespec interval = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
         int no = sigtimedwait(signals, NULL, &interval);
         if (no == SIGINT || no == SIGTERM)
             return no;
         vly_certificate_check(s->tls, no == SIGHUP);
         if (no == SIGHUP && s->access_log != NULL)
             vly_line_log_reopen(s->access_log);
+        if (no == SIGHUP)
+            vly_serve_reload(s->live);
         if (no == SIGHUP)
             vly_control_rescan(s->control);
     }
@@ -344,7 +367,8 @@ static vly_status open_certificate(server *s, vly_err *err)
 
 /* What a server consists of, in the order in which it begins; run() tells how it ends. */
 static vly_status (*const stages[])(server *s, vly_err *err) = {
-    start_scheduler, load_models, open_steps, open_mqtt, open_certificate, prepare_api, start_http,
+    start_scheduler,  load_models,   open_steps,  open_mqtt,
+    open_certificate, open_settings, prepare_api, start_http,
 };
 
 static vly_status start(server *s, vly_err *err)
@@ -373,6 +397,7 @@ static void block_signals(sigset_t *ret)
 static vly_status serve(server *s, const serve_opts *o, vly_err *err)
 {
     sigset_t signals;
+    s->opts = o;
     vly_status st = read_settings(&s->config, o, err);
 
     if (st != VLY_OK)
@@ -390,7 +415,7 @@ static vly_status serve(server *s, const serve_opts *o, vly_err *err)
     printf("%s: answering what was accepted\n", end == SIGINT ? "SIGINT" : "SIGTERM");
     if (!drain(s, &signals))
         return vly_fail(err, VLY_EDEADLINE, "requests were left after drain_timeout_ms of %lld",
-                        (long long)s->config.drain_timeout_ms);
+                        (long long)s->users.drain_timeout_ms);
     printf("done\n");
     return VLY_OK;
 }
@@ -415,6 +440,7 @@ static int run(const void *opts, int n_args, char *const *args)
     vly_serve_steps_close(&s.steps);         /* saves the sessions */
     vly_shared_memory_free(s.shared_memory); /* requests of closed streams use it to their end */
     vly_settings_free(s.settings);
+    vly_config_live_free(s.live);
     vly_config_release(&s.config);
     return st == VLY_OK ? VLY_EXIT_OK : vly_command_fail(&err);
 }

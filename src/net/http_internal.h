@@ -162,10 +162,10 @@ struct vly_http_loop {
 };
 
 struct vly_http_server {
-    vly_http_opts opts; /* immutable */
+    vly_http_opts opts; /* immutable but for its atomic times */
     vly_http_budget budget;
     vly_http_stats stats;
-    unsigned sweep_ms;  /* immutable */
+    _Atomic unsigned sweep_ms;
     uint16_t port;      /* immutable */
     int listen_fd;      /* owner: loop 0; -1 when closed */
     uv_poll_t listener; /* owner: loop 0 */

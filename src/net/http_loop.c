@@ -229,6 +229,7 @@ static void on_sweep(uv_timer_t *timer)
 
     for (vly_http_conn *c = loop->conns; c != NULL; c = c->next)
         vly_http__conn_sweep(c, now);
+    uv_timer_set_repeat(timer, loop->server->sweep_ms); /* it may have changed */
     if (loop->n_conns == 0 && !is_listener_waiting)
         uv_timer_stop(timer);
     end_turn(loop); /* a check follows only when the loop has slept */

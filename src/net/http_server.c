@@ -148,6 +148,17 @@ vly_status vly_http_server_start(const vly_http_opts *opts, vly_http_server **re
     return VLY_OK;
 }
 
+void vly_http_server_set_times(vly_http_server *s, const vly_http_opts *opts)
+{
+    VLY_ASSERT(opts->body_min_rate >= 1);
+    atomic_store(&s->opts.header_timeout_ms, opts->header_timeout_ms);
+    atomic_store(&s->opts.body_timeout_ms, opts->body_timeout_ms);
+    atomic_store(&s->opts.body_min_rate, opts->body_min_rate);
+    atomic_store(&s->opts.idle_timeout_ms, opts->idle_timeout_ms);
+    atomic_store(&s->opts.write_timeout_ms, opts->write_timeout_ms);
+    atomic_store(&s->sweep_ms, sweep_interval(opts));
+}
+
 uint16_t vly_http_server_port(const vly_http_server *s)
 {
     return s->port;

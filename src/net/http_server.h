@@ -73,11 +73,12 @@ typedef struct vly_http_opts {
     unsigned max_pipelined;
     vly_http_limits limits; /* body_budget is the server's own: leave NULL */
     size_t max_body_total_bytes;
-    unsigned header_timeout_ms;
-    unsigned body_timeout_ms;
-    size_t body_min_rate; /* bytes that prolong the body timeout by a second */
-    unsigned idle_timeout_ms;
-    unsigned write_timeout_ms;
+    /* Atomic, for vly_http_server_set_times changes them. */
+    _Atomic unsigned header_timeout_ms;
+    _Atomic unsigned body_timeout_ms;
+    _Atomic size_t body_min_rate; /* bytes that prolong the body timeout by a second */
+    _Atomic unsigned idle_timeout_ms;
+    _Atomic unsigned write_timeout_ms;
     bool abort_on_close;
     vly_tls *tls;               /* NULL: plaintext; borrowed, outlives the server */
     unsigned http2_max_streams; /* requests of one connection in work; 0: no HTTP/2 */
@@ -126,6 +127,9 @@ typedef struct vly_http_stats {
  * not allowed. opts is copied. */
 vly_status vly_http_server_start(const vly_http_opts *opts, vly_http_server **ret,
                                  vly_err *err) VLY_MUST_CHECK;
+/* The times of opts, and body_min_rate; nothing else of it. They hold at once, also for connections
+ * that are open. Thread: any. */
+void vly_http_server_set_times(vly_http_server *s, const vly_http_opts *opts);
 uint16_t vly_http_server_port(const vly_http_server *s);
 const vly_http_stats *vly_http_server_stats(const vly_http_server *s);
 

@@ -305,6 +305,11 @@ static vly_status push_job(vly_batch_queue *q, vly_job *job, vly_nsec now, vly_e
     return VLY_OK;
 }
 
+void vly_batch_queue_set_max_waiting(vly_batch_queue *q, size_t n)
+{
+    q->rules.max_waiting = n;
+}
+
 vly_status vly_batch_queue_push(vly_batch_queue *q, vly_job *const *jobs, size_t n, vly_nsec now,
                                 bool is_busy, vly_err *err)
 {
@@ -315,7 +320,7 @@ vly_status vly_batch_queue_push(vly_batch_queue *q, vly_job *const *jobs, size_t
     if (n > max)
         return vly_fail(err, VLY_ELIMIT, "expected at most %zu in one request, got %zu", max, n);
     count_arrival(q, now, is_busy);
-    if (n > max - q->n)
+    if (q->n > max - n)
         return vly_fail(err, VLY_EBUSY, "Exceeds maximum queue size of %zu", max);
     while (n_in < n && (st = push_job(q, jobs[n_in], now, err)) == VLY_OK)
         n_in++;

@@ -88,6 +88,8 @@ void vly_batch_queue_free(vly_batch_queue *q); /* must be empty; accepts NULL */
 const vly_batch_rules *vly_batch_queue_rules(const vly_batch_queue *q);
 size_t vly_batch_queue_len(const vly_batch_queue *q); /* jobs */
 
+/* What waits already stays. */
+void vly_batch_queue_set_max_waiting(vly_batch_queue *q, size_t n);
 /* Queues n jobs that arrived together, all or none. is_busy: other jobs of the model run now.
  * EBUSY: there is no room now; ELIMIT: there never is for so many. */
 vly_status vly_batch_queue_push(vly_batch_queue *q, vly_job *const *jobs, size_t n, vly_nsec now,

@@ -476,7 +476,7 @@ static vly_status take_places(ensemble *e, size_t n, vly_err *err)
     if (n > max)
         return vly_fail(err, VLY_ELIMIT, "expected at most %zu in one request, got %zu", max, n);
     pthread_mutex_lock(&e->lock);
-    is_full = max - e->n_jobs < n;
+    is_full = e->n_jobs > max - n;
     if (!is_full)
         e->n_jobs += n;
     pthread_mutex_unlock(&e->lock);

@@ -302,6 +302,7 @@ vly_status vly_lane__queue(vly_lane *lane, vly_job *const *jobs, size_t n, vly_e
 
     pthread_mutex_lock(&lane->lock);
     vly_nsec now = vly_clock_now();
+    vly_batch_queue_set_max_waiting(lane->queue, lane->home->opts->max_waiting);
     vly_status st =
         vly_batch_queue_push(lane->queue, jobs, n, now, lane->n_lined + lane->n_running > 0, err);
     if (st == VLY_OK)

@@ -176,7 +176,7 @@ static vly_status wait_for_turn(vly_lane *lane, vly_lane_line *line, vly_job *co
 
     if (n > max)
         return vly_fail(err, VLY_ELIMIT, "expected at most %zu in one request, got %zu", max, n);
-    if (n > max - t->n_jobs)
+    if (t->n_jobs > max - n)
         return vly_fail(err, VLY_EBUSY, "Exceeds maximum queue size of %zu", max);
     if (n == 0)
         return VLY_OK;

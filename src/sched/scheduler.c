@@ -15,7 +15,7 @@
 #include <string.h>
 
 struct vly_scheduler {
-    vly_scheduler_opts opts;   /* immutable */
+    vly_scheduler_opts opts;   /* immutable but for max_waiting */
     vly_worker_pool *pool;     /* immutable */
     vly_alarms *alarms;        /* immutable */
     vly_rate_limiter *limiter; /* immutable */
@@ -319,6 +319,11 @@ vly_status vly_scheduler_submit(vly_served *m, vly_job *const *jobs, size_t n, v
 
 /* The pool's line has no bound of its own: what may wait in it is one item for each instance, and
  * what else is submitted to it is bounded by the requests that a server holds. */
+void vly_scheduler_set_max_waiting(vly_scheduler *s, size_t n)
+{
+    atomic_store(&s->opts.max_waiting, n);
+}
+
 vly_status vly_scheduler_new(const vly_scheduler_opts *opts, vly_scheduler **ret, vly_err *err)
 {
     unsigned n_threads = opts->n_threads != 0 ? opts->n_threads : vly_core_count();

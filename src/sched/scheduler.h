@@ -28,11 +28,11 @@
 typedef struct vly_scheduler vly_scheduler;
 
 typedef struct vly_scheduler_opts {
-    unsigned n_threads;       /* 0: one for each core the process may use */
-    size_t max_waiting;       /* jobs in the queue of one model */
-    size_t max_sequences;     /* live ones of one model; 0: 10000 */
-    unsigned n_loops;         /* threads that call vly_scheduler_turn */
-    const char *resources;    /* "R1=4,R2=2": of the rate limiter; NULL: as many as are needed */
+    unsigned n_threads;         /* 0: one for each core the process may use */
+    _Atomic size_t max_waiting; /* jobs in the queue of one model */
+    size_t max_sequences;       /* live ones of one model; 0: 10000 */
+    unsigned n_loops;           /* threads that call vly_scheduler_turn */
+    const char *resources;      /* "R1=4,R2=2": of the rate limiter; NULL: as many as are needed */
     const char *execution;    /* of models that do not say: auto, inline, parallel, batched; NULL */
     size_t max_scratch_bytes; /* observations of one picture, and what making them takes */
     vly_picture_limits picture_limits;
@@ -40,6 +40,8 @@ typedef struct vly_scheduler_opts {
 
 vly_status vly_scheduler_new(const vly_scheduler_opts *opts, vly_scheduler **ret,
                              vly_err *err) VLY_MUST_CHECK;
+/* From now on; what waits already stays. Thread: any. */
+void vly_scheduler_set_max_waiting(vly_scheduler *s, size_t n);
 /* Waits for the jobs that were accepted, and for whoever holds a reference to a model. Accepts
  * NULL. */
 void vly_scheduler_free(vly_scheduler *s);

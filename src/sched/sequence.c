@@ -49,7 +49,8 @@ struct batcher {
     const vly_sequence_plan *plan;
     vly_runner *lane;
     vly_alarms *alarms;
-    size_t max_jobs, max_sequences;
+    const vly_scheduler_opts *opts; /* its max_waiting bounds n_jobs */
+    size_t max_sequences;
     size_t n_inputs; /* of a run */
     pthread_mutex_t lock;
     size_t n_jobs, n_sequences, n_candidates; /* guarded by lock, as all below */
@@ -554,9 +555,10 @@ static vly_status admit(batcher *b, const vly_job *job, sequence **ret, vly_err 
 
     if (!job->sequence.is_start && (q == NULL || !q->is_open))
         return fail_not_started(b, id, name, err);
-    if (b->n_jobs >= b->max_jobs)
+    size_t max = b->opts->max_waiting;
+    if (b->n_jobs >= max)
         return vly_fail(err, VLY_EBUSY, "model '%s': Exceeds maximum queue size of %zu",
-                        b->served->name, b->max_jobs);
+                        b->served->name, max);
     if (q == NULL && b->n_sequences >= b->max_sequences)
         return vly_fail(err, VLY_EBUSY, "model '%s': expected at most %zu live sequences",
                         b->served->name, b->max_sequences);
@@ -697,7 +699,7 @@ vly_status vly_sequence_new(vly_served *served, const vly_scheduler_opts *opts, 
     b->plan = served->servable->sequence;
     b->lane = lane;
     b->alarms = alarms;
-    b->max_jobs = opts->max_waiting;
+    b->opts = opts;
     b->max_sequences = opts->max_sequences != 0 ? opts->max_sequences : DEFAULT_SEQUENCES;
     b->n_inputs = served->servable->run_info->n_inputs;
     b->waiting_tail = &b->waiting;

@@ -117,13 +117,13 @@ static item *new_items(runner *r, vly_job *const *jobs, size_t n)
 
 static vly_status take_places(runner *r, size_t n, vly_err *err)
 {
+    size_t max = r->opts->max_waiting;
     vly_status st = VLY_OK;
 
-    if (n > r->opts->max_waiting)
-        return vly_fail(err, VLY_ELIMIT, "expected at most %zu in one request, got %zu",
-                        r->opts->max_waiting, n);
+    if (n > max)
+        return vly_fail(err, VLY_ELIMIT, "expected at most %zu in one request, got %zu", max, n);
     pthread_mutex_lock(&r->lock);
-    if (r->opts->max_waiting - r->n_jobs < n)
+    if (r->n_jobs > max - n)
         st = VLY_EBUSY;
     else
         r->n_jobs += n;
@@ -131,8 +131,7 @@ static vly_status take_places(runner *r, size_t n, vly_err *err)
     if (st == VLY_OK)
         return st;
     vly_counter_add(&r->served->stats.failures[VLY_JOB_FAILURE_REJECTED], n);
-    return vly_fail(err, st, "model '%s': Exceeds maximum queue size of %zu", r->served->name,
-                    r->opts->max_waiting);
+    return vly_fail(err, st, "model '%s': Exceeds maximum queue size of %zu", r->served->name, max);
 }
 
 static vly_status submit(vly_runner *base, vly_job *const *jobs, size_t n, vly_err *err)

@@ -199,9 +199,24 @@
 
 /* Those that take effect while the server runs: cli/serve_reload.c hands each to who uses it. */
 #define VLY_CONFIG_HOT(X)                                                                          \
-    X(log_level)                                                                                   \
+    X(profile)                                                                                     \
+    X(http_header_timeout_ms)                                                                      \
+    X(http_body_timeout_ms)                                                                        \
+    X(http_body_min_rate)                                                                          \
+    X(http_idle_timeout_ms)                                                                        \
+    X(http_write_timeout_ms)                                                                       \
+    X(http_max_answer_bytes)                                                                       \
+    X(http_compress_min_bytes)                                                                     \
     X(tls_check_ms)                                                                                \
-    X(drain_timeout_ms)
+    X(drain_timeout_ms)                                                                            \
+    X(queue_max)                                                                                   \
+    X(json_max_memory_bytes)                                                                       \
+    X(json_max_depth)                                                                              \
+    X(multipart_max_parts)                                                                         \
+    X(grpc_max_stream_requests)                                                                    \
+    X(stream_max_in_work)                                                                          \
+    X(imu_max_readings)                                                                            \
+    X(log_level)
 
 /* TEXT settings that take one of a few values. */
 #define VLY_CONFIG_CHOICES(X)                                                                      \

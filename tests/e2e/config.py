@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""Settings as an operator meets them: `volley config show` and `check`, profiles, environment."""
+"""Settings as an operator meets them: `volley config show` and `check`, profiles, environment, and
+reading them again while the server runs."""
 import json
 import os
 import re
+import signal
 import subprocess
+import threading
 
-from harness import SOURCE, equal, run
+from harness import SOURCE, equal, run, simple_inputs, wait_until
 
 PROFILES = ["development", "staging", "production", "low-memory", "gpu", "high-concurrency"]
 
@@ -138,7 +141,89 @@ def a_wrong_setting_keeps_the_server_from_starting(t):
     assert "setting 'tls.key' is there without 'tls.certificate'" in p.stderr, p.stderr
 
 
+def shown(s, name):
+    return {x["name"]: x for x in s.get("/v1/config").json()["settings"]}[name]
+
+
+def a_hang_up_reads_settings_again(t):
+    path = write(t, "live.yaml", "queue.max: 64\nhttp.max_connections: 100\n")
+    with open(t.path("log"), "w") as log, t.serve("--config", path, log=log) as s:
+        equal(shown(s, "queue.max")["value"], 64)
+        write(t, "live.yaml", "queue.max: 128\nhttp.max_connections: 99\nlog.level: debug\n"
+              "multipart.max_parts: 1\n")
+        s.signal(signal.SIGHUP)
+        wait_until("the new limit", lambda: shown(s, "queue.max")["value"] == 128)
+        said = open(t.path("log")).read()
+        assert "settings were read again" in said and '"queue.max"' in said, said
+        assert 'settings that need a restart: "http.max_connections"' in said, said
+        equal(shown(s, "http.max_connections")["value"], 100)
+        equal(s.get("/v2/logging").json()["log_verbose_level"], 1)
+        write(t, "live.yaml", "queue.max: 256\nhttp.port: many\n")
+        s.signal(signal.SIGHUP)
+        wait_until("the reason", lambda: "nothing has changed" in open(t.path("log")).read())
+        assert "live.yaml:2: http.port: expected an integer" in open(t.path("log")).read()
+        equal(shown(s, "queue.max")["value"], 128)
+        equal(s.stop(), 0)
+
+
+def a_request_reads_settings_again(t):
+    path = write(t, "live.yaml", "queue.max: 64\n")
+    with t.serve("--config", path) as s:
+        write(t, "live.yaml", "json.max_depth: 2\nhttp.port: 1\n")
+        changes = s.ask("POST", "/v1/config:reload")
+        equal(changes.status, 200)
+        equal(changes.json(), {"changed": [{"name": "json.max_depth", "from": "32", "to": "2"}],
+                               "needs_restart": []})  # --port wins over the file
+        answer = s.infer("simple", simple_inputs([[1] * 16], [[1] * 16]))
+        equal(answer.status, 413, "a body nested deeper than 2")
+        changed = s.get("/v1/config?changed=true").json()["settings"]
+        assert "json.max_depth" in [x["name"] for x in changed] and len(changed) < 5, changed
+        os.unlink(path)
+        gone = s.ask("POST", "/v1/config:reload")
+        equal(gone.status, 404)
+        assert path in gone.json()["error"], gone.body
+        equal(shown(s, "json.max_depth")["value"], 2)
+        equal(s.ask("GET", "/v1/config:reload").status, 405)
+
+
+def nothing_fails_while_settings_change(t):
+    path = write(t, "live.yaml", "queue.max: 64\n")
+    failures, done = [], threading.Event()
+    with t.serve("--config", path, "--set", "http.loops=2") as s:
+        def ask():
+            c = s.connect()
+            while not done.is_set():
+                answer = s.infer("simple", simple_inputs([1] * 16, [2] * 16), connection=c)
+                if answer.status != 200:
+                    failures.append(answer.body)
+        threads = [threading.Thread(target=ask) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for i in range(50):
+            write(t, "live.yaml", f"queue.max: {64 + i}\nhttp.idle_timeout_ms: {60000 - i}\n"
+                  f"http.max_answer_bytes: {1 + i} MiB\njson.max_depth: {8 + i}\n")
+            equal(s.ask("POST", "/v1/config:reload").status, 200)
+        done.set()
+        for thread in threads:
+            thread.join()
+        equal(failures[:1], [])
+        equal(shown(s, "queue.max")["value"], 113)
+        equal(s.stop(), 0)
+
+
+def idle_connections_meet_the_new_timeout(t):
+    path = write(t, "live.yaml", "")
+    with t.serve("--config", path) as s:
+        c = s.connect()
+        equal(s.ask("GET", "/health", connection=c).status, 200)
+        write(t, "live.yaml", "http.idle_timeout_ms: 10\n")
+        equal(s.ask("POST", "/v1/config:reload").status, 200)
+        equal(c.sock.recv(1), b"")  # after 60 s before
+
+
 run(every_setting_is_read_from_its_variable, the_origin_of_a_value_is_shown,
     what_show_prints_may_be_given_back, passwords_are_not_shown, profiles_are_as_the_page_says,
     a_check_tells_everything, a_check_of_the_environment,
-    a_wrong_setting_keeps_the_server_from_starting)
+    a_wrong_setting_keeps_the_server_from_starting, a_hang_up_reads_settings_again,
+    a_request_reads_settings_again, nothing_fails_while_settings_change,
+    idle_connections_meet_the_new_timeout)

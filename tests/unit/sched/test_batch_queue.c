@@ -428,6 +428,9 @@ static void queue_is_bounded(void **state)
     assert_int_equal(vly_batch_queue_push(q, list, 2, 1, false, &err), VLY_OK);
     assert_int_equal(vly_batch_queue_push(q, list + 2, 2, 1, false, &err), VLY_EBUSY);
     assert_int_equal(vly_batch_queue_len(q), 2); /* all or none */
+    vly_batch_queue_set_max_waiting(q, 1);       /* fewer than wait */
+    assert_int_equal(vly_batch_queue_push(q, list + 2, 1, 1, false, &err), VLY_EBUSY);
+    assert_int_equal(vly_batch_queue_len(q), 2);
     jobs[0].ctx = jobs[1].ctx = small;
     expect_batch(1, 0, 2, VLY_BATCH_FULL);
     close_queue();

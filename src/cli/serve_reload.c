@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/serve_reload.h"
+
+#include "base/log.h"
+
+void vly_serve_http_times(const vly_config *c, vly_http_opts *opts)
+{
+    opts->header_timeout_ms = (unsigned)c->http_header_timeout_ms;
+    opts->body_timeout_ms = (unsigned)c->http_body_timeout_ms;
+    opts->body_min_rate = c->http_body_min_rate;
+    opts->idle_timeout_ms = (unsigned)c->http_idle_timeout_ms;
+    opts->write_timeout_ms = (unsigned)c->http_write_timeout_ms;
+}
+
+void vly_serve_api_limits(const vly_config *c, vly_api *api)
+{
+    api->max_parts = (size_t)c->multipart_max_parts;
+    api->max_json_depth = (size_t)c->json_max_depth;
+    api->max_json_bytes = c->json_max_memory_bytes;
+    api->max_answer_bytes = c->http_max_answer_bytes;
+    api->max_stream_requests = (size_t)c->grpc_max_stream_requests;
+    api->max_stream_in_work = (size_t)c->stream_max_in_work;
+    api->compress_min_bytes = c->http_compress_min_bytes;
+    api->max_imu_readings = (size_t)c->imu_max_readings;
+}
+
+void vly_serve_apply(vly_serve_users *users, const vly_config *old, const vly_config *c)
+{
+    vly_http_server *http = users->http;
+    vly_http_opts times = {.n_loops = 0};
+
+    if (c->log_level != old->log_level) /* else what clients have set by /v2/logging stays */
+        vly_log_set_level(c->log_level);
+    users->tls_check_ms = c->tls_check_ms;
+    users->drain_timeout_ms = c->drain_timeout_ms;
+    vly_scheduler_set_max_waiting(users->scheduler, (size_t)c->queue_max);
+    vly_serve_api_limits(c, users->api);
+    vly_serve_http_times(c, &times);
+    if (http != NULL)
+        vly_http_server_set_times(http, &times);
+}
+
+void vly_serve_reload(vly_config_live *l)
+{
+    vly_buf report;
+    vly_err err;
+
+    vly_buf_init(&report, VLY_MEM_CLI, (size_t)4 << 20);
+    if (vly_config_live_reload(l, &report, &err) != VLY_OK)
+        vly_debug("the settings stay: %s", err.msg);
+    vly_buf_release(&report);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The settings that `volley serve` takes up while it runs: on SIGHUP, and when asked by
+ * POST /v1/config:reload. See sys/config_live.h.
+ */
+#ifndef VLY_CLI_SERVE_RELOAD_H
+#define VLY_CLI_SERVE_RELOAD_H
+
+#include "api/api.h"
+#include "net/http_server.h"
+#include "sched/scheduler.h"
+#include "sys/config_live.h"
+
+/* Who uses hot settings. Borrowed; complete before the first request comes. */
+typedef struct vly_serve_users {
+    vly_scheduler *scheduler;
+    vly_api *api;
+    _Atomic(vly_http_server *) http; /* NULL until it has started */
+    _Atomic int64_t tls_check_ms;    /* for main itself, as the next */
+    _Atomic int64_t drain_timeout_ms;
+} vly_serve_users;
+
+/* The fields of opts that are times; the only place that turns those settings into them. */
+void vly_serve_http_times(const vly_config *c, vly_http_opts *opts);
+/* The limits of api that are hot, likewise. */
+void vly_serve_api_limits(const vly_config *c, vly_api *api);
+
+/* Hands every hot setting to who uses it; old is what was in force. Thread: any, one at a time. */
+void vly_serve_apply(vly_serve_users *users, const vly_config *old, const vly_config *c);
+
+/* Reads again; what came of it is on the log. */
+void vly_serve_reload(vly_config_live *l);
+
+#endif
