@@ -89,6 +89,10 @@ static void put_volley(vly_buf *b, const vly_api *api, const figures *f)
         vly_metrics_value(b, "volley_memory_limit_bytes", "gauge",
                           "Memory that the process may use: its cgroup's limit, or the machine's",
                           (double)api->metrics.memory_limit_bytes);
+    vly_metrics_value(b, "volley_disk_read_bytes_total", "counter", "Bytes read from disks",
+                      (double)f->now.usage.disk_read_bytes);
+    vly_metrics_value(b, "volley_disk_written_bytes_total", "counter", "Bytes written to disks",
+                      (double)f->now.usage.disk_written_bytes);
     vly_metrics_head(b, "volley_allocations_total", "counter", "Heap allocations by kind");
     for (int k = 0; k < VLY_MEM_N_KINDS; k++)
         vly_buf_printf(b, "volley_allocations_total{kind=\"%s\"} %llu\n",

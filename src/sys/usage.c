@@ -58,13 +58,24 @@ static void read_cores(vly_usage *u)
     u->machine_busy_ticks = u->machine_all_ticks - t[IDLE] - t[IOWAIT];
 }
 
-/* Bytes of a line "name:   123 kB"; 0: it is not there. */
-static uint64_t line_of(const char *text, const char *name)
+/* The number behind name; 0: it is not there. */
+static uint64_t number_of(const char *text, const char *name)
 {
     const char *at = strstr(text, name);
-    uint64_t kib;
+    uint64_t n;
 
-    return at != NULL && sscanf(at + strlen(name), " %" SCNu64, &kib) == 1 ? kib * KIB : 0;
+    return at != NULL && sscanf(at + strlen(name), " %" SCNu64, &n) == 1 ? n : 0;
+}
+
+/* "read_bytes: 4096" and the like; kernels may be built without. */
+static void read_disk(vly_usage *u)
+{
+    char text[512];
+
+    if (!read_text("/proc/self/io", text, sizeof(text)))
+        return;
+    u->disk_read_bytes = number_of(text, "\nread_bytes:");
+    u->disk_written_bytes = number_of(text, "\nwrite_bytes:");
 }
 
 static void read_memory(vly_usage *u)
@@ -73,8 +84,8 @@ static void read_memory(vly_usage *u)
 
     if (!read_text("/proc/meminfo", text, sizeof(text)))
         return;
-    uint64_t available = line_of(text, "MemAvailable:");
-    u->machine_memory_bytes = line_of(text, "MemTotal:");
+    uint64_t available = number_of(text, "MemAvailable:") * KIB;
+    u->machine_memory_bytes = number_of(text, "MemTotal:") * KIB;
     if (available <= u->machine_memory_bytes)
         u->machine_used_bytes = u->machine_memory_bytes - available;
 }
@@ -83,6 +94,7 @@ void vly_usage_read(vly_usage *ret)
 {
     *ret = (vly_usage){0};
     read_process(ret);
+    read_disk(ret);
     read_cores(ret);
     read_memory(ret);
 }

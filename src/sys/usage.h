@@ -12,6 +12,7 @@
 typedef struct vly_usage {
     double process_cpu_seconds;
     uint64_t process_resident_bytes;
+    uint64_t disk_read_bytes, disk_written_bytes;   /* of the process, past the page cache */
     uint64_t machine_busy_ticks, machine_all_ticks; /* of all cores */
     uint64_t machine_memory_bytes, machine_used_bytes;
 } vly_usage;

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -142,6 +143,13 @@ class Certificate:
         """Puts the other in the place of this one, key first."""
         os.replace(other.key, self.key)
         os.replace(other.path, self.path)
+
+
+def free_port():
+    """One that nobody listens on, for a daemon that cannot be told to choose."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
 
 
 def equal(got, want, what="value"):
