@@ -72,6 +72,7 @@ typedef struct vly_api {
     struct vly_steps_pool *steps_pool;
     struct vly_mqtt *mqtt;             /* borrowed, for its figures, as the next; NULL: none */
     struct vly_steps_mqtt *steps_mqtt; /* fed by mqtt */
+    struct vly_redis *redis;           /* the same; NULL: none */
     _Atomic size_t max_imu_readings;   /* of one recording */
     double imu_rate_hz;                /* of streamed readings that bring no times */
     vly_guide guide;

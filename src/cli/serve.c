@@ -17,6 +17,7 @@
 #include "cli/serve_metrics.h"
 #include "cli/serve_models.h"
 #include "cli/serve_mqtt.h"
+#include "cli/serve_redis.h"
 #include "cli/serve_reload.h"
 #include "cli/serve_steps.h"
 #include "sched/batch_rules.h"
@@ -86,6 +87,7 @@ typedef struct server {
     vly_settings *settings;
     vly_serve_steps steps;
     vly_serve_mqtt mqtt;
+    vly_redis *redis; /* NULL: none */
     vly_serve_metrics metrics;
     vly_api api;
     vly_tls *tls; /* NULL: plain HTTP */
@@ -261,6 +263,7 @@ static vly_status start_http(server *s, vly_err *err)
                        .guide = {.idle_ns = (vly_nsec)c->guide_idle_ms * VLY_NSEC_PER_MS},
                        .mqtt = s->mqtt.client,
                        .steps_mqtt = s->mqtt.steps,
+                       .redis = s->redis,
                        .imu_rate_hz = (double)c->imu_rate_hz,
                        .id_seed = random_seed(),
                        .started_ns = vly_clock_now()};
@@ -360,6 +363,11 @@ static vly_status open_mqtt(server *s, vly_err *err)
     return vly_serve_mqtt_open(&s->config, s->steps.sessions, &s->mqtt, err);
 }
 
+static vly_status open_redis(server *s, vly_err *err)
+{
+    return vly_serve_redis_open(&s->config, &s->redis, err);
+}
+
 static vly_status open_certificate(server *s, vly_err *err)
 {
     return vly_certificate_open(&s->config, &s->tls, err);
@@ -367,7 +375,7 @@ static vly_status open_certificate(server *s, vly_err *err)
 
 /* What a server consists of, in the order in which it begins; run() tells how it ends. */
 static vly_status (*const stages[])(server *s, vly_err *err) = {
-    start_scheduler,  load_models,   open_steps,  open_mqtt,
+    start_scheduler,  load_models,   open_steps,  open_mqtt,  open_redis,
     open_certificate, open_settings, prepare_api, start_http,
 };
 
@@ -437,6 +445,7 @@ static int run(const void *opts, int n_args, char *const *args)
     vly_control_free(s.control);
     vly_scheduler_free(s.scheduler);
     vly_serve_mqtt_close(&s.mqtt);
+    vly_redis_free(s.redis);
     vly_serve_steps_close(&s.steps);         /* saves the sessions */
     vly_shared_memory_free(s.shared_memory); /* requests of closed streams use it to their end */
     vly_settings_free(s.settings);

@@ -114,6 +114,29 @@
       "how requests run: auto (measured at load), inline, parallel or batched")                    \
     X(TEXT, rate_resources, "rate.resources", "", 0, 4096,                                         \
       "how many of each resource of rate limiters there are, R1=4,R2=2; else what one run needs")  \
+    X(TEXT, cache_redis_url, "cache.redis_url", "", 0, 1024,                                       \
+      "Redis or Valkey behind the cache, shared by servers: "                                      \
+      "redis://[[USER]:PASSWORD@]HOST[:PORT][/DB] or unix:PATH[?db=DB]")                           \
+    X(TEXT, cache_redis_password_file, "cache.redis_password_file", "", 0, 4096,                   \
+      "file whose first line is its password, rather than one in the URL")                         \
+    X(TEXT, cache_redis_prefix, "cache.redis_prefix", "volley:", 1, 64,                            \
+      "begin of every key; servers that share results have the same")                              \
+    X(INT, cache_redis_timeout_ms, "cache.redis_timeout_ms", 50, 1, 60000,                         \
+      "an answer later than this is a miss, and Redis is not asked again for a while")             \
+    X(INT, cache_redis_connect_ms, "cache.redis_connect_ms", 1000, 1, 60000,                       \
+      "time to connect, log in and get a first answer")                                            \
+    X(INT, cache_redis_max_failures, "cache.redis_max_failures", 5, 1, 1000,                       \
+      "errors in a row after which Redis is not asked for a while")                                \
+    X(INT, cache_redis_retry_min_ms, "cache.redis_retry_min_ms", 500, 1, 3600000,                  \
+      "that while at first; it doubles each time")                                                 \
+    X(INT, cache_redis_retry_max_ms, "cache.redis_retry_max_ms", 30000, 1, 3600000,                \
+      "that while at most")                                                                        \
+    X(INT, cache_redis_max_waiting, "cache.redis_max_waiting", 1024, 1, 1000000,                   \
+      "lookups under way; one more is a miss")                                                     \
+    X(BYTES, cache_redis_max_value_bytes, "cache.redis_max_value_bytes", 8 * VLY_MIB, 1 * VLY_KIB, \
+      512 * VLY_MIB, "longest value that is kept in Redis, or read from it")                       \
+    X(BYTES, cache_redis_max_out_bytes, "cache.redis_max_out_bytes", 64 * VLY_MIB, 4 * VLY_KIB,    \
+      64 * VLY_GIB, "values on their way to Redis; more are not kept there")                       \
     X(INT, threads, "threads", 0, 0, 1024, "worker threads; 0: one for each core it may use")      \
     X(INT, queue_max, "queue.max", 64, 1, 1000000,                                                 \
       "requests waiting for one model; one more is answered 429")                                  \
