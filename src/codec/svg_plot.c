@@ -167,18 +167,30 @@ static void format_number(char *text, size_t cap, double v, double step)
         snprintf(text, cap, "%.*f", decimals, v);
 }
 
-static void add_x_axis(writer *w, const frame *f)
+static void add_x_tick(writer *w, const frame *f, double at, const char *text)
 {
-    double first, step, bottom = f->top + f->height;
+    const double x = to_x(f, at);
+
+    vly_buf_printf(w->to, "<path class=\"g\" d=\"M%.1f,%.1fv%.1f\"/>", x, f->top, f->height);
+    add_label(w->to, x, f->top + f->height + 15, "m", text, NULL);
+}
+
+static void add_x_axis(writer *w, const frame *f, const vly_plot_panel *p)
+{
+    double first, step;
     char text[32];
 
+    for (size_t i = 0; i < p->n_x_ticks; i++)
+        if (p->x_ticks[i].at >= f->x_min && p->x_ticks[i].at <= f->x_max)
+            add_x_tick(w, f, p->x_ticks[i].at, p->x_ticks[i].text);
+    if (p->x_ticks != NULL)
+        return;
     vly_plot_ticks(f->x_min, f->x_max, (unsigned)(f->width / TICK_PX_X) + 1, w->plot->is_time,
                    &first, &step);
     for (int i = 0; first + i * step <= f->x_max + step * 1e-6; i++) {
-        double v = first + i * step, x = to_x(f, v);
+        const double v = first + i * step;
         (w->plot->is_time ? format_time : format_number)(text, sizeof(text), v, step);
-        vly_buf_printf(w->to, "<path class=\"g\" d=\"M%.1f,%.1fv%.1f\"/>", x, f->top, f->height);
-        add_label(w->to, x, bottom + 15, "m", text, NULL);
+        add_x_tick(w, f, v, text);
     }
 }
 
@@ -493,7 +505,7 @@ static void add_panel(writer *w, const vly_plot_panel *p, double top)
     if (p->title != NULL)
         add_label(w->to, f.left, f.top - 9, "p", p->title, NULL);
     add_legend(w, &f, p);
-    add_x_axis(w, &f);
+    add_x_axis(w, &f, p);
     add_y_axis(w, &f, p);
     vly_buf_printf(w->to,
                    "<clipPath id=\"c%zu\"><rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" "

@@ -70,12 +70,21 @@ typedef struct vly_plot_stretches {
     size_t n;
 } vly_plot_stretches;
 
+/* A place on the x axis, for axes that are not linear: x is its logarithm, say, and the text tells
+ * the number. */
+typedef struct vly_plot_tick {
+    double at;
+    const char *text;
+} vly_plot_tick;
+
 typedef struct vly_plot_panel {
     const char *title;            /* may be NULL */
     const char *y_label, *y_unit; /* either may be NULL */
     double y_min, y_max;          /* equal: of the data */
     double x_min, x_max;          /* equal: those of the plot */
-    unsigned height;              /* of the axes, in px; 0: 160 */
+    const vly_plot_tick *x_ticks; /* NULL: numbers */
+    size_t n_x_ticks;
+    unsigned height; /* of the axes, in px; 0: 160 */
     const vly_plot_line *lines;
     size_t n_lines;
     const vly_plot_marks *marks;
