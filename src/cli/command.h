@@ -20,6 +20,7 @@ enum {
     VLY_EXIT_FAILURE = 1,
     VLY_EXIT_USAGE = 2,
     VLY_EXIT_UNSUPPORTED = 3, /* the model needs an operator that the engine does not have */
+    VLY_EXIT_SLO = 4,         /* a stated objective was missed */
 };
 
 typedef enum vly_opt_kind {

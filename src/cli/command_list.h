@@ -9,6 +9,7 @@
     X(detect)                                                                                      \
     X(steps)                                                                                       \
     X(serve)                                                                                       \
+    X(load)                                                                                        \
     X(model_inspect)                                                                               \
     X(model_bench)                                                                                 \
     X(model_run)                                                                                   \

@@ -27,8 +27,8 @@ typedef struct run {
     vly_nsec moment_ns;     /* length of a point of the time line */
     vly_load_segment segment;
     bool is_warmup;
-    vly_nsec looked_ns, point_ns; /* ends of what has been looked at, and of the last point */
-    vly_load_recent *second, *point;
+    vly_nsec looked_ns, second_ns, point_ns; /* ends of what has been looked at, told, and kept */
+    vly_load_recent *fresh, *second, *point;
     vly_load_tally *tally; /* of the segment at hand */
 } run;
 
@@ -77,17 +77,26 @@ static void add_point(run *r, vly_nsec now)
     r->point_ns = now;
 }
 
-static void look(run *r, vly_nsec now, bool is_last)
+static void tell(run *r, vly_nsec now)
 {
-    memset(r->second, 0, sizeof(*r->second));
-    for (unsigned i = 0; i < r->n_generators; i++)
-        vly_load_recorder_take_recent(vly_load_generator_recorder(r->generators[i]), r->second);
-    vly_load_recent_merge(r->point, r->second);
-    if (r->opts->on_moment != NULL && now > r->looked_ns) {
-        const vly_load_moment m = moment_of(r, r->second, r->looked_ns, now);
+    if (r->opts->on_moment != NULL && now > r->second_ns) {
+        const vly_load_moment m = moment_of(r, r->second, r->second_ns, now);
         r->opts->on_moment(r->opts->ctx, &m);
     }
+    memset(r->second, 0, sizeof(*r->second));
+    r->second_ns = now;
+}
+
+static void look(run *r, vly_nsec now, bool is_last)
+{
+    memset(r->fresh, 0, sizeof(*r->fresh));
+    for (unsigned i = 0; i < r->n_generators; i++)
+        vly_load_recorder_take_recent(vly_load_generator_recorder(r->generators[i]), r->fresh);
+    vly_load_recent_merge(r->second, r->fresh);
+    vly_load_recent_merge(r->point, r->fresh);
     r->looked_ns = now;
+    if (now >= r->second_ns + VLY_NSEC_PER_SEC || is_last)
+        tell(r, now);
     if (now >= r->point_ns + r->moment_ns || (is_last && vly_load_n_all(&r->point->counts) > 0))
         add_point(r, now);
 }
@@ -160,7 +169,7 @@ static void run_segment(run *r, const vly_load_plan *plan, size_t first, size_t 
     for (size_t i = first; i < first + n; i++)
         r->segment.duration_ns += plan->phases[i].duration_ns;
     r->is_warmup = is_warmup;
-    r->looked_ns = r->point_ns = r->segment.begin_ns;
+    r->looked_ns = r->second_ns = r->point_ns = r->segment.begin_ns;
     if (!is_warmup && r->plan_begin_ns == 0)
         r->plan_begin_ns = r->segment.begin_ns;
     memset(r->tally, 0, sizeof(*r->tally));
@@ -248,14 +257,15 @@ static vly_status begin(run *r, vly_err *err)
 
     r->moment_ns = choose_moment(r->opts);
     r->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    r->fresh = vly_calloc(VLY_MEM_CLI, 1, sizeof(*r->fresh));
     r->second = vly_calloc(VLY_MEM_CLI, 1, sizeof(*r->second));
     r->point = vly_calloc(VLY_MEM_CLI, 1, sizeof(*r->point));
     r->tally = vly_calloc(VLY_MEM_CLI, 1, sizeof(*r->tally));
     to->tally = vly_calloc(VLY_MEM_CLI, 1, sizeof(*to->tally));
     to->moments = vly_calloc(VLY_MEM_CLI, VLY_LOAD_MOMENTS_MAX, sizeof(*to->moments));
     to->steps = vly_calloc(VLY_MEM_CLI, VLY_LOAD_PHASES_MAX, sizeof(*to->steps));
-    if (r->second == NULL || r->point == NULL || r->tally == NULL || to->tally == NULL ||
-        to->moments == NULL || to->steps == NULL)
+    if (r->fresh == NULL || r->second == NULL || r->point == NULL || r->tally == NULL ||
+        to->tally == NULL || to->moments == NULL || to->steps == NULL)
         return vly_fail(err, VLY_ENOMEM, "out of memory for the figures");
     if (r->done_fd < 0)
         return vly_fail(err, VLY_EIO, "eventfd: %s", strerror(errno));
@@ -287,6 +297,7 @@ static void end(run *r)
     }
     if (r->done_fd >= 0)
         close(r->done_fd);
+    vly_free(r->fresh);
     vly_free(r->second);
     vly_free(r->point);
     vly_free(r->tally);
