@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #define FILE_MAX   ((size_t)256 << 20)
+#define DIR_MAX    16384 /* entries of a directory of pictures */
 #define ANSWER_MAX ((size_t)64 << 10)
 
 /* ---- files --------------------------------------------------------------------------------- */
@@ -69,7 +70,7 @@ static vly_status add_directory(vly_load_setup *s, const char *path, bool is_uni
 {
     vly_dir dir = {0};
     const size_t before = s->run.n_bodies;
-    vly_status st = vly_dir_list(path, VLY_LOAD_BODIES_MAX * 4, &dir, err);
+    vly_status st = vly_dir_list(path, DIR_MAX, &dir, err);
 
     for (size_t i = 0; i < dir.n_entries && st == VLY_OK; i++) {
         if (dir.entries[i].is_dir || !is_picture_name(dir.entries[i].name))
@@ -227,8 +228,10 @@ static vly_status build_request(vly_load_setup *s, const vly_load_opts *o, vly_s
 {
     vly_load_model *m = vly_arena_calloc(&s->arena, 1, sizeof(*m));
     vly_load_form form = VLY_LOAD_FORM_JSON;
-    vly_status st = m != NULL ? read_form(s, o, &form, err) : vly_arena_fail(&s->arena, err);
 
+    if (m == NULL)
+        return vly_arena_fail(&s->arena, err);
+    vly_status st = read_form(s, o, &form, err);
     if (st == VLY_OK)
         st = is_grpc(s) ? vly_load_model_from_grpc(metadata, &s->arena, m, err)
                         : vly_load_model_from_json(metadata, &s->arena, m, err);

@@ -8,18 +8,17 @@
 
 /* ---- pictures ------------------------------------------------------------------------------ */
 
-static vly_status insert(vly_str picture, size_t at, vly_str piece, vly_arena *arena, char **ret,
-                         vly_err *err)
+/* NULL: the arena is full. */
+static char *insert(vly_str picture, size_t at, vly_str piece, vly_arena *arena)
 {
     char *copy = vly_arena_alloc(arena, picture.len + piece.len);
 
     if (copy == NULL)
-        return vly_arena_fail(arena, err);
+        return NULL;
     memcpy(copy, picture.ptr, at);
     memcpy(copy + at, piece.ptr, piece.len);
     memcpy(copy + at + piece.len, picture.ptr + at, picture.len - at);
-    *ret = copy;
-    return VLY_OK;
+    return copy;
 }
 
 vly_status vly_load_body_picture(vly_str picture, vly_arena *arena, vly_load_body *ret,
@@ -33,16 +32,15 @@ vly_status vly_load_body_picture(vly_str picture, vly_arena *arena, vly_load_bod
                               "0000000000000000\0\0\0\0";
     static const char signature[] = "\x89PNG\r\n\x1a\n";
     const bool is_png = vly_str_starts(picture, (vly_str){signature, 8}) && picture.len > 33;
-    char *bytes = NULL;
 
     if (!is_png && !vly_str_starts(picture, VLY_STR("\xFF\xD8\xFF")))
         return vly_fail(err, VLY_EUNSUPPORTED, "expected a JPEG or a PNG, to be made distinct");
     const vly_str piece =
         is_png ? (vly_str){png, sizeof(png) - 1} : (vly_str){jpeg, sizeof(jpeg) - 1};
     const size_t at = is_png ? 33 : 2;
-    vly_status st = insert(picture, at, piece, arena, &bytes, err);
-    if (st != VLY_OK)
-        return st;
+    char *bytes = insert(picture, at, piece, arena);
+    if (bytes == NULL)
+        return vly_arena_fail(arena, err);
     *ret = (vly_load_body){.bytes = {bytes, picture.len + piece.len},
                            .mark = is_png ? VLY_LOAD_MARK_PNG : VLY_LOAD_MARK_HEX,
                            .at = at + (is_png ? 10 : 4)};

@@ -7,7 +7,7 @@
 
 #define DECADES    9  /* 1 us .. 1000 s */
 #define PER_DECADE 25 /* bins of the histogram */
-#define BINS       (DECADES * PER_DECADE)
+#define BINS       ((size_t)DECADES * PER_DECADE)
 #define NINES      100 /* points of the percentile curve */
 
 /* What the lines of the picture point to. */
