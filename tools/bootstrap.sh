@@ -18,8 +18,8 @@ build_set="gcc libc6-dev meson ninja-build pkg-config libuv1-dev libjpeg62-turbo
     libssl-dev libnghttp2-dev libwslay-dev libsqlite3-dev libmosquitto-dev libxxhash-dev
     libhiredis-dev libcurl4-openssl-dev curl"
 test_set="libcmocka-dev clang clang-format clang-tidy libonnx-testdata openssl protobuf-compiler
-    python3 python3-venv nghttp2-client wrk chromium-headless-shell mosquitto mosquitto-clients
-    redis-server prometheus"
+    python3 python3-venv nghttp2-client wrk chromium-headless-shell mosquitto-clients"
+daemons="mosquitto redis-server prometheus" # tests start them by themselves
 neon_set="meson ninja-build pkg-config gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user"
 next_set="libllhttp-dev libyyjson-dev" # from apt where it has them
 
@@ -60,6 +60,27 @@ as_root() {
         die "failed: $*"
     }
     rm -f "$log"
+}
+
+# install PACKAGE...: by apt. Of daemons none is started, not now and not with the machine: that is
+# for who wants to run one, and might take a port from who does.
+install() {
+    # shellcheck disable=SC2016  # for the inner shell
+    as_root sh -eu -c '
+        policy=/usr/sbin/policy-rc.d # asked by every package before it starts something
+        if [ ! -e "$policy" ]; then
+            trap "rm -f $policy" EXIT
+            trap "exit 1" INT TERM
+            printf "#!/bin/sh\nexit 101\n" >"$policy"
+            chmod 755 "$policy"
+        fi
+        DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 install \
+            --no-install-recommends "$@"' install "$@"
+    for p in "$@"; do
+        case " $daemons " in
+        *" $p "*) [ ! -d /run/systemd/system ] || as_root systemctl --quiet disable --now "$p" ;;
+        esac
+    done
 }
 
 # release: this machine's.
@@ -139,7 +160,7 @@ fetch_arm() {
 kind=${1:-test}
 case $kind in
 build) want=$build_set ;;
-test) want="$build_set $test_set" ;;
+test) want="$build_set $test_set $daemons" ;;
 neon) want=$neon_set ;;
 *) die "expected 'build', 'test' or 'neon', got '$kind'" ;;
 esac
@@ -165,7 +186,7 @@ if [ -n "$lack" ]; then
     if [ -n "$here" ]; then
         say "installing$here"
         # shellcheck disable=SC2086
-        as_root apt-get -q -y -o DPkg::Lock::Timeout=300 install --no-install-recommends $here
+        install $here
     fi
     [ -z "$next" ] || fetch_next
 fi
