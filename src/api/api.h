@@ -32,7 +32,8 @@ typedef struct vly_metrics_opts {
     bool summaries; /* of Triton, besides */
     size_t max_models;
     uint64_t memory_limit_bytes; /* of the process */
-    size_t max_connections, max_queue, max_sessions;
+    size_t max_connections, max_sessions;
+    _Atomic size_t max_queue; /* changes with the settings, as below */
 } vly_metrics_opts;
 
 /* The settings of the guide's detector, by its /config: see guide_config.c. */

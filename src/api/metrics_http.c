@@ -62,7 +62,7 @@ static void put_classes(const vly_metrics_page *p)
 
     vly_metrics_head(p->b, "volley_requests_total", "counter",
                      "Requests answered, by class of status; of gRPC, what its status is in HTTP");
-    for (int class = 2; class <= 5; class++) {
+    for (int class = 2; class <= 5; class ++) {
         uint64_t n = 0;
         for (size_t route = 0; route < vly_route_n(); route++)
             n += count_of(vly_route_stats_at(p->api->route_stats, route, class));

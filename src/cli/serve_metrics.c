@@ -14,7 +14,6 @@ vly_status vly_serve_metrics_open(const vly_config *c, vly_serve_metrics *m, vly
     m->opts.max_models = (size_t)c->metrics_max_models;
     m->opts.memory_limit_bytes = vly_memory_limit();
     m->opts.max_connections = (size_t)c->http_max_connections;
-    m->opts.max_queue = (size_t)c->queue_max;
     m->opts.max_sessions = (size_t)c->imu_max_sessions;
     st = vly_route_stats_new(&m->routes, err);
     return st == VLY_OK ? vly_metrics_window_new(vly_clock_now(), &m->window, err) : st;

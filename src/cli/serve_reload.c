@@ -14,6 +14,7 @@ void vly_serve_http_times(const vly_config *c, vly_http_opts *opts)
 
 void vly_serve_api_limits(const vly_config *c, vly_api *api)
 {
+    api->metrics.max_queue = (size_t)c->queue_max;
     api->max_parts = (size_t)c->multipart_max_parts;
     api->max_json_depth = (size_t)c->json_max_depth;
     api->max_json_bytes = c->json_max_memory_bytes;
