@@ -27,6 +27,9 @@ typedef struct vly_metrics_page {
     vly_arena *arena;
 } vly_metrics_page;
 
+/* model="m",version="1"; NULL: the arena is full. */
+const char *vly_metrics_model_labels(const vly_served *m, vly_arena *arena);
+
 void vly_metrics_put_models(const vly_metrics_page *p);
 void vly_metrics_put_http(const vly_metrics_page *p);
 void vly_metrics_put_imu(const vly_metrics_page *p);

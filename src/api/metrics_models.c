@@ -199,19 +199,7 @@ static const family summaries[] = {
      STATS(compute_output)},
 };
 
-static void put_families(const vly_metrics_page *p, const family *f, size_t n_families,
-                         const series *s, size_t n_series)
-{
-    for (size_t i = 0; i < n_families; i++) {
-        if ((f[i].names & p->api->metrics.names) == 0)
-            continue;
-        vly_metrics_head(p->b, f[i].name, f[i].type, f[i].help);
-        for (size_t k = 0; k < n_series; k++)
-            f[i].put(p, &f[i], &s[k]);
-    }
-}
-
-static const char *labels_of(const vly_served *m, vly_arena *arena)
+const char *vly_metrics_model_labels(const vly_served *m, vly_arena *arena)
 {
     vly_buf b;
 
@@ -224,6 +212,18 @@ static const char *labels_of(const vly_served *m, vly_arena *arena)
     return labels;
 }
 
+static void put_families(const vly_metrics_page *p, const family *f, size_t n_families,
+                         const series *s, size_t n_series)
+{
+    for (size_t i = 0; i < n_families; i++) {
+        if ((f[i].names & p->api->metrics.names) == 0)
+            continue;
+        vly_metrics_head(p->b, f[i].name, f[i].type, f[i].help);
+        for (size_t k = 0; k < n_series; k++)
+            f[i].put(p, &f[i], &s[k]);
+    }
+}
+
 /* Those that serve, as far as there is room; the count of the others. */
 static size_t choose(const vly_metrics_page *p, const vly_model_set *set, series *s, size_t *ret_n)
 {
@@ -233,7 +233,7 @@ static size_t choose(const vly_metrics_page *p, const vly_model_set *set, series
         const vly_served *m = set->models[i];
         if (m->servable == NULL)
             continue;
-        s[n] = (series){m, n < p->api->metrics.max_models ? labels_of(m, p->arena) : NULL};
+        s[n] = (series){m, n < p->api->metrics.max_models ? vly_metrics_model_labels(m, p->arena) : NULL};
         n += s[n].labels != NULL;
         n_left_out += s[n].labels == NULL;
     }

@@ -72,10 +72,6 @@ static void put_guides(vly_buf *b, const figures *f)
     vly_metrics_value(b, "error_rate_percent", "gauge", "Answers of status 5xx, of all",
                       100 * ratio((double)(f->now.server_errors - f->since.server_errors),
                                   (double)(f->now.responses - f->since.responses)));
-    if (f->now.cache_lookups > f->since.cache_lookups)
-        vly_metrics_value(b, "cache_hit_ratio", "gauge", "Hits of the cache, of all lookups",
-                          ratio((double)(f->now.cache_hits - f->since.cache_hits),
-                                (double)(f->now.cache_lookups - f->since.cache_lookups)));
 }
 
 static void put_volley(vly_buf *b, const vly_api *api, const figures *f)

@@ -21,7 +21,6 @@ typedef struct vly_metrics_sample {
     vly_nsec at;
     vly_usage usage;
     uint64_t responses, server_errors; /* server_errors: 5xx */
-    uint64_t cache_lookups, cache_hits;
 } vly_metrics_sample;
 
 vly_status vly_metrics_window_new(vly_nsec now, vly_metrics_window **ret,
