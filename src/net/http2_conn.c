@@ -65,7 +65,7 @@ static void release_done(vly_http2 *h, bool is_sent)
 
 static int make_session(vly_http2 *h)
 {
-    nghttp2_mem mem = vly_http2__mem(h);
+    nghttp2_mem mem = vly_http2_mem_of(&h->mem);
     nghttp2_session_callbacks *callbacks = NULL;
     nghttp2_option *option = NULL;
 
@@ -112,7 +112,7 @@ static bool http2_open(vly_http_conn *c)
     h->noise_ms = h->input_ms = h->ping_ms = c->since_ms = vly_http__now_ms(c);
     vly_buf_init(&h->out, VLY_MEM_NET, OUT_MAX_BYTES);
     if (make_session(h) != 0 || send_settings(h) != 0) {
-        vly_http2__end_session(h);
+        vly_http2_mem_end(&h->mem, h->ng);
         vly_free(h);
         return false;
     }
@@ -126,7 +126,7 @@ static void http2_feed(vly_http_conn *c, vly_str in)
 {
     vly_http2 *h = vly_http2__of(c);
 
-    if (h->is_lost)
+    if (vly_http2__is_lost(h))
         return;
     h->input_ms = h->ping_ms = vly_http__now_ms(c);
     /* Broken rules of HTTP/2 are answered with GOAWAY by nghttp2; an error here is a flood, bytes
@@ -179,7 +179,7 @@ static void http2_advance(vly_http_conn *c)
 {
     vly_http2 *h = vly_http2__of(c);
 
-    if (c->loop->drain_ms != 0 && !h->is_lost)
+    if (c->loop->drain_ms != 0 && !vly_http2__is_lost(h))
         go_away(h);
     if (!h->is_leaving)
         release_done(h, false);
@@ -214,7 +214,7 @@ static bool http2_wants_input(const vly_http_conn *c)
     const vly_http2 *h = vly_http2__of(c);
 
     /* Windows bound the bodies that come, but not what is done with and waits for a write. */
-    return !c->is_writing || h->is_lost ||
+    return !c->is_writing || vly_http2__is_lost(h) ||
            (h->n_done < vly_http__opts(c)->http2_max_streams &&
             nghttp2_session_get_outbound_queue_size(h->ng) < OUT_MAX_FRAMES);
 }
@@ -232,7 +232,7 @@ static bool http2_is_over(const vly_http_conn *c)
     const vly_http2 *h = vly_http2__of(c);
 
     /* An answer that has not left by now waits for a window, which nobody will send any more. */
-    if (h->is_lost || (c->is_eof && !awaits_answer(h)))
+    if (vly_http2__is_lost(h) || (c->is_eof && !awaits_answer(h)))
         return true;
     return nghttp2_session_want_read(h->ng) == 0 && nghttp2_session_want_write(h->ng) == 0;
 }
@@ -346,7 +346,7 @@ static void http2_free(vly_http_conn *c)
     vly_http__queue_release(&h->leaving);
     release_done(h, false);
     VLY_ASSERT(h->exchanges == NULL);
-    vly_http2__end_session(h);
+    vly_http2_mem_end(&h->mem, h->ng);
     vly_buf_release(&h->out);
     vly_free(h);
 }

@@ -3,7 +3,6 @@
  * HTTP/2 on a connection, by nghttp2: what its files share. Private to net.
  *
  *     http2_conn.c   the protocol's life: open, feed, drain, time, close
- *     http2_mem.c    memory for nghttp2
  *     http2_in.c     frames in: requests
  *     http2_out.c    answers to frames, gathered without copying bodies
  *     http2_stream.c gRPC messages of streams, in and out
@@ -15,11 +14,10 @@
 #ifndef VLY_NET_HTTP2_INTERNAL_H
 #define VLY_NET_HTTP2_INTERNAL_H
 
+#include "net/http2_mem.h"
 #include "net/http_stream_internal.h"
 
 #include <nghttp2/nghttp2.h>
-
-typedef struct vly_http2_block vly_http2_block;
 
 typedef struct vly_http2 {
     vly_http_conn *conn;
@@ -41,8 +39,7 @@ typedef struct vly_http2 {
     uint64_t goaway_ms;  /* when the drain was announced; 0: not */
     bool is_goaway_sent; /* the last one, that names the last stream */
     bool is_lost;        /* nghttp2 cannot go on */
-    bool is_out_of_memory;
-    vly_http2_block *blocks; /* all the memory of ng */
+    vly_http2_mem mem;
 } vly_http2;
 
 static inline vly_http2 *vly_http2__of(const vly_http_conn *c)
@@ -50,9 +47,10 @@ static inline vly_http2 *vly_http2__of(const vly_http_conn *c)
     return c->session;
 }
 
-/* http2_mem.c */
-nghttp2_mem vly_http2__mem(vly_http2 *h);
-void vly_http2__end_session(vly_http2 *h); /* one that could not be made, too */
+static inline bool vly_http2__is_lost(const vly_http2 *h)
+{
+    return h->is_lost || h->mem.is_out;
+}
 
 /* http2_in.c */
 void vly_http2__set_input(nghttp2_session_callbacks *callbacks);

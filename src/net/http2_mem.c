@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory of an nghttp2 session, which knows its blocks: out of memory at the wrong moment, nghttp2
- * frees an item that it still points to (1.52 does, when DATA cannot be queued). So the first
- * failure ends the use of a session, and its blocks are then freed here, not by it.
+ * A list of all blocks. Out of memory at the wrong moment, nghttp2 frees an item that it still points
+ * to (1.52 does, when DATA cannot be queued): so its blocks are then freed here, not by it.
  */
-#include "net/http2_internal.h"
+#include "net/http2_mem.h"
 
 #include "base/bits.h"
+#include "base/mem.h"
 
 #include <stddef.h>
 
@@ -17,10 +17,10 @@ struct vly_http2_block {
 _Static_assert(sizeof(vly_http2_block) % _Alignof(max_align_t) == 0, "what follows is aligned");
 
 /* Links b, whose place may be new, into the list where its neighbours say; NULL: it failed. */
-static void *place(vly_http2 *h, vly_http2_block *b)
+static void *place(vly_http2_mem *m, vly_http2_block *b)
 {
     if (b == NULL) {
-        h->is_lost = h->is_out_of_memory = true;
+        m->is_out = true;
         return NULL;
     }
     *b->link = b;
@@ -29,11 +29,11 @@ static void *place(vly_http2 *h, vly_http2_block *b)
     return b + 1;
 }
 
-static void *add(vly_http2 *h, vly_http2_block *b)
+static void *add(vly_http2_mem *m, vly_http2_block *b)
 {
     if (b != NULL)
-        *b = (vly_http2_block){.next = h->blocks, .link = &h->blocks};
-    return place(h, b);
+        *b = (vly_http2_block){.next = m->blocks, .link = &m->blocks};
+    return place(m, b);
 }
 
 static void *ng_malloc(size_t n, void *user)
@@ -75,20 +75,20 @@ static void *ng_realloc(void *p, size_t n, void *user)
     return place(user, vly_realloc(VLY_MEM_NET, (vly_http2_block *)p - 1, size));
 }
 
-nghttp2_mem vly_http2__mem(vly_http2 *h)
+nghttp2_mem vly_http2_mem_of(vly_http2_mem *m)
 {
-    return (nghttp2_mem){.mem_user_data = h,
+    return (nghttp2_mem){.mem_user_data = m,
                          .malloc = ng_malloc,
                          .free = ng_free,
                          .calloc = ng_calloc,
                          .realloc = ng_realloc};
 }
 
-void vly_http2__end_session(vly_http2 *h)
+void vly_http2_mem_end(vly_http2_mem *m, nghttp2_session *ng)
 {
-    if (!h->is_out_of_memory)
-        nghttp2_session_del(h->ng);
-    while (h->blocks != NULL)
-        ng_free(h->blocks + 1, h);
-    h->ng = NULL;
+    if (!m->is_out)
+        nghttp2_session_del(ng);
+    while (m->blocks != NULL)
+        ng_free(m->blocks + 1, m);
+    m->is_out = false;
 }

@@ -64,7 +64,7 @@ unsigned vly_http2__collect(vly_http_conn *c, uv_buf_t *bufs)
     h->bufs = bufs;
     h->n_bufs = 0;
     h->n_bytes = 0;
-    while (!h->is_lost && has_room(h)) {
+    while (!vly_http2__is_lost(h) && has_room(h)) {
         const uint8_t *bytes;
         n = nghttp2_session_mem_send(h->ng, &bytes);
         if (n <= 0)
