@@ -188,6 +188,7 @@ static void begin_kind(vly_load_conn *c)
         return;
     }
     c->state = VLY_LOAD_OPENING;
+    c->n_greetings = c->t->opts.n_greetings;
     c->t->kind->open(c);
 }
 
@@ -442,7 +443,7 @@ static void write_path(vly_load_conn *c, vly_str path)
 
     while ((at = memmem(path.ptr, path.len, mark, 2)) != NULL) {
         vly_buf_add(&c->path, path.ptr, (size_t)(at - path.ptr));
-        vly_buf_printf(&c->path, "%u", c->number);
+        vly_buf_printf(&c->path, "%u", c->t->opts.first_number + c->number);
         path = (vly_str){at + 2, (size_t)(path.ptr + path.len - at - 2)};
     }
     vly_buf_add_str(&c->path, path);

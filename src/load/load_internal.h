@@ -87,7 +87,8 @@ struct vly_load_conn {
     vly_load_list flying, waiting; /* waiting: for this connection and no other */
     vly_load_call *unsent;         /* the first flying call that has not been collected */
     unsigned max_flying;
-    unsigned n_ghosts; /* answers to come for calls that were given up */
+    unsigned n_greetings; /* to come */
+    unsigned n_ghosts;    /* answers to come for calls that were given up */
 
     vly_tls_session *tls;
     vly_buf cipher;
@@ -131,7 +132,11 @@ struct vly_load_transport {
 void vly_load__body(vly_load_call *call, vly_str bytes);
 /* why: of an outcome that is not OK; copied. status of the call is set before. */
 void vly_load__finish(vly_load_call *call, vly_load_outcome outcome, vly_str why);
-void vly_load__message(vly_load_conn *c, vly_str message); /* one that answers nothing */
+/* Of streams: a message has come: a greeting, an answer, or neither. A call that is not sent by
+ * then has none: the connection is broken. */
+void vly_load__message(vly_load_conn *c, vly_str message);
+/* All that was collected has been written: without answers, that is all. */
+void vly_load__sent(vly_load_conn *c);
 
 /* transport.c, for load_conn.c. */
 vly_load_conn *vly_load__conn(const vly_load_transport *t, uint32_t number);

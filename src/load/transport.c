@@ -186,11 +186,44 @@ void vly_load__body(vly_load_call *call, vly_str bytes)
     vly_buf_add(to, bytes.ptr, bytes.len < room ? bytes.len : room);
 }
 
-void vly_load__message(vly_load_conn *c, vly_str message)
+static bool has_text(vly_str message, vly_str text)
+{
+    return memmem(message.ptr, message.len, text.ptr, text.len) != NULL;
+}
+
+static void pass_on(vly_load_conn *c, vly_str message)
 {
     c->t->counts.messages++;
     if (c->t->opts.on_message != NULL)
         c->t->opts.on_message(c->t->opts.ctx, c->number, message);
+}
+
+void vly_load__message(vly_load_conn *c, vly_str message)
+{
+    const vly_load_transport_opts *o = &c->t->opts;
+    bool says_no = o->error_has.len > 0 && has_text(message, o->error_has);
+    vly_load_call *call = c->flying.first;
+
+    if (c->n_greetings > 0) {
+        c->n_greetings--;
+        pass_on(c, message);
+    } else if (o->is_one_way ||
+               (!says_no && o->answer_has.len > 0 && !has_text(message, o->answer_has))) {
+        pass_on(c, message);
+    } else if (c->n_ghosts > 0) {
+        c->n_ghosts--;
+    } else if (call == NULL || call == c->unsent) {
+        vly_load__break(c, "a message came that nobody had asked for");
+    } else {
+        vly_load__body(call, message);
+        vly_load__finish(call, says_no ? VLY_LOAD_STATUS : VLY_LOAD_OK, message);
+    }
+}
+
+void vly_load__sent(vly_load_conn *c)
+{
+    while (c->t->opts.is_one_way && c->flying.first != c->unsent)
+        vly_load__finish(c->flying.first, VLY_LOAD_OK, (vly_str){NULL, 0});
 }
 
 void vly_load__deliver(vly_load_transport *t)

@@ -64,7 +64,8 @@ struct vly_load_call {
 typedef struct vly_load_transport_opts {
     vly_load_loop *loop;           /* borrowed */
     const vly_load_target *target; /* borrowed, as all that it points to */
-    unsigned n_connections;        /* "{}" in the path is a connection's number */
+    unsigned n_connections;
+    uint32_t first_number;  /* "{}" in the path is a connection's number, from here on */
     unsigned max_in_flight; /* of a connection: streams of HTTP/2, messages of a stream; http1: 1 */
     unsigned connect_ms, timeout_ms; /* timeout: from the intended time */
 
@@ -75,6 +76,7 @@ typedef struct vly_load_transport_opts {
      * of a connection. */
     bool is_streaming;    /* gRPC: a call is a message of one long call for each connection */
     bool is_text;         /* WebSocket: messages are text */
+    vly_str first;        /* sent on each connection before its calls; of gRPC without its frame */
     bool is_one_way;      /* calls have no answers: they are done once sent */
     unsigned n_greetings; /* messages of the server, on each connection, before it is asked */
     vly_str answer_has;   /* a message without this text is no answer; empty: all are */

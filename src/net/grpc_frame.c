@@ -93,6 +93,16 @@ vly_status vly_grpc_reader_feed(vly_grpc_reader *r, vly_str *in, vly_buf *messag
     return st;
 }
 
+void vly_grpc_reader_recycle(vly_grpc_reader *r, vly_buf *message)
+{
+    if (r->wire.ptr != NULL || message->is_lent) {
+        vly_buf_release(message);
+        return;
+    }
+    vly_buf_clear(message);
+    r->wire = *message;
+}
+
 bool vly_grpc_is_type(vly_str content_type)
 {
     const vly_str want = VLY_STR("application/grpc");

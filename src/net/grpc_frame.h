@@ -37,6 +37,8 @@ void vly_grpc_reader_release(vly_grpc_reader *r);
  * encoding; ELIMIT: longer than max_message_bytes; ENOMEM. Feed no more after a failure. */
 vly_status vly_grpc_reader_feed(vly_grpc_reader *r, vly_str *in, vly_buf *message,
                                 bool *ret_is_message, vly_err *err) VLY_MUST_CHECK;
+/* Gives a message of feed back, whose memory serves the next one. */
+void vly_grpc_reader_recycle(vly_grpc_reader *r, vly_buf *message);
 /* Nothing is left of a message: the body may end here. */
 bool vly_grpc_reader_is_between(const vly_grpc_reader *r);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A list of all blocks. Out of memory at the wrong moment, nghttp2 frees an item that it still points
- * to (1.52 does, when DATA cannot be queued): so its blocks are then freed here, not by it.
+ * A list of all blocks. Out of memory at the wrong moment, nghttp2 frees an item that it still
+ * points to (1.52 does, when DATA cannot be queued): so its blocks are then freed here, not by it.
  */
 #include "net/http2_mem.h"
 

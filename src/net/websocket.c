@@ -22,6 +22,8 @@
 #define KEEP_BYTES    ((size_t)64 * 1024) /* of memory between two messages */
 #define KEY_LEN       24                  /* 16 bytes in base64 */
 #define FIN           0x80u
+#define MASKED        0x80u
+#define MASK_BYTES    4
 
 struct vly_websocket {
     vly_websocket_opts opts;
@@ -37,8 +39,8 @@ struct vly_websocket {
     uint8_t opcode;     /* of the frame, as the next two */
     bool is_fin;
     uint64_t left;
-    bool is_direct;       /* the rest of the frame goes past wslay */
-    unsigned char key[4]; /* of it, for the next bytes */
+    bool is_direct;                /* the rest of the frame goes past wslay */
+    unsigned char key[MASK_BYTES]; /* of it, for the next bytes */
     size_t n_control;
     unsigned char control[CONTROL_MAX]; /* payload of a control frame */
 };
@@ -63,13 +65,15 @@ static bool is_key(vly_str key)
 }
 
 /* RFC 6455 4.2.2, 5.4: base64 of SHA-1 of the key and a text of the standard's. */
-static bool make_accept(vly_str key, char accept[VLY_WEBSOCKET_ACCEPT_MAX])
+bool vly_websocket_make_accept(vly_str key, char accept[VLY_WEBSOCKET_ACCEPT_MAX])
 {
     static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
     char text[KEY_LEN + sizeof(guid)];
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned n = 0;
 
+    if (!is_key(key))
+        return false;
     memcpy(text, key.ptr, KEY_LEN);
     memcpy(text + KEY_LEN, guid, sizeof(guid));
     if (EVP_Digest(text, sizeof(text) - 1, digest, &n, EVP_sha1(), NULL) != 1)
@@ -96,7 +100,7 @@ vly_status vly_websocket_check(const vly_http_msg *m, char accept[VLY_WEBSOCKET_
                         VLY_STR_ARG(version));
     if (!is_key(key))
         return vly_fail(err, VLY_EINVAL, "Sec-WebSocket-Key: expected 16 bytes in base64");
-    if (!make_accept(key, accept))
+    if (!vly_websocket_make_accept(key, accept))
         return vly_fail(err, VLY_EINTERNAL, "WebSocket: no SHA-1");
     return VLY_OK;
 }
@@ -114,16 +118,35 @@ static size_t put_head(unsigned char head[VLY_WEBSOCKET_HEAD_MAX], unsigned opco
     return 2 + n_len;
 }
 
+static size_t put_ask_head(unsigned char head[VLY_WEBSOCKET_ASK_MAX], unsigned opcode, uint64_t len)
+{
+    size_t n = put_head(head, opcode, len);
+
+    head[1] |= MASKED;
+    memset(head + n, 0, MASK_BYTES);
+    return n + MASK_BYTES;
+}
+
+static unsigned opcode_of(bool is_text)
+{
+    return is_text ? WSLAY_TEXT_FRAME : WSLAY_BINARY_FRAME;
+}
+
 size_t vly_websocket_head(unsigned char head[VLY_WEBSOCKET_HEAD_MAX], bool is_text, size_t len)
 {
-    return put_head(head, is_text ? WSLAY_TEXT_FRAME : WSLAY_BINARY_FRAME, len);
+    return put_head(head, opcode_of(is_text), len);
+}
+
+size_t vly_websocket_ask_head(unsigned char head[VLY_WEBSOCKET_ASK_MAX], bool is_text, size_t len)
+{
+    return put_ask_head(head, opcode_of(is_text), len);
 }
 
 /* False when there is no room. */
 static bool put_control(vly_websocket *w, unsigned opcode, const void *payload, size_t len)
 {
-    unsigned char frame[VLY_WEBSOCKET_HEAD_MAX + CONTROL_MAX];
-    size_t n = put_head(frame, opcode, len);
+    unsigned char frame[VLY_WEBSOCKET_ASK_MAX + CONTROL_MAX];
+    size_t n = w->opts.is_client ? put_ask_head(frame, opcode, len) : put_head(frame, opcode, len);
 
     VLY_ASSERT(len <= CONTROL_MAX);
     if (len > 0)
@@ -148,7 +171,7 @@ static size_t cut_text(vly_str text, size_t max)
     return len;
 }
 
-/* Says our close; the state is the caller's. Without room for it, it goes unsaid, and the client
+/* Says our close; the state is the caller's. Without room for it, it goes unsaid, and the peer
  * sees the end of the connection alone. */
 static void say_close(vly_websocket *w, unsigned code, vly_str reason)
 {
@@ -214,8 +237,10 @@ static const char *frame_fault(const vly_websocket *w, const struct wslay_frame_
 {
     if (f->rsv != 0)
         return "reserved bits are set";
-    if (f->mask == 0)
+    if (f->mask == 0 && !w->opts.is_client)
         return "a frame of a client is not masked";
+    if (f->mask != 0 && w->opts.is_client)
+        return "a frame of a server is masked";
     if ((f->opcode > WSLAY_BINARY_FRAME && f->opcode < WSLAY_CONNECTION_CLOSE) ||
         f->opcode > WSLAY_PONG)
         return "an opcode that is not in use";
@@ -285,7 +310,7 @@ static bool is_close_code(unsigned code)
            (code >= 3000 && code <= 4999);
 }
 
-/* The client's close: answered with the same code, unless it answers ours. */
+/* The peer's close: answered with the same code, unless it answers ours. */
 static void end_close(vly_websocket *w)
 {
     unsigned code = (unsigned)w->control[0] << 8 | w->control[1];

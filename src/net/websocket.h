@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A server's side of WebSocket (RFC 6455), as a byte filter: wslay cuts frames out of bytes, and
- * here they become messages. No sockets, any fragmentation, no extensions.
+ * WebSocket (RFC 6455), a server's side or a client's, as a byte filter: wslay cuts frames out of
+ * bytes, and here they become messages. No sockets, any fragmentation, no extensions.
  *
  *     OPEN --ours or theirs--> CLOSING/answered --the other's--> CLOSED
  *         \--a broken rule, a limit--------------------------/
@@ -19,15 +19,16 @@
 #include <stddef.h>
 
 #define VLY_WEBSOCKET_ACCEPT_MAX 29 /* with its NUL */
-#define VLY_WEBSOCKET_HEAD_MAX   10 /* of a frame of ours */
+#define VLY_WEBSOCKET_HEAD_MAX   10 /* of a server's frame */
+#define VLY_WEBSOCKET_ASK_MAX    14 /* of a client's, with its mask */
 
 /* Close codes, RFC 6455 7.4.1. */
 typedef enum vly_websocket_code {
     VLY_WEBSOCKET_NORMAL = 1000,
     VLY_WEBSOCKET_GOING_AWAY = 1001,
     VLY_WEBSOCKET_PROTOCOL = 1002,
-    VLY_WEBSOCKET_NO_CODE = 1005,  /* the client's close has none; never sent */
-    VLY_WEBSOCKET_NO_CLOSE = 1006, /* the client has sent none; never sent */
+    VLY_WEBSOCKET_NO_CODE = 1005,  /* the peer's close has none; never sent */
+    VLY_WEBSOCKET_NO_CLOSE = 1006, /* the peer has sent none; never sent */
     VLY_WEBSOCKET_NOT_UTF8 = 1007,
     VLY_WEBSOCKET_POLICY = 1008,
     VLY_WEBSOCKET_TOO_BIG = 1009,
@@ -40,9 +41,17 @@ typedef enum vly_websocket_code {
 vly_status vly_websocket_check(const vly_http_msg *m, char accept[VLY_WEBSOCKET_ACCEPT_MAX],
                                vly_err *err) VLY_MUST_CHECK;
 
+/* Sec-WebSocket-Accept for a key of 16 bytes in base64; false: it is none. */
+bool vly_websocket_make_accept(vly_str key, char accept[VLY_WEBSOCKET_ACCEPT_MAX]);
+
 /* The head of a frame that holds a whole message of len bytes, which are to follow. Returns its
  * length. */
 size_t vly_websocket_head(unsigned char head[VLY_WEBSOCKET_HEAD_MAX], bool is_text, size_t len);
+/* The same of a client's. Its mask is of zeroes, so that its bytes are sent as they are: a mask
+ * keeps scripts in a browser from writing what a proxy takes for requests (10.3), and here is no
+ * script.
+ */
+size_t vly_websocket_ask_head(unsigned char head[VLY_WEBSOCKET_ASK_MAX], bool is_text, size_t len);
 
 typedef enum vly_websocket_state {
     VLY_WEBSOCKET_OPEN,
@@ -53,7 +62,8 @@ typedef enum vly_websocket_state {
 typedef struct vly_websocket vly_websocket;
 
 typedef struct vly_websocket_opts {
-    size_t max_message_bytes; /* of the client; a longer one ends the session with TOO_BIG */
+    bool is_client;
+    size_t max_message_bytes; /* of the peer; a longer one ends the session with TOO_BIG */
     /* A message; its memory may be taken, leaving it empty. May call close, not feed or free. */
     void (*on_message)(void *ctx, vly_buf *message, bool is_text);
     void *ctx;
@@ -78,6 +88,6 @@ void vly_websocket_ping(vly_websocket *w);
 void vly_websocket_close(vly_websocket *w, unsigned code, const char *reason);
 
 vly_websocket_state vly_websocket_get_state(const vly_websocket *w);
-unsigned vly_websocket_peer_code(const vly_websocket *w); /* of the client's close, or NO_CLOSE */
+unsigned vly_websocket_peer_code(const vly_websocket *w); /* of the peer's close, or NO_CLOSE */
 
 #endif
