@@ -147,6 +147,18 @@ static uint64_t ask_memory(const vly_load_setup *s)
     return value > 0 && value < 1e18 ? (uint64_t)value : 0;
 }
 
+/* What came meanwhile was heard: it does not end the program now. */
+static void unwatch_signals(int fd, const sigset_t *old)
+{
+    struct signalfd_siginfo info;
+
+    while (fd >= 0 && read(fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
+        continue;
+    if (fd >= 0)
+        close(fd);
+    pthread_sigmask(SIG_SETMASK, old, NULL);
+}
+
 /* SIGINT and SIGTERM as something to read, for all threads that begin after it. -1: not. */
 static int watch_signals(sigset_t *old)
 {
@@ -233,9 +245,7 @@ static vly_status run_it(vly_load_setup *s, const vly_load_opts *o, vly_load_rep
     if (st == VLY_OK)
         report->rss_after = ask_memory(s);
     vly_load_view_end(&view);
-    if (fd >= 0)
-        close(fd);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    unwatch_signals(fd, &old);
     return st;
 }
 

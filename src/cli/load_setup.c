@@ -25,6 +25,8 @@ static vly_status check_kinds(const vly_load_opts *o, vly_err *err)
         return vly_fail(err, VLY_EINVAL,
                         "option --closed: a closed loop has no --rate or "
                         "--poisson: it sends as fast as it is answered");
+    if (!(o->rate >= 0))
+        return vly_fail(err, VLY_EINVAL, "option --rate: expected requests a second, above 0");
     return VLY_OK;
 }
 
