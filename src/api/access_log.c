@@ -84,6 +84,8 @@ static void put_call(vly_buf *b, const vly_call *call)
     }
     if (call->model.len > 0)
         put_text(b, ",\"model\":", call->model);
+    if (call->arm.len > 0)
+        put_text(b, ",\"arm\":", call->arm);
     if (call->error.len > 0)
         put_text(b, ",\"error\":", call->error);
 }

@@ -5,7 +5,7 @@
 #include "base/assert.h"
 #include "codec/deflate.h"
 
-#define OWN_HEADERS 4 /* X-Request-Id, Server-Timing, Content-Encoding, Vary */
+#define OWN_HEADERS 5 /* X-Request-Id, Server-Timing, Volley-Arm, Content-Encoding, Vary */
 
 /* ---- with the headers of every answer ---- */
 
@@ -27,6 +27,8 @@ static void respond(vly_http_request *req, const vly_http_answer *answer, vly_en
         headers[full.n_headers++] =
             (vly_http_header){VLY_STR("Server-Timing"), vly_str_from(timing)};
     }
+    if (call != NULL && call->arm.len > 0)
+        headers[full.n_headers++] = (vly_http_header){VLY_STR("Volley-Arm"), call->arm};
     if (encoding != VLY_ENCODING_IDENTITY) {
         headers[full.n_headers++] = (vly_http_header){VLY_STR("Content-Encoding"),
                                                       vly_str_from(vly_encoding_name(encoding))};

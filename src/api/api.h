@@ -13,6 +13,7 @@
 #include "net/http_server.h"
 #include "sched/control.h"
 #include "sched/imu_sessions.h"
+#include "sched/model_routes.h"
 #include "sched/scheduler.h"
 
 #include <stdatomic.h>
@@ -47,9 +48,10 @@ typedef struct vly_guide {
 #define VLY_STEPS_NOT_HERE "steps are not detected here: there is no step model"
 
 typedef struct vly_api {
-    vly_scheduler *scheduler; /* borrowed; outlives the server, as the next */
-    vly_control *control;     /* NULL: models do not come and go */
-    const char *origins;      /* of pages that may open streams: api/origin.h */
+    vly_scheduler *scheduler;       /* borrowed; outlives the server, as the next */
+    vly_control *control;           /* NULL: models do not come and go */
+    vly_model_routes *model_routes; /* borrowed; NULL: there are none */
+    const char *origins;            /* of pages that may open streams: api/origin.h */
     /* Atomic: what may change while requests run. */
     _Atomic size_t max_parts; /* of a multipart body */
     _Atomic size_t max_json_depth;

@@ -94,6 +94,14 @@ void vly_call_set_model(vly_http_request *req, vly_str name)
         call->model = vly_str_from(vly_arena_strdup(&req->msg.arena, name));
 }
 
+void vly_call_set_arm(vly_http_request *req, const vly_route_arm *arm, const vly_served *m)
+{
+    vly_call *call = vly_call_of(req);
+
+    if (call != NULL && arm != NULL)
+        call->arm = vly_str_from(vly_arena_printf(&req->msg.arena, "%s/%s", m->name, m->version));
+}
+
 void vly_call_set_times(vly_http_request *req, const vly_job_times *times)
 {
     vly_call *call = vly_call_of(req);

@@ -22,6 +22,7 @@ typedef struct vly_call {
     size_t route;         /* api/route_stats.h; 0: none */
     int grpc_as_http;     /* what the status of a failed gRPC call is in HTTP; 0: none failed */
     vly_str model;        /* empty: none */
+    vly_str arm;          /* "model/version" of the route's arm that had it; empty: none */
     vly_str error;        /* of the answer; empty: none */
     bool has_times;       /* a model ran, or was to */
     vly_job_times times;
@@ -39,6 +40,8 @@ static inline vly_call *vly_call_of(const vly_http_request *req)
 void vly_call_set_route(const vly_http_request *req, size_t route);
 /* Which model it was about, and where the time went. */
 void vly_call_set_model(vly_http_request *req, vly_str name);
+/* arm NULL: it was no route. m: the model of the arm. */
+void vly_call_set_arm(vly_http_request *req, const vly_route_arm *arm, const vly_served *m);
 void vly_call_set_times(vly_http_request *req, const vly_job_times *times);
 
 /* "queue;dur=0.012, input;dur=0.003, compute;dur=1.250, output;dur=0.004, total;dur=1.300": NUL

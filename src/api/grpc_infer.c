@@ -93,6 +93,14 @@ static vly_status read_sequence_id(const vly_grpc_param *p, vly_job_sequence *s,
     return VLY_OK;
 }
 
+static vly_status read_session(const vly_grpc_param *p, vly_str *ret, vly_err *err)
+{
+    if (p->kind != VLY_GRPC_STRING)
+        return bad_kind(p->key, "string_param", err);
+    *ret = p->text;
+    return VLY_OK;
+}
+
 static vly_status read_priority(const vly_grpc_param *p, uint64_t *ret, vly_err *err)
 {
     if (p->kind != VLY_GRPC_INT && p->kind != VLY_GRPC_UINT)
@@ -128,6 +136,8 @@ static vly_status read_param(const vly_grpc_param *p, vly_infer_request *r, vly_
 {
     if (vly_str_is(p->key, "sequence_id"))
         return read_sequence_id(p, &r->sequence, err);
+    if (vly_str_is(p->key, "session_id"))
+        return read_session(p, &r->session, err);
     if (vly_str_is(p->key, "sequence_start"))
         return read_bool(p, &r->sequence.is_start, err);
     if (vly_str_is(p->key, "sequence_end"))
@@ -380,7 +390,7 @@ static vly_status put_head(const vly_infer *call, vly_grpc_params params, vly_bu
         n_raw += vly_grpc_raw_size(raw_bytes(&call->results[i]));
     }
     vly_grpc_put_infer_response(
-        out, &(vly_grpc_infer_response){.model_name = vly_str_from(call->served->name),
+        out, &(vly_grpc_infer_response){.model_name = vly_infer_name(call),
                                         .model_version = vly_str_from(call->served->version),
                                         .id = call->request.id,
                                         .params = params,

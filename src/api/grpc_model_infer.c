@@ -22,6 +22,7 @@ static void done(vly_infer *infer)
     vly_infer_parts parts = c->parts;
 
     vly_call_set_times(c->grpc->req, &infer->times);
+    vly_call_set_arm(c->grpc->req, infer->arm, infer->served);
     vly_buf_release(&c->grpc->inflated);
     if (infer->status == VLY_OK) {
         vly_grpc_reply(c->grpc, parts.buf, parts.n);
@@ -45,6 +46,9 @@ static vly_status begin(vly_grpc_call *call, vly_err *err)
                            .is_cancelled = &call->req->is_cancelled,
                            .received_ns = call->req->received_ns,
                            .deadline_ns = call->deadline_ns,
+                           .session = vly_model_routes_has_any(call->api->model_routes)
+                                          ? vly_infer_session(&call->req->msg)
+                                          : 0,
                            .loop = call->req->loop_idx + 1,
                            .write = write_answer,
                            .done = done};

@@ -45,8 +45,8 @@ vly_status vly_grpc_model_ready(vly_grpc_call *call, vly_buf *out, vly_err *err)
 
     if (st != VLY_OK)
         return st;
-    vly_served *m = vly_scheduler_find(call->api->scheduler, r.name, r.version);
-    put_flag(out, m != NULL && m->servable != NULL);
+    vly_served *m = NULL;
+    put_flag(out, vly_infer_find(call->api, r.name, r.version, &m, NULL) == VLY_OK);
     vly_served_unref(m);
     return VLY_OK;
 }

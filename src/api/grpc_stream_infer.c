@@ -22,6 +22,7 @@ typedef struct stream_call {
     vly_api *api;
     vly_stream *stream;
     vly_nsec deadline_ns;
+    uint64_t session, id; /* as vly_infer.session and .stream */
     size_t arena_budget;
     bool wants_status; /* "triton_grpc_error: true": the first error ends the call */
     _Atomic bool is_cancelled;
@@ -117,6 +118,8 @@ static void start(vly_line_item *place)
                             .is_cancelled = &c->is_cancelled,
                             .received_ns = it->infer.received_ns,
                             .deadline_ns = c->deadline_ns,
+                            .session = c->session,
+                            .stream = c->id,
                             .write = write_answer,
                             .done = done};
     vly_status st =
@@ -255,6 +258,8 @@ static vly_status open_call(vly_api *api, vly_http_request *req, vly_err *err)
     if (c == NULL)
         return vly_fail(err, VLY_ENOMEM, "out of memory for the call");
     c->api = api;
+    c->session = vly_infer_session(&req->msg);
+    c->id = vly_infer_stream(req);
     c->arena_budget = req->msg.arena.budget_bytes;
     vly_line_init(&c->line, &line_ops, vly_scheduler_pool(api->scheduler), api->max_stream_requests,
                   api->max_stream_in_work);

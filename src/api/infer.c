@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/infer.h"
 
+#include "api/call.h"
 #include "api/infer_inputs.h"
 #include "api/infer_outputs.h"
 #include "api/infer_pictures.h"
 
-vly_status vly_infer_find(const vly_api *api, vly_str name, vly_str version, vly_served **ret,
-                          vly_err *err)
+#include <stdio.h>
+
+static vly_status find_model(const vly_api *api, vly_str name, vly_str version, vly_served **ret,
+                             vly_err *err)
 {
     vly_served *m = vly_scheduler_find(api->scheduler, name, version);
 
@@ -27,6 +30,114 @@ vly_status vly_infer_find(const vly_api *api, vly_str name, vly_str version, vly
     return st;
 }
 
+/* ---- routes ---- */
+
+static vly_model_route *find_route(const vly_api *api, vly_str name, vly_str version)
+{
+    return version.len == 0 ? vly_model_routes_find(api->model_routes, name) : NULL;
+}
+
+vly_status vly_infer_find(const vly_api *api, vly_str name, vly_str version, vly_served **ret,
+                          vly_err *err)
+{
+    vly_model_route *route = find_route(api, name, version);
+
+    if (route == NULL)
+        return find_model(api, name, version, ret, err);
+    vly_status st = vly_model_route_first(api->model_routes, route, ret, err);
+    vly_model_route_unref(route);
+    return st;
+}
+
+vly_status vly_infer_pick(const vly_api *api, vly_str name, vly_str version, uint64_t session,
+                          vly_route_pick *ret, vly_err *err)
+{
+    vly_model_route *route = find_route(api, name, version);
+
+    if (route == NULL) {
+        *ret = (vly_route_pick){.model = NULL};
+        return find_model(api, name, version, &ret->model, err);
+    }
+    vly_status st = vly_model_route_pick(api->model_routes, route, session, ret, err);
+    vly_model_route_unref(route);
+    return st;
+}
+
+uint64_t vly_infer_session(vly_http_msg *msg)
+{
+    vly_str session = vly_http_msg_header(msg, "Volley-Session");
+
+    if (session.len == 0 && vly_http_msg_query(msg, "session", &session) != VLY_OK)
+        return 0;
+    return session.len > 0 ? vly_route_session_hash(session) : 0;
+}
+
+uint64_t vly_infer_stream(const vly_http_request *req)
+{
+    const vly_call *call = vly_call_of(req);
+
+    return call != NULL && call->id.len > 0 ? vly_route_session_hash(call->id) : 0;
+}
+
+vly_str vly_infer_name(const vly_infer *call)
+{
+    return vly_str_from(call->route != NULL ? call->route->spec.name : call->served->name);
+}
+
+/* A number is the session of its digits, whichever way the protocol sends it. */
+static uint64_t session_of(const vly_infer *call)
+{
+    const vly_infer_request *r = &call->request;
+    char digits[24];
+
+    if (call->session != 0)
+        return call->session;
+    if (r->session.len > 0)
+        return vly_route_session_hash(r->session);
+    if (r->sequence.name.len > 0)
+        return vly_route_session_hash(r->sequence.name);
+    if (r->sequence.id == 0)
+        return call->stream;
+    snprintf(digits, sizeof(digits), "%llu", (unsigned long long)r->sequence.id);
+    return vly_route_session_hash(vly_str_from(digits));
+}
+
+/* The request is read: its arm takes the place of the one that stood in for it. */
+static vly_status take_arm(vly_infer *call, vly_err *err)
+{
+    vly_route_pick pick;
+
+    if (call->route == NULL)
+        return VLY_OK;
+    vly_status st =
+        vly_model_route_pick(call->api->model_routes, call->route, session_of(call), &pick, err);
+    if (st != VLY_OK)
+        return st;
+    vly_served_unref(call->model);
+    call->served = call->model = pick.model;
+    call->arm = pick.arm;
+    return VLY_OK;
+}
+
+static vly_status find_target(vly_infer *call, vly_err *err)
+{
+    const vly_infer_request *r = &call->request;
+
+    call->route = find_route(call->api, r->model, r->version);
+    if (call->route == NULL)
+        return find_model(call->api, r->model, r->version, &call->model, err);
+    return vly_model_route_first(call->api->model_routes, call->route, &call->model, err);
+}
+
+static void count_arm(const vly_infer *call, vly_status st)
+{
+    if (call->arm != NULL)
+        vly_route_arm_count(call->arm, vly_clock_now(), st, call->job.is_model_failure,
+                            call->received_ns);
+}
+
+/* ---- the call ---- */
+
 static void release(vly_infer *call)
 {
     vly_infer__release_inputs(call);
@@ -38,14 +149,19 @@ static void release(vly_infer *call)
 static void finish(vly_infer *call, vly_status st, const vly_err *err)
 {
     vly_served *m = call->model;
+    vly_model_route *route = call->route;
+    vly_route_arm *arm = call->arm;
 
     release(call);
+    count_arm(call, st);
     call->status = st;
     call->err = err;
     call->times = call->job.times;
     call->times.input += call->read_ns;
     call->done(call);
     vly_served_unref(m);
+    vly_model_route_unref(route);
+    vly_route_arm_unref(arm);
 }
 
 static vly_status encode(vly_job *job, vly_err *err)
@@ -124,6 +240,8 @@ static vly_status read_request(vly_infer *call, vly_err *err)
     call->read_ns = vly_clock_now();
     if (call->read != NULL)
         st = call->read(call, err);
+    if (st == VLY_OK)
+        st = take_arm(call, err);
     return st == VLY_OK ? st : count_failure(call, st);
 }
 
@@ -158,16 +276,18 @@ static vly_status begin(vly_infer *call, vly_err *err)
 
 vly_status vly_infer_start(vly_infer *call, vly_err *err)
 {
-    vly_status st =
-        vly_infer_find(call->api, call->request.model, call->request.version, &call->model, err);
+    vly_status st = find_target(call, err);
 
-    if (st != VLY_OK)
-        return st;
-    call->served = call->model;
-    st = begin(call, err);
+    if (st == VLY_OK) {
+        call->served = call->model;
+        st = begin(call, err);
+    }
     if (st != VLY_OK) {
         release(call);
+        count_arm(call, st);
         vly_served_unref(call->model);
+        vly_model_route_unref(call->route);
+        vly_route_arm_unref(call->arm);
     }
     return st;
 }

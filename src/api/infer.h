@@ -78,6 +78,7 @@ typedef struct vly_infer_request {
     uint64_t priority;     /* 0: the model's default */
     uint64_t timeout_us;   /* since it was received; 0: none */
     vly_job_sequence sequence;
+    vly_str session; /* in a route; empty: that of the sequence, or none */
 } vly_infer_request;
 
 typedef struct vly_infer_result {
@@ -93,6 +94,8 @@ struct vly_infer {
     const _Atomic bool *is_cancelled; /* NULL: never */
     vly_nsec received_ns;
     vly_nsec deadline_ns; /* of the protocol itself (grpc-timeout); 0: none */
+    uint64_t session;     /* in a route: vly_infer_session; 0: what the request's parameters say */
+    uint64_t stream;      /* or, when they say nothing, this one; 0: none */
     vly_infer_request request;
     /* Completes the request, of which model and version are set, once served is known: within
      * start, or on a worker when that would hold up a loop thread. NULL: it is complete. */
@@ -106,7 +109,9 @@ struct vly_infer {
     void (*done)(vly_infer *call);
 
     /* For write and done. */
-    const vly_served *served;  /* the model found; for read too; valid until done returns */
+    const vly_served *served;  /* the model found; of a route, for read, that of any arm; valid
+                                  until done returns */
+    vly_route_arm *arm;        /* of the route that was asked for; NULL: it was a model */
     vly_infer_result *results; /* those that were asked for, in the model's order; for write only */
     size_t n_results;
 
@@ -118,8 +123,9 @@ struct vly_infer {
     /* Private. */
     vly_job job;
     vly_work work;
-    vly_served *model; /* a reference, until done has returned */
-    vly_nsec read_ns;  /* when reading began; then, what reading and checking took */
+    vly_served *model;      /* a reference, until done has returned */
+    vly_model_route *route; /* likewise; NULL: it is a model */
+    vly_nsec read_ns;       /* when reading began; then, what reading and checking took */
     vly_tensor *inputs;
     vly_infer_output *wanted; /* [n_outputs] of the model; name.ptr NULL: not asked for */
     void **places;            /* [n_outputs]: where in shared memory it is to go; NULL: nowhere */
@@ -139,7 +145,20 @@ void vly_infer_put_wire(const vly_tensor *t, vly_buf *out);
  * tensor has no store of its own, or is of BYTES; then they can only be copied. */
 bool vly_infer_lend_wire(const vly_tensor *t, vly_buf *out);
 
-/* The model of this name, which serves: a new reference. ENOTFOUND, EUNAVAILABLE. */
+/* What the answer calls the model: the name that was asked for. */
+vly_str vly_infer_name(const vly_infer *call);
+
+/* The session that a request names for routes, by the header Volley-Session or `session` in the
+ * query, as vly_route_session_hash; 0: none. */
+uint64_t vly_infer_session(vly_http_msg *msg);
+/* The session that stands in for one that no request of this stream names: the stream itself. */
+uint64_t vly_infer_stream(const vly_http_request *req);
+/* The model of this name, or the arm that the session has in the route of this name; a version asks
+ * for the model. ret is the caller's to release. Errors as below. */
+vly_status vly_infer_pick(const vly_api *api, vly_str name, vly_str version, uint64_t session,
+                          vly_route_pick *ret, vly_err *err) VLY_MUST_CHECK;
+/* The model of this name, which serves; of a route, by which it is described: a new reference.
+ * ENOTFOUND, EUNAVAILABLE. */
 vly_status vly_infer_find(const vly_api *api, vly_str name, vly_str version, vly_served **ret,
                           vly_err *err) VLY_MUST_CHECK;
 

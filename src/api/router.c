@@ -68,7 +68,16 @@ static void answer_unknown_path(vly_http_request *req)
 
 static const char *method_text(vly_http_method m)
 {
-    return m == VLY_HTTP_GET ? "GET, HEAD" : m == VLY_HTTP_POST ? "POST" : "DELETE";
+    switch ((int)m) { /* those that the table has */
+    case VLY_HTTP_GET:
+        return "GET, HEAD";
+    case VLY_HTTP_POST:
+        return "POST";
+    case VLY_HTTP_PUT:
+        return "PUT";
+    default:
+        return "DELETE";
+    }
 }
 
 void vly_router_dispatch(const vly_route *routes, size_t n, vly_api *api, vly_http_request *req)

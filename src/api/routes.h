@@ -20,6 +20,12 @@
     X(GET, READ, "/v1/models", v1_models)                                                          \
     X(GET, READ, "/v1/models/{}/explain", v1_explain)                                              \
     X(GET, READ, "/v1/models/{}/versions/{n}/explain", v1_explain)                                 \
+    X(GET, READ, "/v1/routes", v1_routes)                                                          \
+    X(GET, READ, "/v1/routes/{}", v1_route)                                                        \
+    X(PUT, ADMIN, "/v1/routes/{}", v1_route_set)                                                   \
+    X(DELETE, ADMIN, "/v1/routes/{}", v1_route_remove)                                             \
+    X(POST, ADMIN, "/v1/routes/{}:promote", v1_route_promote)                                      \
+    X(POST, ADMIN, "/v1/routes/{}:rollback", v1_route_rollback)                                    \
     X(POST, INFER, "/v1/images:detect", v1_detect)                                                 \
     X(POST, INFER, "/v1/imu:detect", v1_imu_detect)                                                \
     X(GET, INFER, "/v1/stream", v1_stream)                                                         \

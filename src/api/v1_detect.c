@@ -16,6 +16,7 @@
 #include "api/routes.h"
 
 #include "api/answer.h"
+#include "api/call.h"
 #include "api/v1_options.h"
 #include "tasks/draw.h"
 #include "tasks/observation_json.h"
@@ -36,6 +37,7 @@ typedef struct detect_call {
     vly_api *api;
     vly_http_request *req;
     vly_served *model;
+    vly_route_arm *arm; /* a reference; NULL: it is no route's */
     vly_v1_params params;
     detect_file *files;
     size_t n_files;
@@ -124,8 +126,13 @@ static void file_done(vly_job *job)
 
     if (job->status != VLY_OK)
         vly_buf_release(&f->body);
+    if (c->arm != NULL)
+        vly_route_arm_count(c->arm, vly_clock_now(), job->status, job->is_model_failure,
+                            c->req->received_ns);
     if (atomic_fetch_sub(&c->n_left, 1) != 1)
         return;
+    vly_call_set_arm(c->req, c->arm, c->model);
+    vly_route_arm_unref(c->arm);
     if (c->n_files == 1)
         answer_one(c);
     else
@@ -192,19 +199,24 @@ static vly_status submit_files(detect_call *c, const vly_multipart_part *parts, 
 static vly_status submit(detect_call *c, const vly_multipart_part *parts, size_t n_parts,
                          vly_err *err)
 {
-    vly_served *m;
+    vly_route_pick pick;
     size_t n_files = 0;
 
     for (size_t i = 0; i < n_parts; i++)
         n_files += is_file(&parts[i]);
     vly_status st = check_files(c, n_files, err);
     if (st == VLY_OK)
-        st = vly_v1_model(c->api, &c->params, &m, err);
+        st = vly_v1_pick(c->api, &c->params, &pick, err);
     if (st != VLY_OK)
         return st;
-    c->model = m;
+    c->model = pick.model;
+    c->arm = pick.arm != NULL ? vly_route_arm_ref(pick.arm) : NULL;
     st = submit_files(c, parts, n_parts, n_files, err);
-    vly_served_unref(m);
+    if (st != VLY_OK && pick.arm != NULL) { /* nothing was queued */
+        vly_route_arm_count(pick.arm, vly_clock_now(), st, false, c->req->received_ns);
+        vly_route_arm_unref(pick.arm);
+    }
+    vly_route_pick_release(&pick);
     return st;
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/v1_options.h"
 
+#include "api/infer.h"
+
 #include <stdint.h>
 
 #define CLASSES_MAX 1024
@@ -57,8 +59,26 @@ static vly_status only_model(const vly_api *api, vly_served **ret, vly_err *err)
     return st;
 }
 
+static vly_status check_takes_pictures(const vly_served *m, vly_err *err)
+{
+    if (vly_v1_takes_pictures(m))
+        return VLY_OK;
+    return vly_fail(err, VLY_EINVAL,
+                    "model '%s' takes no pictures (its task is '%s'); send it tensors", m->name,
+                    m->servable->decoder.name);
+}
+
+/* Only below /v2 do clients look for Triton's words. */
+static vly_status in_words(vly_status st, vly_str name, vly_err *err)
+{
+    if (st != VLY_ENOTFOUND)
+        return st;
+    return vly_fail(err, st, "model '%.*s' is not served", VLY_STR_ARG(name));
+}
+
 vly_status vly_v1_model(const vly_api *api, const vly_v1_params *p, vly_served **ret, vly_err *err)
 {
+    vly_served *m = NULL;
     vly_str name;
     bool is_set;
     vly_status st = vly_v1_param(p, "model", &name, &is_set, err);
@@ -67,19 +87,35 @@ vly_status vly_v1_model(const vly_api *api, const vly_v1_params *p, vly_served *
         return st;
     if (!is_set)
         return only_model(api, ret, err);
-    vly_served *m = vly_scheduler_find(api->scheduler, name, (vly_str){NULL, 0});
-    if (m == NULL)
-        return vly_fail(err, VLY_ENOTFOUND, "model '%.*s' is not served", VLY_STR_ARG(name));
-    if (m->servable == NULL)
-        st = vly_fail(err, VLY_EUNAVAILABLE, "model '%s' is not available: %s", m->name, m->error);
-    else if (!vly_v1_takes_pictures(m))
-        st = vly_fail(err, VLY_EINVAL,
-                      "model '%s' takes no pictures (its task is '%s'); send it tensors", m->name,
-                      m->servable->decoder.name);
+    st = in_words(vly_infer_find(api, name, VLY_STR(""), &m, err), name, err);
+    if (st == VLY_OK)
+        st = check_takes_pictures(m, err);
     if (st == VLY_OK)
         *ret = m;
     else
         vly_served_unref(m);
+    return st;
+}
+
+vly_status vly_v1_pick(const vly_api *api, const vly_v1_params *p, vly_route_pick *ret,
+                       vly_err *err)
+{
+    vly_route_pick pick = {.model = NULL};
+    vly_str name;
+    bool is_set;
+    vly_status st = vly_v1_param(p, "model", &name, &is_set, err);
+
+    if (st == VLY_OK && !is_set)
+        st = only_model(api, &pick.model, err);
+    else if (st == VLY_OK)
+        st = in_words(vly_infer_pick(api, name, VLY_STR(""), vly_infer_session(p->msg), &pick, err),
+                      name, err);
+    if (st == VLY_OK)
+        st = check_takes_pictures(pick.model, err);
+    if (st == VLY_OK)
+        *ret = pick;
+    else
+        vly_route_pick_release(&pick);
     return st;
 }
 

@@ -24,6 +24,11 @@ vly_status vly_v1_param(const vly_v1_params *p, const char *name, vly_str *ret, 
 vly_status vly_v1_model(const vly_api *api, const vly_v1_params *p, vly_served **ret,
                         vly_err *err) VLY_MUST_CHECK;
 
+/* The same to run it: of a route, the arm that the request's session has. ret is the caller's to
+ * release. */
+vly_status vly_v1_pick(const vly_api *api, const vly_v1_params *p, vly_route_pick *ret,
+                       vly_err *err) VLY_MUST_CHECK;
+
 bool vly_v1_takes_pictures(const vly_served *m);
 
 /* EINVAL names the parameter and what it expected. Classes live in the arena of the message. */

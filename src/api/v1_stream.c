@@ -192,12 +192,12 @@ static bool copy_text(vly_arena *arena, vly_str *s)
 }
 
 /* What the query says is kept beyond the request. */
-static vly_status keep(vly_v1_stream *s, const vly_served *m, vly_str version, vly_err *err)
+static vly_status keep(vly_v1_stream *s, vly_str name, vly_str version, vly_err *err)
 {
     const int32_t *classes = s->options.classes;
     size_t n = s->options.n_classes;
 
-    s->model = vly_str_from(m->name);
+    s->model = name;
     s->version = version;
     if (!copy_text(&s->arena, &s->model) || !copy_text(&s->arena, &s->version))
         return vly_arena_fail(&s->arena, err);
@@ -215,7 +215,7 @@ static vly_status read_query(vly_v1_stream *s, vly_http_request *req, vly_served
                              vly_err *err)
 {
     const vly_v1_params params = {.msg = &req->msg};
-    vly_str version = VLY_STR("");
+    vly_str name, version = VLY_STR("");
     vly_served *m;
     vly_status st = find_kind(req, &s->kind, err);
 
@@ -225,8 +225,10 @@ static vly_status read_query(vly_v1_stream *s, vly_http_request *req, vly_served
         return st;
     if (s->kind->takes_pictures)
         st = vly_v1_options(&params, &m->servable->decoder.labels, &s->options, err);
+    if (vly_http_msg_query(&req->msg, "model", &name) != VLY_OK)
+        name = vly_str_from(m->name);
     if (st == VLY_OK)
-        st = keep(s, m, version, err);
+        st = keep(s, name, version, err);
     if (st == VLY_OK)
         *ret_model = m;
     else
@@ -257,6 +259,8 @@ static vly_status open_stream(vly_api *api, vly_http_request *req, vly_err *err)
     if (s == NULL)
         return vly_fail(err, VLY_ENOMEM, "out of memory for the stream");
     s->api = api;
+    s->session = vly_infer_session(&req->msg);
+    s->id = vly_infer_stream(req);
     s->request_budget = req->msg.arena.budget_bytes;
     vly_arena_init(&s->arena, VLY_MEM_ARENA, STREAM_BLOCK_BYTES, s->request_budget);
     vly_line_init(&s->line, &line_ops, vly_scheduler_pool(api->scheduler), api->max_stream_requests,

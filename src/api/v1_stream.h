@@ -35,7 +35,8 @@ struct vly_v1_stream {
     const vly_v1_kind *kind;
     vly_stream *stream;
     vly_arena arena;        /* of what is below */
-    vly_str model, version; /* version empty: the one served by default */
+    vly_str model, version; /* as asked for; version empty: the one served by default */
+    uint64_t session, id;   /* as vly_infer.session and .stream */
     vly_detector_options options;
     size_t request_budget; /* bytes of the arena of one request */
     _Atomic bool is_cancelled;
@@ -53,7 +54,8 @@ struct vly_v1_request {
     vly_infer infer; /* of tensors */
     vly_infer_json doc;
     vly_infer_json_input samples;
-    vly_job job; /* of a picture */
+    vly_job job;        /* of a picture */
+    vly_route_arm *arm; /* of job; NULL: it is no route's */
     vly_buf answer;
     bool is_text_answer;
 };

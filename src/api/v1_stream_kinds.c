@@ -61,6 +61,8 @@ static vly_status start_infer(vly_v1_request *r, vly_status (*read)(vly_infer *i
                            .arena = &r->arena,
                            .is_cancelled = &s->is_cancelled,
                            .received_ns = r->received_ns,
+                           .session = s->session,
+                           .stream = s->id,
                            .request = {.model = s->model, .version = s->version},
                            .read = read,
                            .write = write_tensors,
@@ -225,6 +227,11 @@ static void picture_done(vly_job *job)
 {
     vly_v1_request *r = job->ctx;
 
+    if (r->arm != NULL) {
+        vly_route_arm_count(r->arm, vly_clock_now(), job->status, job->is_model_failure,
+                            r->received_ns);
+        vly_route_arm_unref(r->arm);
+    }
     r->is_text = true; /* the answer is JSON */
     vly_v1_stream_done(r, job->status == VLY_OK ? NULL : &job->err);
 }
@@ -233,13 +240,16 @@ static vly_status start_video(vly_v1_request *r, vly_err *err)
 {
     const vly_v1_stream *s = r->stream;
     vly_job *job = &r->job;
-    vly_served *m;
+    vly_route_pick pick;
 
     if (r->is_text)
         return vly_fail(err, VLY_EINVAL, "expected a picture in a binary message, got text");
-    vly_status st = vly_infer_find(s->api, s->model, s->version, &m, err);
+    vly_status st = vly_infer_pick(s->api, s->model, s->version,
+                                   s->session != 0 ? s->session : s->id, &pick, err);
     if (st != VLY_OK)
         return st;
+    vly_served *m = pick.model;
+    r->arm = pick.arm != NULL ? vly_route_arm_ref(pick.arm) : NULL;
     r->infer.served = m; /* kept by the job until it is done */
     *job = (vly_job){.kind = VLY_JOB_PICTURE,
                      .ctx = r,
@@ -253,7 +263,11 @@ static vly_status start_video(vly_v1_request *r, vly_err *err)
         st = vly_scheduler_submit(m, &job, 1, err);
     else
         st = vly_fail(err, VLY_EINVAL, "model '%s' takes no pictures any more", m->name);
-    vly_served_unref(m);
+    if (st != VLY_OK && pick.arm != NULL) { /* nothing was queued */
+        vly_route_arm_count(pick.arm, vly_clock_now(), st, false, r->received_ns);
+        vly_route_arm_unref(pick.arm);
+    }
+    vly_route_pick_release(&pick);
     return st;
 }
 

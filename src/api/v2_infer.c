@@ -103,6 +103,7 @@ static void done(vly_infer *infer)
     vly_v2_answer a = c->answer;
 
     vly_call_set_times(c->req, &infer->times);
+    vly_call_set_arm(c->req, infer->arm, infer->served);
     release(c);
     if (infer->status == VLY_OK) {
         answer(c->req, &a);
@@ -139,17 +140,18 @@ static vly_status begin(vly_api *api, vly_http_request *req, const vly_str *capt
     if (st != VLY_OK)
         return st;
     size_t json_bytes = c->has_json_len ? c->json_len : req->msg.body.len;
-    c->infer = (vly_infer){.api = api,
-                           .arena = &req->msg.arena,
-                           .is_cancelled = &req->is_cancelled,
-                           .received_ns = req->received_ns,
-                           .loop = req->loop_idx + 1,
-                           .request = {.model = captures[0], .version = captures[1]},
-                           .read = read_request,
-                           .is_heavy = json_bytes > LIGHT_JSON_BYTES ||
-                                       c->encoding != VLY_ENCODING_IDENTITY,
-                           .write = write_answer,
-                           .done = done};
+    c->infer = (vly_infer){
+        .api = api,
+        .arena = &req->msg.arena,
+        .is_cancelled = &req->is_cancelled,
+        .received_ns = req->received_ns,
+        .session = vly_model_routes_has_any(api->model_routes) ? vly_infer_session(&req->msg) : 0,
+        .loop = req->loop_idx + 1,
+        .request = {.model = captures[0], .version = captures[1]},
+        .read = read_request,
+        .is_heavy = json_bytes > LIGHT_JSON_BYTES || c->encoding != VLY_ENCODING_IDENTITY,
+        .write = write_answer,
+        .done = done};
     st = vly_infer_start(&c->infer, err);
     if (st != VLY_OK)
         release(c);

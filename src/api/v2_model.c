@@ -118,12 +118,11 @@ void vly_route_v2_model(vly_api *api, vly_http_request *req, const vly_str *capt
 
 void vly_route_v2_model_ready(vly_api *api, vly_http_request *req, const vly_str *captures)
 {
-    vly_served *m = vly_scheduler_find(api->scheduler, captures[0], captures[1]);
-    bool is_ready = m != NULL && m->servable != NULL;
+    vly_served *m;
     vly_err err;
 
-    vly_served_unref(m);
-    if (is_ready) {
+    if (vly_infer_find(api, captures[0], captures[1], &m, &err) == VLY_OK) {
+        vly_served_unref(m);
         vly_answer_empty(req, 200);
         return;
     }

@@ -92,6 +92,7 @@ static vly_status describe(const vly_infer_json *doc, vly_v2_body rest, vly_aren
                                      .name = doc->sequence_name,
                                      .is_start = doc->is_sequence_start,
                                      .is_end = doc->is_sequence_end};
+    r->session = doc->session;
     r->n_inputs = doc->n_inputs;
     r->n_outputs = doc->n_outputs;
     r->inputs = vly_arena_calloc(arena, r->n_inputs, sizeof(*r->inputs));

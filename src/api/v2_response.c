@@ -122,7 +122,7 @@ static void put_head(const vly_infer *call, vly_buf *json)
         vly_buf_putc(json, ',');
     }
     vly_buf_puts(json, "\"model_name\":");
-    vly_buf_json_str(json, vly_str_from(call->served->name));
+    vly_buf_json_str(json, vly_infer_name(call));
     vly_buf_puts(json, ",\"model_version\":");
     vly_buf_json_str(json, vly_str_from(call->served->version));
     vly_buf_puts(json, ",\"outputs\":[");

@@ -19,6 +19,7 @@
 #include "cli/serve_mqtt.h"
 #include "cli/serve_redis.h"
 #include "cli/serve_reload.h"
+#include "cli/serve_routes.h"
 #include "cli/serve_steps.h"
 #include "sched/batch_rules.h"
 #include "sys/config.h"
@@ -87,6 +88,7 @@ typedef struct server {
     vly_settings *settings;
     vly_serve_steps steps;
     vly_serve_mqtt mqtt;
+    vly_serve_routes routes;
     vly_redis *redis; /* NULL: none */
     vly_serve_metrics metrics;
     vly_api api;
@@ -247,6 +249,7 @@ static vly_status start_http(server *s, vly_err *err)
 
     s->api = (vly_api){.scheduler = s->scheduler,
                        .control = s->control,
+                       .model_routes = s->routes.routes,
                        .origins = c->http_origins,
                        .max_body_bytes = c->http_max_body_bytes,
                        .picture_limits = picture_limits(c),
@@ -368,6 +371,11 @@ static vly_status open_redis(server *s, vly_err *err)
     return vly_serve_redis_open(&s->config, &s->redis, err);
 }
 
+static vly_status open_routes(server *s, vly_err *err)
+{
+    return vly_serve_routes_open(&s->config, s->scheduler, &s->routes, err);
+}
+
 static vly_status open_certificate(server *s, vly_err *err)
 {
     return vly_certificate_open(&s->config, &s->tls, err);
@@ -375,8 +383,8 @@ static vly_status open_certificate(server *s, vly_err *err)
 
 /* What a server consists of, in the order in which it begins; run() tells how it ends. */
 static vly_status (*const stages[])(server *s, vly_err *err) = {
-    start_scheduler,  load_models,   open_steps,  open_mqtt,  open_redis,
-    open_certificate, open_settings, prepare_api, start_http,
+    start_scheduler, load_models,      open_routes,   open_steps,  open_mqtt,
+    open_redis,      open_certificate, open_settings, prepare_api, start_http,
 };
 
 static vly_status start(server *s, vly_err *err)
@@ -443,7 +451,9 @@ static int run(const void *opts, int n_args, char *const *args)
     vly_line_log_close(s.access_log);
     vly_tls_free(s.tls);
     vly_control_free(s.control);
+    vly_serve_routes_stop(&s.routes);
     vly_scheduler_free(s.scheduler);
+    vly_serve_routes_close(&s.routes); /* requests of closed streams ask them to their end */
     vly_serve_mqtt_close(&s.mqtt);
     vly_redis_free(s.redis);
     vly_serve_steps_close(&s.steps);         /* saves the sessions */

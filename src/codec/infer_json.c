@@ -267,6 +267,8 @@ static vly_status read_sequence(yyjson_val *params, vly_infer_json *r, vly_err *
         st = read_opt_bool(params, "sequence_start", &r->is_sequence_start, err);
     if (st == VLY_OK)
         st = read_opt_bool(params, "sequence_end", &r->is_sequence_end, err);
+    if (st == VLY_OK && yyjson_obj_get(params, "session_id") != NULL)
+        st = read_str(params, "session_id", &r->session, err);
     return st;
 }
 

@@ -65,6 +65,7 @@ typedef struct vly_infer_json {
     vly_str sequence_name; /* sequence_id as a string; ptr NULL: none */
     bool is_sequence_start;
     bool is_sequence_end;
+    vly_str session; /* session_id; ptr NULL: none */
     vly_infer_json_input *inputs;
     size_t n_inputs;
     vly_infer_json_output *outputs;

@@ -3,15 +3,20 @@
 
 vly_status vly_json_doc_read(vly_str json, vly_arena *arena, yyjson_val **ret, vly_err *err)
 {
+    return vly_json_doc_read_upto(json, VLY_JSON_DOC_BYTES_MAX, arena, ret, err);
+}
+
+vly_status vly_json_doc_read_upto(vly_str json, size_t max, vly_arena *arena, yyjson_val **ret,
+                                  vly_err *err)
+{
     yyjson_read_err why = {0};
     yyjson_alc alc;
 
     if (json.len == 0)
         json = VLY_STR("{}");
-    if (json.len > VLY_JSON_DOC_BYTES_MAX)
+    if (json.len > max)
         return vly_fail(err, VLY_ELIMIT,
-                        "failed to parse the request JSON buffer: expected at most %zu bytes",
-                        VLY_JSON_DOC_BYTES_MAX);
+                        "failed to parse the request JSON buffer: expected at most %zu bytes", max);
     size_t bytes = yyjson_read_max_memory_usage(json.len, YYJSON_READ_NOFLAG);
     void *memory = vly_arena_alloc(arena, bytes);
     if (memory == NULL)

@@ -19,5 +19,8 @@
  * live in arena. EINVAL: not JSON, or not an object; ELIMIT: too long, or the arena is full. */
 vly_status vly_json_doc_read(vly_str json, vly_arena *arena, yyjson_val **ret,
                              vly_err *err) VLY_MUST_CHECK;
+/* The same of a text of up to max bytes. */
+vly_status vly_json_doc_read_upto(vly_str json, size_t max, vly_arena *arena, yyjson_val **ret,
+                                  vly_err *err) VLY_MUST_CHECK;
 
 #endif

@@ -67,14 +67,15 @@ static vly_status fail_step(const run *r, const step_run *x, vly_status st, vly_
                        r->owner->plan->steps[idx].model);
 }
 
-/* The first failure is the run's. */
-static void fail_run(run *r, const step_run *x, vly_status st, const vly_err *err)
+/* The first failure is the run's: true. */
+static bool fail_run(run *r, const step_run *x, vly_status st, const vly_err *err)
 {
     if (atomic_exchange(&r->has_failed, true))
-        return;
+        return false;
     r->status = st;
     r->err = *err;
     fail_step(r, x, st, &r->err);
+    return true;
 }
 
 static vly_status encode_picture(run *r, vly_arena *arena, vly_err *err)
@@ -320,8 +321,8 @@ static void step_done(vly_job *job)
 
     if (job->status == VLY_OK)
         launch_next(r, (size_t)(x - r->steps));
-    else
-        fail_run(r, x, job->status, &job->err);
+    else if (fail_run(r, x, job->status, &job->err))
+        r->job->is_model_failure = job->is_model_failure;
     end_active(r);
 }
 

@@ -119,7 +119,7 @@ static size_t rows_of(const vly_job *job)
  * each worker runs a job of its own, which is the fastest for many. */
 static vly_status run_picture(vly_executor *x, vly_job *job, vly_err *err)
 {
-    vly_vision_times spent;
+    vly_vision_times spent = {0};
     vly_status st = VLY_OK;
 
     if (x->vision == NULL)
@@ -131,6 +131,7 @@ static vly_status run_picture(vly_executor *x, vly_job *job, vly_err *err)
         st = vly_vision_run(x->vision, job->picture.ptr, job->picture.len, &job->options, &x->arena,
                             &job->observations, job->wants_pixels ? &job->pixels : NULL, &spent,
                             err);
+    job->is_model_failure = st != VLY_OK && spent.infer > 0;
     if (st != VLY_OK)
         return st;
     job->times.input += spent.decode + spent.prep;
@@ -144,6 +145,7 @@ static vly_status run_tensors(vly_executor *x, vly_job *job, vly_err *err)
     vly_nsec begin = vly_clock_now();
     vly_status st = run_model(x, job->inputs, err);
 
+    job->is_model_failure = st != VLY_OK;
     if (st != VLY_OK)
         return st;
     job->outputs = x->outputs;

@@ -83,8 +83,9 @@ struct vly_job {
     vly_picture pixels;        /* when wants_pixels: upright, may be drawn on */
     const vly_tensor *outputs; /* [n_outputs] of the model */
 
-    vly_status status; /* for done, as the next two */
+    vly_status status; /* for done, as the next three */
     vly_err err;
+    bool is_model_failure; /* the model's run has failed, whatever the status says of the input */
     vly_job_times times;
 
     vly_job *next; /* private, as all below */

@@ -3,45 +3,161 @@
  * Model routes: one public name over several versions or models (arms).
  *
  *   detector -> yolov8n 1      weight 90
- *               yolov8n 2      weight 10
+ *               yolov8n 2      weight 10, on probation
  *               yolov8s 1      shadow 0.05: a copy of this share of requests, answers compared
  *
- * Sticky: an arm is chosen by a fixed 64-bit hash of the route's name, its salt and the session id,
- * so a session stays where it is over restarts and over servers; a change of weights moves only the
- * sessions that it must. Requests without a session are spread by a counter.
+ * Sticky: an arm is chosen by a fixed hash of the session id (sched/model_routes_choice.h), so a
+ * session stays where it is over restarts and over servers. Requests without a session are spread
+ * evenly. An arm that does not serve passes its requests on to the others, and that counts as its
+ * failure.
  *
- * Guard: an arm on probation whose error rate or latency, over a window, is worse than the route
- * allows (absolutely, or against the first arm) is rolled back: its weight goes to the others, with
- * the reason in log, metrics and the route itself. Promotion gives an arm all of the traffic.
+ * Guard: an arm on probation that is worse than the route allows (sched/model_routes_guard.h) is
+ * rolled back: its weight goes to the others, with the reason in log, metrics and the route itself.
+ * A healthy one is promoted, by schedule or by hand.
  *
- * A table is immutable and replaced as a whole; a lookup holds a reference, so a change never waits
- * for requests. Thread: any.
+ * A name with a version is never a route. A route may have the name of a model when that model is
+ * one of its arms: it then stands in front of the model for whoever does not name a version. Arms
+ * are models, never routes, so there are no cycles.
+ *
+ * A route is immutable and replaced as a whole; a request holds a reference, so a change never
+ * waits for requests. What is counted is the arm's own, and outlives changes.
+ *
+ *     model_routes_choice  session -> arm          model_routes_guard  figures -> verdict
+ *     model_routes_spec    settings of a route     model_routes_read   JSON -> settings
+ *     model_routes         table and requests      model_routes_keep   changes, file, time
+ *
+ * Thread: any. Whoever changes a route may wait for the file.
  */
 #ifndef VLY_SCHED_MODEL_ROUTES_H
 #define VLY_SCHED_MODEL_ROUTES_H
 
+#include "base/metrics.h"
+#include "sched/model_routes_choice.h"
+#include "sched/model_routes_spec.h"
 #include "sched/scheduler.h"
 
-#define VLY_ROUTE_ARMS_MAX 16
+#include <pthread.h>
 
 typedef struct vly_model_routes vly_model_routes;
-typedef struct vly_route_arm vly_route_arm; /* refcounted; has counters and histograms of its own */
 
-/* What a request goes to; the references are the caller's. */
+/* What becomes of a request that went to an arm. */
+#define VLY_ROUTE_OUTCOME_MAP(X)                                                                   \
+    X(OK, "ok")                                                                                    \
+    X(FAILED, "failed")           /* by the model or the server */                                 \
+    X(REJECTED, "rejected")       /* its queue was full, or it was too late */                     \
+    X(UNAVAILABLE, "unavailable") /* the arm did not serve; another one took it */                 \
+    X(REFUSED, "refused")         /* the request was bad: nobody's fault here */                   \
+    X(CANCELLED, "cancelled")
+
+typedef enum vly_route_outcome {
+#define VLY_ROUTE_OUTCOME_ENUM(name, text) VLY_ROUTE_OUTCOME_##name,
+    VLY_ROUTE_OUTCOME_MAP(VLY_ROUTE_OUTCOME_ENUM)
+#undef VLY_ROUTE_OUTCOME_ENUM
+        VLY_ROUTE_OUTCOMES
+} vly_route_outcome;
+
+const char *vly_route_outcome_name(vly_route_outcome o);
+
+/* One arm of one route, as long as the route has it. Refcounted. */
+typedef struct vly_route_arm {
+    char route[VLY_ROUTE_NAME_MAX + 1]; /* immutable, as the target */
+    vly_route_target target;
+    vly_counter outcomes[VLY_ROUTE_OUTCOMES];
+    vly_counter rollbacks[VLY_ROUTE_REASONS];
+    vly_histogram latency; /* of what was OK, received to ready to be sent */
+    _Atomic bool is_missing;
+    pthread_mutex_t lock;
+    vly_route_window *window; /* guarded by lock; NULL: nobody watches */
+    uint64_t last_look;       /* guarded by the routes' change lock: slot of the last verdict */
+    _Atomic uint32_t n_refs;
+} vly_route_arm;
+
+vly_route_arm *vly_route_arm_ref(vly_route_arm *a);
+void vly_route_arm_unref(vly_route_arm *a); /* accepts NULL */
+/* What became of a request that went to the arm: counted, and for the guard to judge.
+ * is_model_failure: as in vly_job. received_ns: when the request came. */
+void vly_route_arm_count(vly_route_arm *a, vly_nsec now, vly_status st, bool is_model_failure,
+                         vly_nsec received_ns);
+
+typedef struct vly_model_route {
+    vly_route_spec spec; /* immutable, as the next two */
+    vly_route_arm *arms[VLY_ROUTE_ARMS_MAX];
+    vly_route_choice choices[VLY_ROUTE_ARMS_MAX];
+    vly_nsec step_ns;           /* when its step of the schedule began; 0: not seen yet. Guarded by
+                                   the change lock */
+    vly_counter n_spread;       /* requests without a session */
+    vly_counter n_shadow_drawn; /* requests that were considered for the shadow */
+    _Atomic uint32_t n_refs;
+} vly_model_route;
+
+void vly_model_route_unref(vly_model_route *route); /* accepts NULL */
+
+/* What a request goes to. */
 typedef struct vly_route_pick {
-    vly_served *model;
-    vly_route_arm *arm; /* NULL: the name is no route */
-    vly_served *shadow; /* NULL: this request has none */
-    vly_route_arm *shadow_arm;
+    vly_served *model; /* a reference, as the arm */
+    vly_route_arm *arm;
 } vly_route_pick;
 
-/* The model of that name, or of the arm that this session has in the route of that name. A version
- * that is given asks for the model itself. ENOTFOUND, EUNAVAILABLE as vly_infer_find. */
-vly_status vly_model_routes_pick(vly_model_routes *r, vly_scheduler *s, vly_str name,
-                                 vly_str version, vly_str session, vly_route_pick *ret,
-                                 vly_err *err) VLY_MUST_CHECK;
 void vly_route_pick_release(vly_route_pick *p);
-/* What became of a request that went to an arm: counted, and judged by the guard. */
-void vly_route_arm_count(vly_route_arm *a, vly_status st, vly_nsec latency_ns);
+
+typedef struct vly_model_routes_opts {
+    vly_scheduler *scheduler; /* borrowed, outlives the routes */
+    const char *file;         /* where changes are kept; NULL or empty: nowhere. Copied */
+    size_t max_routes;
+    unsigned check_ms; /* how often the guard looks; 0: when vly_model_routes_tick is called */
+} vly_model_routes_opts;
+
+/* Reads the file, when there is one. Models that it names and that do not serve are told, no error.
+ * EINVAL, EIO, ENOMEM. */
+vly_status vly_model_routes_new(const vly_model_routes_opts *opts, vly_model_routes **ret,
+                                vly_err *err) VLY_MUST_CHECK;
+/* Ends the thread that looks after the arms: the models may go. Accepts NULL. */
+void vly_model_routes_stop(vly_model_routes *r);
+/* Nobody uses it any more. Accepts NULL. */
+void vly_model_routes_free(vly_model_routes *r);
+
+/* ---- requests ---- */
+
+/* A new reference, or NULL: no route has that name. Costs one relaxed load when there are none. */
+vly_model_route *vly_model_routes_find(vly_model_routes *r, vly_str name);
+bool vly_model_routes_has_any(const vly_model_routes *r); /* accepts NULL */
+/* The arm for a request of this session (vly_route_session_hash; 0: it has none). EUNAVAILABLE: no
+ * arm with any weight serves. Never blocks. */
+vly_status vly_model_route_pick(vly_model_routes *r, vly_model_route *route, uint64_t session,
+                                vly_route_pick *ret, vly_err *err) VLY_MUST_CHECK;
+/* The model of the first arm that serves, by which the route is described: a new reference.
+ * EUNAVAILABLE. */
+vly_status vly_model_route_first(vly_model_routes *r, const vly_model_route *route,
+                                 vly_served **ret, vly_err *err) VLY_MUST_CHECK;
+
+/* ---- the table ---- */
+
+typedef struct vly_route_table {
+    _Atomic uint32_t n_refs;
+    size_t n;
+    vly_model_route *routes[]; /* a reference each, in order of name */
+} vly_route_table;
+
+vly_route_table *vly_model_routes_table(vly_model_routes *r); /* new reference, never NULL */
+void vly_route_table_unref(vly_route_table *t);
+
+/* ---- changes: whole or not at all, and in the file before they count ---- */
+
+/* ENOTFOUND, EUNAVAILABLE: an arm or the shadow does not serve; EEXIST: the name is that of a model
+ * which is no arm; ELIMIT: too many routes; EIO: the file. *ret_is_new may be NULL. */
+vly_status vly_model_routes_set(vly_model_routes *r, const vly_route_spec *spec, bool *ret_is_new,
+                                vly_err *err) VLY_MUST_CHECK;
+vly_status vly_model_routes_remove(vly_model_routes *r, vly_str name, vly_err *err) VLY_MUST_CHECK;
+/* Ends the probation of the arm, which gets this share. model and version empty: the one on
+ * probation. ENOTFOUND; EINVAL: it is not clear which one. */
+vly_status vly_model_routes_promote(vly_model_routes *r, vly_str name, vly_str model,
+                                    vly_str version, double share, vly_err *err) VLY_MUST_CHECK;
+/* Takes all traffic from the arm. Also EINVAL: nobody else could take it. */
+vly_status vly_model_routes_roll_back(vly_model_routes *r, vly_str name, vly_str model,
+                                      vly_str version, const char *why,
+                                      vly_err *err) VLY_MUST_CHECK;
+
+/* Lets the guard look at what it has not seen, and schedules go on. Blocks on the file. */
+void vly_model_routes_tick(vly_model_routes *r, vly_nsec now);
 
 #endif

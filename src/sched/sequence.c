@@ -424,6 +424,7 @@ static sequence *give_back(sequence *q)
 
     job->status = q->inner.status;
     job->err = q->inner.err;
+    job->is_model_failure = q->inner.is_model_failure;
     job->times = q->inner.times;
     return end_turn(q, job);
 }

@@ -122,7 +122,7 @@ vly_status vly_vision_run(vly_vision *v, const void *bytes, size_t len,
         picture = (vly_picture){0};
     }
     vly_picture_release(&picture);
-    if (st == VLY_OK && ret_times != NULL)
+    if (ret_times != NULL)
         *ret_times = times;
     return st;
 }
@@ -134,7 +134,7 @@ vly_status vly_vision_see(vly_vision *v, const vly_picture *picture,
     vly_vision_times times = {0};
     vly_status st = observe(v, picture, opts, arena, ret, &times, err);
 
-    if (st == VLY_OK && ret_times != NULL)
+    if (ret_times != NULL)
         *ret_times = times;
     return st;
 }

@@ -36,8 +36,8 @@ vly_status vly_vision_new(vly_servable *s, const vly_picture_limits *limits,
 void vly_vision_free(vly_vision *v); /* accepts NULL */
 
 /* The observations lie in arena. ret_picture: takes the decoded picture (the caller releases it);
- * NULL: it is dropped. ret_times may be NULL. Errors: as vly_picture_decode, vly_instance_run and
- * vly_decoder_run. */
+ * NULL: it is dropped. ret_times may be NULL; it also tells how far a failure came. Errors: as
+ * vly_picture_decode, vly_instance_run and vly_decoder_run. */
 vly_status vly_vision_run(vly_vision *v, const void *bytes, size_t len,
                           const vly_detector_options *opts, vly_arena *arena, vly_observations *ret,
                           vly_picture *ret_picture, vly_vision_times *ret_times,

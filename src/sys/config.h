@@ -214,6 +214,12 @@
       "one message; a larger one is left out, and counted")                                        \
     X(INT, mqtt_max_devices, "mqtt.max_devices", 10000, 1, 10000000,                               \
       "devices attached at a time; messages of one more are left out, and counted")                \
+    X(TEXT, routes_file, "routes.file", "", 0, 4096,                                               \
+      "JSON file of routes: read at the start, written with each change; by default there is "     \
+      "none")                                                                                      \
+    X(INT, routes_max, "routes.max", 64, 1, 1000, "routes; one more is refused")                   \
+    X(INT, routes_check_ms, "routes.check_ms", 1000, 10, 3600000,                                  \
+      "how often routes look after their arms: verdicts of the guard, steps of a schedule")        \
     X(TEXT, store_path, "store.path", "", 0, 4096,                                                 \
       "SQLite file for sessions, which then outlive the process; by default they do not")          \
     X(BOOL, store_power_safe, "store.power_safe", true, 0, 1,                                      \

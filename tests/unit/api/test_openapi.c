@@ -46,9 +46,14 @@ static const struct {
 
 static const char *method_of(size_t route)
 {
-    if (strcmp(routes[route].method, "GET") == 0)
-        return "get";
-    return strcmp(routes[route].method, "POST") == 0 ? "post" : "delete";
+    static const char *const methods[][2] = {
+        {"GET", "get"}, {"POST", "post"}, {"PUT", "put"}, {"DELETE", "delete"}};
+
+    for (size_t i = 0; i < VLY_COUNT(methods); i++)
+        if (strcmp(routes[route].method, methods[i][0]) == 0)
+            return methods[i][1];
+    fail_msg("method %s", routes[route].method);
+    return NULL;
 }
 
 static bool is_routed(const char *method, const char *path)

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/* Routes, by arm. At most routes.max routes have VLY_ROUTE_ARMS_MAX arms each. */
+#include "api/metrics_families.h"
+#include "api/metrics_text.h"
+#include "base/assert.h"
+
+#include <stdio.h>
+
+/* An arm, and route="r",arm="m/1". */
+typedef struct series {
+    const vly_model_route *route;
+    size_t arm;
+    const char *labels;
+} series;
+
+static const vly_route_arm *arm_of(const series *s)
+{
+    return s->route->arms[s->arm];
+}
+
+static void put_requests(const vly_metrics_page *p, const char *name, const series *s)
+{
+    for (int o = 0; o < VLY_ROUTE_OUTCOMES; o++)
+        vly_buf_printf(p->b, "%s{%s,outcome=\"%s\"} %llu\n", name, s->labels,
+                       vly_route_outcome_name((vly_route_outcome)o),
+                       (unsigned long long)vly_counter_get(&arm_of(s)->outcomes[o]));
+}
+
+static void put_latency(const vly_metrics_page *p, const char *name, const series *s)
+{
+    vly_metrics_seconds(p->b, name, s->labels, &arm_of(s)->latency);
+}
+
+static void put_share(const vly_metrics_page *p, const char *name, const series *s)
+{
+    vly_metrics_double(p->b, name, s->labels, vly_route_spec_share(&s->route->spec, s->arm));
+}
+
+static void put_state(const vly_metrics_page *p, const char *name, const series *s)
+{
+    for (int state = 0; state < VLY_ROUTE_STATES; state++)
+        vly_buf_printf(p->b, "%s{%s,state=\"%s\"} %d\n", name, s->labels,
+                       vly_route_state_name((vly_route_state)state),
+                       s->route->spec.arms[s->arm].state == (vly_route_state)state);
+}
+
+static void put_rollbacks(const vly_metrics_page *p, const char *name, const series *s)
+{
+    for (int r = VLY_ROUTE_NONE + 1; r < VLY_ROUTE_REASONS; r++)
+        vly_buf_printf(p->b, "%s{%s,reason=\"%s\"} %llu\n", name, s->labels,
+                       vly_route_reason_name((vly_route_reason)r),
+                       (unsigned long long)vly_counter_get(&arm_of(s)->rollbacks[r]));
+}
+
+static const struct {
+    const char *name, *type, *help;
+    void (*put)(const vly_metrics_page *p, const char *name, const series *s);
+} families[] = {
+    {"volley_route_requests_total", "counter", "Requests of an arm by what became of them",
+     put_requests},
+    {"volley_route_request_duration_seconds", "histogram",
+     "From the last byte of a request of an arm to its answer ready", put_latency},
+    {"volley_route_arm_share", "gauge", "Share of a route's requests that an arm gets, 0 to 1",
+     put_share},
+    {"volley_route_arm_state", "gauge", "1 for the state that an arm is in", put_state},
+    {"volley_route_rollbacks_total", "counter", "Times that an arm lost its traffic, and why",
+     put_rollbacks},
+};
+
+static const char *labels_of(const vly_metrics_page *p, const vly_model_route *route, size_t arm)
+{
+    const vly_route_target *t = &route->spec.arms[arm].target;
+    char name[VLY_ROUTE_MODEL_MAX + VLY_ROUTE_VERSION_MAX + 2];
+    vly_buf b;
+
+    vly_buf_init(&b, VLY_MEM_NET, (size_t)4 << 10);
+    snprintf(name, sizeof(name), "%s%s%s", t->model, t->version[0] != '\0' ? "/" : "", t->version);
+    vly_metrics_label(&b, "route", route->spec.name);
+    vly_buf_putc(&b, ',');
+    vly_metrics_label(&b, "arm", name);
+    const char *text = b.failed ? NULL : vly_arena_strdup(p->arena, vly_buf_str(&b));
+    vly_buf_release(&b);
+    return text;
+}
+
+/* Every arm of every route, in the arena; NULL: it is full. */
+static series *all_arms(const vly_metrics_page *p, const vly_route_table *t, size_t *ret_n)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < t->n; i++)
+        n += t->routes[i]->spec.n_arms;
+    series *all = vly_arena_calloc(p->arena, n, sizeof(*all));
+    if (all == NULL)
+        return NULL;
+    *ret_n = 0;
+    for (size_t i = 0; i < t->n; i++) {
+        for (size_t arm = 0; arm < t->routes[i]->spec.n_arms; arm++) {
+            const char *labels = labels_of(p, t->routes[i], arm);
+            if (labels == NULL)
+                return NULL;
+            all[(*ret_n)++] = (series){t->routes[i], arm, labels};
+        }
+    }
+    return all;
+}
+
+void vly_metrics_put_routes(const vly_metrics_page *p)
+{
+    size_t n = 0;
+
+    if (!vly_model_routes_has_any(p->api->model_routes))
+        return;
+    vly_route_table *t = vly_model_routes_table(p->api->model_routes);
+    series *all = all_arms(p, t, &n);
+    p->b->failed = p->b->failed || all == NULL;
+    for (size_t f = 0; f < VLY_COUNT(families) && all != NULL; f++) {
+        vly_metrics_head(p->b, families[f].name, families[f].type, families[f].help);
+        for (size_t i = 0; i < n; i++)
+            families[f].put(p, families[f].name, &all[i]);
+    }
+    vly_route_table_unref(t);
+}

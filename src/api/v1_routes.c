@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * /v1/routes: what routes there are and how their arms fare; setting, removing, promoting, rolling
+ * back. Changes are made on a worker, because they write a file.
+ */
+#include "api/routes.h"
+
+#include "api/answer.h"
+#include "base/assert.h"
+#include "codec/json_doc.h"
+#include "sched/model_routes.h"
+
+/* Lives in the arena of the request until it is answered. */
+typedef struct route_call {
+    vly_work work; /* first */
+    vly_api *api;
+    vly_http_request *req;
+    vly_str name;
+    void (*run)(struct route_call *c);
+} route_call;
+
+/* ---- what there is ---- */
+
+static bool serves(const vly_api *api, const vly_route_target *t)
+{
+    vly_served *m =
+        vly_scheduler_find(api->scheduler, vly_str_from(t->model), vly_str_from(t->version));
+    bool is_there = m != NULL && m->servable != NULL;
+
+    vly_served_unref(m);
+    return is_there;
+}
+
+static void put_stats(vly_buf *b, const vly_route_arm *a)
+{
+    vly_buf_puts(b, ",\"stats\":{");
+    for (int o = 0; o < VLY_ROUTE_OUTCOMES; o++)
+        vly_buf_printf(b, "\"%s\":%llu,", vly_route_outcome_name((vly_route_outcome)o),
+                       (unsigned long long)vly_counter_get(&a->outcomes[o]));
+    vly_buf_printf(b, "\"p50_ms\":%.3f,\"p95_ms\":%.3f,\"p99_ms\":%.3f}",
+                   vly_clock_ms(vly_histogram_quantile(&a->latency, 0.5)),
+                   vly_clock_ms(vly_histogram_quantile(&a->latency, 0.95)),
+                   vly_clock_ms(vly_histogram_quantile(&a->latency, 0.99)));
+}
+
+static void put_route(const vly_api *api, const vly_model_route *route, vly_buf *b)
+{
+    const vly_route_spec *s = &route->spec;
+
+    vly_buf_putc(b, '{');
+    vly_route_spec_put_rest(b, s);
+    vly_buf_puts(b, ",\"arms\":[");
+    for (size_t i = 0; i < s->n_arms; i++) {
+        vly_buf_puts(b, i > 0 ? ",{" : "{");
+        vly_route_arm_spec_put(b, &s->arms[i]);
+        vly_buf_printf(b, ",\"share\":%.6g,\"is_available\":%s", vly_route_spec_share(s, i),
+                       serves(api, &s->arms[i].target) ? "true" : "false");
+        put_stats(b, route->arms[i]);
+        vly_buf_putc(b, '}');
+    }
+    vly_buf_puts(b, "]}");
+}
+
+/* False when it was answered. */
+static bool is_here(const vly_api *api, vly_http_request *req)
+{
+    vly_err err;
+
+    if (api->model_routes != NULL)
+        return true;
+    vly_fail(&err, VLY_EUNAVAILABLE, "there are no routes here");
+    vly_answer_err(req, &err);
+    return false;
+}
+
+void vly_route_v1_routes(vly_api *api, vly_http_request *req, const vly_str *captures)
+{
+    vly_buf b;
+
+    (void)captures;
+    if (!is_here(api, req))
+        return;
+    vly_route_table *t = vly_model_routes_table(api->model_routes);
+    vly_buf_init(&b, VLY_MEM_NET, api->max_answer_bytes);
+    vly_buf_puts(&b, "{\"routes\":[");
+    for (size_t i = 0; i < t->n; i++) {
+        vly_buf_puts(&b, i > 0 ? "," : "");
+        put_route(api, t->routes[i], &b);
+    }
+    vly_buf_puts(&b, "]}");
+    vly_route_table_unref(t);
+    vly_answer_json(req, 200, &b);
+}
+
+/* route: a reference that ends here; NULL: there is none of that name. */
+static void answer_route(const vly_api *api, vly_http_request *req, vly_str name,
+                         vly_model_route *route, int status)
+{
+    vly_err err;
+    vly_buf b;
+
+    if (route == NULL) {
+        vly_fail(&err, VLY_ENOTFOUND, "there is no route '%.*s'", VLY_STR_ARG(name));
+        vly_answer_err(req, &err);
+        return;
+    }
+    vly_buf_init(&b, VLY_MEM_NET, api->max_answer_bytes);
+    put_route(api, route, &b);
+    vly_model_route_unref(route);
+    vly_answer_json(req, status, &b);
+}
+
+void vly_route_v1_route(vly_api *api, vly_http_request *req, const vly_str *captures)
+{
+    if (is_here(api, req))
+        answer_route(api, req, captures[0], vly_model_routes_find(api->model_routes, captures[0]),
+                     200);
+}
+
+/* ---- changes ---- */
+
+static void run_on_worker(vly_work *work)
+{
+    route_call *c = (route_call *)work;
+    c->run(c);
+}
+
+static void change(vly_api *api, vly_http_request *req, vly_str name, void (*run)(route_call *c))
+{
+    vly_err err;
+
+    if (!is_here(api, req))
+        return;
+    route_call *c = vly_arena_calloc(&req->msg.arena, 1, sizeof(*c));
+    if (c == NULL) {
+        vly_fail(&err, VLY_ENOMEM, "out of memory for the request");
+        vly_answer_err(req, &err);
+        return;
+    }
+    *c = (route_call){.work.run = run_on_worker, .api = api, .req = req, .name = name, .run = run};
+    if (vly_worker_pool_submit(vly_scheduler_pool(api->scheduler), &c->work) == VLY_OK)
+        return;
+    vly_fail(&err, VLY_EBUSY, "the server is busy");
+    vly_answer_err(req, &err);
+}
+
+static vly_model_route *find(const route_call *c)
+{
+    return vly_model_routes_find(c->api->model_routes, c->name);
+}
+
+/* The route as it is after a change, or why there was none. */
+static void finish(const route_call *c, vly_status st, const vly_err *err)
+{
+    if (st == VLY_OK)
+        answer_route(c->api, c->req, c->name, find(c), 200);
+    else
+        vly_answer_err(c->req, err);
+}
+
+static void set(route_call *c)
+{
+    vly_http_msg *msg = &c->req->msg;
+    vly_route_spec *spec = vly_arena_alloc(&msg->arena, sizeof(*spec));
+    bool is_new = false;
+    vly_err err;
+    vly_status st = spec != NULL ? VLY_OK : vly_arena_fail(&msg->arena, &err);
+
+    if (st == VLY_OK)
+        st = vly_route_spec_read(vly_buf_str(&msg->body), c->name, &msg->arena, spec, &err);
+    if (st == VLY_OK)
+        st = vly_model_routes_set(c->api->model_routes, spec, &is_new, &err);
+    if (st == VLY_OK)
+        answer_route(c->api, c->req, c->name, find(c), is_new ? 201 : 200);
+    else
+        vly_answer_err(c->req, &err);
+}
+
+/* Answers with the route as it was. */
+static void remove_route(route_call *c)
+{
+    vly_model_route *route = find(c);
+    vly_err err;
+
+    if (vly_model_routes_remove(c->api->model_routes, c->name, &err) == VLY_OK) {
+        answer_route(c->api, c->req, c->name, route, 200);
+        return;
+    }
+    vly_model_route_unref(route);
+    vly_answer_err(c->req, &err);
+}
+
+/* The body of :promote and :rollback. */
+typedef struct order {
+    vly_str model, version;
+    const char *why;
+    double share;
+} order;
+
+static vly_status read_member(yyjson_val *key, yyjson_val *value, order *o, vly_err *err)
+{
+    const char *text = yyjson_get_str(value);
+    vly_str s = {text, yyjson_get_len(value)};
+
+    if (yyjson_equals_str(key, "share") && yyjson_is_num(value))
+        o->share = yyjson_get_num(value);
+    else if (yyjson_equals_str(key, "model") && text != NULL)
+        o->model = s;
+    else if (yyjson_equals_str(key, "version") && text != NULL)
+        o->version = s;
+    else if (yyjson_equals_str(key, "why") && text != NULL)
+        o->why = text;
+    else
+        return vly_fail(err, VLY_EINVAL,
+                        "'%.64s': expected model, version and why as strings, share as a number",
+                        yyjson_get_str(key));
+    return VLY_OK;
+}
+
+static vly_status read_order(const route_call *c, order *ret, vly_err *err)
+{
+    vly_http_msg *msg = &c->req->msg;
+    order o = {.share = 1, .why = "no reason was given"};
+    yyjson_val *root = NULL, *key, *value;
+    size_t i, n;
+    vly_status st = vly_json_doc_read(vly_buf_str(&msg->body), &msg->arena, &root, err);
+
+    if (st != VLY_OK)
+        return st;
+    yyjson_obj_foreach(root, i, n, key, value)
+    {
+        st = read_member(key, value, &o, err);
+        if (st != VLY_OK)
+            return st;
+    }
+    *ret = o;
+    return VLY_OK;
+}
+
+static void promote(route_call *c)
+{
+    vly_err err;
+    order o;
+    vly_status st = read_order(c, &o, &err);
+
+    if (st == VLY_OK)
+        st = vly_model_routes_promote(c->api->model_routes, c->name, o.model, o.version, o.share,
+                                      &err);
+    finish(c, st, &err);
+}
+
+static void roll_back(route_call *c)
+{
+    vly_err err;
+    order o;
+    vly_status st = read_order(c, &o, &err);
+
+    if (st == VLY_OK)
+        st = vly_model_routes_roll_back(c->api->model_routes, c->name, o.model, o.version, o.why,
+                                        &err);
+    finish(c, st, &err);
+}
+
+void vly_route_v1_route_set(vly_api *api, vly_http_request *req, const vly_str *captures)
+{
+    change(api, req, captures[0], set);
+}
+
+void vly_route_v1_route_remove(vly_api *api, vly_http_request *req, const vly_str *captures)
+{
+    change(api, req, captures[0], remove_route);
+}
+
+void vly_route_v1_route_promote(vly_api *api, vly_http_request *req, const vly_str *captures)
+{
+    change(api, req, captures[0], promote);
+}
+
+void vly_route_v1_route_rollback(vly_api *api, vly_http_request *req, const vly_str *captures)
+{
+    change(api, req, captures[0], roll_back);
+}
