@@ -158,6 +158,18 @@ void vly_pb_put_float(vly_buf *b, uint32_t number, float value)
     vly_buf_add(b, &value, sizeof(value));
 }
 
+void vly_pb_put_fixed32(vly_buf *b, uint32_t number, uint32_t value)
+{
+    put_tag(b, number, VLY_PB_FIXED32);
+    vly_buf_add(b, &value, sizeof(value)); /* all machines it runs on are little-endian */
+}
+
+void vly_pb_put_fixed64(vly_buf *b, uint32_t number, uint64_t value)
+{
+    put_tag(b, number, VLY_PB_FIXED64);
+    vly_buf_add(b, &value, sizeof(value));
+}
+
 void vly_pb_put_double(vly_buf *b, uint32_t number, double value)
 {
     put_tag(b, number, VLY_PB_FIXED64);

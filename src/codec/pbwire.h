@@ -62,6 +62,8 @@ double vly_pb_double(uint64_t fixed64);
 void vly_pb_put_varint(vly_buf *b, uint32_t number, uint64_t value);
 void vly_pb_put_float(vly_buf *b, uint32_t number, float value);
 void vly_pb_put_double(vly_buf *b, uint32_t number, double value);
+void vly_pb_put_fixed32(vly_buf *b, uint32_t number, uint32_t value);
+void vly_pb_put_fixed64(vly_buf *b, uint32_t number, uint64_t value);
 void vly_pb_put_bytes(vly_buf *b, uint32_t number, vly_str bytes);
 /* One varint without a tag, for packed fields. */
 void vly_pb_put_raw_varint(vly_buf *b, uint64_t value);

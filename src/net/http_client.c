@@ -4,6 +4,7 @@
 #include "base/mem.h"
 
 #include <curl/curl.h>
+#include <limits.h>
 #include <pthread.h>
 
 #define HEADER_LINE_MAX 8192
@@ -55,6 +56,15 @@ static size_t take_body(char *bytes, size_t size, size_t n, void *ctx)
 
     vly_buf_add(b, bytes, size * n);
     return b->failed ? 0 : size * n;
+}
+
+static int on_progress(void *ctx, curl_off_t n_down, curl_off_t down, curl_off_t n_up,
+                       curl_off_t up)
+{
+    const vly_http_client_request *r = ctx;
+
+    (void)n_down, (void)down, (void)n_up, (void)up;
+    return r->is_cancelled(r->ctx) ? 1 : 0;
 }
 
 static bool has_control(vly_str s)
@@ -126,6 +136,9 @@ static vly_status prepare(vly_http_client *c, const vly_http_client_request *r, 
         curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, take_body),
         curl_easy_setopt(h, CURLOPT_WRITEDATA, x->answer),
         curl_easy_setopt(h, CURLOPT_HTTPHEADER, x->headers),
+        curl_easy_setopt(h, CURLOPT_NOPROGRESS, r->is_cancelled == NULL ? 1L : 0L),
+        curl_easy_setopt(h, CURLOPT_XFERINFOFUNCTION, on_progress),
+        curl_easy_setopt(h, CURLOPT_XFERINFODATA, r),
         r->ca != NULL ? curl_easy_setopt(h, CURLOPT_CAINFO, r->ca) : CURLE_OK,
         r->body.len > 0 ? curl_easy_setopt(h, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body.len)
                         : CURLE_OK,
@@ -152,6 +165,8 @@ static vly_status status_of(CURLcode code, const vly_buf *answer)
         return VLY_EUNAVAILABLE;
     case CURLE_OPERATION_TIMEDOUT:
         return VLY_EDEADLINE;
+    case CURLE_ABORTED_BY_CALLBACK:
+        return VLY_ECANCELLED;
     case CURLE_OUT_OF_MEMORY:
         return VLY_ENOMEM;
     case CURLE_WRITE_ERROR:
@@ -201,4 +216,13 @@ vly_status vly_http_client_send(vly_http_client *c, const vly_http_client_reques
         answer->failed = false;
     }
     return st;
+}
+
+unsigned vly_http_client_retry_after_ms(const vly_http_client *c)
+{
+    curl_off_t s = 0;
+
+    if (curl_easy_getinfo(c->curl, CURLINFO_RETRY_AFTER, &s) != CURLE_OK || s <= 0)
+        return 0;
+    return s < UINT_MAX / 1000 ? (unsigned)s * 1000 : UINT_MAX;
 }

@@ -31,6 +31,9 @@ typedef struct vly_http_client_request {
     vly_str body;        /* empty: none */
     const char *ca;      /* PEM file, https: who the server is vouched for by; NULL: the system's */
     unsigned timeout_ms; /* of all of it, connecting included; 0: none */
+    /* Asked from time to time, at least once a second: true ends it with ECANCELLED. NULL: no. */
+    bool (*is_cancelled)(void *ctx);
+    void *ctx;
 } vly_http_client_request;
 
 /* EUNSUPPORTED: the build has none; ENOMEM. */
@@ -39,9 +42,13 @@ void vly_http_client_free(vly_http_client *c); /* accepts NULL */
 
 /* Sends the request; the body of the answer is appended to *answer. OK: there was an answer,
  * whatever its status. EINVAL: no such URL, or a header with a control byte; EUNAVAILABLE: no
- * connection; EDEADLINE: the time is over; ELIMIT: the answer is larger than the maximum of the
- * buffer; EIO: what came is no answer; ENOMEM. After a failure the buffer has its old length. */
+ * connection; EDEADLINE: the time is over; ECANCELLED; ELIMIT: the answer is larger than the
+ * maximum of the buffer; EIO: what came is no answer; ENOMEM. After a failure the buffer has its
+ * old length. */
 vly_status vly_http_client_send(vly_http_client *c, const vly_http_client_request *r,
                                 int *ret_status, vly_buf *answer, vly_err *err) VLY_MUST_CHECK;
+
+/* What the last answer said in Retry-After, from now; 0: nothing. */
+unsigned vly_http_client_retry_after_ms(const vly_http_client *c);
 
 #endif

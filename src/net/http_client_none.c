@@ -24,3 +24,9 @@ vly_status vly_http_client_send(vly_http_client *c, const vly_http_client_reques
     (void)answer;
     return vly_fail(err, VLY_EUNSUPPORTED, "this build has no HTTP client");
 }
+
+unsigned vly_http_client_retry_after_ms(const vly_http_client *c)
+{
+    VLY_ASSERT(c == NULL);
+    return 0;
+}
