@@ -86,6 +86,8 @@ static void put_call(vly_buf *b, const vly_call *call)
         put_text(b, ",\"model\":", call->model);
     if (call->arm.len > 0)
         put_text(b, ",\"arm\":", call->arm);
+    if (vly_call_cache(call) != NULL)
+        put_text(b, ",\"cache\":", vly_str_from(vly_call_cache(call)));
     if (call->error.len > 0)
         put_text(b, ",\"error\":", call->error);
 }

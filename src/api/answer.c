@@ -5,14 +5,34 @@
 #include "base/assert.h"
 #include "codec/deflate.h"
 
-#define OWN_HEADERS 5 /* X-Request-Id, Server-Timing, Volley-Arm, Content-Encoding, Vary */
+#include <stdio.h>
+
+/* X-Request-Id, Server-Timing, Volley-Cache, Age, Volley-Arm, Content-Encoding, Vary */
+#define OWN_HEADERS 7
+#define AGE_BYTES   24
 
 /* ---- with the headers of every answer ---- */
+
+/* Volley-Cache, and Age (RFC 9111) of what was known; returns how many. */
+static size_t put_cache(const vly_call *call, char age[AGE_BYTES], vly_http_header *to)
+{
+    const char *outcome = vly_call_cache(call);
+    uint64_t now = vly_clock_unix_ms(), made = call->cache.made_unix_ms;
+
+    if (outcome == NULL)
+        return 0;
+    to[0] = (vly_http_header){VLY_STR("Volley-Cache"), vly_str_from(outcome)};
+    if (made == 0)
+        return 1;
+    snprintf(age, AGE_BYTES, "%llu", (unsigned long long)(now > made ? (now - made) / 1000 : 0));
+    to[1] = (vly_http_header){VLY_STR("Age"), vly_str_from(age)};
+    return 2;
+}
 
 static void respond(vly_http_request *req, const vly_http_answer *answer, vly_encoding encoding)
 {
     vly_http_header headers[VLY_ANSWER_HEADERS_MAX + OWN_HEADERS];
-    char timing[VLY_SERVER_TIMING_MAX];
+    char timing[VLY_SERVER_TIMING_MAX], age[AGE_BYTES];
     vly_call *call = vly_call_of(req);
     vly_http_answer full = *answer;
 
@@ -26,6 +46,7 @@ static void respond(vly_http_request *req, const vly_http_answer *answer, vly_en
         vly_call_timing(call, req, timing);
         headers[full.n_headers++] =
             (vly_http_header){VLY_STR("Server-Timing"), vly_str_from(timing)};
+        full.n_headers += put_cache(call, age, &headers[full.n_headers]);
     }
     if (call != NULL && call->arm.len > 0)
         headers[full.n_headers++] = (vly_http_header){VLY_STR("Volley-Arm"), call->arm};

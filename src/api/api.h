@@ -51,6 +51,10 @@ typedef struct vly_api {
     vly_scheduler *scheduler;       /* borrowed; outlives the server, as the next */
     vly_control *control;           /* NULL: models do not come and go */
     vly_model_routes *model_routes; /* borrowed; NULL: there are none */
+    struct vly_cache *cache;        /* of results (api/cached.h), borrowed; NULL: none */
+    uint64_t cache_seed;            /* of its keys */
+    const char *cache_models;       /* which it is for, by commas, * for all; "": as their
+                                       configurations say. Borrowed */
     const char *origins;            /* of pages that may open streams: api/origin.h */
     /* Atomic: what may change while requests run. */
     _Atomic size_t max_parts; /* of a multipart body */

@@ -112,6 +112,30 @@ void vly_call_set_times(vly_http_request *req, const vly_job_times *times)
     call->has_times = true;
 }
 
+void vly_call_set_cache(const vly_http_request *req, const vly_cache_outcome *outcome)
+{
+    vly_call *call = vly_call_of(req);
+
+    if (call != NULL)
+        call->cache = *outcome;
+}
+
+const char *vly_call_cache(const vly_call *call)
+{
+    if (!call->cache.was_asked)
+        return NULL;
+    switch (call->cache.origin) {
+    case VLY_CACHE_FROM_NOBODY:
+        return "miss";
+    case VLY_CACHE_FROM_MEMORY:
+    case VLY_CACHE_FROM_REDIS:
+        return "hit";
+    case VLY_CACHE_FROM_LEADER:
+        break;
+    }
+    return "shared";
+}
+
 /* Milliseconds with three digits behind the point, without the cost of printing a double. */
 static char *put_ms(char *to, const char *name, vly_nsec ns)
 {

@@ -10,6 +10,7 @@
 #define VLY_API_CALL_H
 
 #include "api/api.h"
+#include "cache/result_cache.h"
 #include "codec/inflate.h"
 #include "sched/job.h"
 
@@ -26,6 +27,7 @@ typedef struct vly_call {
     vly_str error;        /* of the answer; empty: none */
     bool has_times;       /* a model ran, or was to */
     vly_job_times times;
+    vly_cache_outcome cache;
     vly_nsec total_ns; /* received to answered */
 } vly_call;
 
@@ -43,6 +45,11 @@ void vly_call_set_model(vly_http_request *req, vly_str name);
 /* arm NULL: it was no route. m: the model of the arm. */
 void vly_call_set_arm(vly_http_request *req, const vly_route_arm *arm, const vly_served *m);
 void vly_call_set_times(vly_http_request *req, const vly_job_times *times);
+
+/* Whether its answer was known: "hit", "shared" (of who asked the same), "miss"; NULL: nobody was
+ * asked. */
+void vly_call_set_cache(const vly_http_request *req, const vly_cache_outcome *outcome);
+const char *vly_call_cache(const vly_call *call);
 
 /* "queue;dur=0.012, input;dur=0.003, compute;dur=1.250, output;dur=0.004, total;dur=1.300": NUL
  * -terminated. Sets total_ns. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* ModelInfer: a vly_infer whose request and response are one message each. */
+#include "api/cached.h"
 #include "api/call.h"
 #include "api/grpc_infer.h"
 #include "api/grpc_methods.h"
@@ -7,6 +8,7 @@
 typedef struct infer_call {
     vly_infer infer; /* first: a pointer to it is a pointer to the call */
     vly_grpc_call *grpc;
+    vly_cache_wish wish;
     vly_infer_parts parts; /* of the answer */
 } infer_call;
 
@@ -23,6 +25,7 @@ static void done(vly_infer *infer)
 
     vly_call_set_times(c->grpc->req, &infer->times);
     vly_call_set_arm(c->grpc->req, infer->arm, infer->served);
+    vly_call_set_cache(c->grpc->req, &infer->cache);
     vly_buf_release(&c->grpc->inflated);
     if (infer->status == VLY_OK) {
         vly_grpc_reply(c->grpc, parts.buf, parts.n);
@@ -49,11 +52,14 @@ static vly_status begin(vly_grpc_call *call, vly_err *err)
                            .session = vly_model_routes_has_any(call->api->model_routes)
                                           ? vly_infer_session(&call->req->msg)
                                           : 0,
+                           .cache_wish = &c->wish,
                            .loop = call->req->loop_idx + 1,
                            .write = write_answer,
                            .done = done};
     vly_status st =
         vly_grpc_infer_read(call->message, call->tail_bytes, arena, &c->infer.request, err);
+    if (st == VLY_OK)
+        st = vly_cached_wish(call->api, &call->req->msg, &c->wish, err);
     if (st != VLY_OK)
         return st;
     vly_call_set_model(call->req, c->infer.request.model);

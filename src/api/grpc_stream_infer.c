@@ -5,6 +5,7 @@
  * Responses leave in the order of the requests (api/stream_line.h), as Triton's do for models that
  * are not decoupled, and errors are responses too.
  */
+#include "api/cached.h"
 #include "api/grpc_infer.h"
 #include "api/grpc_methods.h"
 #include "api/stream_line.h"
@@ -24,6 +25,8 @@ typedef struct stream_call {
     vly_nsec deadline_ns;
     uint64_t session, id; /* as vly_infer.session and .stream */
     size_t arena_budget;
+    vly_cache_wish wish; /* of all its requests; its tags lie in tag_bytes */
+    char tag_bytes[VLY_CACHED_TAGS_MAX][VLY_CACHED_TAG_BYTES_MAX];
     bool wants_status; /* "triton_grpc_error: true": the first error ends the call */
     _Atomic bool is_cancelled;
 } stream_call;
@@ -120,6 +123,7 @@ static void start(vly_line_item *place)
                             .deadline_ns = c->deadline_ns,
                             .session = c->session,
                             .stream = c->id,
+                            .cache_wish = &c->wish,
                             .write = write_answer,
                             .done = done};
     vly_status st =
@@ -251,6 +255,18 @@ static void on_close(void *ctx, vly_stream *s)
 static const vly_stream_events events = {
     .on_message = on_message, .on_end = on_end, .on_room = on_room, .on_close = on_close};
 
+/* Headers of the call may go before its requests. */
+static vly_status read_wish(stream_call *c, const vly_http_msg *msg, vly_err *err)
+{
+    vly_status st = vly_cached_wish(c->api, msg, &c->wish, err);
+
+    for (size_t i = 0; st == VLY_OK && i < c->wish.n_tags; i++) {
+        memcpy(c->tag_bytes[i], c->wish.tags[i].ptr, c->wish.tags[i].len);
+        c->wish.tags[i].ptr = c->tag_bytes[i];
+    }
+    return st;
+}
+
 static vly_status open_call(vly_api *api, vly_http_request *req, vly_err *err)
 {
     stream_call *c = vly_calloc(VLY_MEM_NET, 1, sizeof(*c));
@@ -265,6 +281,8 @@ static vly_status open_call(vly_api *api, vly_http_request *req, vly_err *err)
                   api->max_stream_in_work);
     c->wants_status = vly_str_is(vly_http_msg_header(&req->msg, "triton_grpc_error"), "true");
     vly_status st = vly_grpc_deadline(&req->msg, req->received_ns, &c->deadline_ns, err);
+    if (st == VLY_OK)
+        st = read_wish(c, &req->msg, err);
     if (st == VLY_OK)
         st = vly_stream_accept(req, &events, c, &c->stream, err);
     if (st != VLY_OK)

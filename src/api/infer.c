@@ -2,9 +2,11 @@
 #include "api/infer.h"
 
 #include "api/call.h"
+#include "api/infer_cache.h"
 #include "api/infer_inputs.h"
 #include "api/infer_outputs.h"
 #include "api/infer_pictures.h"
+#include "base/assert.h"
 
 #include <stdio.h>
 
@@ -140,6 +142,7 @@ static void count_arm(const vly_infer *call, vly_status st)
 
 static void release(vly_infer *call)
 {
+    vly_infer__leave(call);
     vly_infer__release_inputs(call);
     vly_infer__release_results(call);
     vly_infer__release_regions(call);
@@ -169,6 +172,8 @@ static vly_status encode(vly_job *job, vly_err *err)
     vly_infer *call = job->ctx;
     vly_status st = vly_infer__collect(call, err);
 
+    if (st == VLY_OK)
+        vly_infer__keep(call);
     if (st == VLY_OK && call->write != NULL)
         st = call->write(call, err);
     return st;
@@ -199,38 +204,134 @@ static vly_status count_failure(vly_infer *call, vly_status st)
     return st;
 }
 
+/* ---- to the scheduler ---- */
+
+static void go_to_worker(vly_infer *call, void (*run)(vly_work *work))
+{
+    call->work = (vly_work){.run = run};
+    vly_status st = vly_worker_pool_submit(vly_scheduler_pool(call->api->scheduler), &call->work);
+    VLY_ASSERT(st == VLY_OK); /* the pool's line has no bound of its own: see scheduler.c */
+}
+
+static vly_infer *call_of(vly_work *work)
+{
+    return (vly_infer *)(void *)((char *)work - offsetof(vly_infer, work));
+}
+
+/* Nobody knows the results. */
+static vly_status run(vly_infer *call, vly_err *err)
+{
+    vly_job *job = &call->job;
+    vly_nsec began = vly_clock_now();
+    vly_status st = call->inputs == NULL ? vly_infer__bind(call, err) : VLY_OK;
+
+    job->inputs = call->inputs;
+    call->read_ns += vly_clock_now() - began;
+    if (st == VLY_OK)
+        return vly_scheduler_submit(call->model, &job, 1, err);
+    return count_failure(call, st);
+}
+
+static void run_on_worker(vly_work *work)
+{
+    vly_infer *call = call_of(work);
+    vly_err err;
+    vly_status st = run(call, &err);
+
+    if (st != VLY_OK)
+        finish(call, st, &err);
+}
+
+/* ---- what is known already ---- */
+
+static void answer_known(vly_infer *call)
+{
+    vly_err err;
+    vly_status st = call->write != NULL ? call->write(call, &err) : VLY_OK;
+
+    if (st == VLY_OK)
+        vly_served_count_known(call->model, call->received_ns);
+    else
+        count_failure(call, st);
+    finish(call, st, &err);
+}
+
+static void use_on_worker(vly_work *work)
+{
+    if (vly_infer__use(call_of(work)))
+        answer_known(call_of(work));
+    else
+        run_on_worker(work);
+}
+
+/* Who has computed the same is done: his thread is not to write our answer, and a long line of
+ * those who fail is not to become a deep stack. */
+static void resume(vly_infer *call, bool is_known)
+{
+    go_to_worker(call, is_known ? use_on_worker : run_on_worker);
+}
+
+static vly_status use(vly_infer *call, vly_err *err)
+{
+    if (vly_infer__is_much(call)) {
+        go_to_worker(call, use_on_worker);
+        return VLY_OK;
+    }
+    if (!vly_infer__use(call))
+        return run(call, err);
+    answer_known(call);
+    return VLY_OK;
+}
+
+/* ---- from the request ---- */
+
 static vly_status check(vly_infer *call, vly_err *err)
 {
     if (call->job.deadline_ns != 0 && vly_clock_now() > call->job.deadline_ns)
         return vly_fail(err, VLY_EDEADLINE, "Request timeout expired");
-    vly_status st = vly_infer__choose(call, err);
-    return st == VLY_OK ? vly_infer__bind(call, err) : st;
+    return vly_infer__choose(call, err);
 }
 
-/* The request is read: checks it, and submits the job. What is refused before the scheduler sees it
- * counts as a failure of the model all the same. */
-static vly_status submit(vly_infer *call, vly_err *err)
+static void init_job(vly_infer *call)
 {
     const vly_infer_request *r = &call->request;
-    vly_job *job = &call->job;
 
-    *job = (vly_job){.kind = VLY_JOB_TENSORS,
-                     .ctx = call,
-                     .loop = call->loop,
-                     .is_cancelled = call->is_cancelled,
-                     .deadline_ns = deadline_of(call),
-                     .received_ns = call->received_ns,
-                     .priority = r->priority,
-                     .timeout_us = r->timeout_us,
-                     .sequence = r->sequence,
-                     .encode = encode,
-                     .done = done};
+    call->job = (vly_job){.kind = VLY_JOB_TENSORS,
+                          .ctx = call,
+                          .loop = call->loop,
+                          .is_cancelled = call->is_cancelled,
+                          .deadline_ns = deadline_of(call),
+                          .received_ns = call->received_ns,
+                          .priority = r->priority,
+                          .timeout_us = r->timeout_us,
+                          .sequence = r->sequence,
+                          .encode = encode,
+                          .done = done};
+}
+
+/* The request is read: checks it, and answers it with what is known, or submits the job. What is
+ * refused before the scheduler sees it counts as a failure of the model all the same. Pictures are
+ * decoded on a worker, and only when the cache does not know them. */
+static vly_status submit(vly_infer *call, bool is_on_loop, vly_err *err)
+{
+    bool has_pictures = vly_infer__has_pictures(call);
+
+    init_job(call);
     vly_status st = check(call, err);
-    job->inputs = call->inputs;
+    if (st == VLY_OK && !has_pictures)
+        st = vly_infer__bind(call, err);
     call->read_ns = vly_clock_now() - call->read_ns;
-    if (st == VLY_OK)
-        return vly_scheduler_submit(call->model, &job, 1, err);
-    return count_failure(call, st);
+    if (st != VLY_OK)
+        return count_failure(call, st);
+    vly_cache_found found = vly_infer__ask(call, resume);
+    if (found == VLY_CACHE_HIT)
+        return use(call, err);
+    if (found == VLY_CACHE_WAIT)
+        return VLY_OK;
+    if (!has_pictures || !is_on_loop)
+        return run(call, err);
+    go_to_worker(call, run_on_worker);
+    return VLY_OK;
 }
 
 static vly_status read_request(vly_infer *call, vly_err *err)
@@ -247,31 +348,29 @@ static vly_status read_request(vly_infer *call, vly_err *err)
 
 static void work_on_worker(vly_work *work)
 {
-    vly_infer *call = (vly_infer *)(void *)((char *)work - offsetof(vly_infer, work));
+    vly_infer *call = call_of(work);
     vly_err err;
     vly_status st = call->is_heavy ? read_request(call, &err) : VLY_OK;
 
     if (st == VLY_OK)
-        st = submit(call, &err);
+        st = submit(call, false, &err);
     if (st != VLY_OK)
         finish(call, st, &err);
 }
 
-static vly_status go_to_worker(vly_infer *call, vly_err *err)
-{
-    call->work = (vly_work){.run = work_on_worker};
-    vly_status st = vly_worker_pool_submit(vly_scheduler_pool(call->api->scheduler), &call->work);
-    return st == VLY_OK ? st : vly_fail(err, st, "Exceeds maximum queue size");
-}
-
 static vly_status begin(vly_infer *call, vly_err *err)
 {
-    if (call->is_heavy)
-        return go_to_worker(call, err);
+    if (call->is_heavy) {
+        go_to_worker(call, work_on_worker);
+        return VLY_OK;
+    }
     vly_status st = read_request(call, err);
     if (st != VLY_OK)
         return st;
-    return vly_infer__has_pictures(call) ? go_to_worker(call, err) : submit(call, err);
+    if (!vly_infer__has_pictures(call) || vly_infer__is_quick(call))
+        return submit(call, true, err);
+    go_to_worker(call, work_on_worker);
+    return VLY_OK;
 }
 
 vly_status vly_infer_start(vly_infer *call, vly_err *err)

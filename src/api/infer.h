@@ -4,7 +4,7 @@
  *
  * A protocol embeds a vly_infer in its own call, describes the request and starts it:
  *
- *   start -> model -> read -> checks -> job -> run -> write -> done
+ *   start -> model -> read -> checks -> cache -> job -> run -> write -> done
  *                    (on a worker, when it is much)
  *
  * Checks, batch, pictures, classification, shared memory, deadlines and sequences are written here
@@ -21,6 +21,7 @@
 #define VLY_API_INFER_H
 
 #include "api/api.h"
+#include "cache/result_cache.h"
 #include "codec/infer_json.h"
 #include "sched/scheduler.h"
 #include "sys/worker_pool.h"
@@ -97,6 +98,7 @@ struct vly_infer {
     uint64_t session;     /* in a route: vly_infer_session; 0: what the request's parameters say */
     uint64_t stream;      /* or, when they say nothing, this one; 0: none */
     vly_infer_request request;
+    const struct vly_cache_wish *cache_wish; /* api/cached.h; NULL: the request says nothing */
     /* Completes the request, of which model and version are set, once served is known: within
      * start, or on a worker when that would hold up a loop thread. NULL: it is complete. */
     vly_status (*read)(vly_infer *call, vly_err *err);
@@ -119,13 +121,15 @@ struct vly_infer {
     vly_status status;
     const vly_err *err; /* when status is not OK */
     vly_job_times times;
+    vly_cache_outcome cache;
 
     /* Private. */
     vly_job job;
     vly_work work;
-    vly_served *model;      /* a reference, until done has returned */
-    vly_model_route *route; /* likewise; NULL: it is a model */
-    vly_nsec read_ns;       /* when reading began; then, what reading and checking took */
+    vly_served *model;               /* a reference, until done has returned */
+    vly_model_route *route;          /* likewise; NULL: it is a model */
+    vly_nsec read_ns;                /* when reading began; then, what reading and checking took */
+    struct vly_infer_lookup *lookup; /* api/infer_cache.h; NULL: not looked up */
     vly_tensor *inputs;
     vly_infer_output *wanted; /* [n_outputs] of the model; name.ptr NULL: not asked for */
     void **places;            /* [n_outputs]: where in shared memory it is to go; NULL: nowhere */
@@ -142,8 +146,9 @@ vly_status vly_infer_start(vly_infer *call, vly_err *err) VLY_MUST_CHECK;
 size_t vly_infer_wire_bytes(const vly_tensor *t);
 void vly_infer_put_wire(const vly_tensor *t, vly_buf *out);
 /* Makes out, which must be empty, of those bytes where they lie, and keeps them for it. False: the
- * tensor has no store of its own, or is of BYTES; then they can only be copied. */
-bool vly_infer_lend_wire(const vly_tensor *t, vly_buf *out);
+ * tensor, a result of the call, has no store of its own, or is of BYTES; then they can only be
+ * copied. */
+bool vly_infer_lend_wire(const vly_infer *call, const vly_tensor *t, vly_buf *out);
 
 /* What the answer calls the model: the name that was asked for. */
 vly_str vly_infer_name(const vly_infer *call);

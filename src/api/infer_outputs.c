@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/infer_outputs.h"
 
+#include "api/infer_cache.h"
 #include "api/infer_inputs.h"
 #include "api/v2.h"
 #include "api/v2_classify.h"
@@ -145,16 +146,29 @@ void vly_infer_put_wire(const vly_tensor *t, vly_buf *out)
         put_text(out, ((const vly_str *)t->data)[i]);
 }
 
-static void give_back(void *ctx)
+static void give_back_store(void *ctx)
 {
     vly_storage_unref(ctx);
 }
 
-bool vly_infer_lend_wire(const vly_tensor *t, vly_buf *out)
+static void give_back_value(void *ctx)
 {
-    if (t->store == NULL || t->dtype == VLY_DTYPE_STRING)
+    vly_cache_value_unref(ctx);
+}
+
+bool vly_infer_lend_wire(const vly_infer *call, const vly_tensor *t, vly_buf *out)
+{
+    vly_cache_value *known = vly_infer__known(call);
+
+    if (t->dtype == VLY_DTYPE_STRING)
+        return false;
+    if (known != NULL) {
+        vly_buf_lend(out, t->data, t->bytes, 0, give_back_value, vly_cache_value_ref(known));
+        return true;
+    }
+    if (t->store == NULL)
         return false;
     vly_tensor kept = vly_tensor_ref(t);
-    vly_buf_lend(out, kept.data, kept.bytes, 0, give_back, kept.store);
+    vly_buf_lend(out, kept.data, kept.bytes, 0, give_back_store, kept.store);
     return true;
 }

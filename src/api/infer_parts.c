@@ -31,7 +31,7 @@ void vly_infer_parts_put(const vly_infer *call, const vly_tensor *t, vly_infer_p
     /* Behind the part that is lent there must be room for one to go on with. */
     if (t->bytes > COPY_MAX && p->n < VLY_HTTP_MAX_PARTS - 1) {
         vly_buf *next = add(call, p);
-        if (vly_infer_lend_wire(t, next))
+        if (vly_infer_lend_wire(call, t, next))
             return;
         p->n--;
     }

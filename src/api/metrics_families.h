@@ -31,6 +31,7 @@ typedef struct vly_metrics_page {
 const char *vly_metrics_model_labels(const vly_served *m, vly_arena *arena);
 
 void vly_metrics_put_models(const vly_metrics_page *p);
+void vly_metrics_put_cache(const vly_metrics_page *p);
 void vly_metrics_put_http(const vly_metrics_page *p);
 void vly_metrics_put_imu(const vly_metrics_page *p);
 void vly_metrics_put_mqtt(const vly_metrics_page *p);

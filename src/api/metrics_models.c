@@ -233,7 +233,8 @@ static size_t choose(const vly_metrics_page *p, const vly_model_set *set, series
         const vly_served *m = set->models[i];
         if (m->servable == NULL)
             continue;
-        s[n] = (series){m, n < p->api->metrics.max_models ? vly_metrics_model_labels(m, p->arena) : NULL};
+        s[n] = (series){m, n < p->api->metrics.max_models ? vly_metrics_model_labels(m, p->arena)
+                                                          : NULL};
         n += s[n].labels != NULL;
         n_left_out += s[n].labels == NULL;
     }

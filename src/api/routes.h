@@ -27,6 +27,9 @@
     X(POST, ADMIN, "/v1/routes/{}:promote", v1_route_promote)                                      \
     X(POST, ADMIN, "/v1/routes/{}:rollback", v1_route_rollback)                                    \
     X(POST, INFER, "/v1/images:detect", v1_detect)                                                 \
+    X(GET, READ, "/v1/cache", v1_cache)                                                            \
+    X(POST, ADMIN, "/v1/cache:invalidate", v1_cache_invalidate)                                    \
+    X(POST, ADMIN, "/v1/cache:clear", v1_cache_clear)                                              \
     X(POST, INFER, "/v1/imu:detect", v1_imu_detect)                                                \
     X(GET, INFER, "/v1/stream", v1_stream)                                                         \
     X(GET, INFER, "/ws/realtime", guide_realtime)                                                  \

@@ -7,9 +7,9 @@
  * several with {"results": [...]} in the order sent, an {"error": ...} in place of what could not
  * be done. The answer's status is 200 when any file succeeded, else that of the first file's error.
  *
- * A picture of its own is queued from the loop thread. A multipart body is first taken apart on a
- * worker: searching tens of megabytes for a boundary is too long for a loop. Each file is one job,
- * so the files of one request run side by side.
+ * A picture of its own is looked up in the cache and queued from the loop thread. A multipart body
+ * is first taken apart on a worker: searching tens of megabytes for a boundary is too long for a
+ * loop. Each file is one job, so the files of one request run side by side.
  *
  * Lifetime: everything lives in the request's arena until it is answered by whoever ends last.
  */
@@ -17,11 +17,12 @@
 
 #include "api/answer.h"
 #include "api/call.h"
+#include "api/detect_answer.h"
 #include "api/v1_options.h"
-#include "tasks/draw.h"
-#include "tasks/observation_json.h"
+#include "base/assert.h"
 
-#define JPEG_QUALITY 90
+/* Pictures up to this size are looked up in the cache on the loop thread: some 50 us. */
+#define QUICK_BYTES ((size_t)1 << 20)
 
 struct detect_call;
 
@@ -30,18 +31,23 @@ typedef struct detect_file {
     struct detect_call *call;
     vly_str name; /* ptr NULL: none was sent */
     vly_buf body; /* JSON, or the drawn picture */
+    vly_cache_get get;
+    vly_cache_outcome cache;
+    bool leads; /* others wait for what this one computes */
+    vly_work work;
 } detect_file;
 
 typedef struct detect_call {
     vly_work split; /* first: the pool hands out a pointer to it */
     vly_api *api;
     vly_http_request *req;
-    vly_served *model;
-    vly_route_arm *arm; /* a reference; NULL: it is no route's */
+    vly_served *model;  /* a reference, until it is answered */
+    vly_route_arm *arm; /* likewise; NULL: it is no route's */
     vly_v1_params params;
+    vly_cache_wish wish;
     detect_file *files;
     size_t n_files;
-    _Atomic size_t n_left; /* files whose job is not done */
+    _Atomic size_t n_left; /* files that are not done, and one while they are being queued */
     bool wants_picture;
 } detect_call;
 
@@ -50,22 +56,42 @@ static const vly_labels *labels_of(const vly_served *m)
     return &m->servable->decoder.labels;
 }
 
+/* ---- the cache ---- */
+
+static void leave_cache(detect_file *f)
+{
+    if (f->leads)
+        vly_cache_abandon(f->call->api->cache, &f->get);
+    f->leads = false;
+}
+
+static void give_back(void *ctx)
+{
+    vly_cache_value_unref(ctx);
+}
+
+/* The answer is known: its body is the value itself. */
+static void use_known(detect_file *f)
+{
+    vly_cache_value *v = f->get.value;
+
+    f->cache = vly_cache_outcome_of(&f->get);
+    vly_buf_lend(&f->body, v->bytes, v->len, 0, give_back, v);
+    vly_served_count_known(f->call->model, f->call->req->received_ns);
+}
+
+/* ---- answers ---- */
+
 /* On the worker, while the results are there. */
 static vly_status encode_file(vly_job *job, vly_err *err)
 {
     detect_file *f = job->ctx;
-    const vly_served *m = f->call->model;
-    vly_status st = VLY_OK;
+    const detect_call *c = f->call;
+    vly_status st = vly_detect_answer(job, c->model, c->wants_picture, &f->body, err);
 
-    vly_buf_init(&f->body, VLY_MEM_NET, f->call->api->max_answer_bytes);
-    if (f->call->wants_picture) {
-        vly_draw_observations(&job->pixels, &job->observations, labels_of(m));
-        st = vly_picture_encode_jpeg(&job->pixels, JPEG_QUALITY, &f->body, err);
-    } else {
-        vly_observations_json(&f->body, &job->observations, labels_of(m), vly_str_from(m->name),
-                              vly_str_from(m->version));
-        if (f->body.failed)
-            st = vly_fail(err, VLY_ENOMEM, "out of memory for the answer");
+    if (st == VLY_OK && f->leads) {
+        f->leads = false;
+        vly_cache_complete(c->api->cache, &f->get, vly_buf_str(&f->body));
     }
     return st;
 }
@@ -118,32 +144,106 @@ static void answer_many(detect_call *c)
     vly_answer_json(c->req, status, &b);
 }
 
-/* The last file answers for all. */
-static void file_done(vly_job *job)
+/* Of several files what has taken longest. */
+static void tell_cache(const detect_call *c)
 {
-    detect_file *f = job->ctx;
-    detect_call *c = f->call;
+    vly_cache_outcome all = c->files[0].cache;
 
-    if (job->status != VLY_OK)
-        vly_buf_release(&f->body);
-    if (c->arm != NULL)
-        vly_route_arm_count(c->arm, vly_clock_now(), job->status, job->is_model_failure,
-                            c->req->received_ns);
+    for (size_t i = 1; i < c->n_files; i++) {
+        vly_cache_outcome one = c->files[i].cache;
+        bool is_worse = one.origin == VLY_CACHE_FROM_NOBODY ||
+                        (all.origin != VLY_CACHE_FROM_NOBODY && one.origin > all.origin);
+        if (is_worse)
+            all = one;
+    }
+    vly_call_set_cache(c->req, &all);
+}
+
+/* The last one answers for all. */
+static void end_one(detect_call *c)
+{
+    vly_served *m = c->model;
+
     if (atomic_fetch_sub(&c->n_left, 1) != 1)
         return;
-    vly_call_set_arm(c->req, c->arm, c->model);
+    tell_cache(c);
+    vly_call_set_arm(c->req, c->arm, m);
     vly_route_arm_unref(c->arm);
     if (c->n_files == 1)
         answer_one(c);
     else
         answer_many(c);
+    vly_served_unref(m);
 }
+
+static void end_file(detect_file *f)
+{
+    const detect_call *c = f->call;
+
+    leave_cache(f);
+    if (f->job.status != VLY_OK)
+        vly_buf_release(&f->body);
+    if (c->arm != NULL)
+        vly_route_arm_count(c->arm, vly_clock_now(), f->job.status, f->job.is_model_failure,
+                            c->req->received_ns);
+    end_one(f->call);
+}
+
+static void file_done(vly_job *job)
+{
+    end_file(job->ctx);
+}
+
+static void fail_file(detect_file *f, vly_status st, const vly_err *err)
+{
+    f->job.status = st;
+    f->job.err = *err;
+    end_file(f);
+}
+
+/* ---- who has waited for the same picture ---- */
+
+static detect_file *file_of(vly_work *work)
+{
+    return (detect_file *)(void *)((char *)work - offsetof(detect_file, work));
+}
+
+static void use_on_worker(vly_work *work)
+{
+    use_known(file_of(work));
+    end_file(file_of(work));
+}
+
+static void run_on_worker(vly_work *work)
+{
+    detect_file *f = file_of(work);
+    vly_job *job = &f->job;
+    vly_err err;
+    vly_status st = vly_scheduler_submit(f->call->model, &job, 1, &err);
+
+    if (st != VLY_OK)
+        fail_file(f, st, &err);
+}
+
+/* As resume of infer.c: somebody else's thread, who has others to tell. */
+static void ready(vly_cache_get *g)
+{
+    detect_file *f = g->ctx;
+
+    f->leads = g->value == NULL;
+    f->work = (vly_work){.run = f->leads ? run_on_worker : use_on_worker};
+    vly_status st = vly_worker_pool_submit(vly_scheduler_pool(f->call->api->scheduler), &f->work);
+    VLY_ASSERT(st == VLY_OK); /* the pool's line has no bound of its own: see scheduler.c */
+}
+
+/* ---- files to jobs ---- */
 
 static void init_file(detect_call *c, detect_file *f, const vly_detector_options *options,
                       const vly_multipart_part *part)
 {
     f->call = c;
     f->name = part->filename;
+    vly_buf_init(&f->body, VLY_MEM_NET, c->api->max_answer_bytes);
     f->job = (vly_job){.kind = VLY_JOB_PICTURE,
                        .ctx = f,
                        .is_cancelled = &c->req->is_cancelled,
@@ -153,6 +253,67 @@ static void init_file(detect_call *c, detect_file *f, const vly_detector_options
                        .picture = part->data,
                        .options = *options,
                        .wants_pixels = c->wants_picture};
+}
+
+/* Asks the cache for the answer; LEAD without the lead when there is none for it. */
+static vly_cache_found look_up(detect_call *c, detect_file *f)
+{
+    vly_cache_key key;
+
+    if (c->wish.no_store || !vly_cached_has(c->api, c->model) ||
+        !vly_detect_key(c->api, c->model, &c->wish, &f->job.options, c->wants_picture,
+                        f->job.picture, &key) ||
+        !vly_cached_begin_get(c->model, &c->wish, &c->req->msg.arena, &f->get))
+        return VLY_CACHE_LEAD;
+    f->get.key = key;
+    f->get.class = c->wants_picture ? VLY_CACHE_RESPONSE : VLY_CACHE_PREDICTION;
+    f->get.ctx = f;
+    f->get.ready = ready;
+    f->cache = (vly_cache_outcome){.was_asked = true};
+    vly_cache_found found = vly_cached_ask(c->api, &c->wish, &f->get);
+    if (found == VLY_CACHE_LEAD)
+        f->leads = true;
+    return found;
+}
+
+/* Takes what the cache knows; jobs of the others. */
+static size_t look_up_all(detect_call *c, vly_job **jobs)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < c->n_files; i++) {
+        detect_file *f = &c->files[i];
+        switch (look_up(c, f)) {
+        case VLY_CACHE_HIT:
+            use_known(f);
+            end_file(f);
+            break;
+        case VLY_CACHE_LEAD:
+            jobs[n++] = &f->job;
+            break;
+        case VLY_CACHE_WAIT:
+            break;
+        }
+    }
+    return n;
+}
+
+/* Queues what is not known. When nothing could be queued, and there is nothing else, the request
+ * fails as a whole, with the status of that. */
+static vly_status queue_files(detect_call *c, vly_job **jobs, vly_err *err)
+{
+    size_t n = look_up_all(c, jobs);
+    vly_status st = n > 0 ? vly_scheduler_submit(c->model, jobs, n, err) : VLY_OK;
+
+    if (st != VLY_OK && n == c->n_files) {
+        for (size_t i = 0; i < n; i++)
+            leave_cache(jobs[i]->ctx);
+        return st;
+    }
+    for (size_t i = 0; st != VLY_OK && i < n; i++)
+        fail_file(jobs[i]->ctx, st, err);
+    end_one(c);
+    return VLY_OK;
 }
 
 static bool is_file(const vly_multipart_part *part)
@@ -170,7 +331,7 @@ static vly_status check_files(const detect_call *c, size_t n_files, vly_err *err
     return VLY_OK;
 }
 
-/* Queues a job for each part that is a file; n_files are. */
+/* A file for each part that is one; n_files are. */
 static vly_status submit_files(detect_call *c, const vly_multipart_part *parts, size_t n_parts,
                                size_t n_files, vly_err *err)
 {
@@ -178,24 +339,31 @@ static vly_status submit_files(detect_call *c, const vly_multipart_part *parts, 
     vly_detector_options options;
     vly_status st = vly_v1_options(&c->params, labels_of(c->model), &options, err);
 
+    if (st == VLY_OK)
+        st = vly_cached_wish(c->api, &c->req->msg, &c->wish, err);
     if (st != VLY_OK)
         return st;
     vly_job **jobs = vly_arena_calloc(arena, n_files, sizeof(*jobs));
     c->files = vly_arena_calloc(arena, n_files, sizeof(*c->files));
     if (jobs == NULL || c->files == NULL)
         return vly_fail(err, VLY_ELIMIT, "%zu files: out of scratch memory", n_files);
-    for (size_t i = 0; i < n_parts; i++) {
-        if (!is_file(&parts[i]))
-            continue;
-        init_file(c, &c->files[c->n_files], &options, &parts[i]);
-        jobs[c->n_files] = &c->files[c->n_files].job;
-        c->n_files++;
-    }
-    atomic_store(&c->n_left, n_files);
-    return vly_scheduler_submit(c->model, jobs, n_files, err);
+    for (size_t i = 0; i < n_parts; i++)
+        if (is_file(&parts[i]))
+            init_file(c, &c->files[c->n_files++], &options, &parts[i]);
+    atomic_store(&c->n_left, n_files + 1);
+    return queue_files(c, jobs, err);
 }
 
-/* The jobs keep the model. Once they are queued, the call is theirs. */
+/* Nothing was queued. */
+static void give_up(detect_call *c, vly_status st)
+{
+    if (c->arm != NULL)
+        vly_route_arm_count(c->arm, vly_clock_now(), st, false, c->req->received_ns);
+    vly_route_arm_unref(c->arm);
+    vly_served_unref(c->model);
+}
+
+/* Once it is VLY_OK, the call is gone, or others'. */
 static vly_status submit(detect_call *c, const vly_multipart_part *parts, size_t n_parts,
                          vly_err *err)
 {
@@ -209,14 +377,12 @@ static vly_status submit(detect_call *c, const vly_multipart_part *parts, size_t
         st = vly_v1_pick(c->api, &c->params, &pick, err);
     if (st != VLY_OK)
         return st;
-    c->model = pick.model;
+    c->model = vly_served_ref(pick.model);
     c->arm = pick.arm != NULL ? vly_route_arm_ref(pick.arm) : NULL;
     st = submit_files(c, parts, n_parts, n_files, err);
-    if (st != VLY_OK && pick.arm != NULL) { /* nothing was queued */
-        vly_route_arm_count(pick.arm, vly_clock_now(), st, false, c->req->received_ns);
-        vly_route_arm_unref(pick.arm);
-    }
     vly_route_pick_release(&pick);
+    if (st != VLY_OK)
+        give_up(c, st);
     return st;
 }
 
@@ -252,6 +418,25 @@ static void split_on_worker(vly_work *work)
         vly_answer_err(req, &err);
 }
 
+/* The body is one picture. */
+static vly_status submit_whole(detect_call *c, vly_err *err)
+{
+    const vly_multipart_part whole = {.content_type = VLY_STR("image/*"),
+                                      .data = vly_buf_str(&c->req->msg.body)};
+
+    return submit(c, &whole, 1, err);
+}
+
+static void submit_on_worker(vly_work *work)
+{
+    detect_call *c = (detect_call *)work;
+    vly_http_request *req = c->req;
+    vly_err err;
+
+    if (submit_whole(c, &err) != VLY_OK)
+        vly_answer_err(req, &err);
+}
+
 /* Takes the next item of a list of media types, without its parameters. */
 static vly_str take_type(vly_str *list)
 {
@@ -284,6 +469,13 @@ static bool is_picture_type(vly_str type)
            vly_str_eq_nocase(type, VLY_STR("application/x-www-form-urlencoded"));
 }
 
+static vly_status go_to_worker(detect_call *c, void (*run)(vly_work *work), vly_err *err)
+{
+    c->split.run = run;
+    vly_status st = vly_worker_pool_submit(vly_scheduler_pool(c->api->scheduler), &c->split);
+    return st == VLY_OK ? st : vly_fail(err, VLY_EBUSY, "the server is busy");
+}
+
 static vly_status begin(vly_api *api, vly_http_request *req, vly_err *err)
 {
     vly_str types = vly_http_msg_header(&req->msg, "Content-Type");
@@ -296,12 +488,8 @@ static vly_status begin(vly_api *api, vly_http_request *req, vly_err *err)
     c->req = req;
     c->params.msg = &req->msg;
     c->wants_picture = wants_picture(&req->msg);
-    if (vly_str_eq_nocase(type, VLY_STR("multipart/form-data"))) {
-        c->split.run = split_on_worker;
-        if (vly_worker_pool_submit(vly_scheduler_pool(api->scheduler), &c->split) != VLY_OK)
-            return vly_fail(err, VLY_EBUSY, "the server is busy");
-        return VLY_OK;
-    }
+    if (vly_str_eq_nocase(type, VLY_STR("multipart/form-data")))
+        return go_to_worker(c, split_on_worker, err);
     if (!is_picture_type(type))
         return vly_fail(err, VLY_EMEDIA,
                         "expected a picture (image/jpeg, image/png, image/webp, "
@@ -309,9 +497,9 @@ static vly_status begin(vly_api *api, vly_http_request *req, vly_err *err)
                         VLY_STR_ARG(type));
     if (req->msg.body.len == 0)
         return vly_fail(err, VLY_EINVAL, "expected a picture in the body, got nothing");
-    vly_multipart_part whole = {.content_type = VLY_STR("image/*"),
-                                .data = vly_buf_str(&req->msg.body)};
-    return submit(c, &whole, 1, err);
+    if (api->cache != NULL && req->msg.body.len > QUICK_BYTES)
+        return go_to_worker(c, submit_on_worker, err);
+    return submit_whole(c, err);
 }
 
 void vly_route_v1_detect(vly_api *api, vly_http_request *req, const vly_str *captures)

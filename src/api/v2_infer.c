@@ -8,6 +8,7 @@
 #include "api/routes.h"
 
 #include "api/answer.h"
+#include "api/cached.h"
 #include "api/call.h"
 #include "api/infer.h"
 #include "api/v2.h"
@@ -23,6 +24,7 @@
 typedef struct infer_call {
     vly_infer infer; /* first: a pointer to it is a pointer to the call */
     vly_http_request *req;
+    vly_cache_wish wish;
     vly_encoding encoding;
     bool has_json_len; /* the header was sent: 0 means that there is no JSON */
     size_t json_len;
@@ -104,6 +106,7 @@ static void done(vly_infer *infer)
 
     vly_call_set_times(c->req, &infer->times);
     vly_call_set_arm(c->req, infer->arm, infer->served);
+    vly_call_set_cache(c->req, &infer->cache);
     release(c);
     if (infer->status == VLY_OK) {
         answer(c->req, &a);
@@ -137,6 +140,8 @@ static vly_status begin(vly_api *api, vly_http_request *req, const vly_str *capt
     c->req = req;
     vly_call_set_model(req, captures[0]);
     vly_status st = read_headers(c, err);
+    if (st == VLY_OK)
+        st = vly_cached_wish(api, &req->msg, &c->wish, err);
     if (st != VLY_OK)
         return st;
     size_t json_bytes = c->has_json_len ? c->json_len : req->msg.body.len;
@@ -148,6 +153,7 @@ static vly_status begin(vly_api *api, vly_http_request *req, const vly_str *capt
         .session = vly_model_routes_has_any(api->model_routes) ? vly_infer_session(&req->msg) : 0,
         .loop = req->loop_idx + 1,
         .request = {.model = captures[0], .version = captures[1]},
+        .cache_wish = &c->wish,
         .read = read_request,
         .is_heavy = json_bytes > LIGHT_JSON_BYTES || c->encoding != VLY_ENCODING_IDENTITY,
         .write = write_answer,

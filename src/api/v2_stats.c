@@ -2,9 +2,10 @@
 /*
  * GET /v2/models/stats, /v2/models/{m}[/versions/{v}]/stats: Triton's statistics extension.
  *
- * Members and their order are Triton's. There is no cache and no stream of responses for one
- * request, so cache_hit and cache_miss stay zero and response_stats empty; memory_usage is empty
- * because the engine's memory is not told apart by model.
+ * Members and their order are Triton's. As with Triton, success counts what the cache answered,
+ * too, and what counts runs does not. There is no stream of responses for one request, so
+ * response_stats is empty; memory_usage is empty because the engine's memory is not told apart by
+ * model.
  */
 #include "api/routes.h"
 
@@ -43,9 +44,9 @@ static void put_inference_stats(vly_buf *b, const vly_served_stats *s)
     put_histogram(b, "compute_input", &s->compute_input);
     put_histogram(b, "compute_infer", &s->compute_infer);
     put_histogram(b, "compute_output", &s->compute_output);
-    put_duration(b, "cache_hit", 0, 0);
-    vly_buf_putc(b, ',');
-    put_duration(b, "cache_miss", 0, 0);
+    put_histogram(b, "cache_hit", &s->cache.hit_ns);
+    put_duration(b, "cache_miss", vly_counter_get(&s->cache.misses),
+                 vly_histogram_sum(&s->cache.miss_ns));
     vly_buf_putc(b, '}');
 }
 

@@ -27,6 +27,8 @@ struct vly_cache {
     _Atomic uint64_t cleared;            /* epoch in which everything was invalidated */
     _Atomic uint64_t tagged[TAG_PLACES]; /* the same of tags, by hash */
     vly_counter lookup_ns, insertion_ns;
+    pthread_rwlock_t remote_lock; /* held to use redis, for writing to detach it */
+    vly_redis *redis;             /* guarded by remote_lock; NULL: none */
     shard shards[];
 };
 
@@ -56,6 +58,7 @@ void vly_cache_free(vly_cache *c)
         vly_memory_tier_release(&c->shards[i].tier);
         pthread_mutex_destroy(&c->shards[i].lock);
     }
+    pthread_rwlock_destroy(&c->remote_lock);
     vly_free(c);
 }
 
@@ -69,6 +72,8 @@ vly_status vly_cache_new(const vly_cache_opts *opts, vly_cache **ret, vly_err *e
         return vly_fail(err, VLY_ENOMEM, "out of memory for the cache");
     c->opts = *opts;
     atomic_init(&c->epoch, 1);
+    pthread_rwlock_init(&c->remote_lock, NULL);
+    c->redis = opts->redis;
     for (size_t i = 0; i < n && st == VLY_OK; i++) {
         pthread_mutex_init(&c->shards[i].lock, NULL);
         c->n_shards = i + 1;
@@ -79,6 +84,13 @@ vly_status vly_cache_new(const vly_cache_opts *opts, vly_cache **ret, vly_err *e
     else
         vly_cache_free(c);
     return st;
+}
+
+void vly_cache_detach(vly_cache *c)
+{
+    pthread_rwlock_wrlock(&c->remote_lock);
+    c->redis = NULL;
+    pthread_rwlock_unlock(&c->remote_lock);
 }
 
 static shard *shard_of(vly_cache *c, vly_cache_key key)
@@ -138,19 +150,25 @@ static void raise_epoch(vly_cache *c, _Atomic uint64_t *at)
         continue;
 }
 
+static void forget_remote(vly_cache *c, vly_str tag)
+{
+    pthread_rwlock_rdlock(&c->remote_lock);
+    if (c->redis != NULL)
+        vly_redis_invalidate(c->redis, tag);
+    pthread_rwlock_unlock(&c->remote_lock);
+}
+
 size_t vly_cache_invalidate(vly_cache *c, vly_str tag)
 {
     raise_epoch(c, &c->tagged[tag_hash(tag) % TAG_PLACES]);
-    if (c->opts.redis != NULL)
-        vly_redis_invalidate(c->opts.redis, tag);
+    forget_remote(c, tag);
     return sweep(c);
 }
 
 size_t vly_cache_clear(vly_cache *c)
 {
     raise_epoch(c, &c->cleared);
-    if (c->opts.redis != NULL)
-        vly_redis_invalidate(c->opts.redis, VLY_STR(""));
+    forget_remote(c, VLY_STR(""));
     return sweep(c);
 }
 
@@ -288,7 +306,10 @@ static bool ask_redis(vly_cache *c, vly_cache_get *g)
     if (c->opts.redis == NULL)
         return false;
     g->remote.done = remote_done;
-    return vly_redis_ask(c->opts.redis, &g->remote, g->tags, g->n_tags);
+    pthread_rwlock_rdlock(&c->remote_lock);
+    bool is_asked = c->redis != NULL && vly_redis_ask(c->redis, &g->remote, g->tags, g->n_tags);
+    pthread_rwlock_unlock(&c->remote_lock);
+    return is_asked;
 }
 
 vly_cache_found vly_cache_lookup(vly_cache *c, vly_cache_get *g)
@@ -419,9 +440,11 @@ static void store_remote(vly_cache *c, const vly_cache_get *g, const vly_cache_v
         return;
     vly_buf_init(&b, VLY_MEM_CACHE, SIZE_MAX);
     vly_cache_value_write(kept, &b);
-    if (!b.failed)
-        vly_redis_store(c->opts.redis, g->key, &g->remote.tags, vly_buf_str(&b),
-                        (uint32_t)kept->packing, ttl / VLY_NSEC_PER_MS);
+    pthread_rwlock_rdlock(&c->remote_lock);
+    if (!b.failed && c->redis != NULL)
+        vly_redis_store(c->redis, g->key, &g->remote.tags, vly_buf_str(&b), (uint32_t)kept->packing,
+                        ttl / VLY_NSEC_PER_MS);
+    pthread_rwlock_unlock(&c->remote_lock);
     vly_buf_release(&b);
 }
 

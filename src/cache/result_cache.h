@@ -53,11 +53,13 @@ typedef struct vly_cache_opts {
     bool is_ttl_dynamic;       /* half to double of these, by the hit rate of the model */
     vly_cache_packing packing; /* of values of pack_min_bytes and more */
     size_t pack_min_bytes;
-    vly_redis *redis;      /* borrowed, ended before the cache is freed; NULL: none */
+    vly_redis *redis;      /* borrowed until detach; NULL: none */
     vly_nsec (*now)(void); /* NULL: vly_clock_now */
 } vly_cache_opts;
 
 vly_status vly_cache_new(const vly_cache_opts *opts, vly_cache **ret, vly_err *err) VLY_MUST_CHECK;
+/* Redis is not asked any more; who waits for it still hears, when it is freed. */
+void vly_cache_detach(vly_cache *c);
 /* Nobody leads or waits any more. Accepts NULL. */
 void vly_cache_free(vly_cache *c);
 
@@ -104,6 +106,19 @@ struct vly_cache_get {
     vly_cache *cache;
     vly_redis_get remote;
 };
+
+/* What became of a lookup, for logs and headers. */
+typedef struct vly_cache_outcome {
+    bool was_asked;
+    vly_cache_origin origin;
+    uint64_t made_unix_ms; /* when the bytes were computed; 0: by the caller, now */
+} vly_cache_outcome;
+
+/* Of a lookup that has ended, while its value is there. */
+static inline vly_cache_outcome vly_cache_outcome_of(const vly_cache_get *g)
+{
+    return (vly_cache_outcome){true, g->origin, g->value != NULL ? g->value->made_unix_ms : 0};
+}
 
 vly_cache_found vly_cache_lookup(vly_cache *c, vly_cache_get *g);
 /* The lead whatever is there: what is completed takes the place of what was known. */

@@ -14,6 +14,7 @@
 #include "cli/certificate.h"
 #include "cli/command.h"
 #include "cli/read_settings.h"
+#include "cli/serve_cache.h"
 #include "cli/serve_metrics.h"
 #include "cli/serve_models.h"
 #include "cli/serve_mqtt.h"
@@ -90,6 +91,7 @@ typedef struct server {
     vly_serve_mqtt mqtt;
     vly_serve_routes routes;
     vly_redis *redis; /* NULL: none */
+    vly_serve_cache cache;
     vly_serve_metrics metrics;
     vly_api api;
     vly_tls *tls; /* NULL: plain HTTP */
@@ -250,6 +252,9 @@ static vly_status start_http(server *s, vly_err *err)
     s->api = (vly_api){.scheduler = s->scheduler,
                        .control = s->control,
                        .model_routes = s->routes.routes,
+                       .cache = s->cache.cache,
+                       .cache_seed = s->cache.seed,
+                       .cache_models = c->cache_models,
                        .origins = c->http_origins,
                        .max_body_bytes = c->http_max_body_bytes,
                        .picture_limits = picture_limits(c),
@@ -272,7 +277,9 @@ static vly_status start_http(server *s, vly_err *err)
                        .started_ns = vly_clock_now()};
     vly_serve_api_limits(c, &s->api);
     vly_serve_http_times(c, &o);
-    vly_status st = vly_http_server_start(&o, &s->http, err);
+    vly_status st = vly_serve_cache_warm(c, &s->api, err);
+    if (st == VLY_OK)
+        st = vly_http_server_start(&o, &s->http, err);
     s->users.http = s->http;
     return st;
 }
@@ -376,6 +383,11 @@ static vly_status open_routes(server *s, vly_err *err)
     return vly_serve_routes_open(&s->config, s->scheduler, &s->routes, err);
 }
 
+static vly_status open_cache(server *s, vly_err *err)
+{
+    return vly_serve_cache_open(&s->config, s->redis, random_seed(), &s->cache, err);
+}
+
 static vly_status open_certificate(server *s, vly_err *err)
 {
     return vly_certificate_open(&s->config, &s->tls, err);
@@ -383,8 +395,8 @@ static vly_status open_certificate(server *s, vly_err *err)
 
 /* What a server consists of, in the order in which it begins; run() tells how it ends. */
 static vly_status (*const stages[])(server *s, vly_err *err) = {
-    start_scheduler, load_models,      open_routes,   open_steps,  open_mqtt,
-    open_redis,      open_certificate, open_settings, prepare_api, start_http,
+    start_scheduler, load_models,      open_routes,   open_steps,  open_mqtt,  open_redis,
+    open_cache,      open_certificate, open_settings, prepare_api, start_http,
 };
 
 static vly_status start(server *s, vly_err *err)
@@ -447,6 +459,8 @@ static int run(const void *opts, int n_args, char *const *args)
     vly_status st = serve(&s, opts, &err);
     vly_control_stop(s.control); /* answers who waits for a load */
     vly_http_server_free(s.http);
+    vly_serve_cache_detach(&s.cache);
+    vly_redis_free(s.redis); /* its last answers become work of the scheduler's */
     vly_serve_metrics_close(&s.metrics);
     vly_line_log_close(s.access_log);
     vly_tls_free(s.tls);
@@ -454,8 +468,8 @@ static int run(const void *opts, int n_args, char *const *args)
     vly_serve_routes_stop(&s.routes);
     vly_scheduler_free(s.scheduler);
     vly_serve_routes_close(&s.routes); /* requests of closed streams ask them to their end */
+    vly_serve_cache_close(&s.cache);
     vly_serve_mqtt_close(&s.mqtt);
-    vly_redis_free(s.redis);
     vly_serve_steps_close(&s.steps);         /* saves the sessions */
     vly_shared_memory_free(s.shared_memory); /* requests of closed streams use it to their end */
     vly_settings_free(s.settings);

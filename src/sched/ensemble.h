@@ -36,6 +36,10 @@ typedef enum vly_ensemble_part {
 vly_status vly_ensemble_check(vly_scheduler *scheduler, vly_servable *s,
                               vly_err *err) VLY_MUST_CHECK;
 
+/* What the models of all steps are at this moment, as one number that changes with any of them.
+ * False: no telling, one keeps state, is an ensemble itself, or is missing. */
+bool vly_ensemble_identity(vly_scheduler *scheduler, const vly_ensemble_plan *plan, uint64_t *ret);
+
 /* scheduler and opts outlive the runner, served owns it and has the plan. ENOMEM. */
 vly_status vly_ensemble_new(vly_served *served, vly_scheduler *scheduler,
                             const vly_scheduler_opts *opts, vly_runner **ret,

@@ -13,6 +13,7 @@
 #include "base/metrics.h"
 #include "base/status.h"
 #include "base/str.h"
+#include "cache/result_cache.h"
 #include "sched/runner.h"
 #include "sched/servable.h"
 
@@ -58,6 +59,7 @@ typedef struct vly_served_stats {
     vly_histogram compute_input;
     vly_histogram compute_infer;
     vly_histogram compute_output;
+    vly_cache_stats cache;
     vly_batch_stat batches[VLY_BATCH_STATS_MAX]; /* in no order */
 } vly_served_stats;
 
@@ -102,6 +104,8 @@ void vly_served_unref(vly_served *m); /* accepts NULL */
 
 /* Counts a run of the model. */
 void vly_served_count_run(vly_served *m, size_t n_inferences, const vly_job_times *times);
+/* Counts a request that needed no run: its answer was known. */
+void vly_served_count_known(vly_served *m, vly_nsec received_ns);
 /* Counts a job that has ended with st, and gives it back to its caller by done. */
 void vly_served_finish(vly_served *m, vly_job *job, vly_status st);
 

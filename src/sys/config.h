@@ -177,6 +177,26 @@
       "requests of one ModelStreamInfer call that wait; one more ends the call")                   \
     X(INT, stream_max_in_work, "stream.max_in_work", 16, 1, 4096,                                  \
       "requests of one stream in work at once; the others wait their turn")                        \
+    X(BYTES, cache_memory_bytes, "cache.memory_bytes", 64 * VLY_MIB, 0, 1024 * VLY_GIB,            \
+      "results of models kept in memory; 0 keeps none")                                            \
+    X(TEXT, cache_models, "cache.models", "", 0, 65536,                                            \
+      "models whose results are kept, by commas, * for all; by default as their configs say")      \
+    X(INT, cache_ttl_prediction_s, "cache.ttl_prediction_s", 300, 1, 31536000,                     \
+      "how long results and observations are kept")                                                \
+    X(INT, cache_ttl_video_s, "cache.ttl_video_s", 900, 1, 31536000,                               \
+      "how long what is known of a video is kept")                                                 \
+    X(INT, cache_ttl_session_s, "cache.ttl_session_s", 3600, 1, 31536000,                          \
+      "how long what is known of a session is kept")                                               \
+    X(INT, cache_ttl_response_s, "cache.ttl_response_s", 120, 1, 31536000,                         \
+      "how long drawn pictures are kept")                                                          \
+    X(BOOL, cache_ttl_dynamic, "cache.ttl_dynamic", false, 0, 1,                                   \
+      "half to double these times, by how often results of the model are found")                   \
+    X(TEXT, cache_compression, "cache.compression", "lz4", 3, 4,                                   \
+      "of large values in memory: lz4, zstd or off")                                               \
+    X(BYTES, cache_compress_min_bytes, "cache.compress_min_bytes", 16 * VLY_KIB, 256, 1 * VLY_GIB, \
+      "values of this size and more are compressed, where that saves a quarter")                   \
+    X(TEXT, cache_warmup, "cache.warmup", "", 0, 4096,                                             \
+      "file of pictures to compute at start, each line: MODEL PICTURE")                            \
     X(TEXT, steps_model, "steps.model", "", 0, 4096,                                               \
       "ONNX file of the step model; by default the one that is built in, off for none")            \
     X(INT, steps_look_ahead_ms, "steps.look_ahead_ms", -1, -1, 10000,                              \
@@ -252,7 +272,8 @@
     X(profile, "none|development|staging|production|low-memory|gpu|high-concurrency")              \
     X(tls_min_version, "1.2|1.3")                                                                  \
     X(models_control, "none|poll|explicit")                                                        \
-    X(model_execution, "auto|inline|parallel|batched")
+    X(model_execution, "auto|inline|parallel|batched")                                             \
+    X(cache_compression, "lz4|zstd|off")
 
 typedef enum vly_config_kind {
     VLY_CONFIG_INT,

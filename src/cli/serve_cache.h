@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* The cache of results that a server has, by its settings. */
+#ifndef VLY_CLI_SERVE_CACHE_H
+#define VLY_CLI_SERVE_CACHE_H
+
+#include "api/api.h"
+#include "cache/result_cache.h"
+#include "sys/config.h"
+
+/* Zeroed before open; owner: main. */
+typedef struct vly_serve_cache {
+    vly_cache *cache; /* NULL: there is none */
+    uint64_t seed;
+} vly_serve_cache;
+
+/* EINVAL names the setting; ENOMEM. redis: borrowed until detach, NULL: none. random: of this
+ * process. Close it in any case. */
+vly_status vly_serve_cache_open(const vly_config *c, vly_redis *redis, uint64_t random,
+                                vly_serve_cache *s, vly_err *err) VLY_MUST_CHECK;
+/* Redis may end: it is not asked any more. */
+void vly_serve_cache_detach(vly_serve_cache *s);
+/* Nothing uses it any more. */
+void vly_serve_cache_close(vly_serve_cache *s);
+
+/* Computes what cache.warmup lists. What cannot be computed is told, line by line, and left out.
+ * ENOTFOUND, EIO, ELIMIT: the list itself. */
+vly_status vly_serve_cache_warm(const vly_config *c, vly_api *api, vly_err *err) VLY_MUST_CHECK;
+
+#endif
