@@ -3,10 +3,14 @@
 
     STEP_MODEL=step_detection.onnx uvicorn step_server:app --loop uvloop --http httptools
 
-What bench/load/steps.py compares the server with; no part of the product. It does what the guide's
-service does for each reading and nothing beside: parses it, runs the model [1, 6] -> [1, 3], and
-answers with what it says, and on the WebSocket with the session's counts. One thread runs the
-model: with more, a net this small is slower.
+What bench/load/steps.py and compare_fastapi.py compare the server with; no part of the product. It
+does what the guide's service does for each reading and nothing beside: parses it, runs the model
+[1, 6] -> [1, 3], and answers with what it says, and on the WebSocket with the session's counts. One
+thread runs the model: with more, a net this small is slower.
+
+/fast is the same without what costs most, the checks of pydantic and the slow JSON; /ws/packets
+takes many readings a message, as floats, and runs them as one batch: what an expert would do who
+may change the clients.
 """
 import json
 import os
@@ -14,7 +18,8 @@ import uuid
 
 import numpy
 import onnxruntime
-from fastapi import FastAPI, WebSocket, WebSocketDisconnect
+import orjson
+from fastapi import FastAPI, Request, Response, WebSocket, WebSocketDisconnect
 from pydantic import BaseModel
 
 FIELDS = ("accel_x", "accel_y", "accel_z", "gyro_x", "gyro_y", "gyro_z")
@@ -50,6 +55,24 @@ def predict(values):
 async def detect(reading: Reading):
     return {"prediction": predict([reading.accel_x, reading.accel_y, reading.accel_z,
                                    reading.gyro_x, reading.gyro_y, reading.gyro_z])}
+
+
+@app.post("/fast")
+async def fast(request: Request):
+    message = orjson.loads(await request.body())
+    return Response(orjson.dumps({"prediction": predict([message[f] for f in FIELDS])}),
+                    media_type="application/json")
+
+
+@app.websocket("/ws/packets")
+async def packets(socket: WebSocket):
+    await socket.accept()
+    try:
+        while True:
+            x = numpy.frombuffer(await socket.receive_bytes(), numpy.float32).reshape(-1, 6)
+            await socket.send_bytes(session.run(None, {input_name: x})[0].tobytes())
+    except WebSocketDisconnect:
+        pass
 
 
 @app.websocket("/ws/realtime")
