@@ -3,12 +3,12 @@
 #include "codec/grpc_steps.h"
 #include "api/grpc_methods.h"
 #include "api/imu_json.h"
+#include "api/imu_list.h"
 #include "api/steps_detect.h"
 #include "codec/grpc_admin.h"
 
 #define LIST_DEFAULT   100
 #define LIST_MAX       1000
-#define PAGE           64
 #define RATE_MAX_HZ    10000
 #define LOOK_AHEAD_MAX 60000 /* ms */
 
@@ -77,13 +77,6 @@ static vly_status read_id(const vly_grpc_call *call, vly_str *ret, vly_err *err)
     return vly_grpc_name_parse(call->message, ret, err);
 }
 
-static void put_session(vly_buf *b, const vly_imu_session_info *info)
-{
-    vly_buf_putc(b, '{');
-    vly_imu_put_info(b, info);
-    vly_buf_putc(b, '}');
-}
-
 typedef vly_status (*session_fn)(vly_imu_sessions *s, vly_str id, vly_imu_session_info *ret,
                                  vly_err *err);
 
@@ -99,7 +92,7 @@ static vly_status on_session(vly_grpc_call *call, session_fn fn, vly_buf *out, v
     if (st != VLY_OK)
         return st;
     vly_buf_init(&json, VLY_MEM_NET, call->api->max_answer_bytes);
-    put_session(&json, &info);
+    vly_imu_put_session(&json, &info);
     return answer_json("volley.v1.Session", st, &json, out, err);
 }
 
@@ -118,33 +111,10 @@ vly_status vly_grpc_steps_delete(vly_grpc_call *call, vly_buf *out, vly_err *err
     return on_session(call, vly_imu_sessions_remove, out, err);
 }
 
-/* At most n sessions after that id. */
-static vly_status put_list(vly_imu_sessions *sessions, vly_str after, size_t n, vly_buf *b,
-                           vly_err *err)
-{
-    vly_imu_session_info page[PAGE];
-    char last[VLY_IMU_ID_LEN + 1];
-    size_t n_got = PAGE, n_all = 0;
-
-    while (n_all < n && n_got == PAGE) {
-        size_t cap = n - n_all < PAGE ? n - n_all : PAGE;
-        vly_status st = vly_imu_sessions_list(sessions, after, page, cap, &n_got, err);
-        if (st != VLY_OK)
-            return st;
-        for (size_t i = 0; i < n_got; i++) {
-            vly_buf_puts(b, n_all + i > 0 ? "," : "");
-            put_session(b, &page[i]);
-        }
-        n_all += n_got;
-        if (n_got > 0)
-            after = vly_str_from(memcpy(last, page[n_got - 1].id, sizeof(last)));
-    }
-    return VLY_OK;
-}
-
 vly_status vly_grpc_steps_list(vly_grpc_call *call, vly_buf *out, vly_err *err)
 {
     vly_grpc_sessions_request r;
+    char last[VLY_IMU_ID_LEN + 1];
     vly_buf json;
 
     if (call->api->imu_sessions == NULL)
@@ -157,8 +127,8 @@ vly_status vly_grpc_steps_list(vly_grpc_call *call, vly_buf *out, vly_err *err)
                         (unsigned long long)r.limit);
     vly_buf_init(&json, VLY_MEM_NET, call->api->max_answer_bytes);
     vly_buf_puts(&json, "{\"sessions\":[");
-    st = put_list(call->api->imu_sessions, r.after, r.limit > 0 ? r.limit : LIST_DEFAULT, &json,
-                  err);
+    st = vly_imu_list_json(call->api->imu_sessions, r.after, r.limit > 0 ? r.limit : LIST_DEFAULT,
+                           &json, last, err);
     vly_buf_puts(&json, "]}");
     return answer_json("volley.v1.ListSessionsResponse", st, &json, out, err);
 }

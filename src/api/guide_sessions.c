@@ -7,11 +7,11 @@
 
 #include "api/answer.h"
 #include "api/guide.h"
+#include "api/imu_list.h"
 #include "base/clock.h"
 
 #include <inttypes.h>
 
-#define PAGE     64
 #define LIST_MAX 10000 /* sessions in one answer; "active_sessions" counts all */
 
 /* Lives in the arena of the request until it is answered. */
@@ -31,48 +31,36 @@ static double age(int64_t since_ms)
     return seconds((int64_t)vly_clock_unix_ms() - since_ms);
 }
 
-static void put_row(vly_buf *b, const vly_imu_session_info *info)
+typedef struct rows {
+    vly_buf *b;
+    uint64_t sum; /* of readings */
+} rows;
+
+static void put_row(void *ctx, const vly_imu_session_info *info, size_t idx)
 {
-    vly_buf_json_str(b, vly_str_from(info->id));
-    vly_buf_printf(b, ":{\"duration\":%.3f,\"requests\":%" PRIu64 ",\"last_activity\":%.3f}",
+    rows *r = ctx;
+
+    vly_buf_puts(r->b, idx > 0 ? "," : "");
+    vly_buf_json_str(r->b, vly_str_from(info->id));
+    vly_buf_printf(r->b, ":{\"duration\":%.3f,\"requests\":%" PRIu64 ",\"last_activity\":%.3f}",
                    age(info->begun_ms), info->totals.n_readings, seconds(info->heard_ms));
-}
-
-static vly_status put_list(vly_imu_sessions *sessions, vly_buf *b, uint64_t *ret_sum, vly_err *err)
-{
-    vly_imu_session_info page[PAGE];
-    char after[VLY_IMU_ID_LEN + 1] = "";
-    size_t n = PAGE, n_all = 0;
-
-    while (n == PAGE && n_all < LIST_MAX) {
-        vly_status st = vly_imu_sessions_list(sessions, vly_str_from(after), page, PAGE, &n, err);
-        if (st != VLY_OK)
-            return st;
-        for (size_t i = 0; i < n; i++) {
-            vly_buf_puts(b, n_all + i > 0 ? "," : "");
-            put_row(b, &page[i]);
-            *ret_sum += page[i].totals.n_readings;
-        }
-        n_all += n;
-        if (n > 0)
-            memcpy(after, page[n - 1].id, sizeof(after));
-    }
-    return VLY_OK;
+    r->sum += info->totals.n_readings;
 }
 
 static void list(vly_work *work)
 {
     list_call *c = (list_call *)work;
     vly_imu_sessions *sessions = c->api->imu_sessions;
-    uint64_t sum = 0;
+    char last[VLY_IMU_ID_LEN + 1];
     vly_err err = VLY_ERR_INIT;
     vly_buf b;
+    rows r = {.b = &b};
 
     vly_buf_init(&b, VLY_MEM_NET, c->api->max_answer_bytes);
     vly_buf_printf(&b, "{\"active_sessions\":%" PRId64 ",\"sessions\":{",
                    (int64_t)vly_gauge_get(&vly_imu_sessions_get_stats(sessions)->sessions));
-    (void)!put_list(sessions, &b, &sum, &err);
-    vly_buf_printf(&b, "},\"total_requests\":%" PRIu64 "}", sum);
+    (void)!vly_imu_list(sessions, VLY_STR(""), LIST_MAX, put_row, &r, last, &err);
+    vly_buf_printf(&b, "},\"total_requests\":%" PRIu64 "}", r.sum);
     vly_guide_answer(c->req, &err, &b);
 }
 

@@ -37,3 +37,10 @@ void vly_imu_put_info(vly_buf *b, const vly_imu_session_info *info)
                    ",\"bridged\":%" PRIu32 ",\"gaps\":%" PRIu32 "}",
                    c->n_duplicates, c->n_out_of_order, c->n_bridged, c->n_gaps);
 }
+
+void vly_imu_put_session(vly_buf *b, const vly_imu_session_info *info)
+{
+    vly_buf_putc(b, '{');
+    vly_imu_put_info(b, info);
+    vly_buf_putc(b, '}');
+}

@@ -8,5 +8,7 @@
 
 /* Members of an object, without its braces: "session" to "counts". Thread: any. */
 void vly_imu_put_info(vly_buf *b, const vly_imu_session_info *info);
+/* The same with braces. */
+void vly_imu_put_session(vly_buf *b, const vly_imu_session_info *info);
 
 #endif

@@ -7,10 +7,10 @@
 
 #include "api/answer.h"
 #include "api/imu_json.h"
+#include "api/imu_list.h"
 
 #define LIMIT_DEFAULT 100
 #define LIMIT_MAX     1000
-#define PAGE          64 /* sessions taken at a time */
 
 /* False when it was answered: steps are not detected here. */
 static bool is_here(const vly_api *api, vly_http_request *req)
@@ -24,20 +24,13 @@ static bool is_here(const vly_api *api, vly_http_request *req)
     return false;
 }
 
-static void put_session(vly_buf *b, const vly_imu_session_info *info)
-{
-    vly_buf_putc(b, '{');
-    vly_imu_put_info(b, info);
-    vly_buf_putc(b, '}');
-}
-
 static void answer_session(const vly_api *api, vly_http_request *req,
                            const vly_imu_session_info *info)
 {
     vly_buf b;
 
     vly_buf_init(&b, VLY_MEM_NET, api->max_answer_bytes);
-    put_session(&b, info);
+    vly_imu_put_session(&b, info);
     vly_answer_json(req, 200, &b);
 }
 
@@ -77,44 +70,17 @@ typedef struct list_call {
     size_t limit;
 } list_call;
 
-/* last: the id of the last one, when the list may go on behind it; else empty. */
-static vly_status put_list(const list_call *c, vly_buf *b, char last[VLY_IMU_ID_LEN + 1],
-                           vly_err *err)
-{
-    vly_imu_session_info page[PAGE];
-    vly_str after = c->after;
-    size_t n_all = 0, n = 0, want = 0;
-
-    do {
-        want = c->limit - n_all < PAGE ? c->limit - n_all : PAGE;
-        vly_status st = vly_imu_sessions_list(c->api->imu_sessions, after, page, want, &n, err);
-        if (st != VLY_OK)
-            return st;
-        for (size_t i = 0; i < n; i++) {
-            vly_buf_puts(b, n_all + i > 0 ? "," : "");
-            put_session(b, &page[i]);
-        }
-        n_all += n;
-        if (n > 0)
-            memcpy(last, page[n - 1].id, sizeof(page[n - 1].id));
-        after = vly_str_from(last);
-    } while (n == want && n_all < c->limit);
-    if (n < want)
-        last[0] = '\0';
-    return VLY_OK;
-}
-
 static void list(vly_work *work)
 {
     const list_call *c = (const list_call *)work;
     const vly_imu_sessions_stats *stats = vly_imu_sessions_get_stats(c->api->imu_sessions);
-    char last[VLY_IMU_ID_LEN + 1] = "";
+    char last[VLY_IMU_ID_LEN + 1];
     vly_buf b;
     vly_err err;
 
     vly_buf_init(&b, VLY_MEM_NET, c->api->max_answer_bytes);
     vly_buf_puts(&b, "{\"sessions\":[");
-    if (put_list(c, &b, last, &err) != VLY_OK) {
+    if (vly_imu_list_json(c->api->imu_sessions, c->after, c->limit, &b, last, &err) != VLY_OK) {
         vly_buf_release(&b);
         vly_answer_err(c->req, &err);
         return;

@@ -2,6 +2,7 @@
 /* `volley eval steps`: event F1, count error and delay of a step detector, by person. */
 #include "cli/command.h"
 #include "cli/progress.h"
+#include "cli/step_figures.h"
 #include "sys/file.h"
 #include "tasks/steps/step_baseline.h"
 #include "tasks/steps/step_dataset.h"
@@ -260,58 +261,14 @@ static vly_status judge_all(evaluation *e, vly_err *err)
 
 /* ---- figures ------------------------------------------------------------------------------- */
 
-/* What is printed of a score, so that means over persons are of the same. */
-typedef struct figures {
-    double n_true, n_found;
-    double f1[2][VLY_STEP_TOLERANCES];
-    double count_error, bias; /* shares of the true steps */
-    double false_per_minute;  /* of standing */
-    double standing_s;
-    double delay_p50, delay_p95, delay_max; /* ms */
-    double late;                            /* share of the events, see late_share */
-    double offset_ms[2];
-} figures;
-
-#define N_FIGURES (sizeof(figures) / sizeof(double))
-
-/* Events that were known later than the net and its decoder take: starts that were missed, and that
- * the end of their step told of. */
-static double late_share(const evaluation *e, const vly_step_score *s)
+static vly_step_figures figures_of(const evaluation *e, const vly_step_score *s)
 {
-    size_t n_bins = sizeof(s->delay_ms) / sizeof(s->delay_ms[0]), n_late = 0;
-    size_t ms = (size_t)((vly_step_model_delay_us(e->model) + 999) / 1000);
-
-    for (size_t k = ms + 1; k < n_bins; k++)
-        n_late += s->delay_ms[k];
-    return s->n_delays > 0 ? (double)n_late / (double)s->n_delays : 0;
-}
-
-static figures figures_of(const evaluation *e, const vly_step_score *s)
-{
-    double n = s->n_true > 0 ? (double)s->n_true : 1;
-    figures f = {.n_true = (double)s->n_true,
-                 .n_found = (double)s->n_found,
-                 .count_error = s->abs_count_error / n,
-                 .bias = s->signed_count_error / n,
-                 .standing_s = s->standing_s,
-                 .delay_p50 = vly_step_score_delay(s, 0.5),
-                 .delay_p95 = vly_step_score_delay(s, 0.95),
-                 .delay_max = s->delay_ms_max,
-                 .late = late_share(e, s)};
-
-    if (s->standing_s > 0)
-        f.false_per_minute = (double)s->n_false_standing / (s->standing_s / 60);
-    for (int type = 0; type < 2; type++) {
-        uint64_t n_hit = s->match[type][VLY_STEP_TOLERANCES - 1].n_hit;
-        for (int k = 0; k < VLY_STEP_TOLERANCES; k++)
-            f.f1[type][k] = vly_match_f1(&s->match[type][k]);
-        f.offset_ms[type] = n_hit > 0 ? s->offset_ms_sum[type] / (double)n_hit : 0;
-    }
-    return f;
+    return vly_step_figures_of(s, (size_t)((vly_step_model_delay_us(e->model) + 999) / 1000));
 }
 
 /* person NULL: all that were chosen */
-static figures figures_of_person(const evaluation *e, detector_kind kind, const char *person)
+static vly_step_figures figures_of_person(const evaluation *e, detector_kind kind,
+                                          const char *person)
 {
     vly_step_score sum = {0};
 
@@ -321,11 +278,11 @@ static figures figures_of_person(const evaluation *e, detector_kind kind, const 
     return figures_of(e, &sum);
 }
 
-static figures mean_over_persons(const evaluation *e, detector_kind kind)
+static vly_step_figures mean_over_persons(const evaluation *e, detector_kind kind)
 {
     union {
-        figures f;
-        double v[N_FIGURES];
+        vly_step_figures f;
+        double v[VLY_STEP_FIGURES_N];
     } sum = {0}, one;
     double n = 0;
 
@@ -333,11 +290,11 @@ static figures mean_over_persons(const evaluation *e, detector_kind kind)
         if (!is_chosen(e->opts, e->data.persons[p]))
             continue;
         one.f = figures_of_person(e, kind, e->data.persons[p]);
-        for (size_t k = 0; k < N_FIGURES; k++)
+        for (size_t k = 0; k < VLY_STEP_FIGURES_N; k++)
             sum.v[k] += one.v[k];
         n++;
     }
-    for (size_t k = 0; k < N_FIGURES; k++)
+    for (size_t k = 0; k < VLY_STEP_FIGURES_N; k++)
         sum.v[k] /= n;
     return sum.f;
 }
@@ -363,7 +320,7 @@ static size_t count_known_persons(const evaluation *e)
 
 /* ---- text ---------------------------------------------------------------------------------- */
 
-static void print_row(const char *name, const figures *f)
+static void print_row(const char *name, const vly_step_figures *f)
 {
     printf("%-14.14s %6.0f %6.0f   %.3f  %.3f   %.3f  %.3f  %6.1f %% %+6.1f %%  %7.2f   %4.0f "
            "%4.0f %4.0f\n",
@@ -377,17 +334,17 @@ static void print_persons(const evaluation *e, detector_kind kind)
     for (size_t p = 0; p < e->data.n_persons; p++) {
         if (!is_chosen(e->opts, e->data.persons[p]))
             continue;
-        figures f = figures_of_person(e, kind, e->data.persons[p]);
+        vly_step_figures f = figures_of_person(e, kind, e->data.persons[p]);
         print_row(e->data.persons[p], &f);
     }
 }
 
 static void print_detector(const evaluation *e, detector_kind kind, bool by_person)
 {
-    figures pooled = figures_of_person(e, kind, NULL);
+    vly_step_figures pooled = figures_of_person(e, kind, NULL);
 
     if (by_person) {
-        figures mean = mean_over_persons(e, kind);
+        vly_step_figures mean = mean_over_persons(e, kind);
         printf("\n%s: %s\n", detectors[kind].id, detectors[kind].text);
         print_persons(e, kind);
         print_row("mean", &mean);
@@ -433,17 +390,10 @@ static void print_table(const evaluation *e)
 
 /* ---- JSON ---------------------------------------------------------------------------------- */
 
-static void json_figures(vly_buf *b, const figures *f)
+static void json_figures(vly_buf *b, const vly_step_figures *f)
 {
-    vly_buf_printf(
-        b,
-        "\"true\":%.10g,\"found\":%.10g,\"f1\":{\"50\":{\"start\":%.6f,\"end\":%.6f},"
-        "\"100\":{\"start\":%.6f,\"end\":%.6f}},\"count_error\":%.6f,\"bias\":%.6f,"
-        "\"standing_s\":%.3f,\"false_per_standing_minute\":%.4f,\"delay_ms\":{\"p50\":"
-        "%.1f,\"p95\":%.1f,\"max\":%.1f},\"late\":%.6f,\"offset_ms\":{\"start\":%.2f,\"end\":%.2f}",
-        f->n_true, f->n_found, f->f1[0][0], f->f1[1][0], f->f1[0][1], f->f1[1][1], f->count_error,
-        f->bias, f->standing_s, f->false_per_minute, f->delay_p50, f->delay_p95, f->delay_max,
-        f->late, f->offset_ms[0], f->offset_ms[1]);
+    vly_step_figures_json(b, f);
+    vly_buf_printf(b, ",\"late\":%.6f", f->late);
 }
 
 static void json_persons(vly_buf *b, const evaluation *e, detector_kind kind)
@@ -453,7 +403,7 @@ static void json_persons(vly_buf *b, const evaluation *e, detector_kind kind)
     for (size_t p = 0; p < e->data.n_persons; p++) {
         if (!is_chosen(e->opts, e->data.persons[p]))
             continue;
-        figures f = figures_of_person(e, kind, e->data.persons[p]);
+        vly_step_figures f = figures_of_person(e, kind, e->data.persons[p]);
         vly_buf_printf(b, "%s{\"person\":", comma);
         vly_buf_json_str(b, vly_str_from(e->data.persons[p]));
         vly_buf_putc(b, ',');
@@ -466,7 +416,7 @@ static void json_persons(vly_buf *b, const evaluation *e, detector_kind kind)
 static void json_recordings(vly_buf *b, const evaluation *e, detector_kind kind)
 {
     for (size_t i = 0; i < e->n_chosen; i++) {
-        figures f = figures_of(e, &e->scores[kind][i]);
+        vly_step_figures f = figures_of(e, &e->scores[kind][i]);
         vly_buf_puts(b, i > 0 ? ",{\"file\":" : "{\"file\":");
         vly_buf_json_str(b, vly_str_from(e->data.recordings[e->chosen[i]].csv));
         vly_buf_putc(b, ',');
@@ -477,7 +427,7 @@ static void json_recordings(vly_buf *b, const evaluation *e, detector_kind kind)
 
 static void json_detector(vly_buf *b, const evaluation *e, detector_kind kind)
 {
-    figures pooled = figures_of_person(e, kind, NULL), mean = mean_over_persons(e, kind);
+    vly_step_figures pooled = figures_of_person(e, kind, NULL), mean = mean_over_persons(e, kind);
 
     vly_buf_printf(b, ",\"%s\":{\"pooled\":{", detectors[kind].id);
     json_figures(b, &pooled);

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/fnv1a.h"
 #include "cli/command.h"
+#include "cli/step_figures.h"
 #include "sys/core_count.h"
 #include "sys/file.h"
 #include "sys/worker_pool.h"
@@ -508,19 +509,12 @@ static vly_status write_all(const training *t, vly_step_fit *f, vly_err *err)
 
 static void add_json(const char *name, const vly_step_score *s, vly_buf *out)
 {
-    double n = s->n_true > 0 ? (double)s->n_true : 1;
+    vly_step_figures f = vly_step_figures_of(s, 0);
 
     vly_buf_json_str(out, vly_str_from(name));
-    vly_buf_printf(out,
-                   ":{\"true\":%" PRIu64 ",\"found\":%" PRIu64
-                   ",\"f1\":{\"50\":{\"start\":%.6f,\"end\":%.6f},\"100\":{\"start\":%.6f,"
-                   "\"end\":%.6f}},\"count_error\":%.6f,\"bias\":%.6f,"
-                   "\"false_per_standing_minute\":%.4f,\"delay_ms\":{\"p50\":%.1f,\"max\":%.1f}}",
-                   s->n_true, s->n_found, vly_match_f1(&s->match[0][0]),
-                   vly_match_f1(&s->match[1][0]), vly_match_f1(&s->match[0][1]),
-                   vly_match_f1(&s->match[1][1]), s->abs_count_error / n, s->signed_count_error / n,
-                   s->standing_s > 0 ? 60 * (double)s->n_false_standing / s->standing_s : 0,
-                   vly_step_score_delay(s, 0.5), s->delay_ms_max);
+    vly_buf_puts(out, ":{");
+    vly_step_figures_json(out, &f);
+    vly_buf_putc(out, '}');
 }
 
 static void add_results(const training *t, vly_buf *out)

@@ -2,6 +2,7 @@
 #include "codec/imu_message.h"
 
 #include "base/assert.h"
+#include "codec/json_doc.h"
 
 #include <math.h>
 #include <yyjson.h>
@@ -147,24 +148,18 @@ static vly_status read_first(yyjson_val *v, vly_imu_message *m, vly_err *err)
 
 static vly_status parse(vly_str json, vly_arena *arena, yyjson_val **ret, vly_err *err)
 {
-    yyjson_read_err why = {0};
-    yyjson_alc alc;
+    yyjson_read_err why;
 
     if (json.len == 0 || json.len > VLY_IMU_MESSAGE_BYTES_MAX)
         return vly_fail(err, json.len == 0 ? VLY_EFORMAT : VLY_ELIMIT,
                         "expected JSON of at most %zu bytes, got %zu", VLY_IMU_MESSAGE_BYTES_MAX,
                         json.len);
-    size_t bytes = yyjson_read_max_memory_usage(json.len, YYJSON_READ_NOFLAG);
-    void *memory = vly_arena_alloc(arena, bytes);
-    if (memory == NULL)
+    yyjson_val *root = vly_json_doc_parse(json, arena, &why);
+    if (root == NULL && why.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION)
         return vly_arena_fail(arena, err);
-    yyjson_alc_pool_init(&alc, memory, bytes);
-    /* The cast: without YYJSON_READ_INSITU the text is only read. */
-    yyjson_doc *doc =
-        yyjson_read_opts((char *)(uintptr_t)json.ptr, json.len, YYJSON_READ_NOFLAG, &alc, &why);
-    if (doc == NULL)
+    if (root == NULL)
         return vly_fail(err, VLY_EFORMAT, "expected JSON: %s at byte %zu", why.msg, why.pos);
-    *ret = yyjson_doc_get_root(doc);
+    *ret = root;
     return VLY_OK;
 }
 

@@ -13,6 +13,10 @@
 
 #include <yyjson.h>
 
+/* The root of a text, whose length the caller has bounded; it and all below it live in arena. NULL:
+ * the arena is full (why->code is YYJSON_READ_ERROR_MEMORY_ALLOCATION), or why. */
+yyjson_val *vly_json_doc_parse(vly_str json, vly_arena *arena, yyjson_read_err *why);
+
 #define VLY_JSON_DOC_BYTES_MAX ((size_t)64 << 10)
 
 /* The root of json, which must be an object; an empty text is an empty object. It and all below it
