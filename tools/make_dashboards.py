@@ -96,6 +96,22 @@ INFERENCE = [
     ("Models by state", "short", [(f"sum by (state) (volley_models{{{HERE}}})", "{{state}}")]),
 ]
 
+ARMS = [
+    ("Routes: requests by arm", "reqps",
+     [(total("volley_route_requests_total", by="route, arm"), "{{route}} {{arm}}")]),
+    ("Routes: failures by arm", "reqps",
+     [(total("volley_route_requests_total", by="route, arm, outcome", more=',outcome!="ok"'),
+       "{{route}} {{arm}} {{outcome}}")]),
+    ("Routes: latency by arm, p95", "s",
+     [(quantile(0.95, "volley_route_request_duration_seconds", HERE, "route, arm"),
+       "{{route}} {{arm}}")]),
+    ("Routes: share of an arm", "percentunit",
+     [(f"volley_route_arm_share{{{HERE}}}", "{{route}} {{arm}} on {{instance}}")]),
+    ("Routes: arms rolled back", "short",
+     [(f"sum by (route, arm, reason) (increase(volley_route_rollbacks_total{{{HERE}}}"
+       "[$__rate_interval]))", "{{route}} {{arm}} {{reason}}")]),
+]
+
 SYSTEM = [
     ("Processor", "short",
      [(rate("process_cpu_seconds_total"), "cores used on {{instance}}"),
@@ -138,6 +154,33 @@ STORE = [
     ("Sessions saved", "ops", [(rate("volley_imu_snapshot_sessions_total"), "{{instance}}")]),
     ("Time of a transaction, mean", "s",
      [(mean("volley_imu_snapshot_duration_seconds", HERE, "instance"), "{{instance}}")]),
+    ("Cache: lookups", "ops",
+     [(total("volley_cache_hits_total", by="tier"), "hits, {{tier}}"),
+      (total("volley_cache_misses_total"), "misses")]),
+    ("Cache: hits, of all lookups", "percentunit",
+     [(f"{total('volley_cache_hits_total', by='model')} / "
+       f"({total('volley_cache_hits_total', by='model')} + "
+       f"{total('volley_cache_misses_total', by='model')})", "{{model}}")]),
+    ("Cache: memory", "bytes",
+     [(f"volley_cache_memory_bytes{{{HERE}}}", "used on {{instance}}"),
+      (f"volley_cache_memory_max_bytes{{{HERE}}}", "limit of {{instance}}")]),
+    ("Cache: results that came and went", "ops",
+     [(total("volley_cache_insertions_total"), "kept"),
+      (total("volley_cache_refused_total"), "not kept"),
+      (total("volley_cache_evictions_total", by="reason"), "gone: {{reason}}")]),
+    ("Cache: time of a hit, p95", "s",
+     [(quantile(0.95, "volley_cache_hit_duration_seconds", HERE, "model"), "{{model}}")]),
+    ("Redis", "ops",
+     [(total("volley_redis_hits_total"), "hits"), (total("volley_redis_misses_total"), "misses"),
+      (total("volley_redis_sets_total"), "results sent"),
+      (total("volley_redis_refused_total"), "refused"),
+      (total("volley_redis_timeouts_total"), "too late"),
+      (total("volley_redis_failures_total"), "failures")]),
+    ("Redis: time of an answer, p95", "s",
+     [(quantile(0.95, "volley_redis_get_duration_seconds", HERE), "p95")]),
+    ("Redis: circuit", "short",
+     [(f"volley_redis_open{{{HERE}}}", "open on {{instance}}"),
+      (f"volley_redis_stores_paused{{{HERE}}}", "no room for results, {{instance}}")]),
     ("MQTT", "ops",
      [(total("volley_mqtt_messages_total"), "messages"),
       (total("volley_mqtt_published_total"), "events sent"),
@@ -150,9 +193,9 @@ STORE = [
 # file, title, panels, whether a model is chosen
 DASHBOARDS = [
     ("api", "Volley: API", API, False),
-    ("inference", "Volley: inference", INFERENCE, True),
+    ("inference", "Volley: inference", INFERENCE + ARMS, True),
     ("system", "Volley: system", SYSTEM, False),
-    ("store", "Volley: sessions and stores", STORE, False),
+    ("store", "Volley: stores", STORE, False),
 ]
 
 LINES = {"drawStyle": "line", "lineWidth": 1, "fillOpacity": 8, "showPoints": "never"}

@@ -174,19 +174,6 @@ static void put_ratio(vly_buf *b, const series *s, size_t n)
 
 /* ---- all of them ---- */
 
-static const char *labels_of(const vly_served *m, vly_arena *arena)
-{
-    vly_buf b;
-
-    vly_buf_init(&b, VLY_MEM_NET, 64 * (size_t)VLY_ERR_MSG_MAX);
-    vly_metrics_label(&b, "model", m->name);
-    vly_buf_putc(&b, ',');
-    vly_metrics_label(&b, "version", m->version);
-    const char *labels = b.failed ? NULL : vly_arena_strdup(arena, vly_buf_str(&b));
-    vly_buf_release(&b);
-    return labels;
-}
-
 /* Models of the cache, as many as /metrics shows. */
 static size_t choose(const vly_metrics_page *p, const vly_model_set *set, series *s)
 {
@@ -196,7 +183,7 @@ static size_t choose(const vly_metrics_page *p, const vly_model_set *set, series
         const vly_served *m = set->models[i];
         if (m->servable == NULL || !vly_cached_has(p->api, m))
             continue;
-        s[n] = (series){&m->stats.cache, labels_of(m, p->arena)};
+        s[n] = (series){&m->stats.cache, vly_metrics_model_labels(m, p->arena)};
         n += s[n].labels != NULL;
     }
     return n;

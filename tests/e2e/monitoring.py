@@ -19,10 +19,10 @@ DASHBOARDS = os.path.join(SOURCE, "deploy", "grafana", "dashboards")
 PANELS = ("timeseries", "heatmap", "table")
 
 
-def tool(name):
+def tool(name, package="prometheus"):
     path = shutil.which(name)
     if path is None:
-        raise Skip(f"no {name} (apt: prometheus)")
+        raise Skip(f"no {name} (apt: {package})")
     return path
 
 
@@ -130,6 +130,24 @@ class Prometheus:
         self.process.wait(PATIENCE)
 
 
+class Redis:
+    """A redis-server on a socket in its own directory."""
+
+    def __init__(self, t):
+        self.path = t.path("redis.socket")
+        self.process = subprocess.Popen(
+            [tool("redis-server", "redis-server"), "--port", "0", "--unixsocket", self.path,
+             "--save", "", "--dir", t.directory], stdout=subprocess.DEVNULL)
+        wait_until("redis", lambda: os.path.exists(self.path))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.process.kill()
+        self.process.wait(PATIENCE)
+
+
 class Traffic:
     """Requests of every kind, good and bad, until stop()."""
 
@@ -142,7 +160,9 @@ class Traffic:
 
     def turn(self, i):
         s = self.s
+        equal(s.infer("simple", simple_inputs([i] * 16, [2] * 16)).status, 200)
         equal(s.infer("simple", simple_inputs([1] * 16, [2] * 16)).status, 200)
+        equal(s.infer("route", simple_inputs([i] * 16, [3] * 16)).status, 200)
         equal(s.infer("simple", []).status, 400)
         equal(s.infer("nobody", []).status, 404)
         equal(s.ask("POST", "/v1/images:detect", png(8, 8, (1, 2, 3))).status, 200)
@@ -208,11 +228,16 @@ def check_alerts(prometheus):
 
 def every_panel_has_data(t):
     tool("prometheus")
-    with Broker(t, "mqtt", "allow_anonymous true") as broker:
-        with t.serve("--store", t.path("store.db"), "--set", "http.access_log=" + t.path("access"),
+    shutil.copytree(os.path.join(t.models, "simple"), os.path.join(t.models, "simple2"))
+    with Broker(t, "mqtt", "allow_anonymous true") as broker, Redis(t) as redis:
+        with t.serve("--set", "cache.models=simple", "--set", "cache.redis_url=unix:" + redis.path,
+                     "--store", t.path("store.db"), "--set", "http.access_log=" + t.path("access"),
                      "--set", f"mqtt.url=mqtt://127.0.0.1:{broker.port}",
                      "--set", "imu.snapshot_ms=100") as s, Prometheus(t, s.port) as prometheus:
             wait_until("a scrape", prometheus.is_ready)
+            equal(s.ask("PUT", "/v1/routes/route", json.dumps(
+                {"arms": [{"model": "simple", "weight": 90}, {"model": "simple2", "weight": 10}]}
+            )).status, 201)
             traffic = Traffic(s, broker)
             try:
                 check_queries(prometheus, traffic)
