@@ -63,6 +63,8 @@ static void put_nv_models(vly_buf *b, const series *s, size_t n)
 
 static void put_nv_local(vly_buf *b, const vly_cache_totals *t)
 {
+    uint64_t lookup_us = t->lookup_ns / VLY_NSEC_PER_US;
+    uint64_t insertion_us = t->insertion_ns / VLY_NSEC_PER_US;
     double util = t->max_bytes > 0 ? (double)t->bytes / (double)t->max_bytes : 0;
     const struct {
         const char *name, *help;
@@ -75,9 +77,9 @@ static void put_nv_local(vly_buf *b, const vly_cache_totals *t)
         {"nv_cache_num_misses", "Number of cache misses", (double)t->misses},
         {"nv_cache_num_evictions", "Number of cache evictions", (double)t->evictions},
         {"nv_cache_lookup_duration", "Total cache lookup duration, in microseconds",
-         (double)(t->lookup_ns / VLY_NSEC_PER_US)},
+         (double)lookup_us},
         {"nv_cache_insertion_duration", "Total cache insertion duration, in microseconds",
-         (double)(t->insertion_ns / VLY_NSEC_PER_US)},
+         (double)insertion_us},
     };
 
     for (size_t i = 0; i < VLY_COUNT(rows); i++)

@@ -188,14 +188,15 @@ static void forget(vly_api *api, vly_http_request *req, bool is_all)
 {
     cache_call *c = vly_arena_calloc(&req->msg.arena, 1, sizeof(*c));
     vly_err err;
-    vly_status st = VLY_OK;
 
     if (!has_cache(api, req))
         return;
-    if (c == NULL)
-        st = vly_arena_fail(&req->msg.arena, &err);
-    else if (!is_all)
-        st = read_tags(&req->msg, c, &err);
+    if (c == NULL) {
+        vly_arena_fail(&req->msg.arena, &err);
+        vly_answer_err(req, &err);
+        return;
+    }
+    vly_status st = is_all ? VLY_OK : read_tags(&req->msg, c, &err);
     if (st == VLY_OK)
         st = forget_later(api, req, c, &err);
     if (st != VLY_OK)

@@ -172,9 +172,11 @@ static bool place(vly_memory_tier *t, vly_cache_entry *e, vly_nsec now)
     list_add(&t->window, e);
     if (e->bytes > t->window.max_bytes)
         return settle(t, e, now);
-    while (t->window.bytes > t->window.max_bytes)
+    while (t->window.bytes > t->window.max_bytes) {
+        VLY_ASSERT(t->window.oldest != NULL); /* the last one fits */
         if (!settle(t, t->window.oldest, now))
             t->n_evictions++;
+    }
     return true;
 }
 

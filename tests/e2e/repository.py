@@ -1,87 +1,18 @@
 # SPDX-License-Identifier: MIT
 """Models come, change and go while the server runs: the model repository extension with Triton's
 own client, polling, SIGHUP, files that are cut short or deleted, reloads under load.
-
-The models are written here: version k of one adds k to each of its 16 numbers, so that every answer
-tells which version it is from.
 """
 import base64
 import json
 import os
 import shutil
 import signal
-import struct
 import subprocess
 import sys
 import threading
 import time
 
-WIDTH = 16
-
-
-def field(number, payload):
-    """One field of a protobuf message: bytes, a string, a message, or an integer."""
-    if isinstance(payload, int):
-        return varint(number << 3) + varint(payload)
-    data = payload.encode() if isinstance(payload, str) else payload
-    return varint(number << 3 | 2) + varint(len(data)) + data
-
-
-def varint(n):
-    out = b""
-    while n > 0x7f:
-        out += bytes([n & 0x7f | 0x80])
-        n >>= 7
-    return out + bytes([n])
-
-
-def adder(k, padding=0):
-    """An ONNX file: y[N, 16] = x[N, 16] + k. padding: bytes of a tensor that nothing uses."""
-    def value(name):
-        dims = field(1, field(2, "N")) + field(1, field(1, WIDTH))
-        return field(1, name) + field(2, field(1, field(1, 1) + field(2, dims)))
-    constant = field(1, 1) + field(2, 1) + field(8, "k") + field(9, struct.pack("<f", k))
-    node = field(1, "x") + field(1, "k") + field(2, "y") + field(4, "Add")
-    graph = field(1, node) + field(2, "adder") + field(5, constant)
-    if padding:
-        graph += field(5, field(1, padding // 4) + field(2, 1) + field(8, "unused")
-                       + field(9, bytes(padding // 4 * 4)))
-    graph += field(11, value("x")) + field(12, value("y"))
-    return field(1, 8) + field(7, graph) + field(8, field(2, 17))
-
-
-def put(path, data):
-    """Replaces a file as one should: written beside, then renamed."""
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path + ".part", "wb") as f:
-        f.write(data if isinstance(data, bytes) else data.encode())
-    os.rename(path + ".part", path)
-
-
-def make(t, name, versions, config=None):
-    for k in versions:
-        put(t.path(f"repo/{name}/{k}/model.onnx"), adder(k))
-    if config is not None:
-        put(t.path(f"repo/{name}/config.pbtxt"), config)
-    return t.path("repo")
-
-
-def infer(s, model, version=None, connection=None):
-    """Which k answers; every number of the answer must say the same."""
-    path = f"/v2/models/{model}" + (f"/versions/{version}" if version else "") + "/infer"
-    body = json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, WIDTH],
-                                   "data": [0.0] * WIDTH}]})
-    a = s.ask("POST", path, body, connection=connection)
-    if a.status != 200:
-        return a.status
-    numbers = set(a.json()["outputs"][0]["data"])
-    assert len(numbers) == 1, numbers
-    return numbers.pop()
-
-
-def load(s, name, **parameters):
-    body = json.dumps({"parameters": parameters}) if parameters else None
-    return s.ask("POST", f"/v2/repository/models/{name}/load", body)
+from model_files import adder, explicit, field, infer, load, make, put
 
 
 def unload(s, name, **parameters):
@@ -104,10 +35,6 @@ def until(said, what):
             return
         time.sleep(0.01)
     raise AssertionError(f"did not happen: {said}")
-
-
-def explicit(t, *args, models=None):
-    return t.serve("--model-control", "explicit", *args, models=models)
 
 
 # ---- requests ----
