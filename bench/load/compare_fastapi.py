@@ -440,7 +440,8 @@ def main():
     p.add_argument("--seconds", type=float, default=3.0, help="of one measurement")
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--only", action="append", choices=["pictures", "sensors", "streams", "cached"])
-    p.add_argument("--cache-set", action="append", default=[], help="settings of the cached server")
+    p.add_argument("--cache-set", action="append", default=["cache.models=*"],
+                   help="settings of the cached server")
     p.add_argument("--realtime", action="store_true",
                    help="servers and clients before all other programs; root")
     p.add_argument("--out", help="write NAME.txt, too")

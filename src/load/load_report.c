@@ -41,11 +41,16 @@ static vly_nsec median_p99(const vly_load_moment *m, size_t n)
     return all[n_answered / 2];
 }
 
+static bool is_even(const vly_load_plan *p)
+{
+    return p->n_phases == 1 && p->phases[0].from == p->phases[0].to;
+}
+
 double vly_load_report_drift(const vly_load_report *r)
 {
     const size_t n = r->result->n_moments, fifth = n / 5;
 
-    if (n < 20 || r->opts->is_stepped)
+    if (n < 20 || !is_even(r->opts->plan))
         return 0;
     const vly_nsec first = median_p99(r->result->moments, fifth);
     const vly_nsec last = median_p99(r->result->moments + n - fifth, fifth);

@@ -193,7 +193,7 @@ static vly_status draw(const vly_load_report *r, const series *s, vly_buf *to, v
          .y_max = top_of(highest(s->latency, NINES, 0))}};
     const vly_plot plot = {.title = r->url,
                            .subtitle = r->opts->is_closed ? "closed loop" : r->load,
-                           .is_time = false,
+                           .is_time = true,
                            .panels = panels,
                            .n_panels = sizeof(panels) / sizeof(panels[0])};
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "unit/unit.h"
+#include "unit.h"
 
 #include "base/mem.h"
 #include "base/rng.h"

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/* Bodies that are made distinct. What a PNG's checksum must be is tested end to end, by Python. */
+#include "load/load_body.h"
+#include "unit.h"
+
+static vly_arena arena;
+static vly_err err;
+
+static int set_up(void **state)
+{
+    (void)state;
+    vly_arena_init(&arena, VLY_MEM_CLI, 4096, (size_t)1 << 20);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    vly_arena_release(&arena);
+    return 0;
+}
+
+static void a_jpeg_gets_a_comment(void **state)
+{
+    (void)state;
+    static const char jpeg[] = "\xFF\xD8\xFF\xE0rest";
+    static const char wanted[] = "\xFF\xD8"
+                                 "\xFF\xFE\x00\x12"
+                                 "00000000000000ff"
+                                 "\xFF\xE0rest";
+    vly_load_body b;
+    char copy[64];
+
+    assert_int_equal(vly_load_body_picture((vly_str){jpeg, sizeof(jpeg) - 1}, &arena, &b, &err),
+                     VLY_OK);
+    assert_int_equal(b.bytes.len, sizeof(wanted) - 1);
+    memcpy(copy, b.bytes.ptr, b.bytes.len);
+    vly_load_body_stamp(&b, 255, copy);
+    assert_memory_equal(copy, wanted, sizeof(wanted) - 1);
+}
+
+static void others_are_refused(void **state)
+{
+    (void)state;
+    static const char png_only[] = "\x89PNG\r\n\x1a\n"; /* no header chunk behind it */
+    vly_load_body b;
+
+    assert_int_equal(vly_load_body_picture(VLY_STR("RIFF....WEBP"), &arena, &b, &err),
+                     VLY_EUNSUPPORTED);
+    assert_int_equal(vly_load_body_picture((vly_str){png_only, 8}, &arena, &b, &err),
+                     VLY_EUNSUPPORTED);
+    assert_int_equal(vly_load_body_picture((vly_str){0}, &arena, &b, &err), VLY_EUNSUPPORTED);
+}
+
+static void numbers_are_distinct(void **state)
+{
+    (void)state;
+    const vly_load_body f = {.mark = VLY_LOAD_MARK_FLOAT, .at = 4};
+    const vly_load_body d = {.mark = VLY_LOAD_MARK_DECIMAL, .at = 2};
+    char bytes[32] = "0.5000000000000000]";
+    float value, last = 0;
+
+    vly_load_body_stamp(&d, 1234, bytes);
+    assert_string_equal(bytes, "0.0000000000001234]");
+    for (uint64_t i = 0; i < 1000; i++) {
+        vly_load_body_stamp(&f, i, bytes);
+        memcpy(&value, bytes + 4, sizeof(value));
+        assert_true(value >= 0.5F && value < 1 && value > last);
+        last = value;
+    }
+}
+
+UNIT_TESTS(cmocka_unit_test_setup_teardown(a_jpeg_gets_a_comment, set_up, tear_down),
+           cmocka_unit_test_setup_teardown(others_are_refused, set_up, tear_down),
+           cmocka_unit_test(numbers_are_distinct))
