@@ -121,17 +121,18 @@ static vly_dtype dtype_of(const vly_infer *call, size_t output)
     return is_class ? VLY_DTYPE_STRING : call->served->servable->info->outputs[output].dtype;
 }
 
-static bool read_result(vly_infer *call, vly_str *rest, const char *begin, vly_infer_result *ret)
+/* The result of this output, which comes next. */
+static bool read_result(vly_infer *call, size_t output, vly_str *rest, const char *begin,
+                        vly_infer_result *ret)
 {
     vly_str head = take(rest, HEAD_BYTES);
     vly_shape shape;
 
     if (head.ptr == NULL)
         return false;
-    uint32_t output = vly_load_le32(head.ptr), dtype = vly_load_le32(head.ptr + 4),
-             rank = vly_load_le32(head.ptr + 8);
-    if (output >= call->served->servable->info->n_outputs || rank > VLY_RANK_MAX ||
-        call->wanted[output].name.ptr == NULL || dtype != (uint32_t)dtype_of(call, output))
+    uint32_t dtype = vly_load_le32(head.ptr + 4), rank = vly_load_le32(head.ptr + 8);
+    if (vly_load_le32(head.ptr) != output || dtype != (uint32_t)dtype_of(call, output) ||
+        rank > VLY_RANK_MAX)
         return false;
     vly_str dims = take(rest, rank * sizeof(int64_t));
     vly_str bytes = take(rest, dims.ptr != NULL ? sizeof(uint64_t) : SIZE_MAX);
@@ -144,24 +145,19 @@ static bool read_result(vly_infer *call, vly_str *rest, const char *begin, vly_i
     return data.ptr != NULL && read_data(call, (vly_dtype)dtype, &shape, data, &ret->tensor);
 }
 
-static size_t n_wanted(const vly_infer *call)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < call->served->servable->info->n_outputs; i++)
-        n += call->wanted[i].name.ptr != NULL;
-    return n;
-}
-
 bool vly_cached_tensors_read(vly_infer *call, vly_str bytes)
 {
     vly_str rest = bytes;
-    size_t n = n_wanted(call);
+    size_t n = 0;
 
-    for (size_t i = 0; i < n; i++) {
-        if (!read_result(call, &rest, bytes.ptr, &call->results[i]))
+    for (size_t i = 0; i < call->served->servable->info->n_outputs; i++) {
+        if (call->wanted[i].name.ptr == NULL)
+            continue;
+        if (!read_result(call, i, &rest, bytes.ptr, &call->results[n++]))
             return false;
-        call->n_results = i + 1;
     }
-    return rest.len == 0;
+    if (rest.len > 0)
+        return false;
+    call->n_results = n;
+    return true;
 }

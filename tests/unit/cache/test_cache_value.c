@@ -109,6 +109,34 @@ static void nonsense_does_not_unpack(void **state)
     }
 }
 
+/* Put down by hand from the two formats: literals and a match, a block of one byte repeated. */
+static void unpacks_what_others_pack(void **state)
+{
+    (void)state;
+    static const char lz4[] = "\0\0\0\0\0\0\0\0\317\0\0\0\0\0\0\0" /* 1 + 201 + 5 */
+                              "\37a\1\0\266\120bcdef";
+    static const char zstd[] = "\0\0\0\0\0\0\0\0\144\0\0\0\0\0\0\0" /* 100 */
+                               "\50\265\57\375\40\144\43\3\0z";
+
+    vly_cache_value *v = vly_cache_value_read((vly_str){lz4, sizeof(lz4) - 1}, 1, 1000);
+    vly_cache_value *plain = vly_cache_value_unpack(v);
+    assert_non_null(plain);
+    assert_int_equal(plain->len, 207);
+    for (size_t i = 0; i < 202; i++)
+        assert_int_equal(plain->bytes[i], 'a');
+    assert_memory_equal(plain->bytes + 202, "bcdef", 5);
+    vly_cache_value_unref(plain);
+    vly_cache_value_unref(v);
+    v = vly_cache_value_read((vly_str){zstd, sizeof(zstd) - 1}, 2, 1000);
+    plain = vly_cache_value_unpack(v);
+    assert_non_null(plain);
+    assert_int_equal(plain->len, 100);
+    for (size_t i = 0; i < 100; i++)
+        assert_int_equal(plain->bytes[i], 'z');
+    vly_cache_value_unref(plain);
+    vly_cache_value_unref(v);
+}
+
 static void parses_names(void **state)
 {
     (void)state;
@@ -123,4 +151,4 @@ static void parses_names(void **state)
 
 UNIT_TESTS(cmocka_unit_test(packs_and_unpacks), cmocka_unit_test(leaves_noise_alone),
            cmocka_unit_test(travels), cmocka_unit_test(nonsense_does_not_unpack),
-           cmocka_unit_test(parses_names))
+           cmocka_unit_test(unpacks_what_others_pack), cmocka_unit_test(parses_names))
