@@ -133,7 +133,9 @@ static vly_status find_target(vly_infer *call, vly_err *err)
 
 static void count_arm(const vly_infer *call, vly_status st)
 {
-    if (call->arm != NULL)
+    if (call->arm != NULL && call->was_known && st == VLY_OK)
+        vly_route_arm_count_known(call->arm);
+    else if (call->arm != NULL)
         vly_route_arm_count(call->arm, vly_clock_now(), st, call->job.is_model_failure,
                             call->received_ns);
 }
@@ -249,6 +251,7 @@ static void answer_known(vly_infer *call)
     vly_err err;
     vly_status st = call->write != NULL ? call->write(call, &err) : VLY_OK;
 
+    call->was_known = true;
     if (st == VLY_OK)
         vly_served_count_known(call->model, call->received_ns);
     else

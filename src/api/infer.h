@@ -127,6 +127,7 @@ struct vly_infer {
     vly_job job;
     vly_work work;
     vly_served *model;               /* a reference, until done has returned */
+    bool was_known;                  /* the results came out of the cache */
     vly_model_route *route;          /* likewise; NULL: it is a model */
     vly_nsec read_ns;                /* when reading began; then, what reading and checking took */
     struct vly_infer_lookup *lookup; /* api/infer_cache.h; NULL: not looked up */

@@ -33,7 +33,8 @@ typedef struct detect_file {
     vly_buf body; /* JSON, or the drawn picture */
     vly_cache_get get;
     vly_cache_outcome cache;
-    bool leads; /* others wait for what this one computes */
+    bool was_known; /* and is no job */
+    bool leads;     /* others wait for what this one computes */
     vly_work work;
 } detect_file;
 
@@ -78,6 +79,7 @@ static void use_known(detect_file *f)
     f->cache = vly_cache_outcome_of(&f->get);
     vly_buf_lend(&f->body, v->bytes, v->len, 0, give_back, v);
     vly_served_count_known(f->call->model, f->call->req->received_ns);
+    f->was_known = true;
 }
 
 /* ---- answers ---- */
@@ -183,7 +185,9 @@ static void end_file(detect_file *f)
     leave_cache(f);
     if (f->job.status != VLY_OK)
         vly_buf_release(&f->body);
-    if (c->arm != NULL)
+    if (c->arm != NULL && f->was_known)
+        vly_route_arm_count_known(c->arm);
+    else if (c->arm != NULL)
         vly_route_arm_count(c->arm, vly_clock_now(), f->job.status, f->job.is_model_failure,
                             c->req->received_ns);
     end_one(f->call);

@@ -10,6 +10,12 @@
     X(steps)                                                                                       \
     X(serve)                                                                                       \
     X(load)                                                                                        \
+    X(route_list)                                                                                  \
+    X(route_show)                                                                                  \
+    X(route_set)                                                                                   \
+    X(route_promote)                                                                               \
+    X(route_rollback)                                                                              \
+    X(route_remove)                                                                                \
     X(model_inspect)                                                                               \
     X(model_bench)                                                                                 \
     X(model_run)                                                                                   \

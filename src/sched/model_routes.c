@@ -96,6 +96,11 @@ void vly_route_arm_count(vly_route_arm *a, vly_nsec now, vly_status st, bool is_
         watch(a, now, o != VLY_ROUTE_OUTCOME_OK, latency_ns);
 }
 
+void vly_route_arm_count_known(vly_route_arm *a)
+{
+    vly_counter_add(&a->outcomes[VLY_ROUTE_OUTCOME_CACHED], 1);
+}
+
 static void count_missing(vly_route_arm *a)
 {
     vly_counter_add(&a->outcomes[VLY_ROUTE_OUTCOME_UNAVAILABLE], 1);

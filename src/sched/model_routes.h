@@ -43,6 +43,7 @@ typedef struct vly_model_routes vly_model_routes;
 /* What becomes of a request that went to an arm. */
 #define VLY_ROUTE_OUTCOME_MAP(X)                                                                   \
     X(OK, "ok")                                                                                    \
+    X(CACHED, "cached")           /* the answer was known: the arm had nothing to do */            \
     X(FAILED, "failed")           /* by the model or the server */                                 \
     X(REJECTED, "rejected")       /* its queue was full, or it was too late */                     \
     X(UNAVAILABLE, "unavailable") /* the arm did not serve; another one took it */                 \
@@ -78,6 +79,8 @@ void vly_route_arm_unref(vly_route_arm *a); /* accepts NULL */
  * is_model_failure: as in vly_job. received_ns: when the request came. */
 void vly_route_arm_count(vly_route_arm *a, vly_nsec now, vly_status st, bool is_model_failure,
                          vly_nsec received_ns);
+/* The answer came out of the cache, which says nothing of the arm: counted alone. */
+void vly_route_arm_count_known(vly_route_arm *a);
 
 typedef struct vly_model_route {
     vly_route_spec spec; /* immutable, as the next two */

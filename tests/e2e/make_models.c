@@ -18,12 +18,18 @@
  *   vote             built-in step: (3 a + b) / 4
  *   both             ensemble: vote(plus(IN), twice(IN)) as OUT, twice(IN) as TWICE
  *   orphan           ensemble of a model that is not there
+ *
+ * make_models DIR arms: models to choose from.
+ *
+ *   rows8, rows4     y = row x of a table with so many, int64 [N]; there are no rows beyond
+ *   short            one product, of the chain of slow
  */
 #include "support/onnx_builder.h"
 #include "sys/file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #define SLOW_SIZE  ((size_t)512)
@@ -112,7 +118,7 @@ static void make_half(void)
     finish(&b, "half", NULL);
 }
 
-static void make_slow(void)
+static void make_chain(const char *name, int n_nodes)
 {
     const int64_t square[] = {SLOW_SIZE, SLOW_SIZE};
     static float weights[SLOW_SIZE * SLOW_SIZE];
@@ -125,13 +131,13 @@ static void make_slow(void)
     ob_input(&b, "x", OB_FLOAT, 2, (int64_t[]){-1, SLOW_SIZE});
     ob_output(&b, "y", OB_FLOAT, 2, (int64_t[]){-1, SLOW_SIZE});
     ob_floats(&b, "w", 2, square, weights);
-    for (int i = 0; i < SLOW_NODES; i++) {
-        snprintf(to, sizeof(to), i + 1 < SLOW_NODES ? "t%d" : "y", i);
+    for (int i = 0; i < n_nodes; i++) {
+        snprintf(to, sizeof(to), i + 1 < n_nodes ? "t%d" : "y", i);
         snprintf(inputs, sizeof(inputs), "%s,w", from);
         ob_node(&b, "MatMul", inputs, to);
         snprintf(from, sizeof(from), "%s", to);
     }
-    finish(&b, "slow", NULL);
+    finish(&b, name, NULL);
 }
 
 static void make_colour(void)
@@ -266,11 +272,35 @@ static void make_composed(void)
                    ENSEMBLE_IN "ensemble_scheduling {\n" STEP("nobody", "IN", "OUT") "}\n");
 }
 
+static void make_rows(const char *name, int64_t n)
+{
+    static const float table[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    onnx_builder b;
+
+    ob_init(&b);
+    ob_input(&b, "x", OB_INT64, 1, (int64_t[]){-1});
+    ob_output(&b, "y", OB_FLOAT, 2, (int64_t[]){-1, 2});
+    ob_floats(&b, "table", 2, (int64_t[]){n, 2}, table);
+    ob_node(&b, "Gather", "table,x", "y");
+    finish(&b, name, NULL);
+}
+
+static void make_arms(void)
+{
+    make_rows("rows8", 8);
+    make_rows("rows4", 4);
+    make_chain("short", 1);
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 2)
         fail("expected a directory");
     root = argv[1];
+    if (argc > 2 && strcmp(argv[2], "arms") == 0) {
+        make_arms();
+        return 0;
+    }
     if (argc > 2) {
         make_composed();
         return 0;
@@ -278,7 +308,7 @@ int main(int argc, char **argv)
     make_simple();
     make_simple_identity();
     make_half();
-    make_slow();
+    make_chain("slow", SLOW_NODES);
     make_colour();
     make_walk();
     write_file("broken.onnx", VLY_STR("?"));

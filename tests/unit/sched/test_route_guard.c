@@ -74,7 +74,8 @@ static void test_quantile(void **state)
     for (unsigned ms = 1; ms <= 100; ms++)
         vly_route_window_add(&window, SEC, false, ms * VLY_NSEC_PER_MS);
     vly_route_window_sum(&window, SEC, &tally);
-    for (double q = 0.5; q < 1; q += 0.05) {
+    for (int i = 10; i < 20; i++) {
+        double q = 0.05 * i;
         double got = vly_clock_ms(vly_route_tally_quantile(&tally, q));
         double want = 100 * q;
         if (!(got >= want - 1e-9 && got <= (want + 1) * 1.125 + 0.01))

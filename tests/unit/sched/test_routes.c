@@ -236,10 +236,10 @@ static void test_outlives_the_process(void **state)
 
 static void test_bad_file(void **state)
 {
-    static const char *const bad[] = {
-        "{", "[]", "{\"routes\": {}}", "{\"routes\": [{}]}",
-        "{\"routes\": [{\"name\": \"a\", \"arms\": [{\"model\": \"m\", \"weight\": 1}]},"
-        "{\"name\": \"a\", \"arms\": [{\"model\": \"m\", \"weight\": 1}]}]}"};
+#define ONE "{\"name\": \"a\", \"arms\": [{\"model\": \"m\", \"weight\": 1}]}"
+    static const char *const bad[] = {"{", "[]", "{\"routes\": {}}", "{\"routes\": [{}]}",
+                                      "{\"routes\": [" ONE "," ONE "]}"};
+#undef ONE
     const vly_model_routes_opts opts = {.scheduler = s, .file = routes_file, .max_routes = 3};
     vly_model_routes *other = NULL;
 
