@@ -70,6 +70,7 @@ typedef struct vly_api {
     struct vly_line_log *access_log;           /* borrowed; NULL: none */
     struct vly_route_stats *route_stats;       /* borrowed; NULL: not kept */
     struct vly_metrics_window *metrics_window; /* borrowed */
+    struct vly_performance *performance;       /* borrowed */
     vly_metrics_opts metrics;
     struct vly_shared_memory *shared_memory; /* borrowed; NULL: not offered */
     struct vly_settings *settings;           /* borrowed */

@@ -10,6 +10,7 @@
 
 #include "api/answer.h"
 #include "api/metrics_families.h"
+#include "api/on_worker.h"
 #include "base/assert.h"
 
 static void (*const subjects[])(const vly_metrics_page *p) = {
@@ -45,41 +46,21 @@ vly_status vly_metrics_names_parse(vly_str text, uint32_t *ret, vly_err *err)
     return VLY_OK;
 }
 
-typedef struct page_call {
-    vly_work work; /* first */
-    vly_api *api;
-    vly_http_request *req;
-} page_call;
-
-static void answer(vly_work *work)
+static void answer(vly_api *api, vly_http_request *req)
 {
-    const page_call *c = (page_call *)work;
     vly_buf b;
-    const vly_metrics_page page = {.b = &b,
-                                   .api = c->api,
-                                   .http = vly_http_server_stats(c->req->server),
-                                   .arena = &c->req->msg.arena};
+    const vly_metrics_page page = {
+        .b = &b, .api = api, .http = vly_http_server_stats(req->server), .arena = &req->msg.arena};
 
-    vly_buf_init(&b, VLY_MEM_NET, c->api->max_answer_bytes);
+    vly_buf_init(&b, VLY_MEM_NET, api->max_answer_bytes);
     for (size_t i = 0; i < VLY_COUNT(subjects); i++)
         subjects[i](&page);
-    vly_answer_body(c->req, 200, "text/plain; version=0.0.4; charset=utf-8", &b);
+    vly_answer_body(req, 200, "text/plain; version=0.0.4; charset=utf-8", &b);
 }
 
-/* On a worker, for hundreds of models take longer than a loop may; here when the workers have more
- * to do than they can queue, for that is when the figures are wanted most. */
+/* On a worker, for hundreds of models take longer than a loop may. */
 void vly_route_metrics(vly_api *api, vly_http_request *req, const vly_str *captures)
 {
-    page_call *c = vly_arena_calloc(&req->msg.arena, 1, sizeof(*c));
-    vly_err err;
-
     (void)captures;
-    if (c == NULL) {
-        vly_fail(&err, VLY_ENOMEM, "out of memory for the request");
-        vly_answer_err(req, &err);
-        return;
-    }
-    *c = (page_call){.work.run = answer, .api = api, .req = req};
-    if (vly_worker_pool_submit(vly_scheduler_pool(api->scheduler), &c->work) != VLY_OK)
-        answer(&c->work);
+    vly_on_worker(api, req, answer);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * GET /steps: the page on which a phone's browser streams its sensor, or a recording is looked at.
+ * GET /performance: what models do, second by second.
  * GET /web/NAME: what pages are made of.
  *
  * A browser asks each time whether its copy is still the one (no-cache): names carry no version,
@@ -62,13 +63,24 @@ static void answer(vly_api *api, vly_http_request *req, const vly_page *page)
     vly_buf_release(&body);
 }
 
-void vly_route_steps(vly_api *api, vly_http_request *req, const vly_str *captures)
+static void answer_own(vly_api *api, vly_http_request *req, vly_str name)
 {
-    const vly_page *page = find(VLY_STR("steps.html"));
+    const vly_page *page = find(name);
 
-    (void)captures;
     VLY_ASSERT(page != NULL);
     answer(api, req, page);
+}
+
+void vly_route_steps(vly_api *api, vly_http_request *req, const vly_str *captures)
+{
+    (void)captures;
+    answer_own(api, req, VLY_STR("steps.html"));
+}
+
+void vly_route_performance(vly_api *api, vly_http_request *req, const vly_str *captures)
+{
+    (void)captures;
+    answer_own(api, req, VLY_STR("performance.html"));
 }
 
 void vly_route_web(vly_api *api, vly_http_request *req, const vly_str *captures)

@@ -17,6 +17,8 @@
     X(GET, NONE, "/health", health)                                                                \
     X(GET, NONE, "/health/ready", health_ready)                                                    \
     X(GET, READ, "/metrics", metrics)                                                              \
+    X(GET, NONE, "/performance", performance)                                                      \
+    X(GET, READ, "/v1/performance", v1_performance)                                                \
     X(GET, READ, "/v1/models", v1_models)                                                          \
     X(GET, READ, "/v1/models/{}/explain", v1_explain)                                              \
     X(GET, READ, "/v1/models/{}/versions/{n}/explain", v1_explain)                                 \

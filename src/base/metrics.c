@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/metrics.h"
 
+#include <stdbool.h>
+
 #define SUB       (UINT64_C(1) << VLY_HIST_SUB_BITS)
 #define VALUE_MAX ((UINT64_C(1) << VLY_HIST_MAX_BITS) - 1)
 
@@ -51,17 +53,25 @@ uint64_t vly_histogram_max(const vly_histogram *h)
     return atomic_load_explicit(&h->max, memory_order_relaxed);
 }
 
+/* Which of n values, in order and counted from 1, is the q-quantile. */
+static uint64_t rank_of(uint64_t n, double q)
+{
+    uint64_t rank = (uint64_t)(q * (double)n + 0.5);
+
+    if (rank > n)
+        rank = n;
+    return rank < 1 ? 1 : rank;
+}
+
 uint64_t vly_histogram_quantile(const vly_histogram *h, double q)
 {
     uint64_t n = vly_histogram_count(h);
     uint64_t max = vly_histogram_max(h);
-    uint64_t rank = (uint64_t)(q * (double)n + 0.5);
+    uint64_t rank = rank_of(n, q);
     uint64_t seen = 0;
 
     if (n == 0)
         return 0;
-    if (rank < 1)
-        rank = 1;
     for (size_t i = 0; i < VLY_HIST_BUCKETS; i++) {
         seen += atomic_load_explicit(&h->counts[i], memory_order_relaxed);
         if (seen >= rank)
@@ -84,4 +94,54 @@ uint64_t vly_histogram_cumulate(const vly_histogram *h, const uint64_t *limits, 
     while (at < n)
         ret_below[at++] = seen;
     return seen;
+}
+
+void vly_histogram_since(const vly_histogram *h, vly_histogram_counts *mark,
+                         vly_histogram_counts *ret)
+{
+    vly_histogram_counts now = {.sum = vly_histogram_sum(h)};
+    bool is_other = now.sum < mark->sum;
+
+    for (size_t i = 0; i < VLY_HIST_BUCKETS; i++) {
+        now.counts[i] = atomic_load_explicit(&h->counts[i], memory_order_relaxed);
+        now.n += now.counts[i];
+        is_other = is_other || now.counts[i] < mark->counts[i];
+    }
+    *ret = now;
+    for (size_t i = 0; i < VLY_HIST_BUCKETS && !is_other; i++)
+        ret->counts[i] -= mark->counts[i];
+    ret->n -= is_other ? 0 : mark->n;
+    ret->sum -= is_other ? 0 : mark->sum;
+    *mark = now;
+}
+
+void vly_histogram_counts_add(vly_histogram_counts *c, const vly_histogram_counts *more)
+{
+    for (size_t i = 0; i < VLY_HIST_BUCKETS; i++)
+        c->counts[i] += more->counts[i];
+    c->n += more->n;
+    c->sum += more->sum;
+}
+
+void vly_histogram_counts_remove(vly_histogram_counts *c, const vly_histogram_counts *part)
+{
+    c->n = 0;
+    for (size_t i = 0; i < VLY_HIST_BUCKETS; i++) {
+        c->counts[i] -= part->counts[i] < c->counts[i] ? part->counts[i] : c->counts[i];
+        c->n += c->counts[i];
+    }
+    c->sum -= part->sum < c->sum ? part->sum : c->sum;
+}
+
+uint64_t vly_histogram_counts_quantile(const vly_histogram_counts *c, double q)
+{
+    uint64_t rank = rank_of(c->n, q);
+    uint64_t seen = 0;
+    size_t i = 0;
+
+    if (c->n == 0)
+        return 0;
+    while ((seen += c->counts[i]) < rank)
+        i++;
+    return bucket_upper(i);
 }

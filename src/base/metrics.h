@@ -66,4 +66,20 @@ uint64_t vly_histogram_quantile(const vly_histogram *h, double q);
 uint64_t vly_histogram_cumulate(const vly_histogram *h, const uint64_t *limits, size_t n,
                                 uint64_t *ret_below);
 
+/* What histograms held, or were given, as plain numbers. Owner: one thread. */
+typedef struct vly_histogram_counts {
+    uint64_t counts[VLY_HIST_BUCKETS];
+    uint64_t n, sum;
+} vly_histogram_counts;
+
+/* What h was given since *mark, which becomes what it holds now. A zeroed mark: since the start,
+ * and so is one of another histogram that had been given more. */
+void vly_histogram_since(const vly_histogram *h, vly_histogram_counts *mark,
+                         vly_histogram_counts *ret);
+void vly_histogram_counts_add(vly_histogram_counts *c, const vly_histogram_counts *more);
+/* Takes what is in `part` out of c, as far as it is there. */
+void vly_histogram_counts_remove(vly_histogram_counts *c, const vly_histogram_counts *part);
+/* As vly_histogram_quantile, but for the maximum, which is not known. */
+uint64_t vly_histogram_counts_quantile(const vly_histogram_counts *c, double q);
+
 #endif

@@ -210,7 +210,7 @@ static vly_status prepare_api(server *s, vly_err *err)
     if (st == VLY_OK)
         st = vly_settings_new(&s->settings, err);
     if (st == VLY_OK)
-        st = vly_serve_metrics_open(&s->config, &s->metrics, err);
+        st = vly_serve_metrics_open(&s->config, s->scheduler, s->routes.routes, &s->metrics, err);
     if (st == VLY_OK && s->config.http_allow_client_shm)
         st = vly_shared_memory_new((size_t)s->config.http_max_shm_regions, &s->shared_memory, err);
     return st;
@@ -261,6 +261,7 @@ static vly_status start_http(server *s, vly_err *err)
                        .access_log = s->access_log,
                        .route_stats = s->metrics.routes,
                        .metrics_window = s->metrics.window,
+                       .performance = s->metrics.performance,
                        .metrics = s->metrics.opts,
                        .shared_memory = s->shared_memory,
                        .settings = s->settings,

@@ -2,9 +2,24 @@
 #include "cli/serve_metrics.h"
 
 #include "api/metrics_families.h"
+#include "sys/core_count.h"
 #include "sys/memory_limit.h"
 
-vly_status vly_serve_metrics_open(const vly_config *c, vly_serve_metrics *m, vly_err *err)
+static vly_status open_performance(const vly_config *c, vly_scheduler *s, vly_model_routes *routes,
+                                   vly_serve_metrics *m, vly_err *err)
+{
+    const vly_performance_opts o = {.scheduler = s,
+                                    .routes = routes,
+                                    .alarms = vly_scheduler_alarms(s),
+                                    .n_cores = vly_core_count(),
+                                    .memory_bytes = m->opts.memory_limit_bytes,
+                                    .max_series = (size_t)c->metrics_max_models};
+
+    return vly_performance_new(&o, &m->performance, err);
+}
+
+vly_status vly_serve_metrics_open(const vly_config *c, vly_scheduler *s, vly_model_routes *routes,
+                                  vly_serve_metrics *m, vly_err *err)
 {
     vly_status st = vly_metrics_names_parse(vly_str_from(c->metrics_names), &m->opts.names, err);
 
@@ -16,11 +31,14 @@ vly_status vly_serve_metrics_open(const vly_config *c, vly_serve_metrics *m, vly
     m->opts.max_connections = (size_t)c->http_max_connections;
     m->opts.max_sessions = (size_t)c->imu_max_sessions;
     st = vly_route_stats_new(&m->routes, err);
-    return st == VLY_OK ? vly_metrics_window_new(vly_clock_now(), &m->window, err) : st;
+    if (st == VLY_OK)
+        st = vly_metrics_window_new(vly_clock_now(), &m->window, err);
+    return st == VLY_OK ? open_performance(c, s, routes, m, err) : st;
 }
 
 void vly_serve_metrics_close(vly_serve_metrics *m)
 {
+    vly_performance_free(m->performance);
     vly_metrics_window_free(m->window);
     vly_route_stats_free(m->routes);
     *m = (vly_serve_metrics){0};

@@ -5,6 +5,7 @@
 
 #include "api/api.h"
 #include "api/metrics_window.h"
+#include "api/performance.h"
 #include "api/route_stats.h"
 #include "sys/config.h"
 
@@ -13,11 +14,12 @@ typedef struct vly_serve_metrics {
     vly_metrics_opts opts;
     vly_route_stats *routes;
     vly_metrics_window *window;
+    vly_performance *performance;
 } vly_serve_metrics;
 
 /* EINVAL names the setting; ENOMEM. Close it in any case. */
-vly_status vly_serve_metrics_open(const vly_config *c, vly_serve_metrics *m,
-                                  vly_err *err) VLY_MUST_CHECK;
+vly_status vly_serve_metrics_open(const vly_config *c, vly_scheduler *s, vly_model_routes *routes,
+                                  vly_serve_metrics *m, vly_err *err) VLY_MUST_CHECK;
 void vly_serve_metrics_close(vly_serve_metrics *m);
 
 #endif

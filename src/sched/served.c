@@ -113,8 +113,11 @@ void vly_served_count_run(vly_served *m, size_t n_inferences, const vly_job_time
 
 void vly_served_count_known(vly_served *m, vly_nsec received_ns)
 {
+    vly_nsec took = vly_clock_now() - received_ns;
+
     vly_counter_add(&m->stats.success, 1);
-    vly_histogram_record(&m->stats.request, vly_clock_now() - received_ns);
+    vly_histogram_record(&m->stats.known, took);
+    vly_histogram_record(&m->stats.request, took);
 }
 
 static vly_job_failure failure_of(vly_status st)

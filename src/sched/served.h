@@ -55,6 +55,7 @@ typedef struct vly_served_stats {
     vly_gauge pending;                  /* waiting in the queue */
     vly_gauge sequences;                /* that have begun and not ended */
     vly_histogram request;              /* received to ready to be sent */
+    vly_histogram known;                /* of these, what the cache answered */
     vly_histogram queue;
     vly_histogram compute_input;
     vly_histogram compute_infer;

@@ -90,6 +90,12 @@ static void read_memory(vly_usage *u)
         u->machine_used_bytes = u->machine_memory_bytes - available;
 }
 
+void vly_usage_read_process(vly_usage *ret)
+{
+    *ret = (vly_usage){0};
+    read_process(ret);
+}
+
 void vly_usage_read(vly_usage *ret)
 {
     *ret = (vly_usage){0};

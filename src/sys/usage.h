@@ -18,5 +18,7 @@ typedef struct vly_usage {
 } vly_usage;
 
 void vly_usage_read(vly_usage *ret);
+/* The processors and the memory of the process alone, which takes some 10 us; 0 in the others. */
+void vly_usage_read_process(vly_usage *ret);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "api/metrics_families.h"
 #include "api/metrics_window.h"
+#include "api/performance.h"
 #include "api/route_stats.h"
 #include "base/assert.h"
 #include "codec/picture.h"
@@ -184,6 +185,10 @@ static int start(bool has_steps)
         vly_metrics_window_new(vly_clock_now(), &svc.metrics_window, NULL) != VLY_OK ||
         vly_shared_memory_new(4, &svc.shared_memory, NULL) != VLY_OK)
         return -1;
+    const vly_performance_opts performance = {
+        .scheduler = svc.scheduler, .n_cores = 2, .memory_bytes = 1 << 30, .max_series = 64};
+    if (vly_performance_new(&performance, &svc.performance, NULL) != VLY_OK)
+        return -1;
     add_models();
     if (has_steps)
         start_steps();
@@ -207,6 +212,7 @@ static int start(bool has_steps)
                         .imu_rate_hz = 80,
                         .route_stats = svc.route_stats,
                         .metrics_window = svc.metrics_window,
+                        .performance = svc.performance,
                         .metrics = {.names = VLY_METRICS_ALL,
                                     .summaries = true,
                                     .max_models = 100,
@@ -259,6 +265,7 @@ int service_stop(void **state)
     vly_steps_pool_free(svc.steps_pool);
     vly_step_model_unref(svc.step_model);
     vly_settings_free(svc.settings);
+    vly_performance_free(svc.performance);
     vly_metrics_window_free(svc.metrics_window);
     vly_route_stats_free(svc.route_stats);
     vly_shared_memory_free(svc.shared_memory);

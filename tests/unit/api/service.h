@@ -32,6 +32,7 @@ typedef struct service {
     vly_settings *settings;
     struct vly_route_stats *route_stats;
     struct vly_metrics_window *metrics_window;
+    struct vly_performance *performance; /* sampled by hand */
     vly_shared_memory *shared_memory;
     vly_step_model *step_model;
     vly_imu_sessions *imu_sessions;

@@ -18,7 +18,7 @@ static void page_and_parts(void **state)
     r = ask("HEAD", "/steps", "", NULL, 0);
     assert_int_equal(r.status, 200);
     assert_int_equal(r.body_len, 0);
-    r = get("/web/steps.css");
+    r = get("/web/base.css");
     assert_says(r, 200, "--page:");
     assert_string_equal(header(&r, "Content-Type"), "text/css; charset=utf-8");
     r = get("/web/steps.js");

@@ -78,6 +78,44 @@ static void counts_below_are_cumulative(void **state)
     assert_true(below[5] == 1000);
 }
 
+/* What came between two looks, by hand: 1..100, then 1000 ten times. */
+static void what_came_since_is_told_apart(void **state)
+{
+    static vly_histogram h;
+    static vly_histogram_counts mark, first, then, none;
+    (void)state;
+    for (uint64_t v = 1; v <= 100; v++)
+        vly_histogram_record(&h, v);
+    vly_histogram_since(&h, &mark, &first);
+    for (int i = 0; i < 10; i++)
+        vly_histogram_record(&h, 1000);
+    vly_histogram_since(&h, &mark, &then);
+    vly_histogram_since(&h, &mark, &none);
+    assert_int_equal(first.n, 100);
+    assert_int_equal(first.sum, 5050);
+    assert_int_equal(vly_histogram_counts_quantile(&first, 0), 1);
+    assert_in_range(vly_histogram_counts_quantile(&first, 0.5), 50, 53);
+    assert_in_range(vly_histogram_counts_quantile(&first, 1), 100, 106);
+    assert_int_equal(then.n, 10);
+    assert_int_equal(then.sum, 10000);
+    assert_in_range(vly_histogram_counts_quantile(&then, 0.5), 1000, 1062);
+    assert_int_equal(none.n, 0);
+    assert_int_equal(none.sum, 0);
+    assert_int_equal(vly_histogram_counts_quantile(&none, 0.5), 0);
+    vly_histogram_counts_add(&then, &first);
+    assert_int_equal(then.n, 110);
+    assert_int_equal(then.sum, 15050);
+    assert_in_range(vly_histogram_counts_quantile(&then, 0.9), 99, 105);
+    assert_in_range(vly_histogram_counts_quantile(&then, 0.95), 1000, 1062);
+    vly_histogram_counts_remove(&then, &first);
+    assert_int_equal(then.n, 10);
+    assert_int_equal(then.sum, 10000);
+    assert_in_range(vly_histogram_counts_quantile(&then, 0), 1000, 1062);
+    vly_histogram_counts_remove(&then, &mark); /* more than there is */
+    assert_int_equal(then.n, 0);
+    assert_int_equal(then.sum, 0);
+}
+
 static vly_histogram shared_histogram;
 static vly_counter shared_counter;
 static vly_gauge shared_gauge;
@@ -110,4 +148,5 @@ static void updates_from_threads_are_not_lost(void **state)
 
 UNIT_TESTS(cmocka_unit_test(quantile_error_is_bounded), cmocka_unit_test(small_values_and_edges),
            cmocka_unit_test(counts_below_are_cumulative),
+           cmocka_unit_test(what_came_since_is_told_apart),
            cmocka_unit_test(updates_from_threads_are_not_lost))
