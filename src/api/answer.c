@@ -7,8 +7,9 @@
 
 #include <stdio.h>
 
-/* X-Request-Id, Server-Timing, Volley-Cache, Age, Volley-Arm, Content-Encoding, Vary */
-#define OWN_HEADERS 7
+/* X-Request-Id, Server-Timing, Volley-Cache, Age, Volley-Arm, traceresponse, Content-Encoding,
+ * Vary */
+#define OWN_HEADERS 8
 #define AGE_BYTES   24
 
 /* ---- with the headers of every answer ---- */
@@ -32,7 +33,7 @@ static size_t put_cache(const vly_call *call, char age[AGE_BYTES], vly_http_head
 static void respond(vly_http_request *req, const vly_http_answer *answer, vly_encoding encoding)
 {
     vly_http_header headers[VLY_ANSWER_HEADERS_MAX + OWN_HEADERS];
-    char timing[VLY_SERVER_TIMING_MAX], age[AGE_BYTES];
+    char timing[VLY_SERVER_TIMING_MAX], age[AGE_BYTES], trace[VLY_TRACEPARENT_BYTES + 1];
     vly_call *call = vly_call_of(req);
     vly_http_answer full = *answer;
 
@@ -50,6 +51,10 @@ static void respond(vly_http_request *req, const vly_http_answer *answer, vly_en
     }
     if (call != NULL && call->arm.len > 0)
         headers[full.n_headers++] = (vly_http_header){VLY_STR("Volley-Arm"), call->arm};
+    if (call != NULL && call->api->tracer != NULL &&
+        vly_trace_decide(call->api->tracer, call, trace))
+        headers[full.n_headers++] =
+            (vly_http_header){VLY_STR("traceresponse"), vly_str_from(trace)};
     if (encoding != VLY_ENCODING_IDENTITY) {
         headers[full.n_headers++] = (vly_http_header){VLY_STR("Content-Encoding"),
                                                       vly_str_from(vly_encoding_name(encoding))};

@@ -62,6 +62,7 @@ void vly_api_finished(void *ctx, const vly_http_request *req, const vly_http_fin
 
     vly_route_stats_count(api->route_stats, req, f);
     vly_access_log_finished(api, req, f);
+    vly_trace_finished(api->tracer, req, f);
 }
 
 size_t vly_api_body_aligned_at(const vly_http_msg *msg)

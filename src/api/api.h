@@ -74,6 +74,7 @@ typedef struct vly_api {
     vly_metrics_opts metrics;
     struct vly_shared_memory *shared_memory; /* borrowed; NULL: not offered */
     struct vly_settings *settings;           /* borrowed */
+    struct vly_tracer *tracer;               /* borrowed; NULL: nothing is traced */
     struct vly_config_live *config;          /* borrowed; NULL: settings are not shown */
     vly_step_model *step_model;     /* borrowed, as the next; NULL: no steps are detected here */
     vly_imu_sessions *imu_sessions; /* of step_model, as the next */

@@ -5,9 +5,7 @@
 
 #include <stdatomic.h>
 
-#define TRACE_ID_DIGITS   32
-#define TRACE_ID_BEGIN    3  /* behind the version, "00-" */
-#define TRACEPARENT_BYTES 55 /* of version 00; later ones are not shorter */
+#define TRACE_ID_DIGITS ((size_t)2 * VLY_TRACE_BYTES)
 
 static bool is_id_char(char c)
 {
@@ -22,22 +20,15 @@ static bool is_request_id(vly_str s)
     return s.len > 0 && s.len <= VLY_REQUEST_ID_MAX;
 }
 
-/* W3C Trace Context 3.2: version "-" trace-id "-" parent-id "-" flags, in small hex digits; a
- * trace-id of zeroes is none. */
-static bool trace_id_of(vly_str s, vly_str *ret)
+/* The trace that the request belongs to, as it stands in its header. */
+static bool trace_id_of(vly_str header, vly_str *ret)
 {
-    bool is_zero = true;
+    vly_traceparent t;
 
-    if (s.len < TRACEPARENT_BYTES || s.ptr[2] != '-' || s.ptr[35] != '-' || s.ptr[52] != '-')
+    if (!vly_traceparent_parse(header, &t))
         return false;
-    for (size_t i = TRACE_ID_BEGIN; i < TRACE_ID_BEGIN + TRACE_ID_DIGITS; i++) {
-        char c = s.ptr[i];
-        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
-            return false;
-        is_zero = is_zero && c == '0';
-    }
-    *ret = (vly_str){s.ptr + TRACE_ID_BEGIN, TRACE_ID_DIGITS};
-    return !is_zero;
+    *ret = (vly_str){header.ptr + VLY_TRACEPARENT_ID_BEGIN, TRACE_ID_DIGITS};
+    return true;
 }
 
 /* Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014. */
@@ -62,6 +53,16 @@ static vly_str make_id(vly_api *api, vly_arena *arena)
     return (vly_str){text, TRACE_ID_DIGITS};
 }
 
+static void begin_trace(vly_call *call, const vly_http_msg *msg, vly_str made_id)
+{
+    uint64_t n = atomic_fetch_add_explicit(&call->api->n_ids, 1, memory_order_relaxed);
+    uint64_t random[3];
+
+    for (uint64_t i = 0; i < 3; i++)
+        random[i] = mix(mix(call->api->id_seed ^ i) + n);
+    vly_trace_begin(call->api->tracer, msg, made_id, random, &call->trace);
+}
+
 void vly_call_begin(vly_api *api, vly_http_request *req)
 {
     vly_http_msg *msg = &req->msg;
@@ -71,9 +72,12 @@ void vly_call_begin(vly_api *api, vly_http_request *req)
         return;
     call->api = api;
     call->id = vly_http_msg_header(msg, "X-Request-Id");
-    if (!is_request_id(call->id) &&
-        !trace_id_of(vly_http_msg_header(msg, "traceparent"), &call->id))
+    bool is_given =
+        is_request_id(call->id) || trace_id_of(vly_http_msg_header(msg, "traceparent"), &call->id);
+    if (!is_given)
         call->id = make_id(api, &msg->arena);
+    if (api->tracer != NULL)
+        begin_trace(call, msg, is_given ? VLY_STR("") : call->id);
     call->accepts = vly_encoding_choose(vly_http_msg_header(msg, "Accept-Encoding"));
     req->user = call;
 }
@@ -98,8 +102,14 @@ void vly_call_set_arm(vly_http_request *req, const vly_route_arm *arm, const vly
 {
     vly_call *call = vly_call_of(req);
 
-    if (call != NULL && arm != NULL)
+    if (call == NULL || m == NULL)
+        return;
+    if (arm != NULL)
         call->arm = vly_str_from(vly_arena_printf(&req->msg.arena, "%s/%s", m->name, m->version));
+    if (call->model.len == 0)
+        vly_call_set_model(req, vly_str_from(m->name));
+    if (call->api->tracer != NULL)
+        call->version = vly_str_from(vly_arena_strdup(&req->msg.arena, vly_str_from(m->version)));
 }
 
 void vly_call_set_times(vly_http_request *req, const vly_job_times *times)
@@ -110,6 +120,8 @@ void vly_call_set_times(vly_http_request *req, const vly_job_times *times)
         return;
     call->times = *times;
     call->has_times = true;
+    if (call->api->tracer != NULL)
+        call->trace.ran_ns = vly_clock_now();
 }
 
 void vly_call_set_cache(const vly_http_request *req, const vly_cache_outcome *outcome)

@@ -10,6 +10,7 @@
 #define VLY_API_CALL_H
 
 #include "api/api.h"
+#include "api/trace.h"
 #include "cache/result_cache.h"
 #include "codec/inflate.h"
 #include "sched/job.h"
@@ -22,13 +23,16 @@ typedef struct vly_call {
     vly_encoding accepts; /* of what it accepts, the best */
     size_t route;         /* api/route_stats.h; 0: none */
     int grpc_as_http;     /* what the status of a failed gRPC call is in HTTP; 0: none failed */
+    int grpc_code;        /* of it */
     vly_str model;        /* empty: none */
+    vly_str version;      /* of the model that ran; kept with a tracer only */
     vly_str arm;          /* "model/version" of the route's arm that had it; empty: none */
     vly_str error;        /* of the answer; empty: none */
     bool has_times;       /* a model ran, or was to */
     vly_job_times times;
     vly_cache_outcome cache;
     vly_nsec total_ns; /* received to answered */
+    vly_trace trace;   /* with a tracer only */
 } vly_call;
 
 /* Begins a call: req->user is set, or stays NULL. Thread: loop. */
@@ -42,7 +46,7 @@ static inline vly_call *vly_call_of(const vly_http_request *req)
 void vly_call_set_route(const vly_http_request *req, size_t route);
 /* Which model it was about, and where the time went. */
 void vly_call_set_model(vly_http_request *req, vly_str name);
-/* arm NULL: it was no route. m: the model of the arm. */
+/* arm NULL: it was no route. m: the model that ran; NULL: none. */
 void vly_call_set_arm(vly_http_request *req, const vly_route_arm *arm, const vly_served *m);
 void vly_call_set_times(vly_http_request *req, const vly_job_times *times);
 

@@ -42,6 +42,8 @@ void vly_grpc_fail(vly_http_request *req, const vly_err *err)
     if (call != NULL)
         call->grpc_as_http = vly_status_http(err->status);
     if (call != NULL)
+        call->grpc_code = vly_grpc_code(err->status);
+    if (call != NULL)
         call->error = vly_str_from(vly_arena_strdup(&req->msg.arena, vly_str_from(err->msg)));
     /* What has no body has its status in the headers. Encodings matter to whoever used another. */
     vly_answer(req, &(vly_http_answer){.status = 200,

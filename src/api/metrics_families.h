@@ -36,6 +36,7 @@ void vly_metrics_put_http(const vly_metrics_page *p);
 void vly_metrics_put_imu(const vly_metrics_page *p);
 void vly_metrics_put_mqtt(const vly_metrics_page *p);
 void vly_metrics_put_redis(const vly_metrics_page *p);
+void vly_metrics_put_otlp(const vly_metrics_page *p);
 void vly_metrics_put_routes(const vly_metrics_page *p);
 void vly_metrics_put_process(const vly_metrics_page *p);
 

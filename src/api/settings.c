@@ -30,6 +30,7 @@ static const struct {
 typedef struct trace {
     int64_t value[N_TRACE];
     bool is_set[N_TRACE];
+    uint64_t n_requests;
 } trace;
 
 typedef struct model_trace {
@@ -43,6 +44,8 @@ struct vly_settings {
     model_trace *models; /* [VLY_TRACE_MODELS_MAX] */
     size_t n_models;
     _Atomic uint64_t verbose_level;
+    bool is_traced;         /* immutable after start */
+    _Atomic bool has_level; /* TIMESTAMPS was set somewhere, so the lock is worth its while */
 };
 
 vly_status vly_settings_new(vly_settings **ret, vly_err *err)
@@ -221,6 +224,8 @@ static vly_status apply(vly_settings *s, vly_str model, const change *c, trace *
         if (c->to.is_set[i])
             own->is_set[i] = true;
     }
+    if ((c->to.value[LEVEL] & LEVEL_TIMESTAMPS) != 0)
+        s->has_level = true;
     *ret = s->server;
     for (int i = 0; own != NULL && own != &s->server && i < N_TRACE; i++)
         if (own->is_set[i])
@@ -228,7 +233,7 @@ static vly_status apply(vly_settings *s, vly_str model, const change *c, trace *
     return VLY_OK;
 }
 
-static void put_trace(vly_buf *out, const trace *t)
+static void put_trace(vly_buf *out, const trace *t, const char *mode)
 {
     int64_t level = t->value[LEVEL];
     const char *both = level == (LEVEL_TIMESTAMPS | LEVEL_TENSORS) ? "," : "";
@@ -238,11 +243,18 @@ static void put_trace(vly_buf *out, const trace *t)
                    (level & LEVEL_TENSORS) != 0 ? "\"TENSORS\"" : "");
     for (int i = RATE; i < N_TRACE; i++)
         vly_buf_printf(out, ",\"%s\":\"%lld\"", trace_rows[i].name, (long long)t->value[i]);
-    vly_buf_puts(out, ",\"trace_file\":\"\",\"trace_mode\":\"triton\"}");
+    vly_buf_printf(out, ",\"trace_file\":\"\",\"trace_mode\":\"%s\"}", mode);
+}
+
+static const char *warning_of(const vly_settings *s, int64_t level)
+{
+    if (level != 0 && !s->is_traced)
+        return "traces are not written";
+    return (level & LEVEL_TENSORS) != 0 ? "tensors are not traced" : NULL;
 }
 
 vly_status vly_settings_trace(vly_settings *s, vly_str model, vly_str update, vly_arena *arena,
-                              vly_buf *out, bool *ret_is_on, vly_err *err)
+                              vly_buf *out, const char **ret_warning, vly_err *err)
 {
     change c = {.to = {.value = {0}}};
     yyjson_val *root;
@@ -258,12 +270,47 @@ vly_status vly_settings_trace(vly_settings *s, vly_str model, vly_str update, vl
     pthread_mutex_unlock(&s->lock);
     if (st != VLY_OK)
         return st;
-    if (c.to.is_set[LEVEL] && c.to.value[LEVEL] != 0)
-        vly_warn("trace settings were changed, but traces are not written");
-    if (ret_is_on != NULL)
-        *ret_is_on = now.value[LEVEL] != 0;
-    put_trace(out, &now);
+    const char *warning = warning_of(s, now.value[LEVEL]);
+    if (c.to.is_set[LEVEL] && warning != NULL)
+        vly_warn("trace settings were changed, but %s", warning);
+    if (ret_warning != NULL)
+        *ret_warning = warning;
+    put_trace(out, &now, s->is_traced ? "opentelemetry" : "triton");
     return VLY_OK;
+}
+
+void vly_settings_set_traced(vly_settings *s)
+{
+    s->is_traced = true;
+}
+
+/* Under the lock: one more request by what holds for it. A model has each setting of its own or the
+ * server's; it is counted down where it was set. */
+static bool take_trace(vly_settings *s, trace *own)
+{
+    trace *of[N_TRACE];
+
+    for (int i = 0; i < N_TRACE; i++)
+        of[i] = own != NULL && own->is_set[i] ? own : &s->server;
+    int64_t rate = of[RATE]->value[RATE], *count = &of[COUNT]->value[COUNT];
+    if ((of[LEVEL]->value[LEVEL] & LEVEL_TIMESTAMPS) == 0 || rate == 0 || *count == 0)
+        return false;
+    uint64_t *n = own != NULL ? &own->n_requests : &s->server.n_requests;
+    *n += 1;
+    if (*n % (uint64_t)rate != 0)
+        return false;
+    *count -= *count > 0;
+    return true;
+}
+
+bool vly_settings_take_trace(vly_settings *s, vly_str model)
+{
+    if (!atomic_load_explicit(&s->has_level, memory_order_relaxed)) /* publishes nothing */
+        return false;
+    pthread_mutex_lock(&s->lock);
+    bool is_taken = take_trace(s, model.len > 0 ? find_model(s, model) : NULL);
+    pthread_mutex_unlock(&s->lock);
+    return is_taken;
 }
 
 /* ---- log ---- */

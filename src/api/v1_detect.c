@@ -195,7 +195,11 @@ static void end_file(detect_file *f)
 
 static void file_done(vly_job *job)
 {
-    end_file(job->ctx);
+    detect_file *f = job->ctx;
+
+    if (f->call->n_files == 1)
+        vly_call_set_times(f->call->req, &job->times);
+    end_file(f);
 }
 
 static void fail_file(detect_file *f, vly_status st, const vly_err *err)

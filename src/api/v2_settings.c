@@ -6,13 +6,15 @@
 #include "api/infer.h"
 #include "api/settings.h"
 
+#include <stdio.h>
+
 static vly_str update_of(const vly_http_request *req)
 {
     return req->msg.method == VLY_HTTP_POST ? vly_buf_str(&req->msg.body) : VLY_STR("");
 }
 
 static vly_status trace(vly_api *api, vly_http_request *req, vly_str model, vly_buf *b,
-                        bool *ret_is_on, vly_err *err)
+                        const char **ret_warning, vly_err *err)
 {
     vly_served *m = NULL;
 
@@ -22,27 +24,28 @@ static vly_status trace(vly_api *api, vly_http_request *req, vly_str model, vly_
             return st;
     }
     vly_served_unref(m);
-    return vly_settings_trace(api->settings, model, update_of(req), &req->msg.arena, b, ret_is_on,
+    return vly_settings_trace(api->settings, model, update_of(req), &req->msg.arena, b, ret_warning,
                               err);
 }
 
 void vly_route_v2_trace(vly_api *api, vly_http_request *req, const vly_str *captures)
 {
-    static const vly_http_header warning = {VLY_STR("Warning"),
-                                            VLY_STR("199 - \"traces are not written\"")};
-    bool is_on = false;
+    const char *warning = NULL;
+    char text[64];
     vly_err err;
     vly_buf b;
 
     vly_buf_init(&b, VLY_MEM_NET, api->max_answer_bytes);
-    vly_status st = trace(api, req, captures[0], &b, &is_on, &err);
+    vly_status st = trace(api, req, captures[0], &b, &warning, &err);
     if (st == VLY_OK && b.failed)
         st = vly_fail(&err, VLY_ENOMEM, "out of memory for the answer");
+    snprintf(text, sizeof(text), "199 - \"%s\"", warning != NULL ? warning : "");
+    const vly_http_header header = {VLY_STR("Warning"), vly_str_from(text)};
     if (st == VLY_OK)
         vly_answer(req, &(vly_http_answer){.status = 200,
                                            .content_type = "application/json",
-                                           .headers = &warning,
-                                           .n_headers = is_on ? 1 : 0,
+                                           .headers = &header,
+                                           .n_headers = warning != NULL ? 1 : 0,
                                            .parts = &b,
                                            .n_parts = 1});
     else

@@ -10,9 +10,14 @@ vly_nsec vly_clock_now(void)
     return (uint64_t)ts.tv_sec * VLY_NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
 }
 
-uint64_t vly_clock_unix_ms(void)
+uint64_t vly_clock_unix_ns(void)
 {
     struct timespec ts;
     clock_gettime(CLOCK_REALTIME, &ts);
-    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / VLY_NSEC_PER_MS;
+    return (uint64_t)ts.tv_sec * VLY_NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
+}
+
+uint64_t vly_clock_unix_ms(void)
+{
+    return vly_clock_unix_ns() / VLY_NSEC_PER_MS;
 }

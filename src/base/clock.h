@@ -12,7 +12,8 @@ typedef uint64_t vly_nsec;
 #define VLY_NSEC_PER_US  UINT64_C(1000)
 
 vly_nsec vly_clock_now(void);     /* CLOCK_MONOTONIC */
-uint64_t vly_clock_unix_ms(void); /* wall clock, for log lines and answers only */
+uint64_t vly_clock_unix_ms(void); /* wall clock, for log lines, answers and traces only */
+uint64_t vly_clock_unix_ns(void);
 
 static inline double vly_clock_ms(vly_nsec d)
 {

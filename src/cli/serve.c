@@ -18,6 +18,7 @@
 #include "cli/serve_metrics.h"
 #include "cli/serve_models.h"
 #include "cli/serve_mqtt.h"
+#include "cli/serve_otlp.h"
 #include "cli/serve_redis.h"
 #include "cli/serve_reload.h"
 #include "cli/serve_routes.h"
@@ -82,6 +83,7 @@ typedef struct server {
     vly_config config; /* of the start; what may change since is handed on by users */
     vly_config_live *live;
     vly_serve_users users;
+    vly_serve_otlp otlp;
     vly_scheduler *scheduler;
     vly_control *control;
     vly_line_log *access_log;         /* NULL: off */
@@ -202,6 +204,14 @@ static vly_status open_settings(server *s, vly_err *err)
     return vly_config_live_new(&o, &s->config, &s->live, err);
 }
 
+static vly_status open_traces(server *s, vly_err *err)
+{
+    vly_status st = vly_serve_otlp_open(&s->config, s->settings, random_seed(), &s->otlp, err);
+
+    s->users.tracer = vly_serve_otlp_tracer(&s->otlp);
+    return st;
+}
+
 /* What the interface needs besides models. */
 static vly_status prepare_api(server *s, vly_err *err)
 {
@@ -266,6 +276,7 @@ static vly_status start_http(server *s, vly_err *err)
                        .shared_memory = s->shared_memory,
                        .settings = s->settings,
                        .config = s->live,
+                       .tracer = s->users.tracer,
                        .step_model = s->steps.model,
                        .imu_sessions = s->steps.sessions,
                        .steps_pool = s->steps.pool,
@@ -396,8 +407,8 @@ static vly_status open_certificate(server *s, vly_err *err)
 
 /* What a server consists of, in the order in which it begins; run() tells how it ends. */
 static vly_status (*const stages[])(server *s, vly_err *err) = {
-    start_scheduler, load_models,      open_routes,   open_steps,  open_mqtt,  open_redis,
-    open_cache,      open_certificate, open_settings, prepare_api, start_http,
+    start_scheduler, load_models,      open_routes,   open_steps,  open_mqtt,   open_redis,
+    open_cache,      open_certificate, open_settings, prepare_api, open_traces, start_http,
 };
 
 static vly_status start(server *s, vly_err *err)
@@ -473,6 +484,7 @@ static int run(const void *opts, int n_args, char *const *args)
     vly_serve_mqtt_close(&s.mqtt);
     vly_serve_steps_close(&s.steps);         /* saves the sessions */
     vly_shared_memory_free(s.shared_memory); /* requests of closed streams use it to their end */
+    vly_serve_otlp_close(&s.otlp);
     vly_settings_free(s.settings);
     vly_config_live_free(s.live);
     vly_config_release(&s.config);

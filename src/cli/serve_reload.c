@@ -36,6 +36,8 @@ void vly_serve_apply(vly_serve_users *users, const vly_config *old, const vly_co
     users->drain_timeout_ms = c->drain_timeout_ms;
     vly_scheduler_set_max_waiting(users->scheduler, (size_t)c->queue_max);
     vly_serve_api_limits(c, users->api);
+    if (users->tracer != NULL)
+        vly_tracer_set_share(users->tracer, c->otlp_sample);
     vly_serve_http_times(c, &times);
     if (http != NULL)
         vly_http_server_set_times(http, &times);

@@ -7,6 +7,7 @@
 #define VLY_CLI_SERVE_RELOAD_H
 
 #include "api/api.h"
+#include "api/trace.h"
 #include "net/http_server.h"
 #include "sched/scheduler.h"
 #include "sys/config_live.h"
@@ -15,6 +16,7 @@
 typedef struct vly_serve_users {
     vly_scheduler *scheduler;
     vly_api *api;
+    vly_tracer *tracer;              /* NULL: nothing is traced */
     _Atomic(vly_http_server *) http; /* NULL until it has started */
     _Atomic int64_t tls_check_ms;    /* for main itself, as the next */
     _Atomic int64_t drain_timeout_ms;

@@ -43,7 +43,8 @@ static void print_setting(const vly_config *c, size_t idx, vly_buf *text)
     vly_buf_init(&value, VLY_MEM_CLI, (size_t)1 << 17);
     vly_config_format_public(c, idx, &value);
     printf("# %s\n", row->doc);
-    if (row->kind == VLY_CONFIG_INT || row->kind == VLY_CONFIG_BYTES)
+    if (row->kind == VLY_CONFIG_INT || row->kind == VLY_CONFIG_NUMBER ||
+        row->kind == VLY_CONFIG_BYTES)
         printf("# %" PRId64 " to %" PRId64 "%s\n", row->min, row->max,
                row->kind == VLY_CONFIG_BYTES ? " bytes" : "");
     if (row->kind == VLY_CONFIG_TEXT)

@@ -92,6 +92,18 @@ static vly_status set_int(const vly_config_row *row, vly_str value, int64_t *fie
     return VLY_OK;
 }
 
+static vly_status set_number(const vly_config_row *row, vly_str value, double *field, vly_err *err)
+{
+    double v;
+
+    if (!vly_str_to_f64(value, &v) || !(v >= (double)row->min && v <= (double)row->max))
+        return vly_fail(err, VLY_EINVAL,
+                        "%s: expected a number from %" PRId64 " to %" PRId64 ", got '%.*s'",
+                        row->name, row->min, row->max, VLY_STR_ARG(value));
+    *field = v == 0 ? 0 : v; /* without a sign */
+    return VLY_OK;
+}
+
 static bool parse_bytes(vly_str s, int64_t *ret)
 {
     static const struct {
@@ -281,6 +293,9 @@ vly_status vly_config_set_at(vly_config *c, size_t idx, vly_str value, vly_confi
     switch (row->kind) {
     case VLY_CONFIG_INT:
         st = set_int(row, value, field, err);
+        break;
+    case VLY_CONFIG_NUMBER:
+        st = set_number(row, value, field, err);
         break;
     case VLY_CONFIG_BYTES:
         st = set_bytes(row, value, field, err);

@@ -8,8 +8,9 @@
  * "http.port: 8080". A key that is not in the table, one given twice, and a value out of range are
  * errors that name the place, what was expected and the nearest known key.
  *
- * Kinds: INT, decimal; BYTES, decimal with an optional KiB, MiB or GiB; BOOL, true or false (also
- * yes/no, on/off, 1/0); LEVEL, a log level; TEXT, whose min and max bound its length.
+ * Kinds: INT, decimal; NUMBER, with a point or an exponent; BYTES, decimal with an optional KiB,
+ * MiB or GiB; BOOL, true or false (also yes/no, on/off, 1/0); LEVEL, a log level; TEXT, whose min
+ * and max bound its length.
  *
  * Owner: who fills it, before others see it; immutable afterwards. What changes while the server
  * runs is another one: sys/config_live.h.
@@ -244,6 +245,21 @@
       "SQLite file for sessions, which then outlive the process; by default they do not")          \
     X(BOOL, store_power_safe, "store.power_safe", true, 0, 1,                                      \
       "what is saved survives a loss of power, too; false: only the end of the process")           \
+    X(TEXT, otlp_endpoint, "otlp.endpoint", "", 0, 4096,                                           \
+      "collector of traces, OTLP over HTTP: http://HOST:4318/v1/traces; by default none")          \
+    X(NUMBER, otlp_sample, "otlp.sample", 0.1, 0, 1,                                               \
+      "share of the requests that are traced, of those that belong to no trace yet")               \
+    X(TEXT, otlp_service_name, "otlp.service_name", "volley", 1, 256, "service.name of the spans") \
+    X(TEXT, otlp_resource, "otlp.resource", "", 0, 4096,                                           \
+      "further attributes of the resource: deployment.environment.name=blue,key=value")            \
+    X(TEXT, otlp_headers_file, "otlp.headers_file", "", 0, 4096,                                   \
+      "file of headers for the collector, Name: value in each line")                               \
+    X(TEXT, otlp_ca, "otlp.ca", "", 0, 4096,                                                       \
+      "PEM file of who vouches for an https collector; by default those that the system trusts")   \
+    X(INT, otlp_interval_ms, "otlp.interval_ms", 5000, 10, 3600000, "time between two batches")    \
+    X(INT, otlp_timeout_ms, "otlp.timeout_ms", 10000, 10, 600000, "of one request to it")          \
+    X(BYTES, otlp_max_queue_bytes, "otlp.max_queue_bytes", 4 * VLY_MIB, 64 * VLY_KIB, 1 * VLY_GIB, \
+      "spans that wait to be sent; more are dropped, counted")                                     \
     X(LEVEL, log_level, "log.level", VLY_LOG_INFO, 0, 0, "debug, info, warn or error")
 
 /* Those that take effect while the server runs: cli/serve_reload.c hands each to who uses it. */
@@ -265,6 +281,7 @@
     X(grpc_max_stream_requests)                                                                    \
     X(stream_max_in_work)                                                                          \
     X(imu_max_readings)                                                                            \
+    X(otlp_sample)                                                                                 \
     X(log_level)
 
 /* TEXT settings that take one of a few values. */
@@ -279,6 +296,7 @@ typedef enum vly_config_kind {
     VLY_CONFIG_INT,
     VLY_CONFIG_BYTES,
     VLY_CONFIG_BOOL,
+    VLY_CONFIG_NUMBER,
     VLY_CONFIG_LEVEL,
     VLY_CONFIG_TEXT,
 } vly_config_kind;
@@ -291,11 +309,12 @@ typedef enum vly_config_origin {
     VLY_CONFIG_ARG,
 } vly_config_origin;
 
-#define VLY_CONFIG_TYPE_INT   int64_t
-#define VLY_CONFIG_TYPE_BYTES size_t
-#define VLY_CONFIG_TYPE_BOOL  bool
-#define VLY_CONFIG_TYPE_LEVEL vly_log_level
-#define VLY_CONFIG_TYPE_TEXT  const char *
+#define VLY_CONFIG_TYPE_INT    int64_t
+#define VLY_CONFIG_TYPE_BYTES  size_t
+#define VLY_CONFIG_TYPE_BOOL   bool
+#define VLY_CONFIG_TYPE_NUMBER double
+#define VLY_CONFIG_TYPE_LEVEL  vly_log_level
+#define VLY_CONFIG_TYPE_TEXT   const char *
 
 enum {
 #define VLY_CONFIG_INDEX(kind, field, ...) VLY_CONFIG_IDX_##field,

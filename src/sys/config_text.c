@@ -5,6 +5,7 @@
 #include "base/assert.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 void vly_config__put_bytes(uint64_t n, vly_buf *out)
 {
@@ -22,6 +23,20 @@ void vly_config__put_bytes(uint64_t n, vly_buf *out)
     vly_buf_printf(out, "%" PRIu64, n);
 }
 
+/* In as few digits as read back as the same. */
+static void put_number(double v, vly_buf *out)
+{
+    char text[32];
+    double back;
+
+    for (int digits = 6; digits <= 17; digits++) {
+        snprintf(text, sizeof(text), "%.*g", digits, v);
+        if (vly_str_to_f64(vly_str_from(text), &back) && !(back < v) && !(back > v))
+            break;
+    }
+    vly_buf_puts(out, text);
+}
+
 void vly_config_format(const vly_config *c, size_t idx, vly_buf *out)
 {
     const void *field = vly_config__field(c, idx);
@@ -29,6 +44,9 @@ void vly_config_format(const vly_config *c, size_t idx, vly_buf *out)
     switch (vly_config_row_at(idx)->kind) {
     case VLY_CONFIG_INT:
         vly_buf_printf(out, "%" PRId64, *(const int64_t *)field);
+        break;
+    case VLY_CONFIG_NUMBER:
+        put_number(*(const double *)field, out);
         break;
     case VLY_CONFIG_BYTES:
         vly_config__put_bytes(*(const size_t *)field, out);
@@ -99,6 +117,8 @@ bool vly_config_is_same(const vly_config *a, const vly_config *b, size_t idx)
     switch (vly_config_row_at(idx)->kind) {
     case VLY_CONFIG_INT:
         return *(const int64_t *)x == *(const int64_t *)y;
+    case VLY_CONFIG_NUMBER:
+        return memcmp(x, y, sizeof(double)) == 0;
     case VLY_CONFIG_BYTES:
         return *(const size_t *)x == *(const size_t *)y;
     case VLY_CONFIG_BOOL:
@@ -146,7 +166,7 @@ static void put_value(const vly_config *c, size_t idx, vly_buf *out)
         vly_buf_printf(out, "%zu", *(const size_t *)vly_config__field(c, idx));
         return;
     }
-    if (kind == VLY_CONFIG_INT || kind == VLY_CONFIG_BOOL) {
+    if (kind == VLY_CONFIG_INT || kind == VLY_CONFIG_NUMBER || kind == VLY_CONFIG_BOOL) {
         vly_config_format(c, idx, out);
         return;
     }
@@ -182,7 +202,8 @@ static void put_setting(const vly_config *c, const vly_config *defaults, size_t 
     vly_buf_puts(out, ",\"environment\":\"");
     vly_config_put_env_name(idx, out);
     vly_buf_printf(out, "\",\"reload\":%s", vly_config_is_hot(idx) ? "true" : "false");
-    if (row->kind == VLY_CONFIG_INT || row->kind == VLY_CONFIG_BYTES)
+    if (row->kind == VLY_CONFIG_INT || row->kind == VLY_CONFIG_NUMBER ||
+        row->kind == VLY_CONFIG_BYTES)
         vly_buf_printf(out, ",\"min\":%" PRId64 ",\"max\":%" PRId64, row->min, row->max);
     vly_buf_puts(out, ",\"meaning\":");
     vly_buf_json_str(out, vly_str_from(row->doc));

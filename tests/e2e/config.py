@@ -39,9 +39,12 @@ def another(setting):
         return not value
     if isinstance(value, int):
         return value + 1 if value < setting["max"] else value - 1
+    if isinstance(value, float):
+        return value / 2
     words = re.findall(r"[\w.-]+", setting["meaning"])
     known = {"log.level": "error", "profile": "staging", "tls.min_version": "1.3",
-             "models.control": "explicit", "model.execution": "parallel"}
+             "models.control": "explicit", "model.execution": "parallel",
+             "cache.compression": "zstd"}
     if setting["name"] in known:
         assert known[setting["name"]] in words, f"{setting['name']}: {words}"
         return known[setting["name"]]

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/trace.h"
+
+#include "api/call.h"
+#include "api/route_stats.h"
+#include "api/settings.h"
+#include "base/assert.h"
+#include "base/rng.h"
+
+#include <stdio.h>
+
+#define SPANS_BYTES  16384 /* of one request */
+#define RATIO_ONE    (UINT64_C(1) << 63)
+#define SERVER_ERROR 500
+
+/* ---- sampling ---- */
+
+void vly_tracer_set_share(vly_tracer *t, double share)
+{
+    VLY_ASSERT(share >= 0 && share <= 1);
+    atomic_store(&t->bound, (uint64_t)(share * (double)RATIO_ONE));
+}
+
+static uint64_t big_endian(const unsigned char bytes[8])
+{
+    uint64_t v = 0;
+
+    for (int i = 0; i < 8; i++)
+        v = v << 8 | bytes[i];
+    return v;
+}
+
+static void put_big_endian(uint64_t v, unsigned char bytes[8])
+{
+    for (int i = 8; i-- > 0; v >>= 8)
+        bytes[i] = (unsigned char)v;
+}
+
+void vly_trace_begin(const vly_tracer *t, const vly_http_msg *msg, vly_str made_id,
+                     const uint64_t random[3], vly_trace *ret)
+{
+    ret->span = random[0] != 0 ? random[0] : 1;
+    ret->has_parent = vly_traceparent_parse(vly_http_msg_header(msg, "traceparent"), &ret->from);
+    if (ret->has_parent) {
+        memcpy(ret->trace, ret->from.trace, sizeof(ret->trace));
+        ret->is_sampled = (ret->from.flags & VLY_TRACEPARENT_SAMPLED) != 0;
+        return;
+    }
+    if (made_id.len != 2 * (size_t)VLY_TRACE_BYTES ||
+        !vly_hex_parse(made_id.ptr, ret->trace, sizeof(ret->trace))) {
+        put_big_endian(random[1] | 1, ret->trace);
+        put_big_endian(random[2], ret->trace + 8);
+    }
+    ret->is_sampled = big_endian(ret->trace + 8) >> 1 < atomic_load(&t->bound);
+}
+
+bool vly_trace_decide(vly_tracer *t, vly_call *call, char text[VLY_TRACEPARENT_BYTES + 1])
+{
+    vly_trace *trace = &call->trace;
+    vly_traceparent said = {.flags = VLY_TRACEPARENT_SAMPLED};
+
+    if (!trace->is_decided && vly_settings_take_trace(t->settings, call->model))
+        trace->is_sampled = true;
+    if (!trace->is_decided)
+        vly_counter_add(trace->is_sampled ? &t->sampled : &t->not_sampled, 1);
+    trace->is_decided = true;
+    memcpy(said.trace, trace->trace, sizeof(said.trace));
+    put_big_endian(trace->span, said.parent);
+    vly_traceparent_format(&said, text);
+    return trace->is_sampled;
+}
+
+/* ---- attributes ---- */
+
+static void put_text(vly_buf *b, const char *key, vly_str value)
+{
+    if (value.len > 0)
+        vly_otlp_put_text(b, VLY_OTLP_OF_SPAN, key, value);
+}
+
+static void put_int(vly_buf *b, const char *key, int64_t value)
+{
+    vly_otlp_put_int(b, VLY_OTLP_OF_SPAN, key, value);
+}
+
+/* "127.0.0.1" of "127.0.0.1:4000", "::1" of "[::1]:4000". */
+static vly_str address_of(const char *peer)
+{
+    vly_str s = vly_str_from(peer);
+
+    while (s.len > 0 && s.ptr[s.len - 1] != ':')
+        s.len--;
+    s.len -= s.len > 0;
+    if (s.len > 1 && s.ptr[0] == '[')
+        s = (vly_str){s.ptr + 1, s.len - 2};
+    return s;
+}
+
+static void put_http(vly_buf *b, const vly_http_request *req, const vly_http_finished *f)
+{
+    const vly_http_msg *msg = &req->msg;
+    const vly_call *call = vly_call_of(req);
+    char status[16];
+
+    put_text(b, "http.request.method", msg->method_name);
+    put_text(b, "url.path", msg->path);
+    if (call->route != 0)
+        put_text(b, "http.route", vly_str_from(vly_route_pattern(call->route)));
+    put_int(b, "http.response.status_code", f->status);
+    snprintf(status, sizeof(status), "%d", f->status);
+    if (f->status >= SERVER_ERROR)
+        put_text(b, "error.type", vly_str_from(status));
+}
+
+/* "/package.Service/Method" */
+static void put_rpc(vly_buf *b, const vly_http_request *req)
+{
+    const vly_call *call = vly_call_of(req);
+    vly_str method = req->msg.path;
+    vly_str empty = vly_str_split(&method, '/'), service = vly_str_split(&method, '/');
+
+    VLY_ASSERT(empty.len == 0);
+    put_text(b, "rpc.system", VLY_STR("grpc"));
+    put_text(b, "rpc.service", service);
+    put_text(b, "rpc.method", method);
+    put_int(b, "rpc.grpc.status_code", call->grpc_code);
+}
+
+static void put_model(vly_buf *b, const vly_call *call)
+{
+    put_text(b, "volley.model.name", call->model);
+    put_text(b, "volley.model.version", call->version);
+    put_text(b, "volley.route.arm", call->arm);
+    put_text(b, "volley.cache", vly_str_from(vly_call_cache(call)));
+}
+
+static bool is_rpc(const vly_call *call)
+{
+    return call->route >= vly_route_idx_grpc(0);
+}
+
+static void put_attributes(vly_buf *b, const vly_http_request *req, const vly_http_finished *f)
+{
+    const vly_call *call = vly_call_of(req);
+
+    if (is_rpc(call))
+        put_rpc(b, req);
+    else
+        put_http(b, req, f);
+    put_text(b, "network.protocol.version",
+             req->msg.major_version > 1    ? VLY_STR("2")
+             : req->msg.minor_version == 0 ? VLY_STR("1.0")
+                                           : VLY_STR("1.1"));
+    put_text(b, "client.address", address_of(req->peer));
+    put_text(b, "user_agent.original", vly_http_msg_header(&req->msg, "User-Agent"));
+    put_text(b, "volley.request_id", call->id);
+    put_model(b, call);
+}
+
+/* ---- spans ---- */
+
+/* Monotonic times as those of a wall clock that was read once. */
+typedef struct wall {
+    vly_nsec now;
+    uint64_t unix_now;
+} wall;
+
+static uint64_t unix_of(const wall *w, vly_nsec at)
+{
+    return at < w->now ? w->unix_now - (w->now - at) : w->unix_now;
+}
+
+/* "POST /v1/images:detect", "inference.GRPCInferenceService/ModelInfer"; a path that matches
+ * nothing stays out of it, for names are to be few. */
+static vly_str name_of(const vly_http_request *req, char *text, size_t n)
+{
+    const vly_call *call = vly_call_of(req);
+
+    if (is_rpc(call))
+        snprintf(text, n, "%s", vly_route_pattern(call->route) + 1);
+    else if (call->route != 0)
+        snprintf(text, n, "%.*s %s", VLY_STR_ARG(req->msg.method_name),
+                 vly_route_pattern(call->route));
+    else
+        snprintf(text, n, "%.*s", VLY_STR_ARG(req->msg.method_name));
+    return vly_str_from(text);
+}
+
+static void put_server(vly_buf *b, const vly_http_request *req, const vly_http_finished *f,
+                       const wall *w, vly_nsec end)
+{
+    const vly_call *call = vly_call_of(req);
+    const vly_trace *t = &call->trace;
+    unsigned char id[VLY_SPAN_BYTES];
+    char name[160];
+
+    put_big_endian(t->span, id);
+    const vly_otlp_span span = {
+        .trace = t->trace,
+        .id = id,
+        .parent = t->has_parent ? t->from.parent : NULL,
+        .is_parent_remote = t->has_parent,
+        .name = name_of(req, name, sizeof(name)),
+        .kind = VLY_OTLP_SERVER,
+        .begin_unix_ns = unix_of(w, req->received_ns),
+        .end_unix_ns = unix_of(w, end),
+        .is_error = f->status >= SERVER_ERROR || call->grpc_as_http >= SERVER_ERROR,
+        .message = call->error,
+    };
+    size_t mark = vly_otlp_open_span(b, &span);
+    put_attributes(b, req, f);
+    vly_otlp_close_span(b, mark);
+}
+
+static void put_stage(vly_buf *b, const vly_call *call, unsigned number, const char *name,
+                      uint64_t begin_unix_ns, uint64_t end_unix_ns)
+{
+    unsigned char id[VLY_SPAN_BYTES], parent[VLY_SPAN_BYTES];
+    uint64_t own = vly_rng_mix(call->trace.span, number);
+
+    put_big_endian(own != 0 ? own : number, id);
+    put_big_endian(call->trace.span, parent);
+    size_t mark = vly_otlp_open_span(b, &(vly_otlp_span){.trace = call->trace.trace,
+                                                         .id = id,
+                                                         .parent = parent,
+                                                         .name = vly_str_from(name),
+                                                         .kind = VLY_OTLP_INTERNAL,
+                                                         .begin_unix_ns = begin_unix_ns,
+                                                         .end_unix_ns = end_unix_ns});
+    put_model(b, call);
+    vly_otlp_close_span(b, mark);
+}
+
+/* The stages end one behind the other, the last when the run was over; none begins before the
+ * request. Returns how many there are. */
+static unsigned put_stages(vly_buf *b, const vly_http_request *req, const wall *w, vly_nsec end)
+{
+    const vly_call *call = vly_call_of(req);
+    const struct {
+        const char *name;
+        vly_nsec took;
+    } stages[] = {{"compute_output", call->times.output},
+                  {"compute_infer", call->times.infer},
+                  {"compute_input", call->times.input},
+                  {"queue", call->times.queue}};
+    vly_nsec at = call->trace.ran_ns < end ? call->trace.ran_ns : end;
+
+    bool is_known = call->cache.was_asked && call->cache.origin != VLY_CACHE_FROM_NOBODY;
+    if (!call->has_times || call->trace.ran_ns == 0 || is_known)
+        return 0;
+    for (unsigned i = 0; i < VLY_COUNT(stages); i++) {
+        vly_nsec room = at > req->received_ns ? at - req->received_ns : 0;
+        vly_nsec begin = at - (stages[i].took < room ? stages[i].took : room);
+        put_stage(b, call, i + 1, stages[i].name, unix_of(w, begin), unix_of(w, at));
+        at = begin;
+    }
+    return VLY_COUNT(stages);
+}
+
+static void send_spans(vly_tracer *t, const vly_http_request *req, const vly_http_finished *f)
+{
+    const wall w = {.now = vly_clock_now(), .unix_now = vly_clock_unix_ns()};
+    vly_nsec end = f->sent_ns != 0 ? f->sent_ns : w.now;
+    char memory[SPANS_BYTES];
+    vly_buf b;
+
+    vly_buf_init(&b, VLY_MEM_NET, 4 * (size_t)SPANS_BYTES);
+    vly_buf_lend(&b, memory, 0, sizeof(memory), NULL, NULL);
+    put_server(&b, req, f, &w, end);
+    unsigned n = put_stages(&b, req, &w, end);
+    if (!b.failed)
+        vly_otlp_export_push(t->exporter, vly_buf_str(&b), n + 1);
+    vly_buf_release(&b);
+}
+
+void vly_trace_finished(vly_tracer *t, const vly_http_request *req, const vly_http_finished *f)
+{
+    vly_call *call = vly_call_of(req);
+    char unused[VLY_TRACEPARENT_BYTES + 1];
+
+    if (t == NULL || call == NULL || req->stream_kind != VLY_STREAM_NONE || req->received_ns == 0)
+        return;
+    if (vly_trace_decide(t, call, unused))
+        send_spans(t, req, f);
+}
