@@ -98,19 +98,18 @@ static void data(vly_load_h2 *h, vly_load_h2_stream *s, vly_str bytes)
         read_messages(h, s, bytes, take_answer);
 }
 
-static void end(vly_load_h2 *h, vly_load_h2_stream *s)
+static void end_call(vly_load_h2_stream *s, vly_load_call *call)
 {
     char room[VLY_LOAD_WHY_MAX];
     vly_str why;
     vly_load_outcome outcome = verdict(s, room, &why);
-    (void)h;
 
     if (outcome == VLY_LOAD_OK && (s->n_messages != 1 || !vly_grpc_reader_is_between(&s->reader))) {
         outcome = VLY_LOAD_FAILED;
         why = VLY_STR("expected one whole message in the answer");
     }
-    s->call->status = s->grpc_status > 0 ? s->grpc_status : 0;
-    vly_load__finish(s->call, outcome, why);
+    call->status = s->grpc_status > 0 ? s->grpc_status : 0;
+    vly_load__finish(call, outcome, why);
 }
 
 /* ---- streaming ---- */
@@ -247,7 +246,7 @@ static vly_status init(vly_load_conn *c, vly_err *err)
                                               .ready = ready,
                                               .begin = begin,
                                               .data = data,
-                                              .end = end};
+                                              .end_call = end_call};
     static const vly_load_h2_dialect streaming = {.fields = fields,
                                                   .n_head = VLY_GRPC_HEAD_BYTES,
                                                   .ready = begin_stream,

@@ -200,15 +200,48 @@ static void on_settings(vly_load_h2 *h)
         h->dialect->ready(h);
 }
 
+/* The server has said all that it will, whether it has read all or not. */
+static void end_answer(vly_load_h2 *h, vly_load_h2_stream *s)
+{
+    vly_load_call *call = s->call;
+
+    if (h->is_streaming || call == NULL) {
+        if (s == h->stream)
+            h->dialect->end(h, s);
+        return;
+    }
+    if (s->n_sent < s->n_head + call->body.len)
+        check(h, nghttp2_submit_rst_stream(h->ng, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_CANCEL));
+    s->call = NULL;
+    call->is_cached = s->is_cached;
+    call->bytes_out = s->n_sent;
+    call->status = s->status;
+    h->dialect->end_call(s, call);
+}
+
 static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
 {
     vly_load_h2 *h = user;
-    (void)ng;
+    vly_load_h2_stream *s = nghttp2_session_get_stream_user_data(ng, frame->hd.stream_id);
 
+    if (s != NULL && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0 &&
+        (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA))
+        end_answer(h, s);
     if (frame->hd.type == NGHTTP2_SETTINGS && (frame->hd.flags & NGHTTP2_FLAG_ACK) == 0)
         on_settings(h);
     if (frame->hd.type == NGHTTP2_GOAWAY)
         h->base.is_draining = true;
+    return 0;
+}
+
+/* What nghttp2 has to say of the server's mistakes. */
+static int on_error(nghttp2_session *ng, int code, const char *text, size_t len, void *user)
+{
+    vly_load_h2 *h = user;
+    (void)ng;
+    (void)code;
+
+    (void)snprintf(h->said, sizeof(h->said), "%.*s", (int)len, text);
     return 0;
 }
 
@@ -226,23 +259,15 @@ static int on_close(nghttp2_session *ng, int32_t id, uint32_t error, void *user)
 {
     vly_load_h2 *h = user;
     vly_load_h2_stream *s = nghttp2_session_get_stream_user_data(ng, id);
+    char why[64];
 
     if (s == NULL)
         return 0;
-    if (s == h->stream) {
-        h->dialect->end(h, s);
-        if (error != NGHTTP2_NO_ERROR)
-            vly_load__break(&h->base, "the stream was reset: %s", nghttp2_http2_strerror(error));
-    } else if (s->call != NULL && error == NGHTTP2_NO_ERROR) {
-        s->call->is_cached = s->is_cached;
-        s->call->bytes_out = s->n_sent;
-        h->dialect->end(h, s);
-    } else if (s->call != NULL) {
-        char why[64];
-        int n =
-            snprintf(why, sizeof(why), "the stream was reset: %s", nghttp2_http2_strerror(error));
+    int n = snprintf(why, sizeof(why), "the stream was reset: %s", nghttp2_http2_strerror(error));
+    if (s == h->stream)
+        vly_load__break(&h->base, "%s", why);
+    else if (s->call != NULL)
         vly_load__finish(s->call, VLY_LOAD_FAILED, (vly_str){why, (size_t)n});
-    }
     end_stream(h, s);
     return 0;
 }
@@ -253,9 +278,6 @@ void vly_load__h2_feed(vly_load_conn *c, vly_str in)
     ssize_t n = nghttp2_session_mem_recv(h->ng, (const uint8_t *)in.ptr, in.len);
 
     check(h, n);
-    if (!c->is_broken && nghttp2_session_want_read(h->ng) == 0 &&
-        nghttp2_session_want_write(h->ng) == 0)
-        vly_load__break(c, "HTTP/2 has ended");
 }
 
 /* ---- out ---- */
@@ -298,8 +320,11 @@ void vly_load__h2_collect(vly_load_conn *c)
     if (c->is_broken)
         return;
     gather(h);
-    if (!c->is_broken)
-        (void)vly_load__add(c, h->out, h->n_out);
+    if (c->is_broken)
+        return;
+    (void)vly_load__add(c, h->out, h->n_out);
+    if (h->n_out == 0 && nghttp2_session_want_read(h->ng) == 0)
+        vly_load__break(c, "HTTP/2 has ended: %s", h->said[0] != '\0' ? h->said : "without a word");
 }
 
 void vly_load__h2_drop(vly_load_conn *c, vly_load_call *call)
@@ -334,6 +359,7 @@ static int make_session(vly_load_h2 *h)
         nghttp2_session_callbacks_set_on_frame_send_callback(calls, on_sent);
         nghttp2_session_callbacks_set_on_stream_close_callback(calls, on_close);
         nghttp2_session_callbacks_set_send_data_callback(calls, send_body);
+        nghttp2_session_callbacks_set_error_callback2(calls, on_error);
         nghttp2_option_set_no_closed_streams(option, 1);
         rc = nghttp2_session_client_new3(&h->ng, calls, h, option, &mem);
     }
@@ -351,6 +377,7 @@ void vly_load__h2_open(vly_load_conn *c)
     vly_load_h2 *h = vly_load__h2(c);
     int rc = make_session(h);
 
+    h->said[0] = '\0';
     if (rc == 0)
         rc = nghttp2_submit_settings(h->ng, NGHTTP2_FLAG_NONE, settings, VLY_COUNT(settings));
     if (rc == 0)

@@ -44,9 +44,10 @@ typedef struct vly_load_h2_dialect {
     /* n more bytes of what s sends go into out; NULL: of the head and the body of its call. */
     void (*put)(vly_load_h2 *h, vly_load_h2_stream *s, size_t n);
     void (*data)(vly_load_h2 *h, vly_load_h2_stream *s, vly_str bytes);
-    void (*end)(vly_load_h2 *h,
-                vly_load_h2_stream *s); /* without an error of HTTP/2: what came of s->call */
-    void (*turn)(vly_load_h2 *h);       /* of streaming: all has been written */
+    /* The server has ended its side: what came of call? It is no more the stream's. */
+    void (*end_call)(vly_load_h2_stream *s, vly_load_call *call);
+    void (*end)(vly_load_h2 *h, vly_load_h2_stream *s); /* the same, of a stream that goes on */
+    void (*turn)(vly_load_h2 *h);                       /* of streaming: all has been written */
 } vly_load_h2_dialect;
 
 struct vly_load_h2 {
@@ -60,6 +61,7 @@ struct vly_load_h2 {
     unsigned n_streams;
     nghttp2_nv fields[VLY_LOAD_H2_FIELDS_MAX];
     size_t n_fields;
+    char said[128]; /* of the server, by nghttp2 */
 
     /* Of a gRPC call that goes on. */
     bool is_streaming;

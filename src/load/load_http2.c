@@ -26,11 +26,9 @@ static void data(vly_load_h2 *h, vly_load_h2_stream *s, vly_str bytes)
         vly_load__h2_keep_why(s, bytes);
 }
 
-static void end(vly_load_h2 *h, vly_load_h2_stream *s)
+static void end_call(vly_load_h2_stream *s, vly_load_call *call)
 {
-    (void)h;
-    s->call->status = s->status;
-    vly_load__finish(s->call, is_success(s) ? VLY_LOAD_OK : VLY_LOAD_STATUS,
+    vly_load__finish(call, is_success(s) ? VLY_LOAD_OK : VLY_LOAD_STATUS,
                      (vly_str){s->why, s->n_why});
 }
 
@@ -38,7 +36,7 @@ static vly_status init(vly_load_conn *c, vly_err *err)
 {
     static const char *const fields[] = {NULL};
     static const vly_load_h2_dialect dialect = {
-        .fields = fields, .ready = ready, .begin = begin, .data = data, .end = end};
+        .fields = fields, .ready = ready, .begin = begin, .data = data, .end_call = end_call};
 
     return vly_load__h2_init(c, &dialect, err);
 }
