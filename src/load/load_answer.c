@@ -51,12 +51,14 @@ static int on_header(llhttp_t *parser)
     return 0;
 }
 
-/* 1: llhttp is to look for no body. */
+/* 1: llhttp is to look for no body; -1: no status that there is. */
 static int on_head(llhttp_t *parser)
 {
     vly_load_answer *a = self(parser);
     bool is_chunked = (parser->flags & F_CHUNKED) != 0;
 
+    if (parser->status_code < 100)
+        return -1;
     a->status = parser->status_code;
     a->is_in_body = true;
     if (a->is_to_head)
