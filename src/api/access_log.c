@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/access_log.h"
 
+#include "api/access.h"
 #include "api/call.h"
 #include "sys/line_log.h"
 
@@ -119,6 +120,9 @@ void vly_access_log_finished(const vly_api *api, const vly_http_request *req,
                (f->sent_ns != 0 ? f->sent_ns : vly_clock_now()) - req->received_ns);
     if (call != NULL)
         put_call(&b, call);
+    vly_str key = vly_access_key_name(req);
+    if (key.len > 0)
+        put_text(&b, ",\"key\":", key);
     vly_str agent = vly_http_msg_header(msg, "User-Agent");
     if (agent.len > 0)
         put_text(&b, ",\"user_agent\":", agent);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/answer.h"
 
+#include "api/access.h"
 #include "api/call.h"
+#include "api/cors.h"
 #include "base/assert.h"
 #include "codec/deflate.h"
 
@@ -10,6 +12,9 @@
 /* X-Request-Id, Server-Timing, Volley-Cache, Age, Volley-Arm, traceresponse, Content-Encoding,
  * Vary */
 #define OWN_HEADERS 8
+/* X-Request-Id, Server-Timing, Volley-Cache, Age, Volley-Arm, Content-Encoding, Vary, and what
+ * follows */
+#define OWN_HEADERS (7 + VLY_ACCESS_HEADERS_MAX + VLY_CORS_HEADERS_MAX)
 #define AGE_BYTES   24
 
 /* ---- with the headers of every answer ---- */
@@ -60,6 +65,8 @@ static void respond(vly_http_request *req, const vly_http_answer *answer, vly_en
                                                       vly_str_from(vly_encoding_name(encoding))};
         headers[full.n_headers++] = (vly_http_header){VLY_STR("Vary"), VLY_STR("Accept-Encoding")};
     }
+    full.n_headers += vly_access_put_headers(req, headers + full.n_headers);
+    full.n_headers += vly_cors_put_headers(req, headers + full.n_headers);
     vly_http_respond(req, &full);
 }
 
@@ -180,6 +187,7 @@ void vly_answer(vly_http_request *req, const vly_http_answer *answer)
 
 /* ---- shapes ---- */
 
+/* header: one, or NULL. */
 static void answer_error(vly_http_request *req, int status, const char *msg,
                          const vly_http_header *header)
 {
@@ -213,12 +221,30 @@ static int status_of(const vly_http_request *req, vly_status st)
     return vly_status_http(st);
 }
 
+/* RFC 6750 3: what kind of key is wanted, or what is wrong with the one that came. */
+static vly_str challenge_of(const vly_http_request *req, vly_status st)
+{
+    if (st == VLY_EDENIED)
+        return VLY_STR("Bearer realm=\"volley\", error=\"insufficient_scope\"");
+    if (vly_access_has_key(req))
+        return VLY_STR("Bearer realm=\"volley\", error=\"invalid_token\"");
+    return VLY_STR("Bearer realm=\"volley\"");
+}
+
 void vly_answer_err(vly_http_request *req, const vly_err *err)
 {
-    const vly_http_header retry = {VLY_STR("Retry-After"), VLY_STR("1")};
+    vly_status st = err->status;
+    char seconds[24];
+    vly_http_header h;
+    bool is_challenge =
+        st == VLY_EUNAUTHENTICATED || (st == VLY_EDENIED && vly_access_has_key(req));
 
-    answer_error(req, status_of(req, err->status), err->msg,
-                 err->status == VLY_EBUSY ? &retry : NULL);
+    snprintf(seconds, sizeof(seconds), "%llu", (unsigned long long)vly_access_retry_s(req));
+    h = (vly_http_header){VLY_STR("Retry-After"), vly_str_from(seconds)};
+    if (is_challenge)
+        h = (vly_http_header){VLY_STR("WWW-Authenticate"), challenge_of(req, st)};
+    answer_error(req, status_of(req, st), err->msg,
+                 is_challenge || st == VLY_EBUSY || st == VLY_EEXHAUSTED ? &h : NULL);
 }
 
 void vly_answer_not_allowed(vly_http_request *req, const char *allow)

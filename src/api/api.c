@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/api.h"
 
+#include "api/access.h"
 #include "api/access_log.h"
 #include "api/answer.h"
 #include "api/call.h"
+#include "api/cors.h"
 #include "api/grpc.h"
 #include "api/grpc_infer.h"
 #include "api/origin.h"
@@ -12,40 +14,56 @@
 #include "api/v2.h"
 #include "base/assert.h"
 
-#define HTTP_FORBIDDEN 403
-
-/* Else every page that a browser shows could read what is streamed here, and take sessions over. */
+/* Else every page that a browser shows could read what is streamed here, take sessions over, and
+ * have models run or unloaded by a form. Where keys are asked for, a form has none to send. */
 static bool is_foreign_page(const vly_api *api, const vly_http_request *req)
 {
-    return req->stream_kind == VLY_STREAM_WEBSOCKET &&
-           !vly_origin_is_allowed(&req->msg, api->origins);
+    bool is_looking = req->msg.method == VLY_HTTP_GET || req->msg.method == VLY_HTTP_HEAD;
+    bool matters = req->stream_kind == VLY_STREAM_WEBSOCKET || (!is_looking && !api->needs_keys);
+
+    return matters && !vly_origin_is_allowed(&req->msg, api->origins);
 }
 
-static void refuse_page(vly_http_request *req)
+static void refuse_page(vly_api *api, vly_http_request *req)
 {
-    vly_buf b;
+    vly_err err;
 
-    vly_buf_init(&b, VLY_MEM_NET, VLY_ERR_MSG_MAX);
-    vly_buf_puts(&b, "{\"error\":\"pages of this origin may not open streams here: see the setting "
-                     "http.origins\"}");
-    vly_answer_json(req, HTTP_FORBIDDEN, &b);
+    vly_counter_add(&api->access_stats.denied[VLY_ACCESS_ORIGIN], 1);
+    vly_fail(&err, VLY_EDENIED,
+             "pages of this origin may not come here: see the setting "
+             "http.origins");
+    vly_answer_err(req, &err);
 }
 
-void vly_api_handle(void *ctx, vly_http_request *req)
+static void handle(vly_api *api, vly_http_request *req)
 {
 #define ROW(method, scope, pattern, name)                                                          \
     {VLY_HTTP_##method, VLY_SCOPE_##scope, pattern, vly_route_##name},
     static const vly_route routes[] = {VLY_ROUTES(ROW)};
 #undef ROW
 
-    vly_call_begin(ctx, req);
-    if (vly_grpc_handle(ctx, req))
+    if (vly_grpc_handle(api, req) || vly_cors_preflight(api, req))
         return;
-    if (is_foreign_page(ctx, req)) {
-        refuse_page(req);
+    if (is_foreign_page(api, req)) {
+        refuse_page(api, req);
         return;
     }
-    vly_router_dispatch(routes, VLY_COUNT(routes), ctx, req);
+    vly_router_dispatch(routes, VLY_COUNT(routes), api, req);
+}
+
+void vly_api_handle(void *ctx, vly_http_request *req)
+{
+    vly_call_begin(ctx, req);
+    handle(ctx, req);
+}
+
+void vly_api_handle_admin(void *ctx, vly_http_request *req)
+{
+    vly_call_begin(ctx, req);
+    vly_call *call = vly_call_of(req);
+    if (call != NULL)
+        call->is_admin = true;
+    handle(ctx, req);
 }
 
 bool vly_api_turn(void *ctx, unsigned loop_idx)
@@ -60,6 +78,9 @@ void vly_api_finished(void *ctx, const vly_http_request *req, const vly_http_fin
 {
     const vly_api *api = ctx;
 
+    vly_access_finished(api, req);
+    if (f->status == 0)
+        return; /* nothing was answered, and nobody is there to hear it */
     vly_route_stats_count(api->route_stats, req, f);
     vly_access_log_finished(api, req, f);
     vly_trace_finished(api->tracer, req, f);

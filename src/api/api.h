@@ -9,6 +9,7 @@
 #ifndef VLY_API_API_H
 #define VLY_API_API_H
 
+#include "api/access_stats.h"
 #include "base/clock.h"
 #include "net/http_server.h"
 #include "sched/control.h"
@@ -55,7 +56,10 @@ typedef struct vly_api {
     uint64_t cache_seed;            /* of its keys */
     const char *cache_models;       /* which it is for, by commas, * for all; "": as their
                                        configurations say. Borrowed */
-    const char *origins;            /* of pages that may open streams: api/origin.h */
+    const char *origins;            /* of pages that may come: api/origin.h, api/cors.h */
+    struct vly_access *access;      /* borrowed; NULL: neither keys nor limits */
+    bool needs_keys;                /* access asks for them */
+    bool has_admin_listener;        /* which alone does what needs the scope admin */
     /* Atomic: what may change while requests run. */
     _Atomic size_t max_parts; /* of a multipart body */
     _Atomic size_t max_json_depth;
@@ -89,6 +93,7 @@ typedef struct vly_api {
     uint64_t id_seed; /* of request ids: another one for each process */
     _Atomic uint64_t n_ids;
     vly_api_stats stats;
+    vly_access_stats access_stats;
     _Atomic bool is_draining; /* health says so, that balancers send nobody here any more */
 } vly_api;
 
@@ -97,6 +102,8 @@ size_t vly_api_body_aligned_at(const vly_http_msg *msg);
 
 /* The handler to give to the server, with a vly_api as its ctx. */
 void vly_api_handle(void *ctx, vly_http_request *req);
+/* The same for the admin listener. */
+void vly_api_handle_admin(void *ctx, vly_http_request *req);
 /* The on_turn to give to it: runs what the requests of this turn have left for its end. True: some
  * of it is left. */
 bool vly_api_turn(void *ctx, unsigned loop_idx);

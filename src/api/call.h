@@ -29,6 +29,15 @@ typedef struct vly_call {
     vly_str arm;          /* "model/version" of the route's arm that had it; empty: none */
     vly_str error;        /* of the answer; empty: none */
     bool has_times;       /* a model ran, or was to */
+    vly_encoding accepts;    /* of what it accepts, the best */
+    size_t route;            /* api/route_stats.h; 0: none */
+    int grpc_as_http;        /* what the status of a failed gRPC call is in HTTP; 0: none failed */
+    vly_str model;           /* empty: none */
+    vly_str arm;             /* "model/version" of the route's arm that had it; empty: none */
+    vly_str error;           /* of the answer; empty: none */
+    struct vly_grant *grant; /* api/access.h; NULL: none was needed */
+    bool is_admin;           /* it came by the admin listener */
+    bool has_times;          /* a model ran, or was to */
     vly_job_times times;
     vly_cache_outcome cache;
     vly_nsec total_ns; /* received to answered */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/grpc.h"
 
+#include "api/access.h"
 #include "api/call.h"
 #include "api/grpc_infer.h"
 #include "api/grpc_methods.h"
@@ -142,6 +143,8 @@ bool vly_grpc_handle(vly_api *api, vly_http_request *req)
         vly_call_set_route(req, vly_route_idx_grpc(row));
     if (method == NULL) {
         vly_fail(&err, VLY_EUNSUPPORTED, "unknown method '%.*s'", VLY_STR_ARG(req->msg.path));
+        vly_grpc_fail(req, &err);
+    } else if (vly_access_admit(api, req, method->scope, &err) != VLY_OK) {
         vly_grpc_fail(req, &err);
     } else if (method->open != NULL) {
         method->open(api, req);

@@ -5,6 +5,7 @@
  * Responses leave in the order of the requests (api/stream_line.h), as Triton's do for models that
  * are not decoupled, and errors are responses too.
  */
+#include "api/access.h"
 #include "api/cached.h"
 #include "api/grpc_infer.h"
 #include "api/grpc_methods.h"
@@ -22,6 +23,7 @@ typedef struct stream_call {
     vly_line line; /* first */
     vly_api *api;
     vly_stream *stream;
+    const vly_http_request *req; /* until on_close */
     vly_nsec deadline_ns;
     uint64_t session, id; /* as vly_infer.session and .stream */
     size_t arena_budget;
@@ -116,6 +118,11 @@ static void start(vly_line_item *place)
     stream_call *c = it->call;
     vly_err err;
 
+    if (it->err.status != VLY_OK) {
+        write_error(it, false);
+        vly_line_ready(place);
+        return;
+    }
     it->infer = (vly_infer){.api = c->api,
                             .arena = &it->arena,
                             .is_cancelled = &c->is_cancelled,
@@ -215,6 +222,8 @@ static void on_message(void *ctx, vly_stream *s, vly_buf *message, bool is_text)
     item *it = new_item(c, message);
 
     (void)is_text;
+    if (it != NULL)
+        (void)!vly_access_message(c->req, &it->err); /* the answer says it, in its turn */
     if (it != NULL && vly_line_push(&c->line, &it->place))
         return;
     vly_stream_consumed(s, len);
@@ -276,6 +285,7 @@ static vly_status open_call(vly_api *api, vly_http_request *req, vly_err *err)
     c->api = api;
     c->session = vly_infer_session(&req->msg);
     c->id = vly_infer_stream(req);
+    c->req = req;
     c->arena_budget = req->msg.arena.budget_bytes;
     vly_line_init(&c->line, &line_ops, vly_scheduler_pool(api->scheduler), api->max_stream_requests,
                   api->max_stream_in_work);

@@ -32,6 +32,7 @@ const char *vly_metrics_model_labels(const vly_served *m, vly_arena *arena);
 
 void vly_metrics_put_models(const vly_metrics_page *p);
 void vly_metrics_put_cache(const vly_metrics_page *p);
+void vly_metrics_put_access(const vly_metrics_page *p);
 void vly_metrics_put_http(const vly_metrics_page *p);
 void vly_metrics_put_imu(const vly_metrics_page *p);
 void vly_metrics_put_mqtt(const vly_metrics_page *p);

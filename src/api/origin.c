@@ -27,7 +27,7 @@ static bool is_host(vly_str origin, vly_str host)
     return false;
 }
 
-static bool is_listed(vly_str origin, const char *list)
+bool vly_origin_is_listed(vly_str origin, const char *list)
 {
     vly_str rest = vly_str_from(list);
 
@@ -44,5 +44,5 @@ bool vly_origin_is_allowed(const vly_http_msg *msg, const char *list)
     vly_str origin = vly_http_msg_header(msg, "origin");
 
     return origin.ptr == NULL || is_host(origin, vly_http_msg_header(msg, "host")) ||
-           is_listed(origin, list);
+           vly_origin_is_listed(origin, list);
 }

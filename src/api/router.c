@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/router.h"
 
+#include "api/access.h"
 #include "api/answer.h"
 #include "api/call.h"
 #include "api/route_stats.h"
@@ -80,6 +81,16 @@ static const char *method_text(vly_http_method m)
     }
 }
 
+static void run(const vly_route *r, vly_api *api, vly_http_request *req, const vly_str *captures)
+{
+    vly_err err;
+
+    if (vly_access_admit(api, req, r->scope, &err) == VLY_OK)
+        r->fn(api, req, captures);
+    else
+        vly_answer_err(req, &err);
+}
+
 void vly_router_dispatch(const vly_route *routes, size_t n, vly_api *api, vly_http_request *req)
 {
     vly_http_method method = req->msg.method == VLY_HTTP_HEAD ? VLY_HTTP_GET : req->msg.method;
@@ -91,7 +102,7 @@ void vly_router_dispatch(const vly_route *routes, size_t n, vly_api *api, vly_ht
             continue;
         if (routes[i].method == method) {
             vly_call_set_route(req, VLY_ROUTE_IDX_HTTP(i));
-            routes[i].fn(api, req, captures);
+            run(&routes[i], api, req, captures);
             return;
         }
         size_t len = strlen(allow);

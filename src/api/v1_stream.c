@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/v1_stream.h"
 
+#include "api/access.h"
 #include "api/answer.h"
 #include "api/call.h"
 #include "api/routes.h"
@@ -87,7 +88,9 @@ static void start(vly_line_item *it)
     vly_v1_request *r = (vly_v1_request *)it;
     vly_err err;
 
-    if (r->stream->kind->start(r, &err) != VLY_OK)
+    if (r->refusal != NULL)
+        vly_fail(&err, VLY_EEXHAUSTED, "%s", r->refusal);
+    if (r->refusal != NULL || r->stream->kind->start(r, &err) != VLY_OK)
         vly_v1_stream_done(r, &err);
 }
 
@@ -122,7 +125,12 @@ static void on_message(void *ctx, vly_stream *stream, vly_buf *message, bool is_
     vly_v1_stream *s = ctx;
     size_t len = message->len;
     vly_v1_request *r = new_request(s, message, is_text);
+    vly_err err;
 
+    if (r != NULL && vly_access_message(s->req, &err) != VLY_OK) {
+        const char *text = vly_arena_strdup(&r->arena, vly_str_from(err.msg));
+        r->refusal = text != NULL ? text : "too many requests";
+    }
     if (r != NULL && vly_line_push(&s->line, &r->item))
         return;
     if (r != NULL)
@@ -261,6 +269,7 @@ static vly_status open_stream(vly_api *api, vly_http_request *req, vly_err *err)
     s->api = api;
     s->session = vly_infer_session(&req->msg);
     s->id = vly_infer_stream(req);
+    s->req = req;
     s->request_budget = req->msg.arena.budget_bytes;
     vly_arena_init(&s->arena, VLY_MEM_ARENA, STREAM_BLOCK_BYTES, s->request_budget);
     vly_line_init(&s->line, &line_ops, vly_scheduler_pool(api->scheduler), api->max_stream_requests,

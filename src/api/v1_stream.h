@@ -34,9 +34,10 @@ struct vly_v1_stream {
     vly_api *api;
     const vly_v1_kind *kind;
     vly_stream *stream;
-    vly_arena arena;        /* of what is below */
-    vly_str model, version; /* as asked for; version empty: the one served by default */
-    uint64_t session, id;   /* as vly_infer.session and .stream */
+    const vly_http_request *req; /* until on_close */
+    vly_arena arena;             /* of what is below */
+    vly_str model, version;      /* as asked for; version empty: the one served by default */
+    uint64_t session, id;        /* as vly_infer.session and .stream */
     vly_detector_options options;
     size_t request_budget; /* bytes of the arena of one request */
     _Atomic bool is_cancelled;
@@ -48,8 +49,9 @@ struct vly_v1_request {
     vly_v1_stream *stream;
     vly_nsec received_ns;
     vly_buf message;
-    size_t message_len; /* to be given back to the stream */
-    bool is_text;       /* of the message; an answer that is no error is of the same kind */
+    size_t message_len;  /* to be given back to the stream */
+    bool is_text;        /* of the message; an answer that is no error is of the same kind */
+    const char *refusal; /* why it is not started; NULL: it is. Of arena */
     vly_arena arena;
     vly_infer infer; /* of tensors */
     vly_infer_json doc;

@@ -28,7 +28,10 @@
     X(ECANCELLED, -11, "cancelled", 400, 1)                                                        \
     X(EEXIST, -12, "already exists", 400, 6)                                                       \
     X(EINTERNAL, -13, "internal error", 500, 13)                                                   \
-    X(EMEDIA, -14, "unsupported media type", 415, 3)
+    X(EMEDIA, -14, "unsupported media type", 415, 3)                                               \
+    X(EUNAUTHENTICATED, -15, "unauthenticated", 401, 16)                                           \
+    X(EDENIED, -16, "permission denied", 403, 7)                                                   \
+    X(EEXHAUSTED, -17, "too many requests", 429, 8)
 
 typedef enum vly_status {
 #define VLY_STATUS_ENUM(name, value, text, http, grpc) VLY_##name = (value),

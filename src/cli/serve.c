@@ -14,6 +14,7 @@
 #include "cli/certificate.h"
 #include "cli/command.h"
 #include "cli/read_settings.h"
+#include "cli/serve_access.h"
 #include "cli/serve_cache.h"
 #include "cli/serve_metrics.h"
 #include "cli/serve_models.h"
@@ -49,6 +50,8 @@ typedef struct serve_opts {
     vly_opt_list load_model;
     const char *store;
     bool allow_client_shm;
+    const char *keys;
+    bool open;
     vly_opt_list set;
 } serve_opts;
 
@@ -73,6 +76,10 @@ static const vly_opt options[] = {
             "SQLite file for sessions, which then outlive the process (store.path)"),
     VLY_OPT(serve_opts, allow_client_shm, 0, FLAG, "allow-client-shm", NULL,
             "let clients pass tensors in shared memory: they must be trusted like the server"),
+    VLY_OPT(serve_opts, keys, 'k', TEXT, "keys", "FILE",
+            "API keys, of volley key mint: requests need one (access.keys)"),
+    VLY_OPT(serve_opts, open, 0, FLAG, "open", NULL,
+            "listen beyond loopback without keys: everybody may do everything (access.open)"),
     VLY_OPT(serve_opts, set, 's', LIST, "set", "NAME=VALUE", "one setting, as in the file"),
     VLY_OPT_END,
 };
@@ -95,6 +102,7 @@ typedef struct server {
     vly_redis *redis; /* NULL: none */
     vly_serve_cache cache;
     vly_serve_metrics metrics;
+    vly_serve_access access;
     vly_api api;
     vly_tls *tls; /* NULL: plain HTTP */
     vly_http_server *http;
@@ -114,6 +122,8 @@ static vly_status read_settings(vly_config *c, const serve_opts *o, vly_err *err
         {"store.path", o->store},
         {"http.address", o->address},
         {"http.allow_client_shm", o->allow_client_shm ? "true" : NULL},
+        {"access.keys", o->keys},
+        {"access.open", o->open ? "true" : NULL},
         {"http.port", o->port != defaults.port ? port : NULL},
     };
     vly_status st = vly_read_settings_begin(c, o->config, err);
@@ -221,6 +231,8 @@ static vly_status prepare_api(server *s, vly_err *err)
         st = vly_settings_new(&s->settings, err);
     if (st == VLY_OK)
         st = vly_serve_metrics_open(&s->config, s->scheduler, s->routes.routes, &s->metrics, err);
+    if (st == VLY_OK)
+        st = vly_serve_access_open(&s->config, random_seed(), &s->access, err);
     if (st == VLY_OK && s->config.http_allow_client_shm)
         st = vly_shared_memory_new((size_t)s->config.http_max_shm_regions, &s->shared_memory, err);
     return st;
@@ -247,6 +259,7 @@ static vly_status start_http(server *s, vly_err *err)
         .http2_max_noise = (unsigned)c->http2_max_noise,
         .http2_window_bytes = c->http2_window_bytes,
         .http2_conn_window_bytes = c->http2_conn_window_bytes,
+        .websocket_protocol = VLY_ACCESS_PROTOCOL,
         .stream_max_message_bytes = c->stream_max_message_bytes,
         .stream_max_in_bytes = c->stream_max_in_bytes,
         .stream_max_out_bytes = c->stream_max_out_bytes,
@@ -268,6 +281,9 @@ static vly_status start_http(server *s, vly_err *err)
                        .origins = c->http_origins,
                        .max_body_bytes = c->http_max_body_bytes,
                        .picture_limits = picture_limits(c),
+                       .access = s->access.access,
+                       .needs_keys = s->access.keys != NULL,
+                       .has_admin_listener = c->admin_port >= 0,
                        .access_log = s->access_log,
                        .route_stats = s->metrics.routes,
                        .metrics_window = s->metrics.window,
@@ -293,7 +309,7 @@ static vly_status start_http(server *s, vly_err *err)
     if (st == VLY_OK)
         st = vly_http_server_start(&o, &s->http, err);
     s->users.http = s->http;
-    return st;
+    return st == VLY_OK ? vly_serve_access_listen(c, &o, &s->access, err) : st;
 }
 
 /* A descriptor for each connection, as far as the system lets us. */
@@ -350,7 +366,7 @@ static void print_url(const server *s)
 }
 
 /* Looks after what may change while the server runs; returns the signal that is to end it. */
-static int wait_for_end(const server *s, const sigset_t *signals)
+static int wait_for_end(server *s, const sigset_t *signals)
 {
     for (;;) {
         int64_t ms = s->users.tls_check_ms;
@@ -359,6 +375,7 @@ static int wait_for_end(const server *s, const sigset_t *signals)
         if (no == SIGINT || no == SIGTERM)
             return no;
         vly_certificate_check(s->tls, no == SIGHUP);
+        vly_serve_access_check(&s->access, no == SIGHUP);
         if (no == SIGHUP && s->access_log != NULL)
             vly_line_log_reopen(s->access_log);
         if (no == SIGHUP)
@@ -470,9 +487,11 @@ static int run(const void *opts, int n_args, char *const *args)
     vly_config_init(&s.config);
     vly_status st = serve(&s, opts, &err);
     vly_control_stop(s.control); /* answers who waits for a load */
+    vly_serve_access_stop_admin(&s.access);
     vly_http_server_free(s.http);
     vly_serve_cache_detach(&s.cache);
     vly_redis_free(s.redis); /* its last answers become work of the scheduler's */
+    vly_serve_access_close(&s.access);
     vly_serve_metrics_close(&s.metrics);
     vly_line_log_close(s.access_log);
     vly_tls_free(s.tls);

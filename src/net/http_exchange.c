@@ -52,7 +52,7 @@ static void finish(vly_http_exchange *ex)
 {
     const vly_http_opts *opts = &ex->loop->server->opts;
 
-    if (opts->on_finished == NULL || ex->status == 0)
+    if (opts->on_finished == NULL || (ex->status == 0 && ex->req.user == NULL))
         return;
     opts->on_finished(opts->ctx, &ex->req,
                       &(vly_http_finished){.status = ex->status,

@@ -59,7 +59,7 @@ typedef void (*vly_http_handler)(void *ctx, vly_http_request *req);
 
 /* What became of an answer. */
 typedef struct vly_http_finished {
-    int status;
+    int status;       /* 0: the client had gone before there was any, as of a stream */
     size_t bytes_in;  /* head and body as received */
     size_t bytes_out; /* head and body, begun to be sent */
     vly_nsec sent_ns; /* when the kernel had all of them; 0: the client went before */
@@ -88,6 +88,7 @@ typedef struct vly_http_opts {
     size_t http2_window_bytes; /* of a request body on its way; 65535 .. 2^31 - 1 */
     size_t http2_conn_window_bytes;
     /* Streams, see net/http_stream.h; 0 messages bytes: there are none. */
+    const char *websocket_protocol; /* chosen when a client offers it; NULL: none is */
     size_t stream_max_message_bytes;
     size_t stream_max_in_bytes;
     size_t stream_max_out_bytes;

@@ -58,8 +58,9 @@ static void on_message(void *ctx, vly_buf *message, bool is_text)
         refuse_for_memory(ctx);
 }
 
-static void put_answer(vly_http_exchange *ex)
+static void put_answer(const vly_http_conn *c, vly_http_exchange *ex)
 {
+    const char *protocol = vly_http__opts(c)->websocket_protocol;
     char accept[VLY_WEBSOCKET_ACCEPT_MAX];
     vly_status st = vly_websocket_check(&ex->req.msg, accept, NULL);
 
@@ -68,8 +69,11 @@ static void put_answer(vly_http_exchange *ex)
     vly_buf_clear(&ex->head);
     vly_buf_printf(&ex->head,
                    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-                   "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
+                   "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n",
                    accept);
+    if (protocol != NULL && vly_websocket_offers(&ex->req.msg, protocol))
+        vly_buf_printf(&ex->head, "Sec-WebSocket-Protocol: %s\r\n", protocol);
+    vly_buf_puts(&ex->head, "\r\n");
 }
 
 bool vly_http__websocket_begin(vly_http_conn *c, vly_http_exchange *ex)
@@ -80,7 +84,7 @@ bool vly_http__websocket_begin(vly_http_conn *c, vly_http_exchange *ex)
                                      .ctx = c};
     http_websocket *w = vly_calloc(VLY_MEM_NET, 1, sizeof(*w));
 
-    put_answer(ex);
+    put_answer(c, ex);
     if (w == NULL || ex->head.failed || vly_websocket_new(&opts, &w->ws, NULL) != VLY_OK) {
         vly_free(w);
         return false;

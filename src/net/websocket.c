@@ -105,6 +105,15 @@ vly_status vly_websocket_check(const vly_http_msg *m, char accept[VLY_WEBSOCKET_
     return VLY_OK;
 }
 
+bool vly_websocket_offers(const vly_http_msg *m, const char *protocol)
+{
+    for (size_t i = 0; i < m->n_headers; i++)
+        if (vly_str_eq_nocase(m->headers[i].name, VLY_STR("Sec-WebSocket-Protocol")) &&
+            has_token(m->headers[i].value, vly_str_from(protocol)))
+            return true;
+    return false;
+}
+
 /* ---- out ---- */
 
 static size_t put_head(unsigned char head[VLY_WEBSOCKET_HEAD_MAX], unsigned opcode, uint64_t len)

@@ -36,6 +36,8 @@ typedef enum vly_websocket_code {
     VLY_WEBSOCKET_TRY_LATER = 1013,
 } vly_websocket_code;
 
+/* The client of this upgrade offers the subprotocol (RFC 6455 1.9). */
+bool vly_websocket_offers(const vly_http_msg *m, const char *protocol);
 /* Whether m asks for a WebSocket, and the value of Sec-WebSocket-Accept to answer with. ENOTFOUND:
  * m is an ordinary request; EUNSUPPORTED: of another version than 13; EINVAL: not by the rules. */
 vly_status vly_websocket_check(const vly_http_msg *m, char accept[VLY_WEBSOCKET_ACCEPT_MAX],

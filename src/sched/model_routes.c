@@ -64,6 +64,9 @@ static vly_route_outcome outcome_of(vly_status st)
     case VLY_ELIMIT:
     case VLY_EMEDIA:
     case VLY_EEXIST:
+    case VLY_EUNAUTHENTICATED:
+    case VLY_EDENIED:
+    case VLY_EEXHAUSTED:
         return VLY_ROUTE_OUTCOME_REFUSED;
     case VLY_EUNSUPPORTED:
     case VLY_ENOMEM:

@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "base/str.h"
+#include "sys/config_map.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 
 static const vly_profile_row profile_rows[] = {
@@ -70,6 +71,31 @@ static bool has_no_gpu(const vly_config *c)
     return strcmp(c->profile, "gpu") == 0;
 }
 
+static bool is_loopback(const char *address)
+{
+    struct in6_addr v6;
+    struct in_addr v4;
+
+    if (inet_pton(AF_INET, address, &v4) == 1)
+        return ntohl(v4.s_addr) >> 24 == 127;
+    return inet_pton(AF_INET6, address, &v6) != 1 || IN6_IS_ADDR_LOOPBACK(&v6);
+}
+
+/* Whoever can connect could load models. What is no address fails by itself. */
+static bool is_unguarded(const vly_config *c)
+{
+    bool is_beyond =
+        !is_loopback(c->http_address) || (c->admin_port >= 0 && !is_loopback(c->admin_address));
+
+    return is_beyond && c->access_keys[0] == '\0' && !c->access_open;
+}
+
+static bool key_limits_in_vain(const vly_config *c)
+{
+    return c->access_keys[0] == '\0' &&
+           (c->limits_key_requests > 0 || c->limits_key_burst > 0 || c->limits_key_concurrency > 0);
+}
+
 static const struct rule {
     size_t idx; /* the setting that is to blame */
     bool is_warning;
@@ -77,6 +103,11 @@ static const struct rule {
     const char *want;
 } rules[] = {
     {VLY_CONFIG_IDX_tls_key, false, key_alone, "is there without 'tls.certificate'"},
+    {VLY_CONFIG_IDX_http_address, false, is_unguarded,
+     "or 'admin.address' is beyond loopback, where anybody may come: give a file of API keys "
+     "(volley key mint NAME, then --keys keys.json), or say --open to let everybody do everything"},
+    {VLY_CONFIG_IDX_limits_key_requests, true, key_limits_in_vain,
+     "and the other limits of keys have no use without access.keys"},
     {VLY_CONFIG_IDX_models_load, false, load_in_vain, "needs models.control explicit"},
     {VLY_CONFIG_IDX_mqtt_password_file, true, password_in_vain, "has no use without mqtt.user"},
     {VLY_CONFIG_IDX_stream_idle_ms, true, ping_too_late,

@@ -30,6 +30,8 @@ static const struct {
     {"USE_ONNX", NATIVE},
     {"USE_TENSORRT", NATIVE},
     {"USE_FP16", "model.precision: bf16, or auto, which takes it where the CPU has it"},
+    {"ENABLE_RATE_LIMITING", "limits.address_requests or limits.key_requests above 0"},
+    {"RATE_LIMIT_REQUESTS", "limits.key_requests, or limits.address_requests, in limits.window_s"},
     {"LOG_LEVEL", "log.level"},
     {"DEBUG", "log.level debug"},
     {"KEEPALIVE", "http.idle_timeout_ms"},

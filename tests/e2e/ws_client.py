@@ -14,7 +14,7 @@ TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 class WebSocket:
     """status is that of the answer; when it is not 101, body is its body."""
 
-    def __init__(self, port, target, context=None, origin=None):
+    def __init__(self, port, target, context=None, origin=None, protocols=None):
         self.sock = socket.create_connection(("127.0.0.1", port), PATIENCE)
         if context is not None:
             self.sock = context.wrap_socket(self.sock, server_hostname="localhost")
@@ -22,15 +22,20 @@ class WebSocket:
         self.sock.sendall(f"GET {target} HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n"
                           f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\n"
                           "Sec-WebSocket-Version: 13\r\n"
-                          f"{f'Origin: {origin}' if origin else 'X-None: '}\r\n\r\n".encode())
+                          f"{f'Origin: {origin}' if origin else 'X-None: '}\r\n"
+                          f"{self.offer(protocols)}\r\n".encode())
         self.file = self.sock.makefile("rb")
         self.status = int(self.file.readline().split()[1])
-        headers = {}
+        self.headers = headers = {}
         for line in iter(self.file.readline, b"\r\n"):
             name, value = line.decode().split(":", 1)
             headers[name.lower()] = value.strip()
         if self.status != 101:
             self.body = self.file.read(int(headers["content-length"]))
+
+    @staticmethod
+    def offer(protocols):
+        return f"Sec-WebSocket-Protocol: {', '.join(protocols)}\r\n" if protocols else ""
 
     def send(self, payload, kind=TEXT, fin=True):
         payload = payload.encode() if isinstance(payload, str) else payload
