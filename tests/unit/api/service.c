@@ -256,11 +256,28 @@ int service_start_without_steps(void **state)
     return start(false);
 }
 
+int service_start_cached(void **state)
+{
+    vly_cache_opts opts = {.memory_bytes = 1 << 20, .pack_min_bytes = SIZE_MAX};
+
+    (void)state;
+    for (int i = 0; i < VLY_CACHE_CLASS_N; i++)
+        opts.ttl_ns[i] = 3600 * VLY_NSEC_PER_SEC;
+    int st = start(true);
+    if (vly_cache_new(&opts, &svc.cache, NULL) != VLY_OK)
+        fail_msg("out of memory");
+    svc.api.cache = svc.cache;
+    svc.api.cache_models = "*";
+    return st;
+}
+
 int service_stop(void **state)
 {
     (void)state;
     vly_http_server_free(svc.server);
     vly_scheduler_free(svc.scheduler);
+    vly_cache_free(svc.cache);
+    svc.cache = NULL;
     vly_imu_sessions_free(svc.imu_sessions);
     vly_steps_pool_free(svc.steps_pool);
     vly_step_model_unref(svc.step_model);

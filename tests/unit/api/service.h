@@ -19,6 +19,7 @@
 #include "api/api.h"
 #include "api/settings.h"
 #include "api/steps_pool.h"
+#include "cache/result_cache.h"
 #include "support/temp_dir.h"
 #include "sys/shared_memory.h"
 #include "unit.h"
@@ -37,6 +38,7 @@ typedef struct service {
     vly_step_model *step_model;
     vly_imu_sessions *imu_sessions;
     vly_steps_pool *steps_pool;
+    vly_cache *cache; /* NULL: none */
     vly_api api;
     vly_http_server *server;
 } service;
@@ -45,6 +47,8 @@ extern service svc;
 
 int service_start(void **state); /* setup and teardown of a test */
 int service_start_without_steps(void **state);
+/* With a cache for all models. */
+int service_start_cached(void **state);
 int service_stop(void **state);
 
 typedef struct reply {

@@ -83,5 +83,30 @@ static void binary_allocates_nothing(void **state)
     assert_int_equal(allocations_of_calls(), 0);
 }
 
+/* What is known, and a picture whose answer is. */
+static void known_answers_allocate_nothing(void **state)
+{
+    (void)state;
+    make(INPUTS("\"parameters\":{\"binary_data_size\":64}") "}", 128);
+    assert_int_equal(allocations_of_calls(), 0);
+
+    vly_buf picture = picture_of(8, 8, 255, 0, 0);
+    int n = snprintf(request, sizeof(request),
+                     "POST /v1/images:detect?model=colour HTTP/1.1\r\nHost: h\r\n"
+                     "Content-Length: %zu\r\n\r\n",
+                     picture.len);
+    assert_true((size_t)n + picture.len <= sizeof(request));
+    memcpy(request + n, picture.ptr, picture.len);
+    request_len = (size_t)n + picture.len;
+    assert_int_equal(allocations_of_calls(), 0);
+    vly_buf_release(&picture);
+    vly_cache_totals totals;
+    vly_cache_get_totals(svc.cache, &totals);
+    assert_int_equal(totals.misses, 2);
+    assert_int_equal(totals.hits, 2 * (WARM + CALLS) - 2);
+}
+
 UNIT_TESTS(cmocka_unit_test_setup_teardown(json_allocates_nothing, service_start, service_stop),
-           cmocka_unit_test_setup_teardown(binary_allocates_nothing, service_start, service_stop))
+           cmocka_unit_test_setup_teardown(binary_allocates_nothing, service_start, service_stop),
+           cmocka_unit_test_setup_teardown(known_answers_allocate_nothing, service_start_cached,
+                                           service_stop))
