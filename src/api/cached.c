@@ -109,7 +109,7 @@ bool vly_cached_begin_key(const vly_api *api, const vly_served *m, const char *k
 
     if (ensemble != NULL && !vly_ensemble_identity(api->scheduler, ensemble, &members))
         return false;
-    vly_cache_hash_begin(h, api->cache_seed, kind, m->name, m->version, m->stamp);
+    vly_cache_hash_begin(h, api->cache_seed, kind, m->name, m->version, vly_served_identity(m));
     vly_cache_hash_u64(h, members);
     vly_cache_hash_u64(h, n_tags);
     for (size_t i = 0; i < n_tags; i++)

@@ -4,8 +4,18 @@
 #include "api/cache_warm.h"
 #include "base/log.h"
 #include "sys/file.h"
+#include "volley/version.h"
 
 #include <stdio.h>
+
+/* Servers that share results must compute them alike. */
+static uint64_t shared_seed(const vly_config *c)
+{
+    char text[1200];
+
+    snprintf(text, sizeof(text), "volley " VOLLEY_VERSION " %s", c->model_precision);
+    return vly_cache_seed_of(vly_str_from(text));
+}
 
 vly_status vly_serve_cache_open(const vly_config *c, vly_redis *redis, uint64_t random,
                                 vly_serve_cache *s, vly_err *err)
@@ -26,7 +36,7 @@ vly_status vly_serve_cache_open(const vly_config *c, vly_redis *redis, uint64_t 
     vly_status st = vly_cache_packing_parse(vly_str_from(c->cache_compression), &o.packing, err);
     if (st != VLY_OK)
         return vly_fail_in(err, st, "setting 'cache.compression'");
-    s->seed = random;
+    s->seed = redis != NULL ? shared_seed(c) : random;
     return vly_cache_new(&o, &s->cache, err);
 }
 

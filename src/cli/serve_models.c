@@ -32,6 +32,7 @@ static vly_status read_options(const vly_config *c, vly_control_opts *ret, vly_e
         .load = c->models_load[0] != '\0' ? c->models_load : NULL,
         .poll_interval_ms = (unsigned)c->models_poll_interval_ms,
         .max_waiting = (size_t)c->models_max_waiting,
+        .has_digests = c->cache_redis_url[0] != '\0',
         .model = {.max_file_bytes = c->model_max_file_bytes,
                   .max_memory_bytes = c->model_arena_max_bytes,
                   .is_copied = !c->models_map_files},

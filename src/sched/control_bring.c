@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* From what the directory holds to what is served: the part of control that loads and unloads. */
 #include "sched/control_state.h"
+#include "sched/model_digest.h"
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -136,6 +137,13 @@ static void tell(const vly_control *c, const vly_served *m, bool is_reload)
                   is_reload ? "; what was loaded serves on" : "");
 }
 
+static uint64_t digest_of(const change *ch, const vly_repository_entry *e)
+{
+    const vly_control_opts *o = &ch->c->opts;
+
+    return o->has_digests ? vly_model_digest(e, o->model.max_file_bytes) : 0;
+}
+
 /* A failure takes the place of nothing that serves. */
 static vly_status bring_version(change *ch, const vly_repository_entry *e, vly_err *err)
 {
@@ -146,10 +154,12 @@ static vly_status bring_version(change *ch, const vly_repository_entry *e, vly_e
         return VLY_OK;
     if (!is_served && e->error == NULL)
         announce(ch->c, e);
+    uint64_t digest = digest_of(ch, e);
     vly_status st = load(ch, e, &m, err);
     if (st != VLY_OK)
         return st;
     m->stamp = e->stamp;
+    m->digest = digest == digest_of(ch, e) ? digest : 0; /* 0: replaced meanwhile */
     tell(ch->c, m, is_served);
     if (m->servable == NULL && ch->why.status == VLY_OK)
         vly_fail(&ch->why, VLY_EINVAL, "version %s is at UNAVAILABLE state: %s;", m->version,

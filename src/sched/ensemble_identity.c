@@ -10,7 +10,7 @@ static bool add_model(vly_cache_hash *h, const vly_served *m)
         return false;
     vly_cache_hash_str(h, vly_str_from(m->name));
     vly_cache_hash_str(h, vly_str_from(m->version));
-    vly_cache_hash_u64(h, m->stamp);
+    vly_cache_hash_u64(h, vly_served_identity(m));
     return true;
 }
 

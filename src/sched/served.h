@@ -86,6 +86,7 @@ typedef struct vly_served {
     vly_servable *servable; /* NULL: it could not be loaded, or is not yet */
     const char *error;      /* why it does not serve; NULL: it does, or is LOADING */
     uint64_t stamp;         /* of the files it was loaded from (sched/repository.h); 0: none */
+    uint64_t digest;        /* of their bytes (vly_control_opts.has_digests); 0: not known */
     vly_nsec load_ns;
     vly_runner *runner; /* NULL together with servable */
     _Atomic vly_served_state state;
@@ -102,6 +103,13 @@ vly_status vly_served_new(const char *name, const char *version, const char *pat
                           vly_err *err) VLY_MUST_CHECK;
 vly_served *vly_served_ref(vly_served *m);
 void vly_served_unref(vly_served *m); /* accepts NULL */
+
+/* Changes with anything that its answers depend on, but for models of an ensemble: the digest, or
+ * else the stamp, by which servers do not agree. */
+static inline uint64_t vly_served_identity(const vly_served *m)
+{
+    return m->digest != 0 ? m->digest : m->stamp;
+}
 
 /* Counts a run of the model. */
 void vly_served_count_run(vly_served *m, size_t n_inferences, const vly_job_times *times);
