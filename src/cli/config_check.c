@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* `volley config check`: everything that is wrong with files of settings, and the environment. */
 #include "cli/command.h"
-#include "sys/config.h"
 #include "sys/profile.h"
 
 #include <stdio.h>

@@ -2,7 +2,7 @@
 /* `volley config show`: every setting with its value, where that comes from, range and meaning. */
 #include "cli/command.h"
 #include "cli/read_settings.h"
-#include "sys/config.h"
+#include "sys/config_text.h"
 
 #include <inttypes.h>
 #include <stdio.h>

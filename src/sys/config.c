@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "sys/config_internal.h"
+#include "sys/config_lists.h"
 
 #include <inttypes.h>
 #include <string.h>

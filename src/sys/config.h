@@ -263,36 +263,6 @@
       "spans that wait to be sent; more are dropped, counted")                                     \
     X(LEVEL, log_level, "log.level", VLY_LOG_INFO, 0, 0, "debug, info, warn or error")
 
-/* Those that take effect while the server runs: cli/serve_reload.c hands each to who uses it. */
-#define VLY_CONFIG_HOT(X)                                                                          \
-    X(profile)                                                                                     \
-    X(http_header_timeout_ms)                                                                      \
-    X(http_body_timeout_ms)                                                                        \
-    X(http_body_min_rate)                                                                          \
-    X(http_idle_timeout_ms)                                                                        \
-    X(http_write_timeout_ms)                                                                       \
-    X(http_max_answer_bytes)                                                                       \
-    X(http_compress_min_bytes)                                                                     \
-    X(tls_check_ms)                                                                                \
-    X(drain_timeout_ms)                                                                            \
-    X(queue_max)                                                                                   \
-    X(json_max_memory_bytes)                                                                       \
-    X(json_max_depth)                                                                              \
-    X(multipart_max_parts)                                                                         \
-    X(grpc_max_stream_requests)                                                                    \
-    X(stream_max_in_work)                                                                          \
-    X(imu_max_readings)                                                                            \
-    X(otlp_sample)                                                                                 \
-    X(log_level)
-
-/* TEXT settings that take one of a few values. */
-#define VLY_CONFIG_CHOICES(X)                                                                      \
-    X(profile, "none|development|staging|production|low-memory|gpu|high-concurrency")              \
-    X(tls_min_version, "1.2|1.3")                                                                  \
-    X(models_control, "none|poll|explicit")                                                        \
-    X(model_execution, "auto|inline|parallel|batched")                                             \
-    X(cache_compression, "lz4|zstd|off")
-
 typedef enum vly_config_kind {
     VLY_CONFIG_INT,
     VLY_CONFIG_BYTES,
@@ -342,19 +312,6 @@ typedef struct vly_config_row {
     int64_t min, max;
 } vly_config_row;
 
-/* A thing that is wrong with settings, or doubtful. */
-typedef struct vly_config_problem {
-    const char *file; /* NULL: it comes from elsewhere */
-    size_t line;      /* of the file; 0: of none */
-    bool is_warning;
-    const char *msg; /* names the setting, what was expected and what came; until the call ends */
-} vly_config_problem;
-
-typedef struct vly_config_report {
-    void (*on_problem)(void *ctx, const vly_config_problem *p);
-    void *ctx;
-} vly_config_report;
-
 void vly_config_init(vly_config *c); /* all defaults; allocates nothing */
 void vly_config_release(vly_config *c);
 
@@ -370,14 +327,6 @@ vly_status vly_config_set_arg(vly_config *c, const char *assignment, vly_err *er
 vly_status vly_config_set(vly_config *c, vly_str name, vly_str value, vly_config_origin origin,
                           vly_err *err) VLY_MUST_CHECK;
 
-/* As load_file, load_yaml and load_env, but go on behind what is wrong, apply the rest, and report
- * each. */
-void vly_config_check_file(vly_config *c, const char *path, const vly_config_report *to);
-void vly_config_check_yaml(vly_config *c, const char *path, vly_str yaml,
-                           const vly_config_report *to);
-/* Warns of variables that begin with VOLLEY_ and name no setting, too. */
-void vly_config_check_env(vly_config *c, char *const *envp, const vly_config_report *to);
-
 bool vly_config_find(vly_str name, size_t *ret_idx);
 vly_status vly_config_set_at(vly_config *c, size_t idx, vly_str value, vly_config_origin origin,
                              vly_err *err) VLY_MUST_CHECK;
@@ -386,19 +335,8 @@ vly_status vly_config_set_at(vly_config *c, size_t idx, vly_str value, vly_confi
 const vly_config_row *vly_config_row_at(size_t idx);
 const char *vly_config_choices(size_t idx); /* "a|b": one of these; NULL: any */
 bool vly_config_is_hot(size_t idx);         /* takes effect while the server runs */
-/* The value as text that vly_config_set takes back. */
+/* The value as text that vly_config_set takes back; for people: sys/config_text.h. */
 void vly_config_format(const vly_config *c, size_t idx, vly_buf *out);
-/* The same for people to see: without the user and the password of a URL. */
-void vly_config_format_public(const vly_config *c, size_t idx, vly_buf *out);
-bool vly_config_is_public(const vly_config *c, size_t idx); /* the two are the same */
 bool vly_config_is_same(const vly_config *a, const vly_config *b, size_t idx); /* values */
-const char *vly_config_origin_name(vly_config_origin origin); /* "default", "file", ... */
-/* "default", "profile production", "file volley.yaml:12", "environment VOLLEY_HTTP_PORT". */
-void vly_config_put_origin(const vly_config *c, size_t idx, vly_buf *out);
-/* "VOLLEY_HTTP_PORT" */
-void vly_config_put_env_name(size_t idx, vly_buf *out);
-/* {"name": .., "value": .., "origin": .., ...} for each setting, as an array; changed: those alone
- * that are not the default. Only what vly_config_format_public says. */
-void vly_config_put_json(const vly_config *c, bool is_changed_only, vly_buf *out);
 
 #endif

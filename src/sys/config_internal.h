@@ -4,6 +4,8 @@
 #define VLY_SYS_CONFIG_INTERNAL_H
 
 #include "sys/config.h"
+#include "sys/config_problem.h"
+#include "sys/config_text.h"
 
 const void *vly_config__field(const vly_config *c, size_t idx);
 const char *vly_config__nearest(vly_str name); /* the setting whose name is most like this one */

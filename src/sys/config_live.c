@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "sys/config_text.h"
 
 #include <pthread.h>
 

@@ -12,7 +12,7 @@
 #ifndef VLY_SYS_PROFILE_H
 #define VLY_SYS_PROFILE_H
 
-#include "sys/config.h"
+#include "sys/config_problem.h"
 
 /* profile, field of the setting, value, where that value comes from */
 #define VLY_PROFILE_MAP(X)                                                                         \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "sys/config.h"
+#include "sys/config_text.h"
 #include "sys/file.h"
 #include "unit.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Profiles, what settings have in common, and every problem of a file at once. */
 #include "base/assert.h"
+#include "sys/config_text.h"
 #include "sys/profile.h"
 #include "unit.h"
 
