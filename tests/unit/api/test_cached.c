@@ -38,14 +38,8 @@ static void wishes(void **state)
 static void refuses_tags(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"",
-                                      "a,",
-                                      "a,,b",
-                                      "a b",
-                                      "a,b,c,d",
-                                      "caf\xc3\xa9",
-                                      "0123456789012345678901234567890123456789012345678901234567"
-                                      "8901234"};
+#define LONG_TAG "01234567890123456789012345678901234567890123456789012345678901234" /* 65 */
+    static const char *const bad[] = {"", "a,", "a,,b", "a b", "a,b,c,d", "caf\xc3\xa9", LONG_TAG};
     vly_cache_wish w;
     vly_err err;
 
