@@ -19,7 +19,7 @@ build_set="gcc libc6-dev meson ninja-build pkg-config libuv1-dev libjpeg62-turbo
     libhiredis-dev libcurl4-openssl-dev curl"
 test_set="libcmocka-dev clang clang-format clang-tidy libonnx-testdata openssl protobuf-compiler
     python3 python3-venv nghttp2-client wrk chromium-headless-shell mosquitto-clients"
-daemons="mosquitto redis-server prometheus" # tests start them by themselves
+daemons="mosquitto nghttp2-server redis-server prometheus" # tests start them by themselves
 neon_set="meson ninja-build pkg-config gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user"
 next_set="libllhttp-dev libyyjson-dev" # from apt where it has them
 

@@ -192,7 +192,7 @@ static vly_status set_way(vly_load_setup *s, const vly_load_opts *o, vly_err *er
         st = read_timeouts(s, o, err);
     if (st == VLY_OK)
         st = read_headers(s, o, err);
-    if (o->stream && strcmp(s->transport, "grpc") == 0)
+    if (o->stream && vly_str_is(s->target.path, "/inference.GRPCInferenceService/ModelInfer"))
         s->target.path = VLY_STR("/inference.GRPCInferenceService/ModelStreamInfer");
     s->run.transport.target = &s->target;
     s->run.transport.ca = o->ca;

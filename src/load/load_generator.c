@@ -260,8 +260,19 @@ static vly_status connect_all(vly_load_generator *g, vly_err *err)
     }
     if (c.n_open > 0 || !goes_on(g))
         return VLY_OK;
-    return vly_fail(err, VLY_EUNAVAILABLE, "cannot connect to '%.*s'",
-                    VLY_STR_ARG(t->target->authority));
+    const char *trouble = vly_load_transport_trouble(g->transport);
+    return vly_fail(err, VLY_EUNAVAILABLE, "cannot connect to '%.*s': %s",
+                    VLY_STR_ARG(t->target->authority),
+                    trouble[0] != '\0' ? trouble : "no answer in time");
+}
+
+/* Connections of the threads before this one. */
+static uint32_t first_connection(const vly_load_generator *g)
+{
+    const unsigned n = g->opts->n_connections, n_threads = g->opts->n_threads;
+    const unsigned rest = n % n_threads;
+
+    return g->index * (n / n_threads) + (g->index < rest ? g->index : rest);
 }
 
 static vly_status open_all(vly_load_generator *g, vly_err *err)
@@ -276,6 +287,7 @@ static vly_status open_all(vly_load_generator *g, vly_err *err)
         return st;
     t.loop = g->loop;
     t.n_connections = g->n_connections;
+    t.first_number = first_connection(g);
     t.ctx = g;
     t.on_done = on_done;
     st = vly_load_transport_open(g->opts->kind, &t, &g->transport, err);

@@ -121,6 +121,7 @@ struct vly_load_transport {
     vly_nsec now_ns;      /* when the bytes under way came */
     vly_load_counts counts;
     bool is_busy; /* on_done is being called */
+    char trouble[VLY_LOAD_WHY_MAX];
     char whys[VLY_LOAD_WHYS][VLY_LOAD_WHY_MAX];
     unsigned n_whys; /* taken by calls in done */
     char *in;        /* VLY_LOAD_IN_BYTES */

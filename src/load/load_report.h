@@ -31,8 +31,8 @@ vly_status vly_load_report_html(const vly_load_report *r, vly_buf *to, vly_err *
 /* Whether all objectives are kept; of a stepped run: whether its first step held. */
 bool vly_load_report_is_kept(const vly_load_report *r);
 
-/* Of a run at one rate with at least 20 moments: latency (p99, the median of its moments) in the last fifth over
- * that in the first. 0: too short. What grows with time is a leak or a queue. */
+/* Of a run at one rate with at least 20 moments: latency (p99, the median of its moments) in the
+ * last fifth over that in the first. 0: too short. What grows with time is a leak or a queue. */
 double vly_load_report_drift(const vly_load_report *r);
 
 /* "1.23 ms": three digits, in the unit that suits. text: at least 24 bytes. */

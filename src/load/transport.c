@@ -253,6 +253,7 @@ void vly_load__strand(vly_load_conn *c, vly_str why)
 {
     vly_load_transport *t = c->t;
 
+    (void)snprintf(t->trouble, sizeof(t->trouble), "%.*s", VLY_STR_ARG(why));
     fail_list(t, &c->waiting, why);
     if (t->counts.n_open == 0 && t->n_trying == 0)
         fail_list(t, &t->waiting, why);
@@ -332,6 +333,11 @@ size_t vly_load_transport_in_flight(const vly_load_transport *t)
 vly_load_counts vly_load_transport_counts(const vly_load_transport *t)
 {
     return t->counts;
+}
+
+const char *vly_load_transport_trouble(const vly_load_transport *t)
+{
+    return t->trouble;
 }
 
 /* ---- life ---- */

@@ -111,5 +111,7 @@ void vly_load_transport_send(vly_load_transport *t, vly_load_call *call);
 void vly_load_transport_give_up(vly_load_transport *t);
 size_t vly_load_transport_in_flight(const vly_load_transport *t); /* sent or waiting, not done */
 vly_load_counts vly_load_transport_counts(const vly_load_transport *t);
+/* Why the last connection could not be made; empty: all could. NUL-terminated. */
+const char *vly_load_transport_trouble(const vly_load_transport *t);
 
 #endif

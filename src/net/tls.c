@@ -38,7 +38,9 @@ struct vly_tls {
 
 vly_status vly_tls__fail(vly_err *err, vly_status st, const char *subject)
 {
-    const char *reason = ERR_reason_error_string(ERR_peek_error());
+    unsigned long code = ERR_peek_error();
+    const char *reason = ERR_SYSTEM_ERROR(code) ? strerror((int)ERR_GET_REASON(code))
+                                                : ERR_reason_error_string(code);
 
     vly_fail(err, st, "%s: %s", subject, reason != NULL ? reason : "OpenSSL gives no reason");
     ERR_clear_error();
