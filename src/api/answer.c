@@ -10,11 +10,8 @@
 #include <stdio.h>
 
 /* X-Request-Id, Server-Timing, Volley-Cache, Age, Volley-Arm, traceresponse, Content-Encoding,
- * Vary */
-#define OWN_HEADERS 8
-/* X-Request-Id, Server-Timing, Volley-Cache, Age, Volley-Arm, Content-Encoding, Vary, and what
- * follows */
-#define OWN_HEADERS (7 + VLY_ACCESS_HEADERS_MAX + VLY_CORS_HEADERS_MAX)
+ * Vary, and what follows */
+#define OWN_HEADERS (8 + VLY_ACCESS_HEADERS_MAX + VLY_CORS_HEADERS_MAX)
 #define AGE_BYTES   24
 
 /* ---- with the headers of every answer ---- */

@@ -20,19 +20,12 @@
 typedef struct vly_call {
     vly_api *api;
     vly_str id; /* X-Request-Id or the trace of traceparent, when they are valid; else made here */
-    vly_encoding accepts; /* of what it accepts, the best */
-    size_t route;         /* api/route_stats.h; 0: none */
-    int grpc_as_http;     /* what the status of a failed gRPC call is in HTTP; 0: none failed */
-    int grpc_code;        /* of it */
-    vly_str model;        /* empty: none */
-    vly_str version;      /* of the model that ran; kept with a tracer only */
-    vly_str arm;          /* "model/version" of the route's arm that had it; empty: none */
-    vly_str error;        /* of the answer; empty: none */
-    bool has_times;       /* a model ran, or was to */
     vly_encoding accepts;    /* of what it accepts, the best */
     size_t route;            /* api/route_stats.h; 0: none */
     int grpc_as_http;        /* what the status of a failed gRPC call is in HTTP; 0: none failed */
+    int grpc_code;           /* of it */
     vly_str model;           /* empty: none */
+    vly_str version;         /* of the model that ran; kept with a tracer only */
     vly_str arm;             /* "model/version" of the route's arm that had it; empty: none */
     vly_str error;           /* of the answer; empty: none */
     struct vly_grant *grant; /* api/access.h; NULL: none was needed */
