@@ -14,12 +14,9 @@
 #include "base/assert.h"
 
 static void (*const subjects[])(const vly_metrics_page *p) = {
-    vly_metrics_put_models, vly_metrics_put_cache, vly_metrics_put_redis,
-    vly_metrics_put_http,   vly_metrics_put_imu,   vly_metrics_put_mqtt,
-    vly_metrics_put_routes, vly_metrics_put_otlp,  vly_metrics_put_process,
-    vly_metrics_put_models, vly_metrics_put_access, vly_metrics_put_cache,
-    vly_metrics_put_redis,  vly_metrics_put_http,   vly_metrics_put_imu,
-    vly_metrics_put_mqtt,   vly_metrics_put_routes, vly_metrics_put_process,
+    vly_metrics_put_models, vly_metrics_put_access,  vly_metrics_put_cache, vly_metrics_put_redis,
+    vly_metrics_put_http,   vly_metrics_put_imu,     vly_metrics_put_mqtt,  vly_metrics_put_routes,
+    vly_metrics_put_otlp,   vly_metrics_put_process,
 };
 
 vly_status vly_metrics_names_parse(vly_str text, uint32_t *ret, vly_err *err)

@@ -183,7 +183,7 @@ static void every_setting_by_environment(void **state)
 
     (void)state;
     for (size_t i = 0; i < VLY_CONFIG_N; i++) {
-        char entry[8192];
+        char entry[32768];
         vly_buf value;
         const char *name = vly_config_row_at(i)->name;
         size_t n = strlen(name);
