@@ -18,7 +18,7 @@ static const struct {
     {"statistics", "/v2/models/stats"}, {"health", "/health"},
     {"ready", "/health/ready"},         {"metrics", "/metrics"},
     {"settings", "/v1/config"},         {"steps", "/steps"},
-    {"performance", "/performance"},
+    {"performance", "/performance"},    {"cache", "/v1/cache"},
 };
 
 /* Text for who names it and does not name JSON: a browser or a person with curl. */

@@ -130,7 +130,7 @@ void vly_cache_abandon(vly_cache *c, vly_cache_get *g);
 /* Nothing that has this tag, in any tier, is found any more; also not what is computed now from
  * before. Returns how many entries of memory went. */
 size_t vly_cache_invalidate(vly_cache *c, vly_str tag);
-/* Empties the memory; nothing computed now will be found. Redis, which is shared, is left alone. */
+/* The same of everything. */
 size_t vly_cache_clear(vly_cache *c);
 
 /* Of the memory tier and of all lookups, at one moment. */
