@@ -266,21 +266,6 @@
       "address of the admin listener, IPv4 or IPv6")                                               \
     X(INT, admin_port, "admin.port", -1, -1, 65535,                                                \
       "port of a listener that alone loads, unloads and changes things; -1: http.port does")       \
-    X(TEXT, otlp_endpoint, "otlp.endpoint", "", 0, 4096,                                           \
-      "collector of traces, OTLP over HTTP: http://HOST:4318/v1/traces; by default none")          \
-    X(NUMBER, otlp_sample, "otlp.sample", 0.1, 0, 1,                                               \
-      "share of the requests that are traced, of those that belong to no trace yet")               \
-    X(TEXT, otlp_service_name, "otlp.service_name", "volley", 1, 256, "service.name of the spans") \
-    X(TEXT, otlp_resource, "otlp.resource", "", 0, 4096,                                           \
-      "further attributes of the resource: deployment.environment.name=blue,key=value")            \
-    X(TEXT, otlp_headers_file, "otlp.headers_file", "", 0, 4096,                                   \
-      "file of headers for the collector, Name: value in each line")                               \
-    X(TEXT, otlp_ca, "otlp.ca", "", 0, 4096,                                                       \
-      "PEM file of who vouches for an https collector; by default those that the system trusts")   \
-    X(INT, otlp_interval_ms, "otlp.interval_ms", 5000, 10, 3600000, "time between two batches")    \
-    X(INT, otlp_timeout_ms, "otlp.timeout_ms", 10000, 10, 600000, "of one request to it")          \
-    X(BYTES, otlp_max_queue_bytes, "otlp.max_queue_bytes", 4 * VLY_MIB, 64 * VLY_KIB, 1 * VLY_GIB, \
-      "spans that wait to be sent; more are dropped, counted")                                     \
     X(LEVEL, log_level, "log.level", VLY_LOG_INFO, 0, 0, "debug, info, warn or error")
 
 #endif
