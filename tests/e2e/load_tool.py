@@ -217,6 +217,25 @@ def asks_the_server_for_a_model(t):
         assert "the first answer is 404" in text, text
 
 
+def speaks_other_protocols(t):
+    reading = json.dumps({"accel_x": 0.5, "accel_y": 9.6, "accel_z": 1.2, "gyro_x": 0, "gyro_y": 0,
+                          "gyro_z": 0})
+    with t.serve() as s:
+        at = f"127.0.0.1:{s.port}"
+        plan = ["--rate", "100", "--duration", "500ms", "--warmup", "0", "-c", "3"]
+        for url, transport, more in (
+                (f"grpc://{at}", "grpc", ["--model", "simple"]),
+                (f"grpc://{at}", "grpc", ["--model", "simple", "--unique", "--stream"]),
+                (f"http://{at}", "http2", ["--model", "simple", "--protocol", "http2"]),
+                (f"http://{at}/health", "http2", ["--protocol", "http2"]),
+                (f"ws://{at}/ws/realtime?user_id={{}}", "websocket",
+                 ["--greetings", "1", "--data", reading])):
+            r = load(t, url, *plan, *more)
+            equal((r["transport"], r["requests"], r["ok"]), (transport, 50, 50), " ".join(more))
+        text = load(t, f"grpc://{at}", "--model", "nowhere", status=1)
+        assert "model 'nowhere'" in text, text
+
+
 def says_when_there_is_no_server(t):
     with socket.socket() as c:
         c.bind(("127.0.0.1", 0))
@@ -286,4 +305,5 @@ def draws_on_a_terminal(t):
 
 run(counts_exactly, tells_outcomes_apart, is_free_of_coordinated_omission, judges_objectives,
     steps_until_it_breaks, sends_bodies_in_turn, asks_the_server_for_a_model,
-    says_when_there_is_no_server, writes_reports, ends_early_with_a_report, draws_on_a_terminal)
+    speaks_other_protocols, says_when_there_is_no_server, writes_reports, ends_early_with_a_report,
+    draws_on_a_terminal)
