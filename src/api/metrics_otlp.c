@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Traces: how many are sampled, and what becomes of their spans. */
 #include "api/metrics_families.h"
-
 #include "api/metrics_text.h"
 #include "api/trace.h"
 #include "base/assert.h"
@@ -10,13 +9,10 @@ void vly_metrics_put_otlp(const vly_metrics_page *p)
 {
     const vly_tracer *t = p->api->tracer;
 
-    if (t == NULL)
+    if (t == NULL || (p->api->metrics.names & VLY_METRICS_VOLLEY) == 0)
         return;
     const vly_otlp_export_stats *s = vly_otlp_export_stats_of(t->exporter);
-    const struct {
-        const char *name, *help;
-        const vly_counter *counter;
-    } rows[] = {
+    const vly_metrics_row rows[] = {
         {"volley_otlp_sampled_total", "Requests that were traced", &t->sampled},
         {"volley_otlp_not_sampled_total", "Requests that were not", &t->not_sampled},
         {"volley_otlp_exported_spans_total", "Spans that the collector has taken", &s->exported},
@@ -25,9 +21,7 @@ void vly_metrics_put_otlp(const vly_metrics_page *p)
         {"volley_otlp_requests_total", "Requests to the collector", &s->requests},
         {"volley_otlp_failures_total", "Of them, those that failed", &s->failures},
     };
-    for (size_t i = 0; i < VLY_COUNT(rows); i++)
-        vly_metrics_value(p->b, rows[i].name, "counter", rows[i].help,
-                          (double)vly_counter_get(rows[i].counter));
+    vly_metrics_counters(p->b, rows, VLY_COUNT(rows));
     vly_metrics_value(p->b, "volley_otlp_queue_bytes", "gauge", "Spans that wait to be sent",
                       (double)vly_gauge_get(&s->queue_bytes));
 }

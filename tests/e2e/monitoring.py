@@ -230,7 +230,8 @@ def every_panel_has_data(t):
     tool("prometheus")
     shutil.copytree(os.path.join(t.models, "simple"), os.path.join(t.models, "simple2"))
     with Broker(t, "mqtt", "allow_anonymous true") as broker, Redis(t) as redis:
-        with t.serve("--set", "cache.models=simple", "--set", "cache.redis_url=unix:" + redis.path,
+        with t.serve("--set", "cache.models=simple", "--set",
+                     "otlp.endpoint=http://127.0.0.1:9/v1/traces", "--set", "cache.redis_url=unix:" + redis.path,
                      "--store", t.path("store.db"), "--set", "http.access_log=" + t.path("access"),
                      "--set", f"mqtt.url=mqtt://127.0.0.1:{broker.port}",
                      "--set", "imu.snapshot_ms=100") as s, Prometheus(t, s.port) as prometheus:
