@@ -230,11 +230,12 @@ def every_panel_has_data(t):
     tool("prometheus")
     shutil.copytree(os.path.join(t.models, "simple"), os.path.join(t.models, "simple2"))
     with Broker(t, "mqtt", "allow_anonymous true") as broker, Redis(t) as redis:
-        with t.serve("--set", "cache.models=simple", "--set",
-                     "otlp.endpoint=http://127.0.0.1:9/v1/traces", "--set", "cache.redis_url=unix:" + redis.path,
-                     "--store", t.path("store.db"), "--set", "http.access_log=" + t.path("access"),
-                     "--set", f"mqtt.url=mqtt://127.0.0.1:{broker.port}",
-                     "--set", "imu.snapshot_ms=100") as s, Prometheus(t, s.port) as prometheus:
+        settings = {"cache.models": "simple", "cache.redis_url": "unix:" + redis.path,
+                    "mqtt.url": f"mqtt://127.0.0.1:{broker.port}", "imu.snapshot_ms": 100,
+                    "http.access_log": t.path("access"),
+                    "otlp.endpoint": "http://127.0.0.1:9/v1/traces"}  # nobody is there
+        args = [x for name, value in settings.items() for x in ("--set", f"{name}={value}")]
+        with t.serve("--store", t.path("store.db"), *args) as s, Prometheus(t, s.port) as prometheus:
             wait_until("a scrape", prometheus.is_ready)
             equal(s.ask("PUT", "/v1/routes/route", json.dumps(
                 {"arms": [{"model": "simple", "weight": 90}, {"model": "simple2", "weight": 10}]}
