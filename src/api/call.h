@@ -44,6 +44,12 @@ static inline vly_call *vly_call_of(const vly_http_request *req)
     return req->user;
 }
 
+static inline vly_str vly_call_id(const vly_http_request *req)
+{
+    const vly_call *call = vly_call_of(req);
+    return call != NULL ? call->id : VLY_STR("");
+}
+
 /* What it asks for: an index of api/route_stats.h. */
 void vly_call_set_route(const vly_http_request *req, size_t route);
 /* Which model it was about, and where the time went. */

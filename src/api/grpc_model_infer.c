@@ -48,6 +48,7 @@ static vly_status begin(vly_grpc_call *call, vly_err *err)
                            .arena = arena,
                            .is_cancelled = &call->req->is_cancelled,
                            .received_ns = call->req->received_ns,
+                           .call_id = vly_call_id(call->req),
                            .deadline_ns = call->deadline_ns,
                            .session = vly_model_routes_has_any(call->api->model_routes)
                                           ? vly_infer_session(&call->req->msg)

@@ -7,6 +7,7 @@
 #include "api/infer_outputs.h"
 #include "api/infer_pictures.h"
 #include "base/assert.h"
+#include "sched/model_routes_shadow.h"
 
 #include <stdio.h>
 
@@ -118,6 +119,7 @@ static vly_status take_arm(vly_infer *call, vly_err *err)
     vly_served_unref(call->model);
     call->served = call->model = pick.model;
     call->arm = pick.arm;
+    call->copied = pick.shadow;
     return VLY_OK;
 }
 
@@ -154,7 +156,8 @@ static void release(vly_infer *call)
 static void finish(vly_infer *call, vly_status st, const vly_err *err)
 {
     vly_served *m = call->model;
-    vly_model_route *route = call->route;
+    vly_model_route *route = call->route, *copied = call->copied;
+    vly_route_shadow *shadow = call->shadow;
     vly_route_arm *arm = call->arm;
 
     release(call);
@@ -167,6 +170,20 @@ static void finish(vly_infer *call, vly_status st, const vly_err *err)
     vly_served_unref(m);
     vly_model_route_unref(route);
     vly_route_arm_unref(arm);
+    vly_model_route_unref(copied);
+    if (st == VLY_OK)
+        vly_route_shadow_go(shadow);
+    else
+        vly_route_shadow_drop(shadow);
+}
+
+static void copy_to_shadow(vly_infer *call)
+{
+    vly_str id = call->request.id.len > 0 ? call->request.id : call->call_id;
+
+    if (call->copied != NULL)
+        call->shadow = vly_route_shadow_take(call->api->model_routes, call->copied, call->model,
+                                             &call->job, id);
 }
 
 static vly_status encode(vly_job *job, vly_err *err)
@@ -178,6 +195,8 @@ static vly_status encode(vly_job *job, vly_err *err)
         vly_infer__keep(call);
     if (st == VLY_OK && call->write != NULL)
         st = call->write(call, err);
+    if (st == VLY_OK)
+        copy_to_shadow(call);
     return st;
 }
 
@@ -390,6 +409,7 @@ vly_status vly_infer_start(vly_infer *call, vly_err *err)
         vly_served_unref(call->model);
         vly_model_route_unref(call->route);
         vly_route_arm_unref(call->arm);
+        vly_model_route_unref(call->copied);
     }
     return st;
 }

@@ -96,6 +96,7 @@ struct vly_infer {
     vly_nsec received_ns;
     vly_nsec deadline_ns; /* of the protocol itself (grpc-timeout); 0: none */
     uint64_t session;     /* in a route: vly_infer_session; 0: what the request's parameters say */
+    vly_str call_id;      /* of the request as a whole; may be empty */
     uint64_t stream;      /* or, when they say nothing, this one; 0: none */
     vly_infer_request request;
     const struct vly_cache_wish *cache_wish; /* api/cached.h; NULL: the request says nothing */
@@ -127,6 +128,8 @@ struct vly_infer {
     vly_job job;
     vly_work work;
     vly_served *model;               /* a reference, until done has returned */
+    vly_model_route *copied;         /* its shadow gets a copy; a reference, or NULL */
+    struct vly_route_shadow *shadow; /* the copy, once the results were there */
     bool was_known;                  /* the results came out of the cache */
     vly_model_route *route;          /* likewise; NULL: it is a model */
     vly_nsec read_ns;                /* when reading began; then, what reading and checking took */

@@ -67,9 +67,9 @@ static const struct {
      put_rollbacks},
 };
 
-static const char *labels_of(const vly_metrics_page *p, const vly_model_route *route, size_t arm)
+static const char *labels_of(const vly_metrics_page *p, const vly_model_route *route,
+                             const char *key, const vly_route_target *t)
 {
-    const vly_route_target *t = &route->spec.arms[arm].target;
     char name[VLY_ROUTE_MODEL_MAX + VLY_ROUTE_VERSION_MAX + 2];
     vly_buf b;
 
@@ -77,7 +77,7 @@ static const char *labels_of(const vly_metrics_page *p, const vly_model_route *r
     snprintf(name, sizeof(name), "%s%s%s", t->model, t->version[0] != '\0' ? "/" : "", t->version);
     vly_metrics_label(&b, "route", route->spec.name);
     vly_buf_putc(&b, ',');
-    vly_metrics_label(&b, "arm", name);
+    vly_metrics_label(&b, key, name);
     const char *text = b.failed ? NULL : vly_arena_strdup(p->arena, vly_buf_str(&b));
     vly_buf_release(&b);
     return text;
@@ -96,13 +96,35 @@ static series *all_arms(const vly_metrics_page *p, const vly_route_table *t, siz
     *ret_n = 0;
     for (size_t i = 0; i < t->n; i++) {
         for (size_t arm = 0; arm < t->routes[i]->spec.n_arms; arm++) {
-            const char *labels = labels_of(p, t->routes[i], arm);
+            const char *labels =
+                labels_of(p, t->routes[i], "arm", &t->routes[i]->spec.arms[arm].target);
             if (labels == NULL)
                 return NULL;
             all[(*ret_n)++] = (series){t->routes[i], arm, labels};
         }
     }
     return all;
+}
+
+static void put_shadows(const vly_metrics_page *p, const vly_route_table *t)
+{
+    bool has_any = false;
+
+    for (size_t i = 0; i < t->n; i++) {
+        const vly_route_arm *shadow = t->routes[i]->shadow;
+        const char *labels =
+            shadow != NULL ? labels_of(p, t->routes[i], "shadow", &shadow->target) : NULL;
+        if (labels == NULL)
+            continue;
+        if (!has_any)
+            vly_metrics_head(p->b, "volley_route_shadow_requests_total", "counter",
+                             "Copies of requests for a shadow by what became of them");
+        has_any = true;
+        for (int o = 0; o < VLY_ROUTE_SHADOW_OUTCOMES; o++)
+            vly_buf_printf(p->b, "volley_route_shadow_requests_total{%s,outcome=\"%s\"} %llu\n",
+                           labels, vly_route_shadow_name((vly_route_shadow_outcome)o),
+                           (unsigned long long)vly_counter_get(&shadow->shadow[o]));
+    }
 }
 
 void vly_metrics_put_routes(const vly_metrics_page *p)
@@ -119,5 +141,6 @@ void vly_metrics_put_routes(const vly_metrics_page *p)
         for (size_t i = 0; i < n; i++)
             families[f].put(p, families[f].name, &all[i]);
     }
+    put_shadows(p, t);
     vly_route_table_unref(t);
 }

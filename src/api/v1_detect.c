@@ -20,6 +20,7 @@
 #include "api/detect_answer.h"
 #include "api/v1_options.h"
 #include "base/assert.h"
+#include "sched/model_routes_shadow.h"
 
 /* Pictures up to this size are looked up in the cache on the loop thread: some 50 us. */
 #define QUICK_BYTES ((size_t)1 << 20)
@@ -34,7 +35,8 @@ typedef struct detect_file {
     vly_cache_get get;
     vly_cache_outcome cache;
     bool was_known; /* and is no job */
-    bool leads;     /* others wait for what this one computes */
+    vly_route_shadow *shadow;
+    bool leads; /* others wait for what this one computes */
     vly_work work;
 } detect_file;
 
@@ -42,8 +44,9 @@ typedef struct detect_call {
     vly_work split; /* first: the pool hands out a pointer to it */
     vly_api *api;
     vly_http_request *req;
-    vly_served *model;  /* a reference, until it is answered */
-    vly_route_arm *arm; /* likewise; NULL: it is no route's */
+    vly_served *model;       /* a reference, until it is answered */
+    vly_route_arm *arm;      /* likewise; NULL: it is no route's */
+    vly_model_route *copied; /* likewise: its shadow gets a copy; NULL: none does */
     vly_v1_params params;
     vly_cache_wish wish;
     detect_file *files;
@@ -84,6 +87,15 @@ static void use_known(detect_file *f)
 
 /* ---- answers ---- */
 
+static void copy_to_shadow(detect_file *f)
+{
+    const detect_call *c = f->call;
+
+    if (c->copied != NULL)
+        f->shadow = vly_route_shadow_take(c->api->model_routes, c->copied, c->model, &f->job,
+                                          vly_call_id(c->req));
+}
+
 /* On the worker, while the results are there. */
 static vly_status encode_file(vly_job *job, vly_err *err)
 {
@@ -95,6 +107,8 @@ static vly_status encode_file(vly_job *job, vly_err *err)
         f->leads = false;
         vly_cache_complete(c->api->cache, &f->get, vly_buf_str(&f->body));
     }
+    if (st == VLY_OK)
+        copy_to_shadow(f);
     return st;
 }
 
@@ -171,6 +185,7 @@ static void end_one(detect_call *c)
     tell_cache(c);
     vly_call_set_arm(c->req, c->arm, m);
     vly_route_arm_unref(c->arm);
+    vly_model_route_unref(c->copied);
     if (c->n_files == 1)
         answer_one(c);
     else
@@ -181,6 +196,8 @@ static void end_one(detect_call *c)
 static void end_file(detect_file *f)
 {
     const detect_call *c = f->call;
+    vly_route_shadow *shadow = f->shadow;
+    bool has_failed = f->job.status != VLY_OK;
 
     leave_cache(f);
     if (f->job.status != VLY_OK)
@@ -191,6 +208,10 @@ static void end_file(detect_file *f)
         vly_route_arm_count(c->arm, vly_clock_now(), f->job.status, f->job.is_model_failure,
                             c->req->received_ns);
     end_one(f->call);
+    if (has_failed)
+        vly_route_shadow_drop(shadow);
+    else
+        vly_route_shadow_go(shadow);
 }
 
 static void file_done(vly_job *job)
@@ -368,6 +389,7 @@ static void give_up(detect_call *c, vly_status st)
     if (c->arm != NULL)
         vly_route_arm_count(c->arm, vly_clock_now(), st, false, c->req->received_ns);
     vly_route_arm_unref(c->arm);
+    vly_model_route_unref(c->copied);
     vly_served_unref(c->model);
 }
 
@@ -387,6 +409,8 @@ static vly_status submit(detect_call *c, const vly_multipart_part *parts, size_t
         return st;
     c->model = vly_served_ref(pick.model);
     c->arm = pick.arm != NULL ? vly_route_arm_ref(pick.arm) : NULL;
+    c->copied = pick.shadow;
+    pick.shadow = NULL;
     st = submit_files(c, parts, n_parts, n_files, err);
     vly_route_pick_release(&pick);
     if (st != VLY_OK)

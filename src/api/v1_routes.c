@@ -43,12 +43,25 @@ static void put_stats(vly_buf *b, const vly_route_arm *a)
                    vly_clock_ms(vly_histogram_quantile(&a->latency, 0.99)));
 }
 
+static void put_shadow(vly_buf *b, const vly_route_arm *shadow)
+{
+    vly_buf_puts(b, ",\"shadow_stats\":{");
+    for (int o = 0; o < VLY_ROUTE_SHADOW_OUTCOMES; o++)
+        vly_buf_printf(b, "\"%s\":%llu,", vly_route_shadow_name((vly_route_shadow_outcome)o),
+                       (unsigned long long)vly_counter_get(&shadow->shadow[o]));
+    vly_buf_printf(b, "\"p50_ms\":%.3f,\"p95_ms\":%.3f}",
+                   vly_clock_ms(vly_histogram_quantile(&shadow->latency, 0.5)),
+                   vly_clock_ms(vly_histogram_quantile(&shadow->latency, 0.95)));
+}
+
 static void put_route(const vly_api *api, const vly_model_route *route, vly_buf *b)
 {
     const vly_route_spec *s = &route->spec;
 
     vly_buf_putc(b, '{');
     vly_route_spec_put_rest(b, s);
+    if (route->shadow != NULL)
+        put_shadow(b, route->shadow);
     vly_buf_puts(b, ",\"arms\":[");
     for (size_t i = 0; i < s->n_arms; i++) {
         vly_buf_puts(b, i > 0 ? ",{" : "{");

@@ -150,6 +150,7 @@ static vly_status begin(vly_api *api, vly_http_request *req, const vly_str *capt
         .arena = &req->msg.arena,
         .is_cancelled = &req->is_cancelled,
         .received_ns = req->received_ns,
+        .call_id = vly_call_id(req),
         .session = vly_model_routes_has_any(api->model_routes) ? vly_infer_session(&req->msg) : 0,
         .loop = req->loop_idx + 1,
         .request = {.model = captures[0], .version = captures[1]},

@@ -16,6 +16,7 @@
     X(route_promote)                                                                               \
     X(route_rollback)                                                                              \
     X(route_remove)                                                                                \
+    X(route_compare)                                                                               \
     X(model_inspect)                                                                               \
     X(model_bench)                                                                                 \
     X(model_run)                                                                                   \

@@ -379,6 +379,8 @@ static int wait_for_end(server *s, const sigset_t *signals)
         if (no == SIGHUP && s->access_log != NULL)
             vly_line_log_reopen(s->access_log);
         if (no == SIGHUP)
+            vly_model_routes_reopen(s->routes.routes);
+        if (no == SIGHUP)
             vly_serve_reload(s->live);
         if (no == SIGHUP)
             vly_control_rescan(s->control);

@@ -10,6 +10,10 @@ vly_status vly_serve_routes_open(const vly_config *c, vly_scheduler *s, vly_serv
         .scheduler = s,
         .file = c->routes_file,
         .max_routes = (size_t)c->routes_max,
+        .shadow_log = c->routes_shadow_log,
+        .shadow_log_bytes = c->routes_shadow_log_bytes,
+        .shadow_max = (size_t)c->routes_shadow_max,
+        .shadow_max_bytes = c->routes_shadow_max_bytes,
         .check_ms = (unsigned)c->routes_check_ms,
     };
     vly_status st = vly_model_routes_new(&opts, &r->routes, err);

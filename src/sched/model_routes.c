@@ -17,6 +17,15 @@ const char *vly_route_outcome_name(vly_route_outcome o)
     return names[o];
 }
 
+const char *vly_route_shadow_name(vly_route_shadow_outcome o)
+{
+#define NAME(name, text) text,
+    static const char *const names[] = {VLY_ROUTE_SHADOW_MAP(NAME)};
+#undef NAME
+    VLY_ASSERT(o < VLY_ROUTE_SHADOW_OUTCOMES);
+    return names[o];
+}
+
 /* ---- arms ---- */
 
 static vly_route_arm *arm_new(const char *route, const vly_route_target *target)
@@ -144,14 +153,19 @@ void vly_model_route_unref(vly_model_route *route)
         return;
     for (size_t i = 0; i < route->spec.n_arms; i++)
         vly_route_arm_unref(route->arms[i]);
+    vly_route_arm_unref(route->shadow);
     vly_free(route);
+}
+
+static bool is_target(const vly_route_arm *a, const vly_route_target *t)
+{
+    return strcmp(a->target.model, t->model) == 0 && strcmp(a->target.version, t->version) == 0;
 }
 
 static vly_route_arm *find_arm(const vly_model_route *route, const vly_route_target *t)
 {
     for (size_t i = 0; route != NULL && i < route->spec.n_arms; i++)
-        if (strcmp(route->arms[i]->target.model, t->model) == 0 &&
-            strcmp(route->arms[i]->target.version, t->version) == 0)
+        if (is_target(route->arms[i], t))
             return route->arms[i];
     return NULL;
 }
@@ -174,6 +188,21 @@ static vly_status add_arm(vly_model_route *route, size_t i, const vly_model_rout
     return s->has_guard ? arm_watch(a, s->guard.window_ns, forget, err) : VLY_OK;
 }
 
+static vly_status add_shadow(vly_model_route *route, const vly_model_route *old, vly_err *err)
+{
+    const vly_route_spec *s = &route->spec;
+
+    if (!(s->shadow_share > 0))
+        return VLY_OK;
+    if (old != NULL && old->shadow != NULL && is_target(old->shadow, &s->shadow))
+        route->shadow = vly_route_arm_ref(old->shadow);
+    else
+        route->shadow = arm_new(s->name, &s->shadow);
+    if (route->shadow == NULL)
+        return vly_fail(err, VLY_ENOMEM, "out of memory for route '%s'", s->name);
+    return VLY_OK;
+}
+
 vly_status vly_model_route__new(const vly_route_spec *spec, const vly_model_route *old, bool forget,
                                 vly_model_route **ret, vly_err *err)
 {
@@ -186,6 +215,8 @@ vly_status vly_model_route__new(const vly_route_spec *spec, const vly_model_rout
     atomic_init(&route->n_refs, 1);
     for (size_t i = 0; i < spec->n_arms && st == VLY_OK; i++)
         st = add_arm(route, i, old, forget, err);
+    if (st == VLY_OK)
+        st = add_shadow(route, old, err);
     if (st == VLY_OK)
         *ret = route;
     else
@@ -305,6 +336,15 @@ static void tell_missing(vly_route_arm *a, bool is_missing)
                  a->target.version[0] != '\0' ? "/" : "", a->target.version);
 }
 
+/* A reference when this request is one of the shadow's share. */
+static vly_model_route *draw_shadow(vly_model_route *route)
+{
+    if (route->shadow == NULL)
+        return NULL;
+    uint64_t n = atomic_fetch_add_explicit(&route->n_shadow_drawn.value, 1, memory_order_relaxed);
+    return vly_route_is_sampled(route->spec.shadow_share, n) ? vly_model_route__ref(route) : NULL;
+}
+
 vly_status vly_model_route_pick(vly_model_routes *r, vly_model_route *route, uint64_t session,
                                 vly_route_pick *ret, vly_err *err)
 {
@@ -324,7 +364,8 @@ vly_status vly_model_route_pick(vly_model_routes *r, vly_model_route *route, uin
         vly_served *m = vly_route__find_model(r, &a->target);
         tell_missing(a, m == NULL);
         if (m != NULL) {
-            *ret = (vly_route_pick){.model = m, .arm = vly_route_arm_ref(a)};
+            *ret = (vly_route_pick){
+                .model = m, .arm = vly_route_arm_ref(a), .shadow = draw_shadow(route)};
             return VLY_OK;
         }
         count_missing(a);
@@ -352,5 +393,6 @@ void vly_route_pick_release(vly_route_pick *p)
 {
     vly_served_unref(p->model);
     vly_route_arm_unref(p->arm);
+    vly_model_route_unref(p->shadow);
     *p = (vly_route_pick){.model = NULL};
 }

@@ -59,12 +59,29 @@ typedef enum vly_route_outcome {
 
 const char *vly_route_outcome_name(vly_route_outcome o);
 
-/* One arm of one route, as long as the route has it. Refcounted. */
+/* What becomes of a copy of a request that goes to a shadow. */
+#define VLY_ROUTE_SHADOW_MAP(X)                                                                    \
+    X(AGREED, "agreed")                                                                            \
+    X(DIFFERED, "differed")                                                                        \
+    X(FAILED, "failed") /* it does not take such a request, or its run failed */                   \
+    X(DROPPED, "dropped")
+
+typedef enum vly_route_shadow_outcome {
+#define VLY_ROUTE_SHADOW_ENUM(name, text) VLY_ROUTE_SHADOW_##name,
+    VLY_ROUTE_SHADOW_MAP(VLY_ROUTE_SHADOW_ENUM)
+#undef VLY_ROUTE_SHADOW_ENUM
+        VLY_ROUTE_SHADOW_OUTCOMES
+} vly_route_shadow_outcome;
+
+const char *vly_route_shadow_name(vly_route_shadow_outcome o);
+
+/* One arm or shadow of one route, as long as the route has it. Refcounted. */
 typedef struct vly_route_arm {
     char route[VLY_ROUTE_NAME_MAX + 1]; /* immutable, as the target */
     vly_route_target target;
     vly_counter outcomes[VLY_ROUTE_OUTCOMES];
     vly_counter rollbacks[VLY_ROUTE_REASONS];
+    vly_counter shadow[VLY_ROUTE_SHADOW_OUTCOMES]; /* of a shadow, which has no outcomes */
     vly_histogram latency; /* of what was OK, received to ready to be sent */
     _Atomic bool is_missing;
     pthread_mutex_t lock;
@@ -85,6 +102,7 @@ void vly_route_arm_count_known(vly_route_arm *a);
 typedef struct vly_model_route {
     vly_route_spec spec; /* immutable, as the next two */
     vly_route_arm *arms[VLY_ROUTE_ARMS_MAX];
+    vly_route_arm *shadow; /* NULL: none */
     vly_route_choice choices[VLY_ROUTE_ARMS_MAX];
     vly_nsec step_ns;           /* when its step of the schedule began; 0: not seen yet. Guarded by
                                    the change lock */
@@ -99,6 +117,7 @@ void vly_model_route_unref(vly_model_route *route); /* accepts NULL */
 typedef struct vly_route_pick {
     vly_served *model; /* a reference, as the arm */
     vly_route_arm *arm;
+    vly_model_route *shadow; /* a reference: a copy of it goes to the shadow; NULL: none does */
 } vly_route_pick;
 
 void vly_route_pick_release(vly_route_pick *p);
@@ -107,6 +126,10 @@ typedef struct vly_model_routes_opts {
     vly_scheduler *scheduler; /* borrowed, outlives the routes */
     const char *file;         /* where changes are kept; NULL or empty: nowhere. Copied */
     size_t max_routes;
+    const char *shadow_log;  /* comparisons are told there; NULL or empty: nowhere */
+    size_t shadow_log_bytes; /* of lines that wait to be written */
+    size_t shadow_max;       /* copies in work; 0: no shadow gets any */
+    size_t shadow_max_bytes; /* of one copy */
     unsigned check_ms; /* how often the guard looks; 0: when vly_model_routes_tick is called */
 } vly_model_routes_opts;
 
@@ -116,6 +139,8 @@ vly_status vly_model_routes_new(const vly_model_routes_opts *opts, vly_model_rou
                                 vly_err *err) VLY_MUST_CHECK;
 /* Ends the thread that looks after the arms: the models may go. Accepts NULL. */
 void vly_model_routes_stop(vly_model_routes *r);
+/* Opens the log of shadows anew, as vly_line_log_reopen. */
+void vly_model_routes_reopen(vly_model_routes *r);
 /* Nobody uses it any more. Accepts NULL. */
 void vly_model_routes_free(vly_model_routes *r);
 

@@ -12,6 +12,9 @@ struct vly_model_routes {
     char *file;               /* NULL: none */
     size_t max_routes;
     unsigned check_ms;
+    struct vly_line_log *shadow_log; /* NULL: none; immutable, as the next two */
+    size_t shadow_max, shadow_max_bytes;
+    _Atomic size_t n_shadows;
     pthread_mutex_t
         change; /* held by whoever makes the next table, and writes the file; before lock */
     pthread_mutex_t lock;

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "sys/file.h"
+#include "sys/line_log.h"
 
 #include <stdio.h>
 #include <time.h>
@@ -529,8 +530,12 @@ vly_status vly_model_routes_new(const vly_model_routes_opts *opts, vly_model_rou
     r->max_routes = opts->max_routes;
     r->file = file;
     r->table = t;
+    r->shadow_max = opts->shadow_max;
+    r->shadow_max_bytes = opts->shadow_max_bytes;
     init_locks(r);
     vly_status st = read_file(r, err);
+    if (st == VLY_OK && opts->shadow_log != NULL && opts->shadow_log[0] != '\0')
+        st = vly_line_log_open(opts->shadow_log, opts->shadow_log_bytes, &r->shadow_log, err);
     if (st == VLY_OK && opts->check_ms > 0)
         st = start_thread(r, opts->check_ms, err);
     if (st == VLY_OK)
@@ -538,6 +543,12 @@ vly_status vly_model_routes_new(const vly_model_routes_opts *opts, vly_model_rou
     else
         vly_model_routes_free(r);
     return st;
+}
+
+void vly_model_routes_reopen(vly_model_routes *r)
+{
+    if (r->shadow_log != NULL)
+        vly_line_log_reopen(r->shadow_log);
 }
 
 void vly_model_routes_stop(vly_model_routes *r)
@@ -557,6 +568,7 @@ void vly_model_routes_free(vly_model_routes *r)
     if (r == NULL)
         return;
     vly_model_routes_stop(r);
+    vly_line_log_close(r->shadow_log);
     vly_route_table_unref(r->table);
     pthread_cond_destroy(&r->is_ending_cond);
     pthread_mutex_destroy(&r->change);

@@ -360,6 +360,7 @@ static vly_status read_route(yyjson_val *v, vly_str name, vly_route_spec *ret, v
         {"shadow", read_shadow, 0, 0, 0, 0},
         {"guard", read_guard, 0, 0, 0, 0},
         {"schedule", read_schedule, 0, 0, 0, 0},
+        {"shadow_stats", ignore, 0, 0, 0, 0},
     };
 
     *ret = (vly_route_spec){.n_arms = 0};

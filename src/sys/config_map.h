@@ -221,6 +221,14 @@
     X(INT, routes_max, "routes.max", 64, 1, 1000, "routes; one more is refused")                   \
     X(INT, routes_check_ms, "routes.check_ms", 1000, 10, 3600000,                                  \
       "how often routes look after their arms: verdicts of the guard, steps of a schedule")        \
+    X(TEXT, routes_shadow_log, "routes.shadow_log", "", 0, 4096,                                   \
+      "file of lines of JSON: answers of arms and of shadows, compared; by default none is kept")  \
+    X(BYTES, routes_shadow_log_bytes, "routes.shadow_log_bytes", 1 * VLY_MIB, 64 * VLY_KIB,        \
+      1 * VLY_GIB, "lines of it that wait for the disk; more are dropped")                         \
+    X(INT, routes_shadow_max, "routes.shadow_max", 2, 0, 1000,                                     \
+      "copies of requests in work for shadows; more are dropped")                                  \
+    X(BYTES, routes_shadow_max_bytes, "routes.shadow_max_bytes", 32 * VLY_MIB, 1 * VLY_KIB,        \
+      1 * VLY_GIB, "one copy, with the answer that it is compared with; larger ones are dropped")  \
     X(TEXT, store_path, "store.path", "", 0, 4096,                                                 \
       "SQLite file for sessions, which then outlive the process; by default they do not")          \
     X(BOOL, store_power_safe, "store.power_safe", true, 0, 1,                                      \

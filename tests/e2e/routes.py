@@ -3,6 +3,7 @@
 slow, promotion by schedule, the command line, and a server that is killed while it writes."""
 import http.client
 import json
+import math
 import os
 import random
 import re
@@ -339,6 +340,86 @@ def killed_while_it_writes(t):
             equal(arms(s, "ab")[0]["weight"], weight)
 
 
+def shadow_is_compared(t):
+    """plus and twice give the same for 1, and are 1 apart for 2."""
+    subprocess.run([os.path.join(t.build, "make_models"), t.models, "composed"], check=True)
+    log = t.path("shadow.jsonl")
+    with t.serve("--set", f"routes.shadow_log={log}") as s:
+        put(s, "sum", {"arms": [{"model": "plus", "weight": 1}],
+                       "shadow": {"model": "twice", "share": 1}})
+
+        def compared():
+            stats = s.get("/v1/routes/sum").json()["shadow_stats"]
+            return stats["agreed"] + stats["differed"] + stats["dropped"] + stats["failed"]
+        for i, x in enumerate((1, 2, 1, 1)):
+            inputs = [{"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [x, x + 1]}]
+            a = s.ask("POST", "/v2/models/sum/infer", json.dumps({"id": f"r{i}", "inputs": inputs}))
+            equal(a.status, 200, a.body)
+            equal(a.json()["outputs"][0]["data"], [x + 1, x + 2])
+            wait_until("the shadow has run", lambda n=i: compared() == n + 1)
+        stats = s.get("/v1/routes/sum").json()["shadow_stats"]
+        equal((stats["dropped"], stats["failed"]), (0, 0))
+        labels = 'route="sum",shadow="twice"'
+        equal(metric(s, f'volley_route_shadow_requests_total{{{labels},outcome="agreed"}}')
+              + metric(s, f'volley_route_shadow_requests_total{{{labels},outcome="differed"}}'), 4)
+        # What the other model does not take is its failure, and nobody else's.
+        put(s, "odd", {"arms": [{"model": "plus", "weight": 1}],
+                       "shadow": {"model": "simple", "share": 1}})
+        equal(s.infer("odd", inputs).status, 200)
+        wait_until("it failed", lambda: s.get("/v1/routes/odd").json()["shadow_stats"]["failed"])
+        equal(s.stop(), 0)
+    with open(log) as f:
+        lines = [json.loads(x) for x in f]
+    equal([x["id"] for x in lines], ["r0", "r1", "r2", "r3"])
+    for x, first in zip(lines, (1, 2, 1, 1)):
+        a, b = (first + 1, first + 2), (2 * first, 2 * first + 2)
+        equal((x["route"], x["arm"], x["shadow"], x["kind"]),
+              ("sum", "plus/1", "twice/1", "tensors"))
+        equal(x["max_abs"], max(abs(p - q) for p, q in zip(a, b)))
+        cosine = (a[0] * b[0] + a[1] * b[1]) / math.hypot(*a) / math.hypot(*b)
+        assert abs(x["cosine"] - cosine) < 1e-6, x
+        equal(x["agrees"], cosine >= 0.999)
+    p = subprocess.run([t.volley, "route", "compare", log, "--json"], capture_output=True,
+                       text=True, check=True)
+    pair = json.loads(p.stdout)["pairs"][0]
+    equal((pair["compared"], pair["failed"], pair["max_abs"]), (4, 0, 2))
+    equal(pair["agreement"], sum(x["agrees"] for x in lines) / 4)
+    p = subprocess.run([t.volley, "route", "compare", log], capture_output=True, text=True,
+                       check=True)
+    assert "sum: plus/1 against twice/1" in p.stdout, p.stdout
+
+
+def shadow_sees_what_the_detector_sees(t):
+    """The model against itself: every box agrees, whatever the load."""
+    model, picture = t.shared("models/yolov8n.onnx"), t.shared("data/images/classic/bus.jpg")
+    models = t.path("detectors")
+    os.mkdir(models)
+    for name in ("a", "b"):
+        os.symlink(model, f"{models}/{name}.onnx")
+    with open(picture, "rb") as f:
+        body = f.read()
+    log = t.path("shadow.jsonl")
+    with t.serve("--set", f"routes.shadow_log={log}", models=models) as s:
+        put(s, "eye", {"arms": [{"model": "a", "weight": 1}],
+                       "shadow": {"model": "b", "share": 0.5}})
+        n = 8
+        boxes = [len(s.ask("POST", "/v1/images:detect?model=eye", body,
+                           {"Cache-Control": "no-store"}).json()["detections"]) for _ in range(n)]
+
+        def stats():
+            return s.get("/v1/routes/eye").json()["shadow_stats"]
+        wait_until("half of them are done", lambda: sum(
+            stats()[k] for k in ("agreed", "differed", "failed", "dropped")) == n // 2)
+        equal((stats()["differed"], stats()["failed"]), (0, 0))
+        assert stats()["agreed"] >= 1, stats()
+        equal(s.stop(), 0)
+    with open(log) as f:
+        for line in map(json.loads, f):
+            equal((line["kind"], line["matched"], line["missing"], line["extra"]),
+                  ("boxes", boxes[0], 0, 0))
+            equal((line["mean_iou"], line["max_score_diff"]), (1, 0))
+
+
 def names_of_models(t):
     versions(t, "simple", 2)
     with t.serve() as s:
@@ -356,4 +437,5 @@ def names_of_models(t):
 
 run(split_of_many_sessions_is_kept_over_restarts, sessions_are_named_in_every_way,
     pictures_take_routes, bad_arm_is_rolled_back, slow_arm_is_rolled_back, healthy_arm_is_promoted,
-    version_that_unloads_passes_its_sessions_on, commands, killed_while_it_writes, names_of_models)
+    version_that_unloads_passes_its_sessions_on, shadow_is_compared,
+    shadow_sees_what_the_detector_sees, commands, killed_while_it_writes, names_of_models)

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Settings of routes, as bodies of requests and as a file: what is read is within its bounds, and
- * reads back as the same when it is written; promoting and rolling back keeps it valid.
+ * reads back as the same when it is written; promoting and rolling back keeps it valid. And lines
+ * of the log of shadows.
  */
 #include "base/assert.h"
+#include "sched/model_routes_line.h"
 #include "sched/model_routes_spec.h"
 
 int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t n);
@@ -79,6 +81,19 @@ static void check_file(vly_str text)
     vly_arena_release(&arena);
 }
 
+static void check_line(vly_str text)
+{
+    vly_arena arena;
+    vly_err err = VLY_ERR_INIT;
+    vly_route_line l;
+
+    vly_arena_init(&arena, VLY_MEM_SCHED, 4096, ARENA_BUDGET);
+    vly_status st = vly_route_line_read(text, &arena, &l, &err);
+    VLY_ASSERT(st == err.status);
+    VLY_ASSERT(st != VLY_OK || (l.route != NULL && l.arm != NULL && l.shadow != NULL));
+    vly_arena_release(&arena);
+}
+
 int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t n)
 {
     vly_str text = {(const char *)bytes, n};
@@ -88,5 +103,6 @@ int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t n)
     check(text, (vly_str){NULL, 0});
     check(text, VLY_STR("a"));
     check_file(text);
+    check_line(text);
     return 0;
 }
