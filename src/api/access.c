@@ -11,10 +11,17 @@
 
 #define KEY_PROTOCOL "volley.key."
 
+/* What is in force, and what was. Immutable. */
+typedef struct rules {
+    vly_client_rule address, key;
+    struct rules *older;
+} rules;
+
 struct vly_access {
     vly_access_opts opts; /* immutable, as the next two */
     vly_address_ranges trusted;
     vly_client_limits *limits[VLY_ACCESS_N_BOUNDS]; /* by vly_access_bound; NULL: none */
+    _Atomic(rules *) rules;
 };
 
 /* One of the two bounds of a request. */
@@ -70,6 +77,20 @@ static bool is_bound(const vly_client_rule *r)
     return r->rate > 0 || r->concurrency > 0;
 }
 
+/* What was in force before stays until the end, for a request may just be reading it: some bytes
+ * for each change of the settings. */
+vly_status vly_access_set_rules(vly_access *a, const vly_client_rule *address,
+                                const vly_client_rule *key, vly_err *err)
+{
+    rules *r = vly_calloc(VLY_MEM_NET, 1, sizeof(*r));
+
+    if (r == NULL)
+        return vly_fail(err, VLY_ENOMEM, "out of memory for limits");
+    *r = (rules){.address = *address, .key = *key, .older = atomic_load(&a->rules)};
+    atomic_store(&a->rules, r);
+    return VLY_OK;
+}
+
 vly_status vly_access_new(const vly_access_opts *opts, vly_access **ret, vly_err *err)
 {
     vly_access *a = vly_calloc(VLY_MEM_NET, 1, sizeof(*a));
@@ -78,7 +99,8 @@ vly_status vly_access_new(const vly_access_opts *opts, vly_access **ret, vly_err
     if (a == NULL)
         return vly_fail(err, VLY_ENOMEM, "out of memory for keys and limits");
     a->opts = *opts;
-    if (opts->trusted_proxies != NULL)
+    st = vly_access_set_rules(a, &opts->address, &opts->key, err);
+    if (st == VLY_OK && opts->trusted_proxies != NULL)
         st = vly_address_ranges_parse(opts->trusted_proxies, &a->trusted, err);
     if (st == VLY_OK && is_bound(&opts->address))
         st = vly_client_limits_new(opts->max_clients, &a->limits[VLY_ACCESS_BY_ADDRESS], err);
@@ -95,6 +117,10 @@ void vly_access_free(vly_access *a)
 {
     if (a == NULL)
         return;
+    for (rules *r = atomic_load(&a->rules), *older; r != NULL; r = older) {
+        older = r->older;
+        vly_free(r);
+    }
     vly_client_limits_free(a->limits[VLY_ACCESS_BY_ADDRESS]);
     vly_client_limits_free(a->limits[VLY_ACCESS_BY_KEY]);
     vly_free(a);
@@ -151,7 +177,7 @@ static vly_status refuse_invalid(vly_api *api, vly_err *err)
 
 static vly_client_rule rule_of(const vly_access *a, const vly_key *k)
 {
-    vly_client_rule r = a->opts.key;
+    vly_client_rule r = atomic_load(&a->rules)->key;
 
     if (k->rate > 0) {
         r.rate = k->rate;
@@ -242,8 +268,9 @@ static vly_status admit(vly_api *api, vly_http_request *req, vly_key_scope scope
         return vly_fail(err, VLY_ENOMEM, "out of memory for the request");
     g->api = api;
     call->grant = g;
-    if (is_bound(&a->opts.address)) {
-        g->parts[VLY_ACCESS_BY_ADDRESS].rule = a->opts.address;
+    const rules *in_force = atomic_load(&a->rules);
+    if (a->limits[VLY_ACCESS_BY_ADDRESS] != NULL && is_bound(&in_force->address)) {
+        g->parts[VLY_ACCESS_BY_ADDRESS].rule = in_force->address;
         g->parts[VLY_ACCESS_BY_ADDRESS].client = client_of(a, req);
         st = take(g, VLY_ACCESS_BY_ADDRESS, now, err);
     }

@@ -33,7 +33,7 @@ typedef struct vly_access vly_access;
 
 typedef struct vly_access_opts {
     vly_key_ring *keys;          /* borrowed; NULL: none are asked for */
-    vly_client_rule address;     /* zeroed: no bound, as the next */
+    vly_client_rule address;     /* of the start, as the next; zeroed: no bound */
     vly_client_rule key;         /* where the key itself says nothing */
     size_t max_clients;          /* that are remembered, of each sort */
     const char *trusted_proxies; /* ranges of addresses, by commas */
@@ -44,6 +44,11 @@ typedef struct vly_access_opts {
 vly_status vly_access_new(const vly_access_opts *opts, vly_access **ret,
                           vly_err *err) VLY_MUST_CHECK;
 void vly_access_free(vly_access *a); /* accepts NULL */
+
+/* From now on; what is in work keeps what it was granted. Addresses are bound only where they were
+ * from the start. ENOMEM. Thread: any, one at a time. */
+vly_status vly_access_set_rules(vly_access *a, const vly_client_rule *address,
+                                const vly_client_rule *key, vly_err *err) VLY_MUST_CHECK;
 
 /* May req, of a route of this scope, be carried out? EUNAUTHENTICATED, EDENIED, EEXHAUSTED: no;
  * ENOMEM. Thread: loop. */

@@ -86,6 +86,13 @@ vly_status vly_cache_new(const vly_cache_opts *opts, vly_cache **ret, vly_err *e
     return st;
 }
 
+void vly_cache_set_times(vly_cache *c, const vly_cache_opts *opts)
+{
+    for (size_t i = 0; i < VLY_CACHE_CLASS_N; i++)
+        atomic_store(&c->opts.ttl_ns[i], opts->ttl_ns[i]);
+    atomic_store(&c->opts.is_ttl_dynamic, opts->is_ttl_dynamic);
+}
+
 void vly_cache_detach(vly_cache *c)
 {
     pthread_rwlock_wrlock(&c->remote_lock);

@@ -49,15 +49,17 @@ typedef struct vly_cache vly_cache;
 
 typedef struct vly_cache_opts {
     size_t memory_bytes; /* 0: nothing is kept in memory */
-    vly_nsec ttl_ns[VLY_CACHE_CLASS_N];
-    bool is_ttl_dynamic;       /* half to double of these, by the hit rate of the model */
-    vly_cache_packing packing; /* of values of pack_min_bytes and more */
+    _Atomic vly_nsec ttl_ns[VLY_CACHE_CLASS_N];
+    _Atomic bool is_ttl_dynamic; /* half to double of these, by the hit rate of the model */
+    vly_cache_packing packing;   /* of values of pack_min_bytes and more */
     size_t pack_min_bytes;
     vly_redis *redis;      /* borrowed until detach; NULL: none */
     vly_nsec (*now)(void); /* NULL: vly_clock_now */
 } vly_cache_opts;
 
 vly_status vly_cache_new(const vly_cache_opts *opts, vly_cache **ret, vly_err *err) VLY_MUST_CHECK;
+/* The times of opts, and whether they are dynamic, for what is kept from now on. Thread: any. */
+void vly_cache_set_times(vly_cache *c, const vly_cache_opts *opts);
 /* Redis is not asked any more; who waits for it still hears, when it is freed. */
 void vly_cache_detach(vly_cache *c);
 /* Nobody leads or waits any more. Accepts NULL. */

@@ -195,6 +195,13 @@ static void apply_again(void *ctx, const vly_config *old, const vly_config *c)
     vly_serve_apply(&s->users, old, c);
 }
 
+static bool is_cold(void *ctx, size_t idx)
+{
+    const server *s = ctx;
+
+    return vly_serve_is_cold(&s->users, idx);
+}
+
 static vly_status read_again(void *ctx, vly_config *c, vly_err *err)
 {
     const server *s = ctx;
@@ -205,7 +212,8 @@ static vly_status read_again(void *ctx, vly_config *c, vly_err *err)
 /* From here on settings may be read again. */
 static vly_status open_settings(server *s, vly_err *err)
 {
-    const vly_config_live_opts o = {.read = read_again, .apply = apply_again, .ctx = s};
+    const vly_config_live_opts o = {
+        .read = read_again, .apply = apply_again, .is_cold = is_cold, .ctx = s};
 
     s->users.scheduler = s->scheduler;
     s->users.api = &s->api;
@@ -308,6 +316,9 @@ static vly_status start_http(server *s, vly_err *err)
     vly_status st = vly_serve_cache_warm(c, &s->api, err);
     if (st == VLY_OK)
         st = vly_http_server_start(&o, &s->http, err);
+    s->users.cache = s->cache.cache;
+    s->users.access = s->access.access;
+    s->users.has_address_limits = vly_serve_access_has_limits(c);
     s->users.http = s->http;
     return st == VLY_OK ? vly_serve_access_listen(c, &o, &s->access, err) : st;
 }

@@ -34,18 +34,39 @@ static vly_client_rule rule_of(int64_t requests, int64_t burst, int64_t concurre
                              .concurrency = (unsigned)concurrency};
 }
 
+static vly_client_rule address_rule(const vly_config *c)
+{
+    return rule_of(c->limits_address_requests, c->limits_address_burst,
+                   c->limits_address_concurrency, c->limits_window_s);
+}
+
+static vly_client_rule key_rule(const vly_config *c)
+{
+    return rule_of(c->limits_key_requests, c->limits_key_burst, c->limits_key_concurrency,
+                   c->limits_window_s);
+}
+
+bool vly_serve_access_has_limits(const vly_config *c)
+{
+    return c->limits_address_requests > 0 || c->limits_address_concurrency > 0;
+}
+
+vly_status vly_serve_access_set(vly_access *a, const vly_config *c, vly_err *err)
+{
+    const vly_client_rule address = address_rule(c), key = key_rule(c);
+
+    return vly_access_set_rules(a, &address, &key, err);
+}
+
 vly_status vly_serve_access_open(const vly_config *c, uint64_t seed, vly_serve_access *a,
                                  vly_err *err)
 {
-    const int64_t s = c->limits_window_s;
-    vly_access_opts o = {
-        .address = rule_of(c->limits_address_requests, c->limits_address_burst,
-                           c->limits_address_concurrency, s),
-        .key = rule_of(c->limits_key_requests, c->limits_key_burst, c->limits_key_concurrency, s),
-        .max_clients = (size_t)c->limits_max_clients,
-        .trusted_proxies = c->access_trusted_proxies,
-        .seed = seed};
-    bool has_limits = c->limits_address_requests > 0 || c->limits_address_concurrency > 0;
+    vly_access_opts o = {.address = address_rule(c),
+                         .key = key_rule(c),
+                         .max_clients = (size_t)c->limits_max_clients,
+                         .trusted_proxies = c->access_trusted_proxies,
+                         .seed = seed};
+    bool has_limits = vly_serve_access_has_limits(c);
     vly_status st = VLY_OK;
 
     a->path = c->access_keys;

@@ -20,6 +20,10 @@ typedef struct vly_serve_access {
 /* EINVAL names the setting; those of the key file; ENOMEM. Close it in any case. */
 vly_status vly_serve_access_open(const vly_config *c, uint64_t seed, vly_serve_access *a,
                                  vly_err *err) VLY_MUST_CHECK;
+/* Addresses are bound. Only where they were at the start, a reload can change how. */
+bool vly_serve_access_has_limits(const vly_config *c);
+/* The limits as the settings say. ENOMEM. */
+vly_status vly_serve_access_set(vly_access *a, const vly_config *c, vly_err *err) VLY_MUST_CHECK;
 /* Starts the admin listener, when there is to be one; opts: of the public one. */
 vly_status vly_serve_access_listen(const vly_config *c, const vly_http_opts *opts,
                                    vly_serve_access *a, vly_err *err) VLY_MUST_CHECK;

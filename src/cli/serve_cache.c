@@ -17,16 +17,20 @@ static uint64_t shared_seed(const vly_config *c)
     return vly_cache_seed_of(vly_str_from(text));
 }
 
+void vly_serve_cache_times(const vly_config *c, vly_cache_opts *o)
+{
+    o->ttl_ns[VLY_CACHE_PREDICTION] = (vly_nsec)c->cache_ttl_prediction_s * VLY_NSEC_PER_SEC;
+    o->ttl_ns[VLY_CACHE_VIDEO] = (vly_nsec)c->cache_ttl_video_s * VLY_NSEC_PER_SEC;
+    o->ttl_ns[VLY_CACHE_SESSION] = (vly_nsec)c->cache_ttl_session_s * VLY_NSEC_PER_SEC;
+    o->ttl_ns[VLY_CACHE_RESPONSE] = (vly_nsec)c->cache_ttl_response_s * VLY_NSEC_PER_SEC;
+    o->is_ttl_dynamic = c->cache_ttl_dynamic;
+}
+
 vly_status vly_serve_cache_open(const vly_config *c, vly_redis *redis, uint64_t random,
                                 vly_serve_cache *s, vly_err *err)
 {
     vly_cache_opts o = {
         .memory_bytes = c->cache_memory_bytes,
-        .ttl_ns = {[VLY_CACHE_PREDICTION] = (vly_nsec)c->cache_ttl_prediction_s * VLY_NSEC_PER_SEC,
-                   [VLY_CACHE_VIDEO] = (vly_nsec)c->cache_ttl_video_s * VLY_NSEC_PER_SEC,
-                   [VLY_CACHE_SESSION] = (vly_nsec)c->cache_ttl_session_s * VLY_NSEC_PER_SEC,
-                   [VLY_CACHE_RESPONSE] = (vly_nsec)c->cache_ttl_response_s * VLY_NSEC_PER_SEC},
-        .is_ttl_dynamic = c->cache_ttl_dynamic,
         .pack_min_bytes = c->cache_compress_min_bytes,
         .redis = redis,
     };
@@ -36,6 +40,7 @@ vly_status vly_serve_cache_open(const vly_config *c, vly_redis *redis, uint64_t 
     vly_status st = vly_cache_packing_parse(vly_str_from(c->cache_compression), &o.packing, err);
     if (st != VLY_OK)
         return vly_fail_in(err, st, "setting 'cache.compression'");
+    vly_serve_cache_times(c, &o);
     s->seed = redis != NULL ? shared_seed(c) : random;
     return vly_cache_new(&o, &s->cache, err);
 }

@@ -2,6 +2,8 @@
 #include "cli/serve_reload.h"
 
 #include "base/log.h"
+#include "cli/serve_access.h"
+#include "cli/serve_cache.h"
 
 void vly_serve_http_times(const vly_config *c, vly_http_opts *opts)
 {
@@ -25,6 +27,31 @@ void vly_serve_api_limits(const vly_config *c, vly_api *api)
     api->max_imu_readings = (size_t)c->imu_max_readings;
 }
 
+bool vly_serve_is_cold(const vly_serve_users *users, size_t idx)
+{
+    bool is_limit = idx == VLY_CONFIG_IDX_limits_address_requests ||
+                    idx == VLY_CONFIG_IDX_limits_address_burst ||
+                    idx == VLY_CONFIG_IDX_limits_address_concurrency;
+
+    return is_limit && !users->has_address_limits;
+}
+
+static void apply_access(vly_access *a, const vly_config *c)
+{
+    vly_err err;
+
+    if (vly_serve_access_set(a, c, &err) != VLY_OK)
+        vly_warn("limits stay as they are: %s", err.msg);
+}
+
+static void apply_cache(vly_cache *cache, const vly_config *c)
+{
+    vly_cache_opts times = {.memory_bytes = 0};
+
+    vly_serve_cache_times(c, &times);
+    vly_cache_set_times(cache, &times);
+}
+
 void vly_serve_apply(vly_serve_users *users, const vly_config *old, const vly_config *c)
 {
     vly_http_server *http = users->http;
@@ -36,6 +63,10 @@ void vly_serve_apply(vly_serve_users *users, const vly_config *old, const vly_co
     users->drain_timeout_ms = c->drain_timeout_ms;
     vly_scheduler_set_max_waiting(users->scheduler, (size_t)c->queue_max);
     vly_serve_api_limits(c, users->api);
+    if (users->cache != NULL)
+        apply_cache(users->cache, c);
+    if (users->access != NULL)
+        apply_access(users->access, c);
     if (users->tracer != NULL)
         vly_tracer_set_share(users->tracer, c->otlp_sample);
     vly_serve_http_times(c, &times);

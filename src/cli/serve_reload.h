@@ -6,8 +6,10 @@
 #ifndef VLY_CLI_SERVE_RELOAD_H
 #define VLY_CLI_SERVE_RELOAD_H
 
+#include "api/access.h"
 #include "api/api.h"
 #include "api/trace.h"
+#include "cache/result_cache.h"
 #include "net/http_server.h"
 #include "sched/scheduler.h"
 #include "sys/config_live.h"
@@ -16,7 +18,10 @@
 typedef struct vly_serve_users {
     vly_scheduler *scheduler;
     vly_api *api;
-    vly_tracer *tracer;              /* NULL: nothing is traced */
+    vly_tracer *tracer; /* NULL: nothing is traced */
+    vly_cache *cache;   /* NULL: there is none */
+    vly_access *access; /* NULL: neither keys nor limits */
+    bool has_address_limits;
     _Atomic(vly_http_server *) http; /* NULL until it has started */
     _Atomic int64_t tls_check_ms;    /* for main itself, as the next */
     _Atomic int64_t drain_timeout_ms;
@@ -29,6 +34,9 @@ void vly_serve_api_limits(const vly_config *c, vly_api *api);
 
 /* Hands every hot setting to who uses it; old is what was in force. Thread: any, one at a time. */
 void vly_serve_apply(vly_serve_users *users, const vly_config *old, const vly_config *c);
+
+/* For vly_config_live_opts.is_cold. */
+bool vly_serve_is_cold(const vly_serve_users *users, size_t idx);
 
 /* Reads again; what came of it is on the log. */
 void vly_serve_reload(vly_config_live *l);

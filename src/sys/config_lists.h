@@ -22,6 +22,18 @@
     X(grpc_max_stream_requests)                                                                    \
     X(stream_max_in_work)                                                                          \
     X(imu_max_readings)                                                                            \
+    X(cache_ttl_prediction_s)                                                                      \
+    X(cache_ttl_video_s)                                                                           \
+    X(cache_ttl_session_s)                                                                         \
+    X(cache_ttl_response_s)                                                                        \
+    X(cache_ttl_dynamic)                                                                           \
+    X(limits_window_s)                                                                             \
+    X(limits_address_requests)                                                                     \
+    X(limits_address_burst)                                                                        \
+    X(limits_address_concurrency)                                                                  \
+    X(limits_key_requests)                                                                         \
+    X(limits_key_burst)                                                                            \
+    X(limits_key_concurrency)                                                                      \
     X(otlp_sample)                                                                                 \
     X(log_level)
 

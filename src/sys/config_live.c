@@ -42,14 +42,20 @@ static vly_status take_file(vly_config *c, const vly_config *from, vly_err *err)
     return c->file != NULL ? VLY_OK : vly_fail(err, VLY_ENOMEM, "no memory for the settings");
 }
 
+static bool is_hot(const vly_config_live *l, size_t idx)
+{
+    return vly_config_is_hot(idx) &&
+           (l->opts.is_cold == NULL || !l->opts.is_cold(l->opts.ctx, idx));
+}
+
 /* *ret, fresh: of cold what is not hot, of hot the rest. */
-static vly_status merge(vly_config *ret, const vly_config *cold, const vly_config *hot,
-                        vly_err *err)
+static vly_status merge(const vly_config_live *l, vly_config *ret, const vly_config *cold,
+                        const vly_config *hot, vly_err *err)
 {
     vly_status st = take_file(ret, hot, err);
 
     for (size_t i = 0; i < VLY_CONFIG_N && st == VLY_OK; i++) {
-        const vly_config *from = vly_config_is_hot(i) ? hot : cold;
+        const vly_config *from = is_hot(l, i) ? hot : cold;
         if (from->origins[i] != VLY_CONFIG_DEFAULT)
             st = take(ret, from, i, err);
     }
@@ -68,7 +74,7 @@ vly_status vly_config_live_new(const vly_config_live_opts *opts, const vly_confi
     pthread_mutex_init(&l->reload, NULL);
     pthread_mutex_init(&l->lock, NULL);
     vly_config_init(&l->now);
-    vly_status st = merge(&l->now, start, start, err);
+    vly_status st = merge(l, &l->now, start, start, err);
     if (st == VLY_OK)
         *ret = l;
     else
@@ -108,31 +114,31 @@ static void put_change(const vly_config *from, const vly_config *to, size_t idx,
 }
 
 /* The differences among the hot settings, or among the others, each by put; returns how many. */
-static size_t put_differences(const vly_config *now, const vly_config *read, bool is_hot,
+static size_t put_differences(const vly_config_live *l, const vly_config *read, bool wants_hot,
                               vly_buf *out)
 {
     size_t n = 0;
 
     for (size_t i = 0; i < VLY_CONFIG_N; i++) {
-        if (vly_config_is_hot(i) != is_hot || vly_config_is_same(now, read, i))
+        if (is_hot(l, i) != wants_hot || vly_config_is_same(&l->now, read, i))
             continue;
         vly_buf_puts(out, n++ > 0 ? "," : "");
-        if (is_hot)
-            put_change(now, read, i, out);
+        if (wants_hot)
+            put_change(&l->now, read, i, out);
         else
             vly_buf_printf(out, "\"%s\"", vly_config_row_at(i)->name);
     }
     return n;
 }
 
-static void put_report(const vly_config *now, const vly_config *read, vly_buf *out)
+static void put_report(const vly_config_live *l, const vly_config *read, vly_buf *out)
 {
     vly_buf hot, cold;
 
     vly_buf_init(&hot, VLY_MEM_BASE, REPORT_MAX);
     vly_buf_init(&cold, VLY_MEM_BASE, REPORT_MAX);
-    size_t n_hot = put_differences(now, read, true, &hot);
-    size_t n_cold = put_differences(now, read, false, &cold);
+    size_t n_hot = put_differences(l, read, true, &hot);
+    size_t n_cold = put_differences(l, read, false, &cold);
     if (n_hot > 0)
         vly_info("settings were read again: %.*s", VLY_STR_ARG(vly_buf_str(&hot)));
     else
@@ -177,9 +183,9 @@ static vly_status reload(vly_config_live *l, vly_buf *out, vly_err *err)
     vly_config_init(&next);
     vly_status st = l->opts.read(l->opts.ctx, &read, err);
     if (st == VLY_OK)
-        st = merge(&next, &l->now, &read, err);
+        st = merge(l, &next, &l->now, &read, err);
     if (st == VLY_OK) {
-        put_report(&l->now, &read, out);
+        put_report(l, &read, out);
         l->opts.apply(l->opts.ctx, &l->now, &next);
         exchange(l, &next);
     }

@@ -21,6 +21,8 @@ typedef struct vly_config_live_opts {
     /* Hands what is hot on; old is what was in force. Texts of c are gone after the next one: who
      * keeps one copies it. */
     void (*apply)(void *ctx, const vly_config *old, const vly_config *c);
+    /* A hot setting that this process cannot take up, so that it needs a restart. NULL: none. */
+    bool (*is_cold)(void *ctx, size_t idx);
     void *ctx;
 } vly_config_live_opts;
 

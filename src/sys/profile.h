@@ -22,18 +22,23 @@
     X("production", http_idle_timeout_ms, "75000", "--timeout-keep-alive 75")                      \
     X("production", http_max_connections, "8000", "--limit-concurrency 1000 of 8 workers")         \
     X("production", queue_max, "256", "INFERENCE_QUEUE_SIZE=256")                                  \
+    X("production", cache_memory_bytes, "2 GiB", "maxmemory 2GB")                                  \
+    X("production", limits_address_requests, "1000", "RATE_LIMIT_REQUESTS=1000")                   \
     X("low-memory", log_level, "warn", "LOG_LEVEL=WARNING")                                        \
     X("low-memory", http_idle_timeout_ms, "75000", "--timeout-keep-alive 75")                      \
     X("low-memory", http_max_connections, "4000", "--limit-concurrency 1000 of 4 workers")         \
     X("low-memory", queue_max, "100", "INFERENCE_QUEUE_SIZE=100, before it was raised to 256")     \
+    X("low-memory", cache_memory_bytes, "512 MiB", "REDIS_MAXMEMORY=512mb")                        \
     X("gpu", log_level, "warn", "LOG_LEVEL=WARNING")                                               \
     X("gpu", http_idle_timeout_ms, "75000", "--timeout-keep-alive 75")                             \
     X("gpu", http_max_connections, "8000", "--limit-concurrency 1000 of 8 workers")                \
     X("gpu", queue_max, "256", "INFERENCE_QUEUE_SIZE=256")                                         \
+    X("gpu", cache_memory_bytes, "2 GiB", "maxmemory 2GB")                                         \
     X("high-concurrency", log_level, "warn", "LOG_LEVEL=WARNING")                                  \
     X("high-concurrency", http_idle_timeout_ms, "75000", "--timeout-keep-alive 75")                \
     X("high-concurrency", http_max_connections, "16000", "--limit-concurrency 1000 of 16 workers") \
-    X("high-concurrency", queue_max, "256", "INFERENCE_QUEUE_SIZE=256")
+    X("high-concurrency", queue_max, "256", "INFERENCE_QUEUE_SIZE=256")                            \
+    X("high-concurrency", cache_memory_bytes, "4 GiB", "REDIS_MAXMEMORY=4gb")
 
 /* Ends the reading of settings: gives those that nobody set the values of the profile, then checks
  * what single values cannot tell. EINVAL: two settings do not go together. */

@@ -224,9 +224,27 @@ def idle_connections_meet_the_new_timeout(t):
         equal(c.sock.recv(1), b"")  # after 60 s before
 
 
+def limits_change_while_it_runs(t):
+    path = write(t, "live.yaml", "limits.address_requests: 3\n")
+    with t.serve("--config", path) as s:
+        equal([s.get("/v2").status for _ in range(4)], [200] * 3 + [429])
+        write(t, "live.yaml", "limits.address_requests: 1000000\n")
+        s.signal(signal.SIGHUP)
+        wait_until("more requests", lambda: s.get("/v2").status == 200)
+        equal([s.get("/v2").status for _ in range(20)], [200] * 20)
+        equal(s.stop(), 0)
+    write(t, "live.yaml", "")
+    with t.serve("--config", path) as s:
+        write(t, "live.yaml", "limits.address_requests: 3\n")
+        changes = s.ask("POST", "/v1/config:reload").json()
+        equal(changes, {"changed": [], "needs_restart": ["limits.address_requests"]})
+        equal([s.get("/v2").status for _ in range(6)], [200] * 6)
+        equal(s.stop(), 0)
+
+
 run(every_setting_is_read_from_its_variable, the_origin_of_a_value_is_shown,
     what_show_prints_may_be_given_back, passwords_are_not_shown, profiles_are_as_the_page_says,
     a_check_tells_everything, a_check_of_the_environment,
     a_wrong_setting_keeps_the_server_from_starting, a_hang_up_reads_settings_again,
     a_request_reads_settings_again, nothing_fails_while_settings_change,
-    idle_connections_meet_the_new_timeout)
+    idle_connections_meet_the_new_timeout, limits_change_while_it_runs)

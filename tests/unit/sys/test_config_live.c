@@ -117,6 +117,32 @@ static void a_wrong_file_changes_nothing(void **state)
     assert_int_equal(stats.n_reloads, 1);
 }
 
+static bool is_cold(void *ctx, size_t idx)
+{
+    (void)ctx;
+    return idx == VLY_CONFIG_IDX_multipart_max_parts;
+}
+
+static void a_hot_setting_may_be_cold_here(void **state)
+{
+    const vly_config_live_opts o = {.read = read_text, .apply = apply, .is_cold = is_cold};
+    vly_config_live *own;
+    vly_config c;
+
+    (void)state;
+    vly_config_init(&c);
+    assert_int_equal(read_text(NULL, &c, &err), VLY_OK);
+    assert_int_equal(vly_config_live_new(&o, &c, &own, &err), VLY_OK);
+    text = "queue.max: 6\nhttp.port: 81\nmultipart.max_parts: 3\n";
+    assert_int_equal(vly_config_live_reload(own, &report, &err), VLY_OK);
+    expect_report("{\"changed\":[{\"name\":\"queue.max\",\"from\":\"5\",\"to\":\"6\"}],"
+                  "\"needs_restart\":[\"multipart.max_parts\"]}");
+    assert_int_equal(applied_queue, 6);
+    assert_int_equal(applied_parts, 64);
+    vly_config_live_free(own);
+    vly_config_release(&c);
+}
+
 static void *read_often(void *arg)
 {
     vly_buf b;
@@ -147,4 +173,4 @@ static void it_is_shown_while_it_changes(void **state)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 UNIT_TESTS(TEST(hot_settings_change_the_others_are_named), TEST(a_wrong_file_changes_nothing),
-           TEST(it_is_shown_while_it_changes))
+           TEST(a_hot_setting_may_be_cold_here), TEST(it_is_shown_while_it_changes))
