@@ -423,7 +423,8 @@ def cached(bench):
                   f"p99 {way.p99('closed'):.2f} ms; a server that only reads and writes as many "
                   f"bytes: {floor:.0f}/s, {hits / floor:.0%}")
         last = hits
-    bench.judge("cached picture answers a second on one core", last, 20000, "{:.0f}")
+    bench.judge(f"cached answers a second on one core, pictures of {len(body) / 1000:.0f} kB", last,
+                20000, "{:.0f}")
     bench.stop_all()
 
 
