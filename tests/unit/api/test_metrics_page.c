@@ -132,16 +132,21 @@ static void counts_requests_by_route(void **state)
     assert_says(r, 200, ROUTE("/metrics", "GET", "2xx") "1\n");
 }
 
-static void shows_names_as_chosen(void **state)
+static void shows_names_of_triton_alone(void **state)
 {
     (void)state;
-    svc.api.metrics.names = VLY_METRICS_TRITON;
+    svc.api.metrics.names = VLY_METRICS_TRITON; /* before the first request, as below */
     reply r = get("/metrics");
     assert_says(r, 200, "\nnv_inference_count{");
     assert_null(strstr(r.body, "volley_"));
     assert_null(strstr(r.body, "http_requests_total"));
+}
+
+static void shows_names_but_for_triton(void **state)
+{
+    (void)state;
     svc.api.metrics.names = VLY_METRICS_VOLLEY | VLY_METRICS_GUIDES;
-    r = get("/metrics");
+    reply r = get("/metrics");
     assert_null(strstr(r.body, "\nnv_"));
     assert_says(r, 200, "\nvolley_batch_size_count{");
     assert_says(r, 200, "\nmodel_inference_batch_size_count{");
@@ -206,6 +211,8 @@ static void a_window_is_at_least_so_long(void **state)
 UNIT_TESTS(cmocka_unit_test_setup_teardown(has_triton_names, service_start, service_stop),
            cmocka_unit_test_setup_teardown(has_names_of_the_guides, service_start, service_stop),
            cmocka_unit_test_setup_teardown(counts_requests_by_route, service_start, service_stop),
-           cmocka_unit_test_setup_teardown(shows_names_as_chosen, service_start, service_stop),
+           cmocka_unit_test_setup_teardown(shows_names_of_triton_alone, service_start,
+                                           service_stop),
+           cmocka_unit_test_setup_teardown(shows_names_but_for_triton, service_start, service_stop),
            cmocka_unit_test_setup_teardown(models_are_bounded, service_start, service_stop),
            cmocka_unit_test(names_parse), cmocka_unit_test(a_window_is_at_least_so_long))
