@@ -226,13 +226,13 @@ static bool read_once(vly_load_conn *c)
     ssize_t n = recv(c->watch.fd, is_dropped ? NULL : t->in, room,
                      MSG_DONTWAIT | (is_dropped ? MSG_TRUNC : 0));
 
+    t->now_ns = vly_load_loop_now(t->loop);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return false;
     if (n < 0) {
         vly_load__break(c, "%s", strerror(errno));
         return false;
     }
-    t->now_ns = vly_load_loop_now(t->loop);
     t->counts.bytes_in += (size_t)n;
     if (n == 0)
         on_end(c);
@@ -403,7 +403,8 @@ static void on_ready(vly_load_watch *w, uint32_t events)
     vly_load_conn *c = (vly_load_conn *)(void *)((char *)w - offsetof(vly_load_conn, watch));
     const uint32_t ended = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
 
-    c->t->now_ns = vly_load_loop_now(c->t->loop);
+    if (!c->is_connected || (events & EPOLLIN) == 0) /* else when the bytes have come */
+        c->t->now_ns = vly_load_loop_now(c->t->loop);
     if ((events & EPOLLOUT) != 0)
         c->is_blocked = false;
     if (!c->is_connected && (events & (EPOLLOUT | ended)) != 0)

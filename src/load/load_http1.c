@@ -18,7 +18,8 @@ typedef struct http1_conn {
     vly_load_call *call;     /* whose answer is under way; NULL: none */
     bool is_to_head;         /* answers have no body */
     bool may_lack_body;      /* a request without one need not say so */
-    char length[LENGTH_MAX]; /* the end of the head */
+    char length[LENGTH_MAX]; /* the end of the head, for bodies of length_of */
+    size_t n_length, length_of;
     size_t n_why;
     char why[VLY_LOAD_WHY_MAX]; /* the begin of an answer that is no success */
 } http1_conn;
@@ -77,6 +78,16 @@ static void close_conn(vly_load_conn *c)
     self(c)->call = NULL;
 }
 
+static void write_length(http1_conn *h, size_t len)
+{
+    int n = len > 0 || !h->may_lack_body
+                ? snprintf(h->length, sizeof(h->length), "Content-Length: %zu\r\n\r\n", len)
+                : snprintf(h->length, sizeof(h->length), "\r\n");
+
+    h->n_length = (size_t)n;
+    h->length_of = len;
+}
+
 static void collect(vly_load_conn *c)
 {
     http1_conn *h = self(c);
@@ -84,14 +95,12 @@ static void collect(vly_load_conn *c)
 
     if (call == NULL)
         return;
-    int n =
-        call->body.len > 0 || !h->may_lack_body
-            ? snprintf(h->length, sizeof(h->length), "Content-Length: %zu\r\n\r\n", call->body.len)
-            : snprintf(h->length, sizeof(h->length), "\r\n");
+    if (h->n_length == 0 || call->body.len != h->length_of)
+        write_length(h, call->body.len);
     (void)vly_load__add(c, c->head.ptr, c->head.len);
-    (void)vly_load__add(c, h->length, (size_t)n);
+    (void)vly_load__add(c, h->length, h->n_length);
     (void)vly_load__add(c, call->body.ptr, call->body.len);
-    call->bytes_out = c->head.len + (size_t)n + call->body.len;
+    call->bytes_out = c->head.len + h->n_length + call->body.len;
     call->sent_ns = vly_load_loop_now(c->t->loop);
     c->unsent = NULL;
     h->call = call;
