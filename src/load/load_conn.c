@@ -39,11 +39,12 @@ void vly_load__break(vly_load_conn *c, const char *fmt, ...)
 {
     va_list args;
 
+    va_start(args, fmt);
+    if (!c->is_broken)
+        (void)vsnprintf(c->why, sizeof(c->why), fmt, args);
+    va_end(args);
     if (c->is_broken)
         return;
-    va_start(args, fmt);
-    (void)vsnprintf(c->why, sizeof(c->why), fmt, args);
-    va_end(args);
     c->is_broken = true;
     vly_load__hide(c);
     vly_load_timer_set(c->t->loop, &c->again, 0);

@@ -168,6 +168,7 @@ void vly_load__finish(vly_load_call *call, vly_load_outcome outcome, vly_str why
 {
     vly_load_conn *c = call->slot;
 
+    VLY_ASSERT(c != NULL); /* it flies */
     if (c->unsent == call)
         c->unsent = call->queue.next;
     c->is_useful = c->is_useful || outcome == VLY_LOAD_OK || outcome == VLY_LOAD_STATUS;
