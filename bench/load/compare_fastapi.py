@@ -209,8 +209,9 @@ class Bench:
         for w in ways:
             rates = [w.rate(r) for r in w.closed]
             opened = (f"{w.p50():11.2f} ms {w.p99():6.2f} ms" if w.open else "")
-            self.say(f"  {w.name:42} {w.most():12.1f} {f'({min(rates):.0f}..{max(rates):.0f})':>21} "
-                     f"{w.p99('closed'):8.2f} ms {opened}")
+            spread = f"({min(rates):.0f}..{max(rates):.0f})"
+            self.say(f"  {w.name:42} {w.most():12.1f} {spread:>21} {w.p99('closed'):8.2f} ms "
+                     f"{opened}")
 
     def rounds(self, ways, connections, closed_args=(), open_at=None, seconds=None):
         """Closed loop in turns; then, when a way is given, the same open load for all."""
@@ -270,7 +271,8 @@ def pictures(bench):
     ours = bench.volley(bench.models(yolov8n=model, int8=int8_model(bench)))
     base = ("--picture", bench.picture, "--unique")
     url = f"http://127.0.0.1:{ours.port}/v1/images:detect?model="
-    ways = [Way("FastAPI, ONNX Runtime, fp32", bench, f"http://127.0.0.1:{peer.port}/detect", *base),
+    ways = [Way("FastAPI, ONNX Runtime, fp32", bench,
+                f"http://127.0.0.1:{peer.port}/detect", *base),
             Way("FastAPI, ONNX Runtime, int8 (QDQ)", bench,
                 f"http://127.0.0.1:{qdq.port}/detect", *base),
             Way("Volley, the file as it is (bf16)", bench, url + "yolov8n", *base),
@@ -371,8 +373,8 @@ def echo_floor(bench, server_core, client_core, request, answer):
                             stdout=subprocess.PIPE, preexec_fn=on({server_core}))
     echo.stdout.readline()
     try:
-        out = subprocess.run([tool, "--port", port, "--connections", "8", "--seconds", "2", request],
-                             check=True, capture_output=True, text=True,
+        out = subprocess.run([tool, "--port", port, "--connections", "8", "--seconds", "2",
+                              request], check=True, capture_output=True, text=True,
                              preexec_fn=on({client_core})).stdout
     finally:
         echo.kill()
