@@ -6,7 +6,7 @@ import uPlot from "./uPlot.esm.js";
 
 const HEIGHT = 168;
 const SYNC = uPlot.sync("performance");
-const DASHES = [[], [6, 3], [2, 2]];
+const SPAN_MIN_S = 60; // of the axis, as long as less is known
 
 export const css = (name) =>
   getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -38,16 +38,17 @@ export class Chart {
   #shape = ""; // of the lines that the plot was made for
   #lines = [];
   #times = [];
+  #unit = "";
 
-  // spec: title, unit, lines(history, rows) -> [{name, values, color, dash}], max: top of the axis.
+  // spec: title, unit(rows), lines(history, rows) -> [{name, values, color}], max: top of the axis.
   constructor(spec) {
     this.spec = spec;
     this.plot = element("div", { className: "plot" });
     this.legend = element("ul", { className: "legend" });
     this.nothing = element("p", { className: "nothing", textContent: "nothing in this time" });
-    this.time = element("small");
+    this.unit = element("small");
     this.root = element("figure", { className: "chart", role: "group", ariaLabel: spec.title },
-      element("h2", {}, spec.title, element("small", { textContent: spec.unit })),
+      element("h2", {}, spec.title, this.unit),
       this.plot, this.nothing, element("figcaption", {}, this.legend));
     new ResizeObserver(() => this.#resize()).observe(this.plot);
   }
@@ -65,12 +66,16 @@ export class Chart {
   }
 
   show(history, rows, span_s) {
-    this.#lines = this.spec.lines(history, rows);
+    const from = history.times.findIndex((t) => t >= history.times.at(-1) - span_s);
     this.#times = history.times;
-    this.nothing.hidden = this.#lines.some((l) => l.values.some((v) => v !== null));
-    const shape = JSON.stringify(this.#lines.map((l) => [l.name, l.color, l.dash]));
+    this.#unit = this.spec.unit(rows);
+    this.#lines = this.spec.lines(history, rows)
+      .filter((l) => l.values.some((v, i) => i >= from && v !== null));
+    this.nothing.hidden = this.#lines.length > 0;
+    const shape = JSON.stringify(this.#lines.map((l) => [l.name, l.color]));
     const end = this.#times.at(-1) ?? Date.now() / 1000;
-    this.window = [end - span_s, end];
+    const known_s = end - (this.#times[0] ?? end);
+    this.window = [end - Math.min(span_s, Math.max(known_s, SPAN_MIN_S)), end];
     const data = [this.#times, ...this.#lines.map((l) => l.values)];
     if (this.#plot === null || shape !== this.#shape) {
       this.forget();
@@ -91,7 +96,7 @@ export class Chart {
     return {
       width: Math.max(this.plot.clientWidth, 100),
       height: HEIGHT,
-      padding: [8, 6, 0, 0],
+      padding: [8, 22, 0, 0],
       legend: { show: false },
       cursor: {
         sync: { key: SYNC.key, setSeries: false }, drag: { x: false, y: false }, y: false,
@@ -107,8 +112,8 @@ export class Chart {
         { ...axis, space: 34, size: 48, gap: 4, values: (_, values) => values.map(tick) },
       ],
       series: [{}, ...this.#lines.map((l) => ({
-        label: l.name, stroke: css(l.color), width: 1.75, dash: DASHES[l.dash ?? 0],
-        points: { show: (u, i) => isLonely(u.data[i]), size: 4 }, spanGaps: false,
+        label: l.name, stroke: css(l.color), width: 1.75,
+        points: { show: false, filter: (u, i) => lonely(u.data[i]), size: 4 }, spanGaps: false,
       }))],
       hooks: { setCursor: [(u) => this.#tell(u.cursor.idx)] },
     };
@@ -124,12 +129,16 @@ export class Chart {
       const value = isNow ? l.values.findLast((v) => v !== null) : l.values[at];
       return element("li", {}, mark, l.name, element("b", { textContent: figure(value) }));
     }));
-    this.root.querySelector("h2 small").textContent =
-      isNow || this.#times.length === 0 ? this.spec.unit
-        : `${this.spec.unit} · ${clock(this.#times[at])}`;
+    this.unit.textContent = isNow ? this.#unit : `${this.#unit} · ${clock(this.#times[at])}`;
   }
 }
 
-// A point between nothings draws no line: then points are shown.
-const isLonely = (values) => values.some(
-  (v, i) => v !== null && (values[i - 1] ?? null) === null && (values[i + 1] ?? null) === null);
+// The points between nothings, which draw no line. null: there are none.
+function lonely(values) {
+  const found = [];
+  values.forEach((v, i) => {
+    if (v !== null && (values[i - 1] ?? null) === null && (values[i + 1] ?? null) === null)
+      found.push(i);
+  });
+  return found.length > 0 ? found : null;
+}

@@ -56,11 +56,11 @@ export class History {
 
   // What the server answered. False: it is of another server than what came before.
   add(answer) {
-    const restarted = this.started_ms !== null && Math.abs(answer.started_ms - this.started_ms) > 2000;
-    if (restarted || answer.last < this.last)
+    const moved_ms = Math.abs(answer.started_ms - (this.started_ms ?? answer.started_ms));
+    if (moved_ms > 2000 || answer.last < this.last)
       return false;
     const n = answer.times_ms.length;
-    if (answer.last - this.last > n) // too long away: what is missing is forgotten by the server, too
+    if (answer.last - this.last > n) // too long away: the server has forgotten what is missing
       this.clear();
     this.started_ms = answer.started_ms;
     this.last = answer.last;

@@ -34,6 +34,14 @@ function busiest() {
   return rows.filter((r) => keys.has(r.key));
 }
 
+// Of those that have been asked for anything; all, where none has.
+function shown() {
+  const rows = busiest();
+  const used = rows.filter((r) => ["computed", "cached", "failed"].some(
+    (f) => r.columns[f].some((v) => v > 0)));
+  return used.length > 0 ? used : rows;
+}
+
 const colorOf = (row) => `--line-${colors.get(row.key)}`;
 const byRow = (field, factor = 1) => (_, rows) => rows.map((r) => ({
   name: r.name, color: colorOf(r),
@@ -52,21 +60,22 @@ function throughput(_, rows) {
 
 function latency(_, rows) {
   if (rows.length !== 1)
-    return byRow("p95_ms")(_, rows).map((l) => ({ ...l, name: `${l.name} p95` }));
+    return byRow("p95_ms")(_, rows);
   return [["p50", "--line-1"], ["p95", "--line-2"], ["p99", "--line-6"]].map(([name, color]) => (
     { name, color, values: rows[0].columns[`${name}_ms`] }));
 }
 
+const always = (unit) => () => unit;
 const charts = [
-  { title: "Throughput", unit: "answers / s", lines: throughput },
-  { title: "Latency", unit: "ms", lines: latency },
-  { title: "Time in the queue, p95", unit: "ms", lines: byRow("queue_p95_ms") },
-  { title: "Requests waiting", unit: "now", lines: byRow("pending") },
-  { title: "Batch size", unit: "inferences / run", lines: byRow("batch") },
-  { title: "Cache hits", unit: "% of lookups", max: 100, lines: byRow("hit_ratio", 100) },
-  { title: "CPU of the process", unit: "% · 100 is one core",
+  { title: "Throughput", unit: always("answers / s"), lines: throughput },
+  { title: "Latency", unit: (rows) => (rows.length === 1 ? "ms" : "p95, ms"), lines: latency },
+  { title: "Time in the queue", unit: always("p95, ms"), lines: byRow("queue_p95_ms") },
+  { title: "Requests waiting", unit: always("now"), lines: byRow("pending") },
+  { title: "Batch size", unit: always("inferences / run"), lines: byRow("batch") },
+  { title: "Cache hits", unit: always("% of lookups"), max: 100, lines: byRow("hit_ratio", 100) },
+  { title: "CPU", unit: always("% of one core, this process"),
     lines: (h) => [{ name: "CPU", color: "--line-1", values: h.cpu }] },
-  { title: "Memory of the process", unit: "MiB resident",
+  { title: "Memory", unit: always("MiB resident, this process"),
     lines: (h) => [{ name: "resident", color: "--line-8", values: h.resident }] },
 ].map((spec) => new Chart(spec));
 
@@ -139,7 +148,7 @@ function showFigures() {
 }
 
 function show() {
-  const rows = busiest();
+  const rows = shown();
   const one = history.rows.get(chosen);
   if (one !== undefined && !colors.has(one.key))
     colors.set(one.key, 1);

@@ -135,6 +135,23 @@ static float quantile_ms(const vly_histogram_counts *c, double q)
     return c->n > 0 ? (float)vly_clock_ms(vly_histogram_counts_quantile(c, q)) : NAN;
 }
 
+/* Fills p->latency (of what was computed), known and queue. Where nothing was answered there is
+ * nothing in them, and most models are idle most of the time. */
+static void look_at_histograms(vly_performance *p, marks *m, const source *from, bool has_answers)
+{
+    p->latency.n = p->known.n = p->queue.n = 0;
+    p->latency.sum = p->latency.end = 0;
+    if (!has_answers)
+        return;
+    vly_histogram_since(from->latency, &m->latency, &p->latency);
+    if (from->known != NULL) {
+        vly_histogram_since(from->known, &m->known, &p->known);
+        vly_histogram_counts_remove(&p->latency, &p->known);
+    }
+    if (from->queue != NULL)
+        vly_histogram_since(from->queue, &m->queue, &p->queue);
+}
+
 /* What the source has done since; moves the marks. */
 static void measure(vly_performance *p, series *s, const source *from, double seconds,
                     vly_performance_point *ret)
@@ -146,14 +163,7 @@ static void measure(vly_performance *p, series *s, const source *from, double se
     uint64_t executions = since(from->executions, &m->executions);
     uint64_t inferences = since(from->inferences, &m->inferences);
 
-    vly_histogram_since(from->latency, &m->latency, &p->latency);
-    p->known.n = p->queue.n = 0;
-    if (from->known != NULL) {
-        vly_histogram_since(from->known, &m->known, &p->known);
-        vly_histogram_counts_remove(&p->latency, &p->known);
-    }
-    if (from->queue != NULL)
-        vly_histogram_since(from->queue, &m->queue, &p->queue);
+    look_at_histograms(p, m, from, answered > 0);
     uint64_t cached = p->known.n < answered ? p->known.n : answered;
     if (s->route[0] == '\0') {
         vly_histogram_counts_add(&p->total, &p->latency);
@@ -161,7 +171,7 @@ static void measure(vly_performance *p, series *s, const source *from, double se
     }
     *ret = (vly_performance_point){
         .computed = (float)((double)(answered - cached) / seconds),
-        .cached = (float)((double)cached / seconds),
+        .cached = from->known != NULL ? (float)((double)cached / seconds) : NAN,
         .failed = (float)((double)failed / seconds),
         .p50_ms = quantile_ms(&p->latency, 0.5),
         .p95_ms = quantile_ms(&p->latency, 0.95),

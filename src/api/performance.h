@@ -4,8 +4,8 @@
  * the last five minutes, for the page /performance.
  *
  * Once a second, on the thread of the alarms, the counters and histograms are compared with what
- * they were a second ago. So it costs nothing where requests are counted, and some microseconds a
- * second for each model, whether anybody looks or not; and who opens the page sees what was.
+ * they were a second ago. So it costs nothing where requests are counted, and some 10 us a second
+ * for each model that is used, whether anybody looks or not; and who opens the page sees what was.
  *
  * Thread: any, but for new and free. A look holds the lock for as long as a copy takes.
  */
@@ -22,7 +22,8 @@
 /* What there is of each second; NAN: nothing to tell. The names are those of the answer. */
 #define VLY_PERFORMANCE_FIELDS(X)                                                                  \
     X(computed) /* a second: answers for which a model ran */                                      \
-    X(cached)   /* a second: answers from the cache, or shared with one that was computed */       \
+    X(cached)   /* a second: answers from the cache, or shared with one that was computed; of an   \
+                   arm they are not told apart */                                                  \
     X(failed)   /* a second */                                                                     \
     X(p50_ms)   /* of what was computed, received to ready to be sent */                           \
     X(p95_ms)                                                                                      \

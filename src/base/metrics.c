@@ -96,39 +96,51 @@ uint64_t vly_histogram_cumulate(const vly_histogram *h, const uint64_t *limits, 
     return seen;
 }
 
+/* ret: now less the mark, which becomes now. False: now is less somewhere. */
+static bool subtract(const vly_histogram *h, vly_histogram_counts *mark, vly_histogram_counts *ret)
+{
+    uint64_t sum = vly_histogram_sum(h);
+    bool is_less = sum < mark->sum;
+
+    ret->n = ret->end = 0;
+    for (size_t i = 0; i < VLY_HIST_BUCKETS; i++) {
+        uint64_t now = atomic_load_explicit(&h->counts[i], memory_order_relaxed);
+        is_less = is_less || now < mark->counts[i];
+        ret->counts[i] = now - mark->counts[i];
+        ret->n += ret->counts[i];
+        if (ret->counts[i] != 0)
+            ret->end = i + 1;
+        mark->counts[i] = now;
+    }
+    ret->sum = sum - mark->sum;
+    mark->sum = sum;
+    return !is_less;
+}
+
 void vly_histogram_since(const vly_histogram *h, vly_histogram_counts *mark,
                          vly_histogram_counts *ret)
 {
-    vly_histogram_counts now = {.sum = vly_histogram_sum(h)};
-    bool is_other = now.sum < mark->sum;
-
-    for (size_t i = 0; i < VLY_HIST_BUCKETS; i++) {
-        now.counts[i] = atomic_load_explicit(&h->counts[i], memory_order_relaxed);
-        now.n += now.counts[i];
-        is_other = is_other || now.counts[i] < mark->counts[i];
-    }
-    *ret = now;
-    for (size_t i = 0; i < VLY_HIST_BUCKETS && !is_other; i++)
-        ret->counts[i] -= mark->counts[i];
-    ret->n -= is_other ? 0 : mark->n;
-    ret->sum -= is_other ? 0 : mark->sum;
-    *mark = now;
+    if (subtract(h, mark, ret))
+        return;
+    *mark = (vly_histogram_counts){.n = 0};
+    subtract(h, mark, ret);
 }
 
 void vly_histogram_counts_add(vly_histogram_counts *c, const vly_histogram_counts *more)
 {
-    for (size_t i = 0; i < VLY_HIST_BUCKETS; i++)
+    for (size_t i = 0; i < more->end; i++)
         c->counts[i] += more->counts[i];
     c->n += more->n;
     c->sum += more->sum;
+    c->end = c->end > more->end ? c->end : more->end;
 }
 
 void vly_histogram_counts_remove(vly_histogram_counts *c, const vly_histogram_counts *part)
 {
-    c->n = 0;
-    for (size_t i = 0; i < VLY_HIST_BUCKETS; i++) {
-        c->counts[i] -= part->counts[i] < c->counts[i] ? part->counts[i] : c->counts[i];
-        c->n += c->counts[i];
+    for (size_t i = 0; i < c->end && i < part->end; i++) {
+        uint64_t n = part->counts[i] < c->counts[i] ? part->counts[i] : c->counts[i];
+        c->counts[i] -= n;
+        c->n -= n;
     }
     c->sum -= part->sum < c->sum ? part->sum : c->sum;
 }
@@ -137,11 +149,11 @@ uint64_t vly_histogram_counts_quantile(const vly_histogram_counts *c, double q)
 {
     uint64_t rank = rank_of(c->n, q);
     uint64_t seen = 0;
-    size_t i = 0;
 
-    if (c->n == 0)
-        return 0;
-    while ((seen += c->counts[i]) < rank)
-        i++;
-    return bucket_upper(i);
+    for (size_t i = 0; i < c->end; i++) {
+        seen += c->counts[i];
+        if (seen >= rank)
+            return bucket_upper(i);
+    }
+    return 0;
 }

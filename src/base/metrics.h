@@ -70,6 +70,7 @@ uint64_t vly_histogram_cumulate(const vly_histogram *h, const uint64_t *limits, 
 typedef struct vly_histogram_counts {
     uint64_t counts[VLY_HIST_BUCKETS];
     uint64_t n, sum;
+    size_t end; /* the buckets from here on are 0 */
 } vly_histogram_counts;
 
 /* What h was given since *mark, which becomes what it holds now. A zeroed mark: since the start,

@@ -111,9 +111,16 @@ static void what_came_since_is_told_apart(void **state)
     assert_int_equal(then.n, 10);
     assert_int_equal(then.sum, 10000);
     assert_in_range(vly_histogram_counts_quantile(&then, 0), 1000, 1062);
-    vly_histogram_counts_remove(&then, &mark); /* more than there is */
+    vly_histogram_counts_add(&first, &then);
+    vly_histogram_counts_add(&first, &then);
+    vly_histogram_counts_remove(&then, &first); /* more than there is */
     assert_int_equal(then.n, 0);
     assert_int_equal(then.sum, 0);
+    static vly_histogram other; /* in the place of the first: its mark does not count */
+    vly_histogram_record(&other, 3);
+    vly_histogram_since(&other, &mark, &then);
+    assert_int_equal(then.n, 1);
+    assert_int_equal(vly_histogram_counts_quantile(&then, 0.5), 3);
 }
 
 static vly_histogram shared_histogram;
