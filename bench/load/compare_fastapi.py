@@ -31,6 +31,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
 import urllib.request
 
 from serve import ROOT, machine  # beside this file
@@ -306,6 +307,18 @@ def best_of(bench, candidates, connections, seconds=1):
     return max(found, key=found.get)
 
 
+def cheapest_client(bench, port, path, body, connections):
+    """Requests a second by http_load, which does nothing but send and count."""
+    request = os.path.join(bench.directory, "reading")
+    with open(request, "wb") as f:
+        f.write((f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                 f"Content-Length: {len(body)}\r\n\r\n{body}").encode())
+    out = subprocess.run([os.path.join(bench.args.build, "bench", "http_load"), "--port", str(port),
+                          "--connections", str(connections), "--seconds", "2", request],
+                         check=True, capture_output=True, text=True, preexec_fn=on(bench.cores))
+    return json.loads(out.stdout)["per_s"]
+
+
 def sensors(bench):
     bench.say("Sensors: 6 floats, JSON over HTTP/1.1, a reading a request, no pipelining")
     ours, peers = sensor_servers(bench)
@@ -321,6 +334,16 @@ def sensors(bench):
     bench.table(ways, "readings")
     bench.judge("Volley over the peer", ratio(v2, peer), 5)
     bench.judge_latency(v2, peer)
+    v2_body = json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 6],
+                                      "data": list(READING.values())}]})
+    where = urllib.parse.urlsplit(peer.url)
+    asked = ((ours.port, "/v2/models/step/infer", v2_body),
+             (where.port, where.path, json.dumps(READING)))
+    rates = [[cheapest_client(bench, *a, connections) for a in asked]
+             for _ in range(bench.args.rounds)]
+    bench.say("  by a client that only sends and counts (http_load): {:.0f}/s, peer {:.0f}/s: "
+              "{:.1f}x".format(*(statistics.median(r[k] for r in rates) for k in (0, 1)),
+                               statistics.median(r[0] / r[1] for r in rates)))
     bench.stop_all()
     return peer.most()
 
