@@ -168,7 +168,19 @@ static void start_steps(void)
         fail_msg("%s", err.msg);
 }
 
-static int start(bool has_steps)
+static vly_cache *new_cache(void)
+{
+    vly_cache_opts opts = {.memory_bytes = 1 << 20, .pack_min_bytes = SIZE_MAX};
+    vly_cache *c;
+
+    for (int i = 0; i < VLY_CACHE_CLASS_N; i++)
+        opts.ttl_ns[i] = 3600 * VLY_NSEC_PER_SEC;
+    if (vly_cache_new(&opts, &c, NULL) != VLY_OK)
+        fail_msg("out of memory");
+    return c;
+}
+
+static int start(bool has_steps, bool has_cache)
 {
     const vly_scheduler_opts opts = {.n_threads = 2,
                                      .max_waiting = 16,
@@ -192,7 +204,10 @@ static int start(bool has_steps)
     add_models();
     if (has_steps)
         start_steps();
+    svc.cache = has_cache ? new_cache() : NULL;
     svc.api = (vly_api){.scheduler = svc.scheduler,
+                        .cache = svc.cache,
+                        .cache_models = "*",
                         .origins = "https://a.example, http://b.example:3000",
                         .max_parts = 4,
                         .max_stream_requests = 64,
@@ -247,28 +262,19 @@ static int start(bool has_steps)
 int service_start(void **state)
 {
     (void)state;
-    return start(true);
+    return start(true, false);
 }
 
 int service_start_without_steps(void **state)
 {
     (void)state;
-    return start(false);
+    return start(false, false);
 }
 
 int service_start_cached(void **state)
 {
-    vly_cache_opts opts = {.memory_bytes = 1 << 20, .pack_min_bytes = SIZE_MAX};
-
     (void)state;
-    for (int i = 0; i < VLY_CACHE_CLASS_N; i++)
-        opts.ttl_ns[i] = 3600 * VLY_NSEC_PER_SEC;
-    int st = start(true);
-    if (vly_cache_new(&opts, &svc.cache, NULL) != VLY_OK)
-        fail_msg("out of memory");
-    svc.api.cache = svc.cache;
-    svc.api.cache_models = "*";
-    return st;
+    return start(true, true);
 }
 
 int service_stop(void **state)

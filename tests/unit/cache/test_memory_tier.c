@@ -67,7 +67,7 @@ static void frequencies_fade(void **state)
     for (int i = 0; i < 40; i++)
         vly_frequency_add(&f, key_of(1).hi);
     assert_int_equal(vly_frequency_of(&f, key_of(1).hi), VLY_FREQUENCY_MAX);
-    for (uint64_t n = 0; n < 64 * 8; n++)
+    for (uint64_t n = 0; n < (uint64_t)64 * 8; n++)
         vly_frequency_add(&f, key_of(1000 + n % 7).hi);
     assert_true(vly_frequency_of(&f, key_of(1).hi) <= VLY_FREQUENCY_MAX / 2);
     vly_frequency_release(&f);
