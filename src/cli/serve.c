@@ -149,6 +149,7 @@ static vly_status start_scheduler(server *s, vly_err *err)
     const vly_config *c = &s->config;
     vly_scheduler_opts o = {.n_threads = (unsigned)c->threads,
                             .max_waiting = (size_t)c->queue_max,
+                            .max_wait_ns = (vly_nsec)c->queue_max_wait_ms * VLY_NSEC_PER_MS,
                             .max_sequences = (size_t)c->sequence_max,
                             .n_loops = (unsigned)c->http_loops,
                             .execution = c->model_execution,

@@ -237,6 +237,8 @@ static bool take_batch(vly_lane *lane, vly_batch *ret)
     lane->n_lined--;
     lane->n_running++;
     bool has_batch = vly_batch_queue_take(lane->queue, now, ret, &when);
+    if (has_batch)
+        vly_queue_wait_taken(&lane->wait, now, ret->n_jobs, vly_batch_queue_len(lane->queue));
     if (has_batch && lane->config.keeps_order)
         for (vly_job *job = ret->first; job != NULL; job = job->next)
             vly_answer_order_begin(&lane->order, job);
@@ -296,6 +298,26 @@ static void take_turn(vly_work *work)
 
 /* ---- submit ---- */
 
+/* Better no now than a late answer: refuses jobs that would wait for too long, or past their own
+ * deadline. Not where there are priorities: the wait of one level is not known. The lock is held.
+ */
+static vly_status check_wait(const vly_lane *lane, const vly_job *job, vly_nsec now, vly_err *err)
+{
+    vly_nsec wait = vly_queue_wait_behind(&lane->wait, now, vly_batch_queue_len(lane->queue));
+    vly_nsec max = lane->home->opts->max_wait_ns;
+
+    if (wait == 0 || vly_batch_queue_rules(lane->queue)->n_levels > 1)
+        return VLY_OK;
+    if (max > 0 && wait > max)
+        return vly_fail(err, VLY_EBUSY, "the wait would be %llu ms, expected at most %llu ms",
+                        (unsigned long long)(wait / VLY_NSEC_PER_MS),
+                        (unsigned long long)(max / VLY_NSEC_PER_MS));
+    if (job->deadline_ns > now && wait > job->deadline_ns - now)
+        return vly_fail(err, VLY_EBUSY, "the wait would be %llu ms, which is past the deadline",
+                        (unsigned long long)(wait / VLY_NSEC_PER_MS));
+    return VLY_OK;
+}
+
 vly_status vly_lane__queue(vly_lane *lane, vly_job *const *jobs, size_t n, vly_err *err)
 {
     vly_lane_instance *woken = NULL;
@@ -303,8 +325,10 @@ vly_status vly_lane__queue(vly_lane *lane, vly_job *const *jobs, size_t n, vly_e
     pthread_mutex_lock(&lane->lock);
     vly_nsec now = vly_clock_now();
     vly_batch_queue_set_max_waiting(lane->queue, lane->home->opts->max_waiting);
-    vly_status st =
-        vly_batch_queue_push(lane->queue, jobs, n, now, lane->n_lined + lane->n_running > 0, err);
+    vly_status st = check_wait(lane, jobs[0], now, err);
+    if (st == VLY_OK)
+        st = vly_batch_queue_push(lane->queue, jobs, n, now, lane->n_lined + lane->n_running > 0,
+                                  err);
     if (st == VLY_OK)
         woken = wake(lane, now);
     vly_job *dropped = vly_batch_queue_dropped(lane->queue);

@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "sched/explain.h"
 #include "sched/lane.h"
+#include "sched/queue_wait.h"
 #include "sched/rate_limit.h"
 
 /* A work item of the pool. Owner: the worker that runs it; next: the lane. */
@@ -41,6 +42,7 @@ struct vly_lane {
 
     pthread_mutex_t lock;
     vly_batch_queue *queue; /* guarded by lock, as all below */
+    vly_queue_wait wait;
     vly_lane_instance *idle;
     size_t n_lined, n_running;
     size_t n_pending;  /* as the gauge says */

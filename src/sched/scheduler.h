@@ -30,6 +30,7 @@ typedef struct vly_scheduler vly_scheduler;
 typedef struct vly_scheduler_opts {
     unsigned n_threads;         /* 0: one for each core the process may use */
     _Atomic size_t max_waiting; /* jobs in the queue of one model */
+    vly_nsec max_wait_ns;       /* a job that would wait longer there is refused; 0: none is */
     size_t max_sequences;       /* live ones of one model; 0: 10000 */
     unsigned n_loops;           /* threads that call vly_scheduler_turn */
     const char *resources;      /* "R1=4,R2=2": of the rate limiter; NULL: as many as are needed */

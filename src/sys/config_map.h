@@ -121,6 +121,9 @@
     X(INT, threads, "threads", 0, 0, 1024, "worker threads; 0: one for each core it may use")      \
     X(INT, queue_max, "queue.max", 64, 1, 1000000,                                                 \
       "requests waiting for one model; one more is answered 429")                                  \
+    X(INT, queue_max_wait_ms, "queue.max_wait_ms", 0, 0, 86400000,                                 \
+      "a request that would wait longer for its model, as measured, is answered 429 at once; "     \
+      "0: only one that would wait past its own deadline is")                                      \
     X(INT, sequence_max, "sequence.max", 10000, 1, 10000000,                                       \
       "live sequences of one model; one more is answered 429")                                     \
     X(BYTES, picture_max_bytes, "picture.max_bytes", 32 * VLY_MIB, 64, 1 * VLY_GIB,                \
