@@ -201,6 +201,8 @@ static vly_status set_way(vly_load_setup *s, const vly_load_opts *o, vly_err *er
     s->run.transport.is_one_way = o->one_way;
     s->run.transport.n_greetings = (unsigned)o->greetings;
     s->run.transport.answer_has = vly_str_from(o->answer_has);
+    if (strcmp(s->transport, "websocket") == 0)
+        s->run.transport.error_has = VLY_STR("\"error\":\""); /* as Volley says it */
     s->run.spin_ns = o->spin ? 100 * VLY_NSEC_PER_US : 0;
     return st;
 }

@@ -195,10 +195,18 @@ static void turn(vly_load_h2 *h)
     }
 }
 
+/* ModelStreamInferResponse: field 1 is the text of an error, and then there is nothing else. */
+static bool is_refusal(const vly_load_h2 *h, vly_str message)
+{
+    return message.len > 2 && message.ptr[0] == 0x0a &&
+           vly_str_ends(h->base.t->opts.target->path,
+                        VLY_STR("/inference.GRPCInferenceService/ModelStreamInfer"));
+}
+
 static void take_message(vly_load_h2 *h, vly_load_h2_stream *s, vly_str message)
 {
     (void)s;
-    vly_load__message(&h->base, message);
+    vly_load__message(&h->base, message, is_refusal(h, message));
     if (h->base.state == VLY_LOAD_OPENING && h->base.n_greetings == 0)
         vly_load__opened(&h->base);
 }

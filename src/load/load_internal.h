@@ -135,7 +135,7 @@ void vly_load__body(vly_load_call *call, vly_str bytes);
 void vly_load__finish(vly_load_call *call, vly_load_outcome outcome, vly_str why);
 /* Of streams: a message has come: a greeting, an answer, or neither. A call that is not sent by
  * then has none: the connection is broken. */
-void vly_load__message(vly_load_conn *c, vly_str message);
+void vly_load__message(vly_load_conn *c, vly_str message, bool says_no);
 /* All that was collected has been written: without answers, that is all. */
 void vly_load__sent(vly_load_conn *c);
 

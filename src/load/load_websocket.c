@@ -24,7 +24,7 @@ typedef struct websocket_conn {
     vly_websocket *ws;                     /* of this connection; NULL: not yet */
     bool has_asked, has_said_first;
     vly_load_call *batch; /* the first call of what is being written */
-    vly_buf control; /* frames being written */
+    vly_buf control;      /* frames being written */
     unsigned n_heads;
     unsigned char heads[HEADS][VLY_WEBSOCKET_ASK_MAX];
     size_t n_why;
@@ -55,7 +55,7 @@ static void on_message(void *ctx, vly_buf *message, bool is_text)
     if (c->flying.first != NULL && c->flying.first == self(c)->batch && !vly_load__is_written(c))
         vly_load__break(c, "a message came before what it answers had gone");
     else
-        vly_load__message(c, vly_buf_str(message));
+        vly_load__message(c, vly_buf_str(message), false);
     if (c->state == VLY_LOAD_OPENING && c->n_greetings == 0)
         vly_load__opened(c);
 }

@@ -199,12 +199,12 @@ static void pass_on(vly_load_conn *c, vly_str message)
         c->t->opts.on_message(c->t->opts.ctx, c->number, message);
 }
 
-void vly_load__message(vly_load_conn *c, vly_str message)
+void vly_load__message(vly_load_conn *c, vly_str message, bool says_no)
 {
     const vly_load_transport_opts *o = &c->t->opts;
-    bool says_no = o->error_has.len > 0 && has_text(message, o->error_has);
     vly_load_call *call = c->flying.first;
 
+    says_no = says_no || (o->error_has.len > 0 && has_text(message, o->error_has));
     if (c->n_greetings > 0) {
         c->n_greetings--;
         pass_on(c, message);

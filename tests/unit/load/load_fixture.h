@@ -28,7 +28,7 @@ typedef struct load_done {
 typedef struct load_fixture {
     vly_load_loop *loop;
     vly_nsec now_ns;
-    char url[64];
+    char url[128];
     vly_load_target target;
     vly_load_transport_opts opts;
     vly_load_transport *t;

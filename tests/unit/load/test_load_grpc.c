@@ -222,6 +222,32 @@ static void late_answers_of_a_stream_are_passed_over(void **state)
     end(&b);
 }
 
+/* Triton's way: the stream goes on, and the message is the error. */
+static void refusals_in_messages_are_seen(void **state)
+{
+    (void)state;
+    vly_load_call calls[2];
+    both b;
+
+    load_begin(&b.f, "grpc", "/inference.GRPCInferenceService/ModelStreamInfer");
+    b.f.opts.is_streaming = true;
+    b.f.opts.max_in_flight = 2;
+    load_open(&b.f, "grpc");
+    h2_begin(&b.s, &b.f, 0, 0);
+    calls[0] = load_call(&b.f, "a");
+    calls[1] = load_call(&b.f, "b");
+    send(&b, calls, 2);
+    h2_stream_say(&b.s, 0,
+                  BYTES("\0\0\0\0\5\x0a\x03"
+                        "bad"
+                        "\0\0\0\0\3\x12\1x"));
+    assert_int_equal(b.f.n_done, 2);
+    assert_int_equal(b.f.done[0].outcome, VLY_LOAD_STATUS);
+    assert_non_null(strstr(b.f.done[0].why, "bad"));
+    assert_int_equal(b.f.done[1].outcome, VLY_LOAD_OK);
+    end(&b);
+}
+
 static void unasked_message_ends_the_connection(void **state)
 {
     (void)state;
@@ -238,5 +264,6 @@ UNIT_TESTS(cmocka_unit_test(unary_call_is_framed_both_ways),
            cmocka_unit_test(stream_pairs_messages_in_order),
            cmocka_unit_test(stream_says_its_first_message_first),
            cmocka_unit_test(stream_without_answers_is_done_when_sent),
+           cmocka_unit_test(refusals_in_messages_are_seen),
            cmocka_unit_test(late_answers_of_a_stream_are_passed_over),
            cmocka_unit_test(unasked_message_ends_the_connection))
