@@ -59,12 +59,16 @@ def lay_out(t):
 def every_command_works(t):
     if shutil.which("curl") is None:
         raise Skip("no curl")
-    port = free_port()
+    port, second = free_port(), free_port()
     text = script()
-    for name, path in {**lay_out(t), "127.0.0.1:8000": f"127.0.0.1:{port}"}.items():
+    for name, path in {**lay_out(t), "127.0.0.1:8000": f"127.0.0.1:{port}",
+                       "127.0.0.1:8001": f"127.0.0.1:{second}",
+                       "--port 8001": f"--port {second}"}.items():
         text = text.replace(name, path)
     text = re.sub(r"^volley route (\w+)", rf"volley route \1 --server http://127.0.0.1:{port}",
                   text, flags=re.M)
+    if os.environ.get("VOLLEY_TEST_SANITIZER", "none") != "none":
+        text = text.replace("--rate 20", "--rate 2")  # such a build is slower by a power of ten
     environment = {**os.environ, "PATH": t.path("bin") + ":" + os.environ["PATH"],
                    "VOLLEY_HTTP_PORT": str(port), "VOLLEY_MODELS_POLL_INTERVAL_MS": "200"}
     with open(t.path("said"), "w") as out:  # a file: a server that is left would hold a pipe open
@@ -74,7 +78,7 @@ def every_command_works(t):
         try:
             status = p.wait(3 * PATIENCE)
         finally:
-            for pid in (p.pid, *servers(t)):
+            for pid in servers(t):
                 kill(pid)
     with open(t.path("said")) as f:
         said = f.read()
@@ -83,11 +87,11 @@ def every_command_works(t):
 
 
 def servers(t):
-    """Servers of this run that are still there."""
+    """Processes of this run that are still there: the shell, too."""
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{pid}/cmdline", "rb") as f:
-                if t.path("etc/volley.yml").encode() in f.read():
+                if t.directory.encode() in f.read():
                     yield int(pid)
         except OSError:
             pass
