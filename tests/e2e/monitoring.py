@@ -235,7 +235,8 @@ def every_panel_has_data(t):
                     "http.access_log": t.path("access"),
                     "otlp.endpoint": "http://127.0.0.1:9/v1/traces"}  # nobody is there
         args = [x for name, value in settings.items() for x in ("--set", f"{name}={value}")]
-        with t.serve("--store", t.path("store.db"), *args) as s, Prometheus(t, s.port) as prometheus:
+        store = t.path("store.db")
+        with t.serve("--store", store, *args) as s, Prometheus(t, s.port) as prometheus:
             wait_until("a scrape", prometheus.is_ready)
             equal(s.ask("PUT", "/v1/routes/route", json.dumps(
                 {"arms": [{"model": "simple", "weight": 90}, {"model": "simple2", "weight": 10}]}
