@@ -327,16 +327,17 @@ const vly_command vly_command_load = {
         "the latency, the report says so.\n"
         "\n"
         "Ctrl-C ends the run early, with its report. Exit status: 0, or 4 when an objective of\n"
-        "--slo was missed (of --step: on the first rate), 1 when nothing could be measured.",
+        "--slo was missed (of --step: on the first rate), 1 when nothing could be measured.\n",
     .examples =
-        "volley load http://127.0.0.1:8000 --picture bus.jpg --rate 50 --unique\n"
-        "volley load http://127.0.0.1:8000 -m yolov8n --form binary --step 10..200+10/5s "
+        "  volley load http://127.0.0.1:8000 --picture bus.jpg --rate 50 --unique\n"
+        "  volley load http://127.0.0.1:8000 -m yolov8n --form binary --step 10..200+10/5s "
         "--slo 'p99<100ms'\n"
-        "volley load grpc://127.0.0.1:8000 -m tiny --rate 5000 --poisson --duration 30s\n"
-        "volley load http://127.0.0.1:8000/health --spike 2000@10s+5s --duration 30s -o load.html\n"
-        "volley load 'ws://127.0.0.1:8000/ws/realtime?user_id={}' --greetings 1 --closed "
+        "  volley load grpc://127.0.0.1:8000 -m tiny --rate 5000 --poisson --duration 30s\n"
+        "  volley load http://127.0.0.1:8000/health --spike 2000@10s+5s --duration 30s -o "
+        "load.html\n"
+        "  volley load 'ws://127.0.0.1:8000/ws/realtime?user_id={}' --greetings 1 --closed "
         "--data '{\"accel_x\":0.5,\"accel_y\":9.6,\"accel_z\":1.2,\"gyro_x\":0,\"gyro_y\":0,"
-        "\"gyro_z\":0}'",
+        "\"gyro_z\":0}'\n",
     .opts = options,
     .opts_bytes = sizeof(vly_load_opts),
     .defaults = &defaults,
