@@ -106,6 +106,20 @@ static void say(const char *body, bool wants_later)
     pthread_mutex_unlock(&collector.lock);
 }
 
+/* What the collector has seen so far. */
+typedef struct sight {
+    size_t n_requests, n_spans;
+    bool has_headers;
+} sight;
+
+static sight seen(void)
+{
+    pthread_mutex_lock(&collector.lock);
+    sight s = {collector.n_requests, collector.n_spans, collector.has_headers};
+    pthread_mutex_unlock(&collector.lock);
+    return s;
+}
+
 static void start(size_t queue_bytes, unsigned interval_ms)
 {
     static const vly_http_header header = {VLY_STR("X-Key"), VLY_STR("k")};
@@ -149,8 +163,11 @@ static int teardown(void **state)
 {
     (void)state;
     vly_otlp_export_free(exporter);
-    if (collector.kept != NULL)
-        vly_http_respond_error(collector.kept, 503, "late");
+    pthread_mutex_lock(&collector.lock);
+    vly_http_request *kept = collector.kept;
+    pthread_mutex_unlock(&collector.lock);
+    if (kept != NULL)
+        vly_http_respond_error(kept, 503, "late");
     vly_http_server_free(server);
     return 0;
 }
@@ -196,8 +213,8 @@ static void spans_leave_in_batches(void **state)
     for (int i = 0; i < 10; i++)
         push_one();
     end(10, 0);
-    assert_int_equal(collector.n_spans, 10);
-    assert_true(collector.n_requests <= 10 && collector.has_headers);
+    assert_int_equal(seen().n_spans, 10);
+    assert_true(seen().n_requests <= 10 && seen().has_headers);
 }
 
 static void what_waits_at_the_end_is_sent(void **state)
@@ -208,8 +225,8 @@ static void what_waits_at_the_end_is_sent(void **state)
     push_one();
     vly_otlp_export_free(exporter);
     exporter = NULL;
-    assert_int_equal(collector.n_spans, 2);
-    assert_int_equal(collector.n_requests, 1);
+    assert_int_equal(seen().n_spans, 2);
+    assert_int_equal(seen().n_requests, 1);
 }
 
 static void a_busy_collector_is_asked_again(void **state)
@@ -220,7 +237,7 @@ static void a_busy_collector_is_asked_again(void **state)
     start(1 << 20, 1);
     push_one();
     end(1, 0);
-    assert_int_equal(collector.n_requests, 3);
+    assert_int_equal(seen().n_requests, 3);
     assert_int_equal(vly_counter_get(&vly_otlp_export_stats_of(exporter)->failures), 2);
 }
 
@@ -244,7 +261,7 @@ static void not_for_ever(void **state)
     start(1 << 20, 1);
     push_one();
     end(0, 1);
-    assert_int_equal(collector.n_requests, VLY_OTLP_TRIES);
+    assert_int_equal(seen().n_requests, VLY_OTLP_TRIES);
     push_one(); /* the next batch has its own tries */
     end(1, 1);
 }
@@ -256,7 +273,7 @@ static void a_refusal_is_final(void **state)
     start(1 << 20, 1);
     push_one();
     end(0, 1);
-    assert_int_equal(collector.n_requests, 1);
+    assert_int_equal(seen().n_requests, 1);
 }
 
 static void rejected_spans_are_counted(void **state)
