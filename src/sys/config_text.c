@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Settings as text, for people and as JSON. */
-#include "sys/config_internal.h"
+#include "sys/config_text.h"
 
 #include "base/assert.h"
+#include "sys/config_internal.h"
 
 #include <inttypes.h>
 #include <stdio.h>
