@@ -4,7 +4,7 @@
  * the last five minutes, for the page /performance.
  *
  * Once a second, on the thread of the alarms, the counters and histograms are compared with what
- * they were a second ago. So it costs nothing where requests are counted, and some 10 us a second
+ * they were a second ago. So it costs nothing where requests are counted, and some 20 us a second
  * for each model that is used, whether anybody looks or not; and who opens the page sees what was.
  *
  * Thread: any, but for new and free. A look holds the lock for as long as a copy takes.
