@@ -79,6 +79,7 @@ vly_status vly_route_print(vly_str json, vly_err *err)
     yyjson_val *root = yyjson_doc_get_root(doc), *list = yyjson_obj_get(root, "routes"), *route;
     size_t i, n;
     bool is_route = yyjson_is_arr(yyjson_obj_get(root, "arms"));
+    bool is_list = yyjson_is_arr(list);
 
     if (is_route)
         print_route(root);
@@ -86,10 +87,10 @@ vly_status vly_route_print(vly_str json, vly_err *err)
     {
         print_route(route);
     }
-    if (yyjson_is_arr(list) && yyjson_arr_size(list) == 0)
+    if (is_list && yyjson_arr_size(list) == 0)
         printf("there are no routes\n");
     yyjson_doc_free(doc);
-    if (!is_route && !yyjson_is_arr(list))
+    if (!is_route && !is_list)
         return vly_fail(err, VLY_EIO, "the server's answer is no route");
     return VLY_OK;
 }
