@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 PACKAGES = ["tritonclient[all]"]
 PROBE = "import tritonclient.http, tritonclient.grpc"
@@ -344,6 +345,23 @@ def nothing_is_open_by_mistake(t):
     assert "setting 'access.trusted_proxies'" in p.stderr, p.stderr
 
 
+def floods_are_shed(t):
+    body = json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [8, 512],
+                                   "data": [1.0] * (8 * 512)}]})
+    with t.serve("--set", "queue.max_wait_ms=1", "--set", "threads=1", "--set",
+                 "model.execution=parallel") as s:
+        def ask(_):
+            return [s.ask("POST", "/v2/models/slow/infer", body) for _ in range(5)]
+
+        with ThreadPoolExecutor(16) as pool:
+            answers = [a for some in pool.map(ask, range(16)) for a in some]
+        equal({a.status for a in answers}, {200, 503})
+        no = [a for a in answers if a.status == 503]
+        refused(no[0], 503, "the wait would be")
+        equal(no[0].headers["retry-after"], "1")
+        equal(s.ask("POST", "/v2/models/slow/infer", body).status, 200, "afterwards")
+
+
 def clients_bring_keys(t):
     python, why = find_python(t.build, "venv-access", PACKAGES, PROBE)
     if python is None:
@@ -358,4 +376,4 @@ def clients_bring_keys(t):
 
 run(scopes_are_held, keys_come_and_go, keys_are_told_nowhere, rates_are_held, streams_are_counted,
     addresses_are_counted, admin_has_its_own_listener, pages_of_others_are_told_apart,
-    nothing_is_open_by_mistake, clients_bring_keys)
+    nothing_is_open_by_mistake, floods_are_shed, clients_bring_keys)
