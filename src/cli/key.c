@@ -43,13 +43,17 @@ static uint64_t span_ms(vly_str text)
     return 0;
 }
 
-/* The begin of a day, UTC; 0: not a date. */
+/* The begin of a day, UTC; 0: not a date, or one before 1970. */
 static uint64_t date_ms(const char *text)
 {
     struct tm tm = {0};
     const char *rest = strptime(text, "%Y-%m-%d", &tm);
+    int day = tm.tm_mday;
 
-    return rest != NULL && *rest == '\0' ? (uint64_t)timegm(&tm) * 1000 : 0;
+    if (rest == NULL || *rest != '\0')
+        return 0;
+    time_t s = timegm(&tm); /* makes the 2nd of March of a 30th of February */
+    return s > 0 && tm.tm_mday == day ? (uint64_t)s * 1000 : 0;
 }
 
 static vly_status read_expiry(const char *text, uint64_t now_ms, uint64_t *ret, vly_err *err)

@@ -141,6 +141,17 @@ def scopes_are_held(t):
         equal(s.ask("GET", f"/v2?key={keys.text['boss']}").status, 401, "a key in the URL")
 
 
+def keys_end_when_they_should(t):
+    keys = Keys(t, "expiry.json")
+    for wrong in ("26-01-31", "1969-12-31", "2020-01-31", "2030-02-31", "2030-01-31x", "0d", "x"):
+        p = subprocess.run([t.volley, "key", "mint", "a", "--keys", keys.path, "--expires", wrong],
+                           capture_output=True, text=True)
+        equal(p.returncode, 1, f"{wrong}: {p.stdout}{p.stderr}")
+        assert f"got '{wrong}'" in p.stderr, p.stderr
+    made = json.loads(keys.command("mint", "a", "--expires", "2096-02-29", "--json"))
+    equal(made["expires_ms"], 3981312000000)  # date -u -d 2096-02-29 +%s
+
+
 def keys_come_and_go(t):
     keys = Keys(t, "changing.json")
     keys.mint("first")
@@ -374,6 +385,6 @@ def clients_bring_keys(t):
         equal(p.returncode, 0, p.stdout + p.stderr)
 
 
-run(scopes_are_held, keys_come_and_go, keys_are_told_nowhere, rates_are_held, streams_are_counted,
-    addresses_are_counted, admin_has_its_own_listener, pages_of_others_are_told_apart,
-    nothing_is_open_by_mistake, floods_are_shed, clients_bring_keys)
+run(scopes_are_held, keys_end_when_they_should, keys_come_and_go, keys_are_told_nowhere,
+    rates_are_held, streams_are_counted, addresses_are_counted, admin_has_its_own_listener,
+    pages_of_others_are_told_apart, nothing_is_open_by_mistake, floods_are_shed, clients_bring_keys)
