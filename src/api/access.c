@@ -2,14 +2,17 @@
 #include "api/access.h"
 
 #include "api/call.h"
+#include "api/grpc.h"
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "net/address.h"
+#include "net/websocket.h"
 
 #include <math.h>
 
-#define KEY_PROTOCOL "volley.key."
+#define KEY_PROTOCOL   "volley.key."
+#define KEY_IS_INVALID "the API key is unknown, expired or revoked"
 
 /* What is in force, and what was. Immutable. */
 typedef struct rules {
@@ -38,6 +41,7 @@ struct vly_grant {
     vly_api *api;
     part parts[VLY_ACCESS_N_BOUNDS]; /* by vly_access_bound */
     unsigned char hash[VLY_KEY_HASH_BYTES];
+    vly_key_scope scope;                 /* of what was asked for */
     char key_name[VLY_KEY_NAME_MAX + 1]; /* "": none */
     vly_nsec wait_ns;
 };
@@ -172,7 +176,7 @@ static vly_status refuse_missing(vly_api *api, vly_err *err)
 static vly_status refuse_invalid(vly_api *api, vly_err *err)
 {
     vly_counter_add(&api->access_stats.denied[VLY_ACCESS_INVALID], 1);
-    return vly_fail(err, VLY_EUNAUTHENTICATED, "the API key is unknown, expired or revoked");
+    return vly_fail(err, VLY_EUNAUTHENTICATED, KEY_IS_INVALID);
 }
 
 static vly_client_rule rule_of(const vly_access *a, const vly_key *k)
@@ -206,6 +210,7 @@ static vly_status check_key(vly_grant *g, const vly_http_request *req, vly_key_s
         !vly_key_ring_find(a->opts.keys, g->hash, vly_clock_unix_ms(), &k))
         return refuse_invalid(g->api, err);
     memcpy(g->key_name, k.name, sizeof(g->key_name));
+    g->scope = scope;
     if (k.scope < scope) {
         vly_counter_add(&g->api->access_stats.denied[VLY_ACCESS_SCOPE], 1);
         return vly_fail(err, VLY_EDENIED, "API key '%s' has scope %s, expected %s", k.name,
@@ -322,19 +327,41 @@ void vly_access_finished(const vly_api *api, const vly_http_request *req)
     }
 }
 
-/* ---- messages ---- */
+/* ---- streams ---- */
+
+static bool is_key_live(const vly_grant *g)
+{
+    vly_key k;
+
+    return g->key_name[0] == '\0' ||
+           (vly_key_ring_find(g->api->access->opts.keys, g->hash, vly_clock_unix_ms(), &k) &&
+            k.scope >= g->scope);
+}
+
+bool vly_access_may_go_on(void *ctx, const vly_http_request *req, vly_stream_end_info *ret)
+{
+    const vly_api *api = ctx;
+    const vly_grant *g = api->access != NULL ? grant_of(req) : NULL;
+
+    if (g == NULL || is_key_live(g))
+        return true;
+    vly_counter_add(&g->api->access_stats.denied[VLY_ACCESS_INVALID], 1);
+    *ret = (vly_stream_end_info){.code = req->stream_kind == VLY_STREAM_GRPC
+                                             ? (unsigned)vly_grpc_code(VLY_EUNAUTHENTICATED)
+                                             : VLY_WEBSOCKET_POLICY,
+                                 .message = KEY_IS_INVALID};
+    return false;
+}
 
 vly_status vly_access_message(const vly_http_request *req, vly_err *err)
 {
     vly_grant *g = grant_of(req);
     vly_nsec now = vly_clock_now();
     vly_err why;
-    vly_key k;
 
     if (g == NULL)
         return VLY_OK;
-    if (g->key_name[0] != '\0' &&
-        !vly_key_ring_find(g->api->access->opts.keys, g->hash, vly_clock_unix_ms(), &k))
+    if (!is_key_live(g))
         return refuse_invalid(g->api, err);
     for (size_t by = 0; by < VLY_COUNT(g->parts); by++) {
         part *p = &g->parts[by];

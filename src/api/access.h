@@ -14,8 +14,9 @@
  *
  * What needs no key (VLY_SCOPE_NONE) is not counted either, so that a busy client does not look
  * dead. The rest counts against the address first, also when its key is wrong, then against the
- * key. A stream is one request, and one in work, until it closes; each message on it that runs a
- * model is one more request. Readings of motion sensors are none: imu.max_waiting bounds those.
+ * key. A stream is one request, and one in work, until it closes, which it does soon after its key
+ * has ended; each message on it that runs a model is one more request. Readings of motion sensors
+ * are none: imu.max_waiting bounds those.
  *
  * With neither keys nor limits there is no vly_access, and nothing is done.
  */
@@ -23,6 +24,7 @@
 #define VLY_API_ACCESS_H
 
 #include "api/api.h"
+#include "net/http_stream.h"
 #include "sched/client_limits.h"
 #include "store/key_ring.h"
 
@@ -60,6 +62,10 @@ void vly_access_finished(const vly_api *api, const vly_http_request *req);
 /* A message on the stream of req that runs a model; the errors of admit, but EDENIED. Thread: loop,
  * before on_close. */
 vly_status vly_access_message(const vly_http_request *req, vly_err *err) VLY_MUST_CHECK;
+
+/* Of vly_http_opts, ctx its vly_api: false when the key that opened the stream of req is not live
+ * any more, or may do less. Thread: loop, before on_close. */
+bool vly_access_may_go_on(void *ctx, const vly_http_request *req, vly_stream_end_info *ret);
 
 /* What the grant of a request says for others; empty and 0 when there is none. */
 vly_str vly_access_key_name(const vly_http_request *req);

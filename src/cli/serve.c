@@ -5,6 +5,7 @@
  * Order of life: settings, models, certificate, listen; then, on the signal: health turns
  * not-ready, the server answers what it has accepted and closes, the workers end, the models go.
  */
+#include "api/access.h"
 #include "api/access_log.h"
 #include "api/api.h"
 #include "api/grpc.h"
@@ -278,6 +279,7 @@ static vly_status start_http(server *s, vly_err *err)
         .on_turn = vly_api_turn,
         .is_stream = vly_grpc_is_stream,
         .on_finished = vly_api_finished,
+        .may_go_on = vly_access_may_go_on,
         .ctx = &s->api,
     };
 

@@ -136,13 +136,14 @@ struct vly_http_loop {
     uv_loop_t uv;
     uv_async_t wake;
     uv_timer_t sweep;
-    uv_check_t turn;   /* for opts.on_turn */
-    uv_idle_t again;   /* while on_turn has left something: keeps the loop from sleeping */
-    pthread_t thread;  /* owner: the server's owner */
-    pthread_t self;    /* set by the thread */
-    vly_mpsc answers;  /* exchanges; any thread -> this loop */
-    vly_mpsc streams;  /* with something for stream_turn; any thread -> this loop */
-    vly_mpsc arrivals; /* connections; accepting loop -> this loop */
+    uv_check_t turn;          /* for opts.on_turn */
+    uv_idle_t again;          /* while on_turn has left something: keeps the loop from sleeping */
+    pthread_t thread;         /* owner: the server's owner */
+    pthread_t self;           /* set by the thread */
+    vly_mpsc answers;         /* exchanges; any thread -> this loop */
+    vly_mpsc streams;         /* with something for stream_turn; any thread -> this loop */
+    vly_stream *streams_open; /* all that are, linked by next */
+    vly_mpsc arrivals;        /* connections; accepting loop -> this loop */
     vly_http_conn *conns;
     size_t n_conns;
     vly_http_conn *dirty; /* to pump, once is_batching ends */

@@ -227,6 +227,10 @@ static void on_sweep(uv_timer_t *timer)
     uint64_t now = uv_now(&loop->uv);
     bool is_listener_waiting = loop->idx == 0 && vly_http__listen_sweep(loop->server);
 
+    loop->is_batching = true;
+    vly_http__streams_check(loop);
+    loop->is_batching = false;
+    pump_all(loop);
     for (vly_http_conn *c = loop->conns; c != NULL; c = c->next)
         vly_http__conn_sweep(c, now);
     uv_timer_set_repeat(timer, loop->server->sweep_ms); /* it may have changed */

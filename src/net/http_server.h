@@ -32,6 +32,7 @@
 #define VLY_HTTP_PEER_MAX  56 /* "[address]:port" with its NUL */
 
 typedef struct vly_http_server vly_http_server;
+struct vly_stream_end_info; /* net/http_stream.h */
 
 /* What may come of a request besides one answer: net/http_stream.h. */
 typedef enum vly_stream_kind {
@@ -106,6 +107,9 @@ typedef struct vly_http_opts {
     /* Headers of an HTTP/2 request have come: true when its body is a stream of gRPC messages, so
      * that on_request is to be called at once, with stream_kind GRPC. */
     bool (*is_stream)(void *ctx, const vly_http_msg *msg);
+    /* Asked several times a second for each open stream: may it go on? False: *ret, to be filled,
+     * says how it ends. */
+    bool (*may_go_on)(void *ctx, const vly_http_request *req, struct vly_stream_end_info *ret);
     void *ctx;
 } vly_http_opts;
 

@@ -97,6 +97,22 @@ void vly_stream_unref(vly_stream *s)
     vly_free(s);
 }
 
+static void join_list(vly_stream *s)
+{
+    s->next = s->loop->streams_open;
+    s->link = &s->loop->streams_open;
+    if (s->next != NULL)
+        s->next->link = &s->next;
+    s->loop->streams_open = s;
+}
+
+static void leave_list(vly_stream *s)
+{
+    *s->link = s->next;
+    if (s->next != NULL)
+        s->next->link = s->link;
+}
+
 vly_status vly_stream_accept(vly_http_request *req, const vly_stream_events *events, void *ctx,
                              vly_stream **ret, vly_err *err)
 {
@@ -122,6 +138,7 @@ vly_status vly_stream_accept(vly_http_request *req, const vly_stream_events *eve
     vly_counter_add(&ex->loop->server->stats.streams, 1);
     vly_gauge_add(&ex->loop->server->stats.streams_open, 1);
     ex->stream = s;
+    join_list(s);
     *ret = s; /* before callbacks, which accepted may begin */
     ex->conn->proto->accepted(ex->conn, ex);
     return VLY_OK;
@@ -135,6 +152,7 @@ void vly_http__stream_close(vly_http_exchange *ex)
     s->is_closed = true;
     s->wants_room = false;
     pthread_mutex_unlock(&s->lock);
+    leave_list(s);
     vly_http__queue_release(&s->queue);
     atomic_fetch_sub(&s->budget->used_bytes, s->held_bytes + s->partial_bytes);
     s->held_bytes = s->partial_bytes = 0;
@@ -262,6 +280,21 @@ void vly_stream_end(vly_stream *s, const vly_stream_end_info *end)
     pthread_mutex_unlock(&s->lock);
     if (is_local)
         vly_http__stream_post_turn(s);
+}
+
+/* The ends are told to the connections apart from this, for a connection that is pumped may close
+ * streams. */
+void vly_http__streams_check(vly_http_loop *loop)
+{
+    const vly_http_opts *o = &loop->server->opts;
+    vly_stream_end_info end = {.code = 0};
+
+    if (o->may_go_on == NULL)
+        return;
+    VLY_ASSERT(loop->is_batching);
+    for (vly_stream *s = loop->streams_open; s != NULL; s = s->next)
+        if (!s->has_end && !o->may_go_on(o->ctx, &s->ex->req, &end))
+            vly_stream_end(s, &end);
 }
 
 /* ---- in ---- */

@@ -50,15 +50,16 @@ struct vly_stream {
     unsigned end_code;
     char end_message[VLY_STREAM_REASON_MAX];
 
-    vly_http_exchange *ex;  /* owner: loop, as all below; NULL: closed */
-    vly_stream_queue queue; /* to be framed, in this order */
-    size_t queue_bytes;     /* of it, heads included; of HTTP/2 */
-    bool has_end;           /* nothing comes behind queue; end_code and end_message stand */
-    bool has_half;          /* on_end was called */
-    size_t held_bytes;      /* delivered, not given back */
-    size_t partial_bytes;   /* counted against the budget for a message that is still coming */
-    vly_grpc_reader reader; /* of HTTP/2 */
-    size_t withheld_bytes;  /* of the window, until held_bytes has fallen; of HTTP/2 */
+    vly_http_exchange *ex;    /* owner: loop, as all below; NULL: closed */
+    vly_stream *next, **link; /* in loop.streams_open */
+    vly_stream_queue queue;   /* to be framed, in this order */
+    size_t queue_bytes;       /* of it, heads included; of HTTP/2 */
+    bool has_end;             /* nothing comes behind queue; end_code and end_message stand */
+    bool has_half;            /* on_end was called */
+    size_t held_bytes;        /* delivered, not given back */
+    size_t partial_bytes;     /* counted against the budget for a message that is still coming */
+    vly_grpc_reader reader;   /* of HTTP/2 */
+    size_t withheld_bytes;    /* of the window, until held_bytes has fallen; of HTTP/2 */
 };
 
 void vly_http__queue_init(vly_stream_queue *q);
@@ -75,7 +76,8 @@ void vly_http__stream_half_close(vly_stream *s);
 bool vly_http__stream_is_full(const vly_stream *s); /* deliver no more */
 /* The stream is over: nothing is called or queued behind this. ex may be put. */
 void vly_http__stream_close(vly_http_exchange *ex);
-void vly_http__stream_post_turn(vly_stream *s);   /* of loop.streams; gives up its reference */
-void vly_http__streams_drop(vly_http_loop *loop); /* the same, when the loop has ended */
+void vly_http__streams_check(vly_http_loop *loop); /* ends those that may not go on */
+void vly_http__stream_post_turn(vly_stream *s);    /* of loop.streams; gives up its reference */
+void vly_http__streams_drop(vly_http_loop *loop);  /* the same, when the loop has ended */
 
 #endif

@@ -73,7 +73,7 @@ if len(sys.argv) > 1 and sys.argv[1] == "--client":
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from harness import Answer, Skip, equal, find_python, run, simple_inputs, wait_until  # noqa: E402
-from ws_client import WebSocket  # noqa: E402
+from ws_client import CLOSE, WebSocket  # noqa: E402
 
 
 class Keys:
@@ -251,10 +251,43 @@ def streams_are_counted(t):
         said = [ws.json() for _ in range(3)]
         assert "outputs" in said[0] and "outputs" in said[1], said
         assert "too many requests of this API key" in said[2]["error"], said
-        keys.command("revoke", "slow")
-        wait_until("the stream is told", lambda: (ws.send(message), "revoked" in
-                                                  ws.json()["error"])[1])
         ws.sock.close()
+
+
+def streams_end_with_their_keys(t):
+    """Also those on which nothing comes; those of other keys go on."""
+    def end_of(ws):
+        kind = None
+        while kind != CLOSE:
+            kind, payload = ws.receive()
+            assert kind is not None, "it ended without a word"
+        return kind, payload
+
+    targets = ("/ws/realtime?user_id=a-", "/v1/stream?kind=raw&model=simple&x=",
+               "/v1/stream?kind=steps&device=d&user=")
+    keys = Keys(t, "ends.json")
+    names = ("leaked", "good", "brief")
+    with open(keys.path, "w") as f:
+        f.write('{"version":1,"keys":[]}')
+    with t.serve("--keys", keys.path, "--set", "tls.check_ms=20") as s:
+        def opens(name, target):
+            ws = WebSocket(s.port, target + name,
+                           protocols=["volley", "volley.key." + keys.text[name]])
+            equal(ws.status, 101, f"{name} {target}")
+            return ws
+
+        for name in names:
+            keys.mint(name, *(["--expires", "5s"] if name == "brief" else []))
+        wait_until("the keys are taken",
+                   lambda: s.ask("GET", "/v2", headers=keys.headers("brief")).status == 200)
+        streams = {name: [opens(name, target) for target in targets] for name in names}
+        keys.command("revoke", "leaked")
+        for name in ("leaked", "brief"):
+            for ws in streams[name]:
+                equal(end_of(ws), (CLOSE, b"\x03\xf0the API key is unknown, expired or revoked"))
+        streams["good"][2].ask(action="stats")
+        heard = [streams["good"][2].json()["type"] for _ in range(2)]
+        assert heard == ["session", "stats"], heard
 
 
 def addresses_are_counted(t):
@@ -386,5 +419,6 @@ def clients_bring_keys(t):
 
 
 run(scopes_are_held, keys_end_when_they_should, keys_come_and_go, keys_are_told_nowhere,
-    rates_are_held, streams_are_counted, addresses_are_counted, admin_has_its_own_listener,
-    pages_of_others_are_told_apart, nothing_is_open_by_mistake, floods_are_shed, clients_bring_keys)
+    rates_are_held, streams_are_counted, streams_end_with_their_keys, addresses_are_counted,
+    admin_has_its_own_listener, pages_of_others_are_told_apart, nothing_is_open_by_mistake,
+    floods_are_shed, clients_bring_keys)

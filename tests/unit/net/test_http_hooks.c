@@ -12,6 +12,9 @@
 enum { MAX = 64 };
 
 #define GET_1 "GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
+#define SWITCHED                                                                                   \
+    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"            \
+    "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
 #define GET_4 GET_1 GET_1 GET_1 GET_1
 
 /* Of one loop thread; the test reads under the lock. */
@@ -24,6 +27,8 @@ static struct hooks {
     unsigned n_later; /* turns that a request for "/later" has seen */
     unsigned n_turns, largest_turn;
     unsigned n_messages, n_messages_of_turns; /* the latter: seen at the ends of turns */
+    _Atomic bool is_over;
+    _Atomic unsigned n_ended;
     unsigned n_finished;
     vly_http_finished finished[MAX];
     char lines[MAX][128]; /* "METHOD path version loop peer's address" of the finished */
@@ -52,7 +57,7 @@ static void on_request(void *ctx, vly_http_request *req)
 {
     struct hooks *h = ctx;
 
-    if (req->stream_kind == VLY_STREAM_GRPC) {
+    if (req->stream_kind != VLY_STREAM_NONE) {
         accept_stream(h, req);
         return;
     }
@@ -89,6 +94,18 @@ static bool on_turn(void *ctx, unsigned loop_idx)
     return false;
 }
 
+/* Whose path says so may go on no more, once the test has said so too. */
+static bool may_go_on(void *ctx, const vly_http_request *req, vly_stream_end_info *ret)
+{
+    struct hooks *h = ctx;
+
+    if (!atomic_load(&h->is_over) || !vly_str_is(req->msg.path, "/stream/short"))
+        return true;
+    atomic_fetch_add(&h->n_ended, 1);
+    *ret = (vly_stream_end_info){req->stream_kind == VLY_STREAM_GRPC ? 16 : 1008, "enough"};
+    return false;
+}
+
 static void on_finished(void *ctx, const vly_http_request *req, const vly_http_finished *f)
 {
     struct hooks *h = ctx;
@@ -115,6 +132,7 @@ static int setup(void **state)
     o.on_request = on_request;
     o.on_turn = on_turn;
     o.on_finished = on_finished;
+    o.may_go_on = may_go_on;
     o.ctx = &hooks;
     assert_int_equal(vly_http_server_start(&o, &hooks.server, NULL), VLY_OK);
     as_wire.server = hooks.server;
@@ -211,6 +229,40 @@ static void turns_of_messages(void **state)
     assert_int_equal(n, 1);
 }
 
+/* Also those on which nothing comes. */
+static void streams_that_may_not_go_on_end(void **state)
+{
+    h2_client c;
+    size_t len;
+    int fd = wire_connect(&as_wire);
+
+    (void)state;
+    wire_puts(fd, "GET /stream/short HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n"
+                  "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                  "Sec-WebSocket-Version: 13\r\n\r\n");
+    wire_read(fd, sizeof(SWITCHED) - 1, &len);
+    h2_open(&c, &as_wire, 0, 0);
+    h2_answer *first = h2_ask_open(&c, "POST", "/stream/short", NULL, NULL, 0);
+    h2_answer *other = h2_ask_open(&c, "POST", "/stream/long", NULL, NULL, 0);
+    h2_answer *second = h2_ask_open(&c, "POST", "/stream/short", NULL, NULL, 0);
+    h2_until(&c, first->status == 200 && other->status == 200 && second->status == 200);
+    atomic_store(&hooks.is_over, true);
+    h2_until(&c, first->has_end && second->has_end);
+    assert_string_equal(first->trailers.ptr, "grpc-status: 16\ngrpc-message: enough\n");
+    assert_string_equal(second->trailers.ptr, "grpc-status: 16\ngrpc-message: enough\n");
+    const char *close_frame = wire_read(fd, 10, &len);
+    assert_memory_equal(close_frame,
+                        "\x88\x08\x03\xf0"
+                        "enough",
+                        10);
+    h2_continue(&c, other, "\0\0\0\0\1a", 6, true);
+    h2_until(&c, other->is_closed);
+    assert_string_equal(other->trailers.ptr, "grpc-status: 0\n");
+    assert_int_equal(atomic_load(&hooks.n_ended), 3); /* each was asked about until it ended */
+    h2_close(&c);
+    close(fd);
+}
+
 static void answers_are_accounted_for(void **state)
 {
     static const char post[] = "POST /a%20b?q HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc";
@@ -261,5 +313,6 @@ UNIT_TESTS(cmocka_unit_test_setup_teardown(turns_take_all_that_came, setup, tear
            cmocka_unit_test_setup_teardown(turns_follow_while_something_is_left, setup, teardown),
            cmocka_unit_test_setup_teardown(turns_of_http2, setup, teardown),
            cmocka_unit_test_setup_teardown(turns_of_messages, setup, teardown),
+           cmocka_unit_test_setup_teardown(streams_that_may_not_go_on_end, setup, teardown),
            cmocka_unit_test_setup_teardown(answers_are_accounted_for, setup, teardown),
            cmocka_unit_test_setup_teardown(lost_answers, setup, teardown))
