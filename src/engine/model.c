@@ -133,6 +133,7 @@ static vly_status describe(vly_model *m, size_t file_bytes, vly_err *err)
     info->n_nodes = (size_t)m->graph.n_nodes;
     info->n_parameters = m->graph.n_parameters;
     info->file_bytes = file_bytes;
+    info->has_external_data = m->graph.external.n_files > 0;
     info->n_inputs = (size_t)m->graph.n_inputs;
     info->n_outputs = (size_t)m->graph.n_outputs;
     st = describe_list(m, m->graph.inputs, m->graph.n_inputs, &info->inputs, err);

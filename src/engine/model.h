@@ -81,6 +81,7 @@ typedef struct vly_model_info {
     size_t n_nodes;
     uint64_t n_parameters; /* elements of all initialisers */
     size_t file_bytes;
+    bool has_external_data; /* in files beside this one */
 } vly_model_info;
 
 /* Loads an .onnx file; options NULL: the defaults. On success *ret holds one reference.

@@ -104,11 +104,20 @@ vly_status vly_served_new(const char *name, const char *version, const char *pat
 vly_served *vly_served_ref(vly_served *m);
 void vly_served_unref(vly_served *m); /* accepts NULL */
 
-/* Changes with anything that its answers depend on, but for models of an ensemble: the digest, or
- * else the stamp, by which servers do not agree. */
+/* Changes with anything that its answers depend on, but for models of an ensemble and external
+ * data: the digest, or else the stamp, by which servers do not agree. */
 static inline uint64_t vly_served_identity(const vly_served *m)
 {
     return m->digest != 0 ? m->digest : m->stamp;
+}
+
+/* Does the identity say all? Not of a model with external data, which may lie anywhere: neither
+ * stamp nor digest is of these files. m is served. */
+static inline bool vly_served_has_identity(const vly_served *m)
+{
+    const vly_model *model = m->servable->model;
+
+    return model == NULL || !vly_model_describe(model)->has_external_data;
 }
 
 /* Counts a run of the model. */

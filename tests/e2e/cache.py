@@ -5,12 +5,18 @@ warm-up list. Statistics as Triton's own client reads them.
 """
 import json
 import os
+import struct
 import subprocess
 import sys
 import threading
 
 ALL = ("--set", "cache.models=*")
 TAG = "Volley-Cache-Tags"
+ENSEMBLE = ('platform: "ensemble"\n'
+            'input { name: "x" data_type: TYPE_FP32 dims: [-1, 16] }\n'
+            'output { name: "y" data_type: TYPE_FP32 dims: [-1, 16] }\n'
+            'ensemble_scheduling { step { model_name: "a" model_version: -1\n'
+            'input_map { key: "x" value: "x" } output_map { key: "y" value: "y" } } }\n')
 
 
 def grpc_client(url):
@@ -174,8 +180,8 @@ def headers_are_heard(t):
         equal((ask(), ask(**{TAG: "source:2"})), ("miss", "miss"))
         equal(forget("clear"), 2)
         equal(ask(), "miss")
-        for bad in ({}, {"tags": []}, {"tags": [1]}, {"tags": "x"}, {"tags": ["x"] * 65}):
-            equal(s.ask("POST", "/v1/cache:invalidate", json.dumps(bad)).status, 400, bad)
+        for bad in ([], [1], [""], "x", ["x"] * 65, None):
+            equal(s.ask("POST", "/v1/cache:invalidate", json.dumps({"tags": bad})).status, 400, bad)
         memory = s.get("/v1/cache").json()["memory"]
         equal((memory["entries"], memory["invalidated"]), (1, 6))
 
@@ -225,13 +231,26 @@ def reload_forgets(t):
         equal(executions(s, "a"), 1, "runs of the new one")
 
 
+def weights_in_other_files(t):
+    """Neither such a model nor an ensemble of it is cached: no key has these files."""
+    put(t.path("outside/model.onnx"), adder("k.bin"))
+    put(t.path("outside/k.bin"), struct.pack("<f", 1))
+    put(t.path("outside/both/config.pbtxt"), ENSEMBLE.replace('"a"', '"model"'))
+    os.makedirs(t.path("outside/both/1"))
+    with explicit(t, *ALL, models=t.path("outside")) as s:
+        for k in (1.0, 5.0):
+            put(t.path("outside/k.bin"), struct.pack("<f", k))
+            for name in ("both", "model"):
+                s.ask("POST", f"/v2/repository/models/{name}/unload")
+            equal((load(s, "model").status, load(s, "both").status), (200, 200))
+            for name in ("both", "model"):
+                equal([infer(s, name) for _ in range(2)], [k] * 2)
+        equal(stats(s, "model")["inference_stats"]["cache_hit"]["count"], 0)
+
+
 def ensembles_follow_their_members(t):
     repo = make(t, "a", [1])
-    put(t.path("repo/both/config.pbtxt"), 'platform: "ensemble"\n'
-        'input { name: "x" data_type: TYPE_FP32 dims: [-1, 16] }\n'
-        'output { name: "y" data_type: TYPE_FP32 dims: [-1, 16] }\n'
-        'ensemble_scheduling { step { model_name: "a" model_version: -1\n'
-        'input_map { key: "x" value: "x" } output_map { key: "y" value: "y" } } }\n')
+    put(t.path("repo/both/config.pbtxt"), ENSEMBLE)
     os.makedirs(t.path("repo/both/1"), exist_ok=True)
     with explicit(t, "--set", "cache.models=both", models=repo) as s:
         equal((load(s, "a").status, load(s, "both").status), (200, 200))
@@ -338,5 +357,5 @@ if sys.argv[1] == "--client":
 from harness import Skip, equal, find_python, multipart, png, run, simple_inputs  # noqa: E402
 from model_files import adder, explicit, infer, load, make, put  # noqa: E402
 run(hit_equals_miss, pictures, headers_are_heard, only_what_is_enabled, state_is_never_cached,
-    reload_forgets, ensembles_follow_their_members, equal_requests_run_once, warms_up, figures,
-    triton_client)
+    reload_forgets, weights_in_other_files, ensembles_follow_their_members,
+    equal_requests_run_once, warms_up, figures, triton_client)

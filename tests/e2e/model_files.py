@@ -26,11 +26,16 @@ def varint(n):
 
 
 def adder(k, padding=0):
-    """An ONNX file: y[N, 16] = x[N, 16] + k. padding: bytes of a tensor that nothing uses."""
+    """An ONNX file: y[N, 16] = x[N, 16] + k, which is a number, or the name of the file it lies in.
+    padding: bytes of a tensor that nothing uses."""
     def value(name):
         dims = field(1, field(2, "N")) + field(1, field(1, WIDTH))
         return field(1, name) + field(2, field(1, field(1, 1) + field(2, dims)))
-    constant = field(1, 1) + field(2, 1) + field(8, "k") + field(9, struct.pack("<f", k))
+    constant = field(1, 1) + field(2, 1) + field(8, "k")
+    if isinstance(k, str):
+        constant += field(13, field(1, "location") + field(2, k)) + field(14, 1)
+    else:
+        constant += field(9, struct.pack("<f", k))
     node = field(1, "x") + field(1, "k") + field(2, "y") + field(4, "Add")
     graph = field(1, node) + field(2, "adder") + field(5, constant)
     if padding:
