@@ -177,8 +177,9 @@ static vly_status read_tags(vly_http_msg *msg, cache_call *c, vly_err *err)
         return vly_fail(err, VLY_EINVAL, "'tags': expected an array of 1 to %d tags", TAGS_MAX);
     yyjson_arr_foreach(tags, i, n, tag)
     {
-        if (!yyjson_is_str(tag))
-            return vly_fail(err, VLY_EINVAL, "'tags': expected text, got another type at %zu", i);
+        if (!yyjson_is_str(tag) || yyjson_get_len(tag) == 0)
+            return vly_fail(err, VLY_EINVAL, "'tags': expected text at %zu, got %s", i,
+                            yyjson_is_str(tag) ? "none" : "another type");
         c->tags[c->n_tags++] = (vly_str){yyjson_get_str(tag), yyjson_get_len(tag)};
     }
     return VLY_OK;

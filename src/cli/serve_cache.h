@@ -17,9 +17,9 @@ typedef struct vly_serve_cache {
  * process. Close it in any case. */
 vly_status vly_serve_cache_open(const vly_config *c, vly_redis *redis, uint64_t random,
                                 vly_serve_cache *s, vly_err *err) VLY_MUST_CHECK;
-/* Redis may end: it is not asked any more. */
 /* The times of opts, as the settings say. */
 void vly_serve_cache_times(const vly_config *c, vly_cache_opts *o);
+/* Redis may end: it is not asked any more. */
 void vly_serve_cache_detach(vly_serve_cache *s);
 /* Nothing uses it any more. */
 void vly_serve_cache_close(vly_serve_cache *s);
