@@ -165,17 +165,19 @@ static void forget_remote(vly_cache *c, vly_str tag)
     pthread_rwlock_unlock(&c->remote_lock);
 }
 
+/* Redis comes first: a lookup of the new epoch must not find there what is invalidated, and keep it
+ * as if it were new. */
 size_t vly_cache_invalidate(vly_cache *c, vly_str tag)
 {
-    raise_epoch(c, &c->tagged[tag_hash(tag) % TAG_PLACES]);
     forget_remote(c, tag);
+    raise_epoch(c, &c->tagged[tag_hash(tag) % TAG_PLACES]);
     return sweep(c);
 }
 
 size_t vly_cache_clear(vly_cache *c)
 {
-    raise_epoch(c, &c->cleared);
     forget_remote(c, VLY_STR(""));
+    raise_epoch(c, &c->cleared);
     return sweep(c);
 }
 
