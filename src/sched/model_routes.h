@@ -12,7 +12,8 @@
  * failure.
  *
  * Guard: an arm on probation that is worse than the route allows (sched/model_routes_guard.h) is
- * rolled back: its weight goes to the others, with the reason in log, metrics and the route itself.
+ * rolled back: its weight goes to the others, with the reason in log, metrics and the route itself;
+ * unless none of these serves, for a bad arm is better than none.
  * A healthy one is promoted, by schedule or by hand.
  *
  * A name with a version is never a route. A route may have the name of a model when that model is
@@ -177,7 +178,7 @@ vly_status vly_model_routes_set(vly_model_routes *r, const vly_route_spec *spec,
                                 vly_err *err) VLY_MUST_CHECK;
 vly_status vly_model_routes_remove(vly_model_routes *r, vly_str name, vly_err *err) VLY_MUST_CHECK;
 /* Ends the probation of the arm, which gets this share. model and version empty: the one on
- * probation. ENOTFOUND; EINVAL: it is not clear which one. */
+ * probation. ENOTFOUND; EUNAVAILABLE: it does not serve; EINVAL: it is not clear which one. */
 vly_status vly_model_routes_promote(vly_model_routes *r, vly_str name, vly_str model,
                                     vly_str version, double share, vly_err *err) VLY_MUST_CHECK;
 /* Takes all traffic from the arm. Also EINVAL: nobody else could take it. */

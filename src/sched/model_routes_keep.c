@@ -227,10 +227,13 @@ typedef struct edit {
     const char *why; /* of a roll-back */
 } edit;
 
-static vly_status edit_arm(vly_route_spec *s, const edit *e, size_t *ret_arm, vly_err *err)
+static vly_status edit_arm(vly_model_routes *r, vly_route_spec *s, const edit *e, size_t *ret_arm,
+                           vly_err *err)
 {
     vly_status st = find_arm(s, e->model, e->version, ret_arm, err);
 
+    if (st == VLY_OK && e->is_promotion)
+        st = check_serves(r, "arm", &s->arms[*ret_arm].target, err);
     if (st != VLY_OK)
         return st;
     if (e->is_promotion)
@@ -253,7 +256,7 @@ static vly_status edit_route(vly_model_routes *r, vly_str name, const edit *e, v
     vly_status st = is_there ? VLY_OK : no_route(name, err);
     if (st == VLY_OK) {
         s = r->table->routes[at]->spec;
-        st = edit_arm(&s, e, &arm, err);
+        st = edit_arm(r, &s, e, &arm, err);
     }
     if (st == VLY_OK)
         st = apply(r, &s, r->table->routes[at], false, true, err);
@@ -328,6 +331,18 @@ static vly_route_reason judge(vly_model_routes *r, vly_model_route *route, size_
     return vly_route_guard_judge(&s->guard, &own, b < s->n_arms ? &base : NULL, why);
 }
 
+/* An arm that keeps weight serves now. */
+static bool has_any_that_serves(vly_model_routes *r, const vly_route_spec *s)
+{
+    vly_served *m = NULL;
+
+    for (size_t i = 0; i < s->n_arms && m == NULL; i++)
+        if (s->arms[i].weight > 0)
+            m = vly_route__find_model(r, &s->arms[i].target);
+    vly_served_unref(m);
+    return m != NULL;
+}
+
 static void roll_back(vly_model_routes *r, vly_model_route *route, size_t arm,
                       vly_route_reason reason, const char *why)
 {
@@ -336,7 +351,8 @@ static void roll_back(vly_model_routes *r, vly_model_route *route, size_t arm,
     vly_err err;
 
     text_of(&s.arms[arm].target, text);
-    if (!vly_route_spec_roll_back(&s, arm, reason, why, vly_clock_unix_ms())) {
+    if (!vly_route_spec_roll_back(&s, arm, reason, why, vly_clock_unix_ms()) ||
+        (reason != VLY_ROUTE_UNAVAILABLE && !has_any_that_serves(r, &s))) {
         vly_warn("route '%s': arm %s is bad (%s: %s), but there is no other to take its traffic",
                  s.name, text, vly_route_reason_name(reason), why);
         return;

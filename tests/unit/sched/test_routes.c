@@ -364,6 +364,22 @@ static void test_rolled_back_when_it_goes(void **state)
     assert_int_equal(spec_of("ab")->arms[1].reason, VLY_ROUTE_UNAVAILABLE);
 }
 
+/* The baseline is away and its requests are served by an arm that is too slow: better than none. */
+static void test_last_one_that_serves_stays(void **state)
+{
+    (void)state;
+    must_set("ab", GUARDED "}");
+    assert_int_equal(vly_scheduler_withdraw(s, VLY_STR("m"), VLY_STR("1"), &err), VLY_OK);
+    serve("ab", 1, 1000 * SEC, 100, VLY_OK, 100 * VLY_NSEC_PER_MS);
+    vly_model_routes_tick(r, 1000 * SEC);
+    assert_int_equal(spec_of("ab")->arms[1].state, VLY_ROUTE_PROBATION);
+    assert_string_equal(pick("ab", NULL), "m/2");
+    add("m", "1");
+    vly_model_routes_tick(r, 1001 * SEC);
+    assert_int_equal(spec_of("ab")->arms[1].reason, VLY_ROUTE_LATENCY);
+    assert_string_equal(pick("ab", NULL), "m/1");
+}
+
 static void test_active_arms_are_not_judged(void **state)
 {
     (void)state;
@@ -434,6 +450,10 @@ static void test_by_hand(void **state)
     assert_true(spec_of("ab")->arms[0].weight == 90);
     assert_int_equal(rollbacks("ab", 1, VLY_ROUTE_REQUEST), 1);
     assert_int_equal(vly_model_routes_roll_back(r, ab, m, VLY_STR("1"), "", &err), VLY_EINVAL);
+    /* What does not serve gets no traffic. */
+    assert_int_equal(vly_scheduler_withdraw(s, m, two, &err), VLY_OK);
+    assert_int_not_equal(vly_model_routes_promote(r, ab, m, two, 1, &err), VLY_OK);
+    assert_string_equal(pick("ab", "anybody"), "m/1");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -443,5 +463,5 @@ UNIT_TESTS(TEST(test_no_routes), TEST(test_refused), TEST(test_limit),
            TEST(test_bad_file), TEST(test_file_that_cannot_be_written),
            TEST(test_version_that_unloads), TEST(test_rolled_back_for_errors),
            TEST(test_rolled_back_for_latency), TEST(test_rolled_back_when_it_goes),
-           TEST(test_active_arms_are_not_judged), TEST(test_schedule),
-           TEST(test_bad_arm_ends_its_schedule), TEST(test_by_hand))
+           TEST(test_last_one_that_serves_stays), TEST(test_active_arms_are_not_judged),
+           TEST(test_schedule), TEST(test_bad_arm_ends_its_schedule), TEST(test_by_hand))
