@@ -44,6 +44,8 @@ static const vly_opt options[] = {
     VLY_OPT(vly_load_opts, warmup, 0, TEXT, "warmup", "TIME",
             "before, at the first rate, not counted (default 2s)"),
     VLY_OPT(vly_load_opts, connections, 'c', INT, "connections", "N", "in all (default 50)"),
+    VLY_OPT(vly_load_opts, also, 0, LIST, "also", "HOST:PORT",
+            "another server of the same: connections go to it and the URL's in turn"),
     VLY_OPT(vly_load_opts, in_flight, 0, INT, "in-flight", "N",
             "at once on a connection of http2, grpc or ws (default 100; closed loop 1)"),
     VLY_OPT(vly_load_opts, threads, 't', INT, "threads", "N", "that send (default 1)"),

@@ -106,6 +106,22 @@ static vly_status choose_transport(vly_load_setup *s, const vly_load_opts *o, vl
     return VLY_OK;
 }
 
+/* Other servers than the URL's, which connections go to in turn. */
+static vly_status read_others(vly_load_setup *s, const vly_load_opts *o, vly_err *err)
+{
+    for (size_t i = 0; i < o->also.n; i++) {
+        const char *url = vly_arena_printf(&s->arena, "http://%s/", o->also.item[i]);
+        if (url == NULL)
+            return vly_arena_fail(&s->arena, err);
+        const vly_status st = vly_load_target_parse(vly_str_from(url), &s->others[i], err);
+        if (st != VLY_OK)
+            return vly_fail_in(err, st, "option --also");
+    }
+    s->run.transport.others = s->others;
+    s->run.transport.n_others = (unsigned)o->also.n;
+    return VLY_OK;
+}
+
 static vly_status check_count(const char *option, int64_t value, int64_t max, vly_err *err)
 {
     if (value >= 1 && value <= max)
@@ -190,6 +206,8 @@ static vly_status set_way(vly_load_setup *s, const vly_load_opts *o, vly_err *er
         st = read_counts(s, o, err);
     if (st == VLY_OK)
         st = read_timeouts(s, o, err);
+    if (st == VLY_OK)
+        st = read_others(s, o, err);
     if (st == VLY_OK)
         st = read_headers(s, o, err);
     if (o->stream && vly_str_is(s->target.path, "/inference.GRPCInferenceService/ModelInfer"))

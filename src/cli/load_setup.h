@@ -25,6 +25,7 @@ typedef struct vly_load_opts {
     bool unique;
     /* the way */
     const char *protocol, *timeout, *connect_timeout, *ca, *answer_has;
+    vly_opt_list also;
     int64_t connections, in_flight, threads, greetings, max_outstanding;
     bool stream, insecure, one_way, no_check, spin;
     /* the report */
@@ -34,7 +35,7 @@ typedef struct vly_load_opts {
 
 typedef struct vly_load_setup {
     vly_arena arena; /* of all below */
-    vly_load_target target;
+    vly_load_target target, others[VLY_OPT_LIST_MAX];
     vly_str headers[VLY_LOAD_HEADERS_MAX];
     vly_load_plan plan;
     vly_load_body bodies[VLY_LOAD_BODIES_MAX];

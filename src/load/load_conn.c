@@ -299,10 +299,11 @@ static void fail_flying(vly_load_conn *c)
 static void plan_attempt(vly_load_conn *c, bool was_open)
 {
     vly_load_transport *t = c->t;
-    bool has_other = !was_open && c->address + 1 < t->n_addresses;
+    bool is_bound = was_open || t->opts.n_others > 0;
+    bool has_other = !is_bound && c->address + 1 < t->n_addresses;
     bool was_useful = c->is_useful || (was_open && t->now_ns - c->opened_ns > VLY_NSEC_PER_SEC);
 
-    c->address = was_open ? c->address : has_other ? c->address + 1 : 0;
+    c->address = is_bound ? c->address : has_other ? c->address + 1 : 0;
     c->n_failures = was_useful ? 0 : c->n_failures + !has_other;
     vly_load_timer_set(t->loop, &c->timer, has_other ? 0 : t->now_ns + back_off(c));
     if (!was_open && !has_other)
@@ -455,6 +456,7 @@ void vly_load__conn_init(vly_load_conn *c, vly_load_transport *t, uint32_t numbe
 {
     c->t = t;
     c->number = number;
+    c->address = t->opts.n_others > 0 ? (t->opts.first_number + number) % t->n_addresses : 0;
     c->watch = (vly_load_watch){.on_ready = on_ready, .fd = -1};
     c->timer.on_due = on_timer;
     c->again.on_due = on_again;

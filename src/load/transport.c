@@ -343,22 +343,38 @@ const char *vly_load_transport_trouble(const vly_load_transport *t)
 
 /* ---- life ---- */
 
-static vly_status resolve(vly_load_transport *t, vly_err *err)
+/* Adds at most max addresses of it. */
+static vly_status resolve_one(vly_load_transport *t, const vly_load_target *target, unsigned max,
+                              vly_err *err)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV}, *list;
-    char port[8];
+    const unsigned end = t->n_addresses + max;
+    const unsigned begin = t->n_addresses;
+    char host[sizeof(t->host)], port[8];
 
-    (void)snprintf(port, sizeof(port), "%u", t->opts.target->port);
-    int rc = getaddrinfo(t->host, port, &hints, &list);
+    (void)snprintf(host, sizeof(host), "%.*s", VLY_STR_ARG(target->host));
+    (void)snprintf(port, sizeof(port), "%u", target->port);
+    int rc = getaddrinfo(host, port, &hints, &list);
     if (rc != 0)
-        return vly_fail(err, VLY_ENOTFOUND, "host '%s': %s", t->host, gai_strerror(rc));
-    for (struct addrinfo *a = list; a != NULL && t->n_addresses < VLY_LOAD_ADDRESSES_MAX;
-         a = a->ai_next)
+        return vly_fail(err, VLY_ENOTFOUND, "host '%s': %s", host, gai_strerror(rc));
+    for (struct addrinfo *a = list; a != NULL && t->n_addresses < end; a = a->ai_next)
         if (a->ai_family == AF_INET || a->ai_family == AF_INET6)
             memcpy(&t->addresses[t->n_addresses++], a->ai_addr, a->ai_addrlen);
     freeaddrinfo(list);
-    return t->n_addresses > 0 ? VLY_OK
-                              : vly_fail(err, VLY_ENOTFOUND, "host '%s': has no address", t->host);
+    return t->n_addresses > begin ? VLY_OK
+                                  : vly_fail(err, VLY_ENOTFOUND, "host '%s': has no address", host);
+}
+
+/* All addresses of one server; of several, one of each. */
+static vly_status resolve(vly_load_transport *t, vly_err *err)
+{
+    const vly_load_transport_opts *o = &t->opts;
+    const unsigned max = o->n_others > 0 ? 1 : VLY_LOAD_ADDRESSES_MAX;
+    vly_status st = resolve_one(t, o->target, max, err);
+
+    for (unsigned i = 0; i < o->n_others && st == VLY_OK; i++)
+        st = resolve_one(t, &o->others[i], 1, err);
+    return st;
 }
 
 static vly_status prepare_tls(vly_load_transport *t, vly_err *err)
@@ -394,6 +410,8 @@ static vly_status check_opts(const vly_load_kind *kind, const vly_load_transport
     if (kind->is_single && o->max_in_flight > 1)
         return vly_fail(err, VLY_EINVAL,
                         "HTTP/1.1 takes one request at a time on a connection: use more of them");
+    if (o->n_others >= VLY_LOAD_ADDRESSES_MAX)
+        return vly_fail(err, VLY_ELIMIT, "expected at most %d servers", VLY_LOAD_ADDRESSES_MAX);
     if (o->target->host.len >= sizeof(((vly_load_transport *)NULL)->host))
         return vly_fail(err, VLY_EINVAL, "host: %zu bytes are too long", o->target->host.len);
     return VLY_OK;

@@ -64,6 +64,8 @@ struct vly_load_call {
 typedef struct vly_load_transport_opts {
     vly_load_loop *loop;           /* borrowed */
     const vly_load_target *target; /* borrowed, as all that it points to */
+    const vly_load_target *others; /* borrowed; connections are made to target and these in turn, */
+    unsigned n_others;             /* of which only host and port count */
     unsigned n_connections;
     uint32_t first_number;  /* "{}" in the path is a connection's number, from here on */
     unsigned max_in_flight; /* of a connection: streams of HTTP/2, messages of a stream; http1: 1 */

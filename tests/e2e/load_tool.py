@@ -21,7 +21,7 @@ class Known:
 
     def __init__(self, stalls_at=0, stall_s=0.0):
         self.stalls_at, self.stall_s = stalls_at, stall_s
-        self.n, self.bodies, self.headers = 0, [], []
+        self.n, self.n_connections, self.bodies, self.headers = 0, 0, [], []
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self.thread.start()
@@ -34,6 +34,7 @@ class Known:
         return server.sockets[0].getsockname()[1]
 
     async def serve(self, reader, writer):
+        self.n_connections += 1
         try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode()
@@ -107,6 +108,17 @@ def counts_exactly(t):
         s.n = 0
         load(t, s.url("/ok"), "--rate", "50", "--duration", "1s", "--warmup", "1s", "--no-check")
         equal(s.n, 100, "with warm-up, without a first request")
+
+
+def spreads_connections(t):
+    with Known() as a, Known() as b, Known() as c:
+        also = ["--also", f"127.0.0.1:{b.port}", "--also", f"127.0.0.1:{c.port}"]
+        load(t, a.url("/ok"), *also, "--rate", "120", "--duration", "1s", "--warmup", "0",
+             "--no-check", "-c", "6", "--threads", "2")
+        equal([a.n_connections, b.n_connections, c.n_connections], [2, 2, 2], "connections")
+        equal(a.n + b.n + c.n, 120)
+        text = load(t, a.url("/ok"), "--also", "127.0.0.1:x", status=2)
+        assert "option --also" in text and "port" in text, text
 
 
 def tells_outcomes_apart(t):
@@ -303,7 +315,7 @@ def draws_on_a_terminal(t):
     assert "100, " in out.decode() and "answered well" in out.decode(), out
 
 
-run(counts_exactly, tells_outcomes_apart, is_free_of_coordinated_omission, judges_objectives,
-    steps_until_it_breaks, sends_bodies_in_turn, asks_the_server_for_a_model,
+run(counts_exactly, spreads_connections, tells_outcomes_apart, is_free_of_coordinated_omission,
+    judges_objectives, steps_until_it_breaks, sends_bodies_in_turn, asks_the_server_for_a_model,
     speaks_other_protocols, says_when_there_is_no_server, writes_reports, ends_early_with_a_report,
     draws_on_a_terminal)
