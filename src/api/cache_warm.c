@@ -46,13 +46,30 @@ static vly_status encode(vly_job *job, vly_err *err)
     return vly_detect_answer(job, w->model, false, &w->body, err);
 }
 
-static void done(vly_job *job)
+static void wake(warming *w)
 {
-    warming *w = job->ctx;
-
     pthread_mutex_lock(&w->lock);
     w->is_done = true;
     pthread_cond_signal(&w->ended);
+    pthread_mutex_unlock(&w->lock);
+}
+
+static void done(vly_job *job)
+{
+    wake(job->ctx);
+}
+
+static void ready(vly_cache_get *g)
+{
+    wake(g->ctx);
+}
+
+static void wait_for(warming *w)
+{
+    pthread_mutex_lock(&w->lock);
+    while (!w->is_done)
+        pthread_cond_wait(&w->ended, &w->lock);
+    w->is_done = false;
     pthread_mutex_unlock(&w->lock);
 }
 
@@ -63,13 +80,22 @@ static vly_status run(warming *w, vly_err *err)
 
     if (st != VLY_OK)
         return st;
-    pthread_mutex_lock(&w->lock);
-    while (!w->is_done)
-        pthread_cond_wait(&w->ended, &w->lock);
-    pthread_mutex_unlock(&w->lock);
+    wait_for(w);
     if (job->status != VLY_OK)
         *err = job->err;
     return job->status;
+}
+
+/* Redis may know it already, from before. */
+static bool is_known(warming *w)
+{
+    w->get.ctx = w;
+    w->get.ready = ready;
+    if (vly_cache_lookup(w->api->cache, &w->get) == VLY_CACHE_WAIT)
+        wait_for(w);
+    bool known = w->get.value != NULL;
+    vly_cache_value_unref(w->get.value);
+    return known;
 }
 
 static vly_status compute(warming *w, vly_str picture, vly_err *err)
@@ -86,7 +112,8 @@ static vly_status compute(warming *w, vly_str picture, vly_err *err)
                        .done = done,
                        .picture = picture,
                        .options = options};
-    vly_cache_lead(w->api->cache, &w->get);
+    if (is_known(w))
+        return VLY_OK;
     vly_status st = run(w, err);
     if (st == VLY_OK)
         vly_cache_complete(w->api->cache, &w->get, vly_buf_str(&w->body));

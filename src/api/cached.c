@@ -136,6 +136,5 @@ vly_cache_found vly_cached_ask(const vly_api *api, const vly_cache_wish *wish, v
 {
     if (wish == NULL || !wish->no_cache)
         return vly_cache_lookup(api->cache, g);
-    vly_cache_lead(api->cache, g);
-    return VLY_CACHE_LEAD;
+    return vly_cache_lead(api->cache, g);
 }

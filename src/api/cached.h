@@ -19,6 +19,8 @@
 
 #define VLY_CACHED_TAGS_MAX      (VLY_CACHE_TAGS_MAX - 1) /* of a request; one is its model */
 #define VLY_CACHED_TAG_BYTES_MAX 64
+/* A loop thread unpacks and writes results up to here: as JSON some 500 us. */
+#define VLY_CACHED_QUICK_BYTES ((size_t)64 << 10)
 
 /* What a request says about the cache. Tags are borrowed from its headers, and sorted. */
 typedef struct vly_cache_wish {

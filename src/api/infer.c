@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/infer.h"
 
+#include "api/cached.h"
 #include "api/call.h"
 #include "api/infer_cache.h"
 #include "api/infer_inputs.h"
@@ -293,16 +294,16 @@ static void resume(vly_infer *call, bool is_known)
     go_to_worker(call, is_known ? use_on_worker : run_on_worker);
 }
 
-static vly_status use(vly_infer *call, vly_err *err)
+static void use(vly_infer *call)
 {
     if (vly_infer__is_much(call)) {
         go_to_worker(call, use_on_worker);
-        return VLY_OK;
+        return;
     }
-    if (!vly_infer__use(call))
-        return run(call, err);
-    answer_known(call);
-    return VLY_OK;
+    if (vly_infer__use(call))
+        answer_known(call);
+    else
+        go_to_worker(call, run_on_worker);
 }
 
 /* ---- from the request ---- */
@@ -347,8 +348,8 @@ static vly_status submit(vly_infer *call, bool is_on_loop, vly_err *err)
         return count_failure(call, st);
     vly_cache_found found = vly_infer__ask(call, resume);
     if (found == VLY_CACHE_HIT)
-        return use(call, err);
-    if (found == VLY_CACHE_WAIT)
+        use(call);
+    if (found != VLY_CACHE_LEAD)
         return VLY_OK;
     if (!has_pictures || !is_on_loop)
         return run(call, err);
@@ -389,7 +390,8 @@ static vly_status begin(vly_infer *call, vly_err *err)
     vly_status st = read_request(call, err);
     if (st != VLY_OK)
         return st;
-    if (!vly_infer__has_pictures(call) || vly_infer__is_quick(call))
+    bool is_hashed = vly_infer__has_pictures(call) || vly_cached_has(call->api, call->served);
+    if (!is_hashed || vly_infer__is_quick(call))
         return submit(call, true, err);
     go_to_worker(call, work_on_worker);
     return VLY_OK;

@@ -5,8 +5,7 @@
 #include "api/cached_tensors.h"
 #include "api/infer_pictures.h"
 
-#define QUICK_BYTES ((size_t)1 << 20)  /* of pictures: some 50 us */
-#define MUCH_BYTES  ((size_t)64 << 10) /* of results: as JSON some 500 us */
+#define HASHED_BYTES ((size_t)1 << 20) /* of inputs: some 50 us */
 
 /* What a call keeps of its lookup, in its arena. */
 typedef struct vly_infer_lookup {
@@ -153,13 +152,12 @@ vly_cache_found vly_infer__ask(vly_infer *call, void (*resume)(vly_infer *call, 
 bool vly_infer__use(vly_infer *call)
 {
     vly_infer_lookup *l = call->lookup;
-    const vly_cache_value *v = l->get.value;
 
-    if (vly_cached_tensors_read(call, (vly_str){v->bytes, v->len}))
+    if (vly_cache_unpack(&l->get) &&
+        vly_cached_tensors_read(call, (vly_str){l->get.value->bytes, l->get.value->len}))
         return true;
     /* Another version of this program has written it: it is computed, and replaced. */
-    vly_cache_value_unref(l->get.value);
-    vly_cache_lead(call->api->cache, &l->get);
+    vly_cache_reject(call->api->cache, &l->get);
     l->leads = true;
     return false;
 }
@@ -171,7 +169,7 @@ vly_cache_value *vly_infer__known(const vly_infer *call)
 
 bool vly_infer__is_much(const vly_infer *call)
 {
-    return call->lookup->get.value->len > MUCH_BYTES;
+    return call->lookup->get.value->plain_len > VLY_CACHED_QUICK_BYTES;
 }
 
 bool vly_infer__is_quick(const vly_infer *call)
@@ -180,7 +178,7 @@ bool vly_infer__is_quick(const vly_infer *call)
 
     for (size_t i = 0; i < call->request.n_inputs; i++)
         bytes += call->request.inputs[i].bytes.len;
-    return bytes <= QUICK_BYTES;
+    return bytes <= HASHED_BYTES;
 }
 
 void vly_infer__keep(vly_infer *call)

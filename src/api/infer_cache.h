@@ -19,7 +19,7 @@
 vly_cache_found vly_infer__ask(vly_infer *call, void (*resume)(vly_infer *call, bool is_known));
 /* Makes call->results of the value. False: it cannot be used, run the call. */
 bool vly_infer__use(vly_infer *call);
-/* Is the value too much to be written on a loop thread? */
+/* Is the value too much to be unpacked and written on a loop thread? */
 bool vly_infer__is_much(const vly_infer *call);
 /* The results are there, computed by this call. */
 void vly_infer__keep(vly_infer *call);
@@ -27,7 +27,7 @@ void vly_infer__keep(vly_infer *call);
 vly_cache_value *vly_infer__known(const vly_infer *call);
 /* The end of the call, however it ended. */
 void vly_infer__leave(vly_infer *call);
-/* Is the key of these pictures found within a moment? */
+/* Is the key of these inputs found within a moment? */
 bool vly_infer__is_quick(const vly_infer *call);
 
 #endif

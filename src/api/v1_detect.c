@@ -74,7 +74,7 @@ static void give_back(void *ctx)
     vly_cache_value_unref(ctx);
 }
 
-/* The answer is known: its body is the value itself. */
+/* The answer is known, and unpacked: its body is the value itself. */
 static void use_known(detect_file *f)
 {
     vly_cache_value *v = f->get.value;
@@ -237,12 +237,6 @@ static detect_file *file_of(vly_work *work)
     return (detect_file *)(void *)((char *)work - offsetof(detect_file, work));
 }
 
-static void use_on_worker(vly_work *work)
-{
-    use_known(file_of(work));
-    end_file(file_of(work));
-}
-
 static void run_on_worker(vly_work *work)
 {
     detect_file *f = file_of(work);
@@ -252,6 +246,20 @@ static void run_on_worker(vly_work *work)
 
     if (st != VLY_OK)
         fail_file(f, st, &err);
+}
+
+static void use_on_worker(vly_work *work)
+{
+    detect_file *f = file_of(work);
+
+    if (vly_cache_unpack(&f->get)) {
+        use_known(f);
+        end_file(f);
+        return;
+    }
+    vly_cache_reject(f->call->api->cache, &f->get);
+    f->leads = true;
+    run_on_worker(work);
 }
 
 /* As resume of infer.c: somebody else's thread, who has others to tell. */
@@ -305,6 +313,18 @@ static vly_cache_found look_up(detect_call *c, detect_file *f)
     return found;
 }
 
+static void use_hit(detect_file *f)
+{
+    bool is_much = f->get.value->plain_len > VLY_CACHED_QUICK_BYTES;
+
+    if (is_much || !vly_cache_unpack(&f->get)) {
+        ready(&f->get);
+        return;
+    }
+    use_known(f);
+    end_file(f);
+}
+
 /* Takes what the cache knows; jobs of the others. */
 static size_t look_up_all(detect_call *c, vly_job **jobs)
 {
@@ -314,8 +334,7 @@ static size_t look_up_all(detect_call *c, vly_job **jobs)
         detect_file *f = &c->files[i];
         switch (look_up(c, f)) {
         case VLY_CACHE_HIT:
-            use_known(f);
-            end_file(f);
+            use_hit(f);
             break;
         case VLY_CACHE_LEAD:
             jobs[n++] = &f->job;

@@ -27,7 +27,7 @@ vly_status vly_cache_packing_parse(vly_str text, vly_cache_packing *ret,
 
 typedef struct vly_cache_value {
     _Atomic uint32_t n_refs;
-    vly_cache_packing packing; /* of bytes; OFF in the hands of who asked */
+    vly_cache_packing packing; /* of bytes */
     uint64_t made_unix_ms;     /* when it was computed */
     size_t plain_len;          /* without packing */
     size_t len;

@@ -158,7 +158,7 @@ static vly_cache_entry *new_entry(vly_memory_tier *t, const vly_cache_entry_info
 {
     size_t bytes = sizeof(vly_cache_entry) + sizeof(*value) + HEAP_BYTES + value->len;
 
-    if (bytes > t->max_entry_bytes)
+    if (bytes > t->max_entry_bytes || value->plain_len > t->max_entry_bytes)
         return NULL;
     vly_cache_entry *e = vly_alloc(VLY_MEM_CACHE, sizeof(*e));
     if (e != NULL)

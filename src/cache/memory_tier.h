@@ -62,7 +62,7 @@ void vly_memory_tier_release(vly_memory_tier *t); /* accepts a zeroed one */
 /* The entry of this key, which counts as asked for; NULL: none. Borrowed until the next call. */
 vly_cache_entry *vly_memory_tier_find(vly_memory_tier *t, vly_cache_key key);
 /* Takes the reference to the value; in place of an entry of the same key. False: not kept, though
- * others may have gone. */
+ * others may have gone. A value that is too long when unpacked never is. */
 bool vly_memory_tier_insert(vly_memory_tier *t, const vly_cache_entry_info *info,
                             vly_cache_value *value, vly_nsec now);
 void vly_memory_tier_remove(vly_memory_tier *t, vly_cache_entry *e);

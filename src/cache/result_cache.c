@@ -10,8 +10,7 @@
 #define SHARDS_MAX     64
 #define FLIGHT_BUCKETS 64
 #define TAG_PLACES     4096
-#define RATE_LOOKUPS   100                 /* of a model, before its hit rate says something */
-#define REMOTE_MAX     ((size_t)256 << 20) /* of a value from Redis, unpacked */
+#define RATE_LOOKUPS   100 /* of a model, before its hit rate says something */
 
 typedef struct shard {
     pthread_mutex_t lock;
@@ -298,13 +297,15 @@ static void count_miss(vly_cache_get *g, vly_nsec at)
     vly_counter_add(&g->stats->misses, 1);
 }
 
-/* The plain bytes; takes the reference. */
-static vly_cache_value *plain(vly_cache_value *v)
+bool vly_cache_unpack(vly_cache_get *g)
 {
-    vly_cache_value *p = vly_cache_value_unpack(v);
+    vly_cache_value *plain = vly_cache_value_unpack(g->value);
 
-    vly_cache_value_unref(v);
-    return p;
+    if (plain == NULL)
+        return false;
+    vly_cache_value_unref(g->value);
+    g->value = plain;
+    return true;
 }
 
 static void remote_done(vly_redis_get *r, vly_str bytes);
@@ -328,28 +329,26 @@ vly_cache_found vly_cache_lookup(vly_cache *c, vly_cache_get *g)
 
     begin(c, g);
     pthread_mutex_lock(&s->lock);
-    vly_cache_value *v = find(c, s, g);
-    if (v == NULL)
+    g->value = find(c, s, g);
+    if (g->value == NULL)
         found = join(s, g);
     pthread_mutex_unlock(&s->lock);
     if (found == VLY_CACHE_WAIT) /* it may be ready already */
         return found;
-    if (v != NULL)
-        g->value = plain(v);
     vly_nsec at = now(c);
     vly_counter_add(&c->lookup_ns, at - g->begun_ns);
-    if (g->value != NULL) {
+    if (found == VLY_CACHE_HIT) {
         count_hit(g, VLY_CACHE_FROM_MEMORY, at);
-        return VLY_CACHE_HIT;
+        return found;
     }
-    g->is_alone = v != NULL; /* no memory to unpack it */
-    if (!g->is_alone && ask_redis(c, g))
+    if (ask_redis(c, g))
         return VLY_CACHE_WAIT;
     count_miss(g, at);
     return VLY_CACHE_LEAD;
 }
 
-void vly_cache_lead(vly_cache *c, vly_cache_get *g)
+/* Redis is asked for the tokens alone, under which it keeps what is completed. */
+vly_cache_found vly_cache_lead(vly_cache *c, vly_cache_get *g)
 {
     shard *s = shard_of(c, g->key);
 
@@ -358,6 +357,20 @@ void vly_cache_lead(vly_cache *c, vly_cache_get *g)
     pthread_mutex_lock(&s->lock);
     vly_frequency_add(&s->tier.frequency, g->key.hi);
     pthread_mutex_unlock(&s->lock);
+    if (ask_redis(c, g))
+        return VLY_CACHE_WAIT;
+    count_miss(g, now(c));
+    return VLY_CACHE_LEAD;
+}
+
+void vly_cache_reject(vly_cache *c, vly_cache_get *g)
+{
+    vly_cache_value_unref(g->value);
+    g->value = NULL;
+    g->origin = VLY_CACHE_FROM_NOBODY;
+    g->epoch = atomic_load(&c->epoch);
+    g->is_alone = true;
+    g->first = g->last = g->next = NULL;
     count_miss(g, now(c));
 }
 
@@ -498,24 +511,20 @@ static void remote_done(vly_redis_get *r, vly_str bytes)
 {
     vly_cache_get *g = (vly_cache_get *)(void *)((char *)r - offsetof(vly_cache_get, remote));
     vly_cache *c = g->cache;
-    vly_cache_value *kept = NULL, *v = NULL;
+    vly_cache_value *v = NULL;
     bool leads;
 
-    if (bytes.ptr != NULL)
-        kept = vly_cache_value_read(bytes, r->meta, REMOTE_MAX);
-    if (kept != NULL)
-        v = vly_cache_value_unpack(kept);
+    if (bytes.ptr != NULL && !g->is_alone)
+        v = vly_cache_value_read(bytes, r->meta, c->opts.max_plain_bytes);
     if (v == NULL || is_stale(c, g)) {
         g->epoch = atomic_load(&c->epoch);
-        vly_cache_value_unref(kept);
         vly_cache_value_unref(v);
         count_miss(g, now(c));
         g->ready(g);
         return;
     }
-    vly_cache_get *waiting = settle(c, g, kept, remote_ttl(c, g), &leads);
+    vly_cache_get *waiting = settle(c, g, v, remote_ttl(c, g), &leads);
     hand_out(c, waiting, v, leads);
-    vly_cache_value_unref(kept);
     g->value = v;
     count_hit(g, VLY_CACHE_FROM_REDIS, now(c));
     g->ready(g);

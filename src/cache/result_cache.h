@@ -53,8 +53,9 @@ typedef struct vly_cache_opts {
     _Atomic bool is_ttl_dynamic; /* half to double of these, by the hit rate of the model */
     vly_cache_packing packing;   /* of values of pack_min_bytes and more */
     size_t pack_min_bytes;
-    vly_redis *redis;      /* borrowed until detach; NULL: none */
-    vly_nsec (*now)(void); /* NULL: vly_clock_now */
+    size_t max_plain_bytes; /* of a value from Redis, unpacked: what this server would not keep */
+    vly_redis *redis;       /* borrowed until detach; NULL: none */
+    vly_nsec (*now)(void);  /* NULL: vly_clock_now */
 } vly_cache_opts;
 
 vly_status vly_cache_new(const vly_cache_opts *opts, vly_cache **ret, vly_err *err) VLY_MUST_CHECK;
@@ -96,7 +97,7 @@ struct vly_cache_get {
      * yours. Must not block, and should leave what takes long to others. */
     void (*ready)(vly_cache_get *g);
 
-    vly_cache_value *value; /* of a HIT: the caller's reference, plain */
+    vly_cache_value *value; /* of a HIT: the caller's reference, for vly_cache_unpack */
     vly_cache_origin origin;
 
     /* Private. */
@@ -123,8 +124,15 @@ static inline vly_cache_outcome vly_cache_outcome_of(const vly_cache_get *g)
 }
 
 vly_cache_found vly_cache_lookup(vly_cache *c, vly_cache_get *g);
-/* The lead whatever is there: what is completed takes the place of what was known. */
-void vly_cache_lead(vly_cache *c, vly_cache_get *g);
+/* The lead whatever is there, at once or after WAIT: what is completed takes the place of what was
+ * known. */
+vly_cache_found vly_cache_lead(vly_cache *c, vly_cache_get *g);
+/* Makes the bytes of a HIT plain, which takes time and memory as value->plain_len is long: not on a
+ * loop thread where that is much. False: no memory, or no bytes of ours; then reject it. */
+bool vly_cache_unpack(vly_cache_get *g);
+/* Of a HIT that the caller cannot use: gives its value back, and he leads; what he completes takes
+ * its place. */
+void vly_cache_reject(vly_cache *c, vly_cache_get *g);
 /* By the leader: keeps a copy of the bytes, hands it to who waits. */
 void vly_cache_complete(vly_cache *c, vly_cache_get *g, vly_str bytes);
 void vly_cache_abandon(vly_cache *c, vly_cache_get *g);

@@ -32,6 +32,7 @@ vly_status vly_serve_cache_open(const vly_config *c, vly_redis *redis, uint64_t 
     vly_cache_opts o = {
         .memory_bytes = c->cache_memory_bytes,
         .pack_min_bytes = c->cache_compress_min_bytes,
+        .max_plain_bytes = c->http_max_answer_bytes,
         .redis = redis,
     };
 

@@ -346,6 +346,17 @@ def garbage(t):
         assert s.rss() < rss + (64 << 20), (rss, s.rss())
 
 
+def no_cache_is_kept(t):
+    """What such a request computes is found in Redis by the next."""
+    body = json.dumps({"inputs": simple_inputs([5] * 16, [1] * 16)})
+    with Redis(t) as redis, serve(t, redis.path) as s:
+        until_closed(s)
+        a = s.ask("POST", "/v2/models/simple/infer", body, {"Cache-Control": "no-cache"})
+        equal((a.status, a.headers["volley-cache"]), (200, "miss"))
+        wait_until("a value and two tokens", lambda: redis.do("DBSIZE") == ":3")
+        equal(ask(s, 5), "hit")
+
+
 def is_not_there_at_all(t):
     with serve(t, t.path("nobody.socket")) as s, Load(s) as load:
         load.go_on()
@@ -355,4 +366,4 @@ def is_not_there_at_all(t):
 
 
 run(servers_share_results, killed_and_restarted, slow_by_a_second, full, garbage,
-    is_not_there_at_all)
+    no_cache_is_kept, is_not_there_at_all)

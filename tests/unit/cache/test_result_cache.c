@@ -115,9 +115,44 @@ static void large_values_come_back_whole(void **state)
     assert_int_equal(vly_cache_lookup(f->cache, &g), VLY_CACHE_LEAD);
     vly_cache_complete(f->cache, &g, (vly_str){bytes, sizeof(bytes)});
     assert_int_equal(vly_cache_lookup(f->cache, &g), VLY_CACHE_HIT);
+    assert_true(g.value->len < sizeof(bytes)); /* found as it is kept, whoever asks */
+    assert_int_equal(g.value->plain_len, sizeof(bytes));
+    assert_true(vly_cache_unpack(&g));
     assert_int_equal(g.value->len, sizeof(bytes));
     assert_memory_equal(g.value->bytes, bytes, sizeof(bytes));
     vly_cache_value_unref(g.value);
+    vly_cache_free(f->cache);
+}
+
+/* 2 MB of zeros are 8 KB, as they are kept, and 2 MB for each who finds them. */
+static void what_is_too_long_unpacked_is_not_kept(void **state)
+{
+    (void)state;
+    fixture *f = open_cache(&defaults);
+    size_t len = (size_t)2 << 20;
+    char *zeros = vly_calloc(VLY_MEM_CACHE, 1, len);
+    vly_cache_get g = get_of(f, 1);
+
+    assert_int_equal(vly_cache_lookup(f->cache, &g), VLY_CACHE_LEAD);
+    vly_cache_complete(f->cache, &g, (vly_str){zeros, len});
+    assert_null(look(f, 1));
+    assert_int_equal(vly_counter_get(&f->stats.refused), 1);
+    vly_free(zeros);
+    vly_cache_free(f->cache);
+}
+
+static void a_rejected_value_is_replaced(void **state)
+{
+    (void)state;
+    fixture *f = open_cache(&defaults);
+    vly_cache_get g = get_of(f, 1);
+
+    keep(f, 1, VLY_CACHE_PREDICTION, "bad");
+    assert_int_equal(vly_cache_lookup(f->cache, &g), VLY_CACHE_HIT);
+    vly_cache_reject(f->cache, &g);
+    assert_null(g.value);
+    vly_cache_complete(f->cache, &g, VLY_STR("good"));
+    assert_string_equal(look(f, 1), "good");
     vly_cache_free(f->cache);
 }
 
@@ -229,11 +264,11 @@ static void refresh_takes_the_place(void **state)
     vly_cache_get g = get_of(f, 1);
 
     keep(f, 1, VLY_CACHE_PREDICTION, "old");
-    vly_cache_lead(f->cache, &g);
+    assert_int_equal(vly_cache_lead(f->cache, &g), VLY_CACHE_LEAD);
     assert_string_equal(look(f, 1), "old");
     vly_cache_complete(f->cache, &g, VLY_STR("new"));
     assert_string_equal(look(f, 1), "new");
-    vly_cache_lead(f->cache, &g);
+    assert_int_equal(vly_cache_lead(f->cache, &g), VLY_CACHE_LEAD);
     vly_cache_abandon(f->cache, &g);
     assert_string_equal(look(f, 1), "new");
     vly_cache_free(f->cache);
@@ -421,6 +456,8 @@ static void a_crowd_gets_what_it_asks_for(void **state)
 }
 
 UNIT_TESTS(cmocka_unit_test(finds_what_was_kept), cmocka_unit_test(large_values_come_back_whole),
+           cmocka_unit_test(what_is_too_long_unpacked_is_not_kept),
+           cmocka_unit_test(a_rejected_value_is_replaced),
            cmocka_unit_test(each_class_has_its_time),
            cmocka_unit_test(what_is_found_often_lives_longer),
            cmocka_unit_test(one_computes_the_others_wait), cmocka_unit_test(the_lead_is_passed_on),
