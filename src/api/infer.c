@@ -136,11 +136,15 @@ static vly_status find_target(vly_infer *call, vly_err *err)
 
 static void count_arm(const vly_infer *call, vly_status st)
 {
-    if (call->arm != NULL && call->was_known && st == VLY_OK)
+    vly_nsec deadline = call->job.deadline_ns;
+    vly_nsec now = vly_clock_now();
+
+    if (call->arm != NULL && st == VLY_EDEADLINE && deadline != 0 && deadline <= now)
+        vly_route_arm_count_late(call->arm, now);
+    else if (call->arm != NULL && call->was_known && st == VLY_OK)
         vly_route_arm_count_known(call->arm);
     else if (call->arm != NULL)
-        vly_route_arm_count(call->arm, vly_clock_now(), st, call->job.is_model_failure,
-                            call->received_ns);
+        vly_route_arm_count(call->arm, now, st, call->job.is_model_failure, call->received_ns);
 }
 
 /* ---- the call ---- */

@@ -112,6 +112,10 @@ vly_status vly_v1_pick(const vly_api *api, const vly_v1_params *p, vly_route_pic
                       name, err);
     if (st == VLY_OK)
         st = check_takes_pictures(pick.model, err);
+    if (st != VLY_OK && pick.arm != NULL) {
+        vly_nsec now = vly_clock_now();
+        vly_route_arm_count(pick.arm, now, st, false, now);
+    }
     if (st == VLY_OK)
         *ret = pick;
     else

@@ -95,6 +95,14 @@ static void watch(vly_route_arm *a, vly_nsec now, bool is_error, vly_nsec latenc
     pthread_mutex_unlock(&a->lock);
 }
 
+static void watch_refused(vly_route_arm *a, vly_nsec now)
+{
+    pthread_mutex_lock(&a->lock);
+    if (a->window != NULL)
+        vly_route_window_add_refused(a->window, now);
+    pthread_mutex_unlock(&a->lock);
+}
+
 void vly_route_arm_count(vly_route_arm *a, vly_nsec now, vly_status st, bool is_model_failure,
                          vly_nsec received_ns)
 {
@@ -104,8 +112,16 @@ void vly_route_arm_count(vly_route_arm *a, vly_nsec now, vly_status st, bool is_
     vly_counter_add(&a->outcomes[o], 1);
     if (o == VLY_ROUTE_OUTCOME_OK)
         vly_histogram_record(&a->latency, latency_ns);
-    if (o != VLY_ROUTE_OUTCOME_REFUSED && o != VLY_ROUTE_OUTCOME_CANCELLED)
+    if (o == VLY_ROUTE_OUTCOME_REFUSED)
+        watch_refused(a, now);
+    else if (o != VLY_ROUTE_OUTCOME_CANCELLED)
         watch(a, now, o != VLY_ROUTE_OUTCOME_OK, latency_ns);
+}
+
+void vly_route_arm_count_late(vly_route_arm *a, vly_nsec now)
+{
+    vly_counter_add(&a->outcomes[VLY_ROUTE_OUTCOME_CANCELLED], 1);
+    watch_refused(a, now);
 }
 
 void vly_route_arm_count_known(vly_route_arm *a)

@@ -46,10 +46,10 @@ typedef struct vly_model_routes vly_model_routes;
     X(OK, "ok")                                                                                    \
     X(CACHED, "cached")           /* the answer was known: the arm had nothing to do */            \
     X(FAILED, "failed")           /* by the model or the server */                                 \
-    X(REJECTED, "rejected")       /* its queue was full, or it was too late */                     \
+    X(REJECTED, "rejected")       /* its queue was full, or it waited there too long */            \
     X(UNAVAILABLE, "unavailable") /* the arm did not serve; another one took it */                 \
     X(REFUSED, "refused")         /* the request was bad: nobody's fault here */                   \
-    X(CANCELLED, "cancelled")
+    X(CANCELLED, "cancelled")     /* by its client, or past the deadline that the client set */
 
 typedef enum vly_route_outcome {
 #define VLY_ROUTE_OUTCOME_ENUM(name, text) VLY_ROUTE_OUTCOME_##name,
@@ -97,6 +97,9 @@ void vly_route_arm_unref(vly_route_arm *a); /* accepts NULL */
  * is_model_failure: as in vly_job. received_ns: when the request came. */
 void vly_route_arm_count(vly_route_arm *a, vly_nsec now, vly_status st, bool is_model_failure,
                          vly_nsec received_ns);
+/* It is past the deadline that its client set: cancelled, and for the guard one that was refused.
+ */
+void vly_route_arm_count_late(vly_route_arm *a, vly_nsec now);
 /* The answer came out of the cache, which says nothing of the arm: counted alone. */
 void vly_route_arm_count_known(vly_route_arm *a);
 

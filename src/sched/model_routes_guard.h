@@ -5,14 +5,25 @@
  * What is looked at are the requests of a sliding window, in VLY_ROUTE_SLOTS slots. A verdict is a
  * test, and a false alarm has a stated price: with confidence c, an arm that is no worse than
  * allowed is condemned in the length of one window with a probability of at most 1 - c. That holds
- * for any number of requests and any distribution of latency, because
+ * when requests fail or are slow independently of each other, for any number of them and any
+ * distribution of latency, because
  *
  *   - the tests are exact ones of the binomial distribution (Clopper and Pearson 1934), not normal
  *     approximations, which are wrong by a factor of ten in the tails that matter here;
  *   - latency is judged by how many requests are slower than the bound: the 0.95 quantile is above
  *     it when more than 5 % are;
  *   - the window is looked at once in each slot, and 1 - c is shared out equally to the looks of
- * one window and to the bounds that are set (union bound), of comparisons half to either arm.
+ *     one window and to the bounds that are set (union bound), of comparisons half to either arm.
+ *
+ * Requests of a server do not fail independently: they come in bursts, of a stall or of one busy
+ * client. So counts are divided by how much more they differ from slot to slot than independent
+ * ones would (the design effect of Rao and Scott 1992, never below 1), and what was seen in one or
+ * two slots only is no verdict. That estimate is itself uncertain: with bursts no exact confidence
+ * is promised. Nor is it over many windows: each has its own chance of a false alarm.
+ *
+ * A request that is refused for its own fault, or is past the deadline that its client set, is no
+ * error of the arm; but an arm that refuses more of them than the baseline is another interface or
+ * another speed, so max_error_increase counts them for both.
  *
  * Latencies are told apart by eighths of a power of two; what lies in the bucket of the bound
  * counts as within it.
@@ -65,24 +76,30 @@ typedef enum vly_route_reason {
 
 const char *vly_route_reason_name(vly_route_reason r);
 
-/* Requests and what became of them. */
-typedef struct vly_route_tally {
-    uint64_t n, errors;
+/* Requests of a slot and what became of them. */
+typedef struct vly_route_slot {
+    uint64_t number;    /* of the slot, since time began; else it is empty */
+    uint32_t n, errors; /* without the refused ones */
+    uint32_t n_refused; /* for their own fault */
     uint32_t latency[VLY_ROUTE_LATENCY_BUCKETS]; /* of those that were no errors */
+} vly_route_slot;
+
+/* Those of a window; a slot that is none of it is empty. */
+typedef struct vly_route_tally {
+    uint64_t n, errors, n_refused;
+    uint32_t latency[VLY_ROUTE_LATENCY_BUCKETS];
+    vly_route_slot slots[VLY_ROUTE_SLOTS];
 } vly_route_tally;
 
 typedef struct vly_route_window {
     vly_nsec slot_ns;
-    struct {
-        uint64_t number; /* of the slot, since time began; else it is empty */
-        uint32_t n, errors;
-        uint32_t latency[VLY_ROUTE_LATENCY_BUCKETS];
-    } slots[VLY_ROUTE_SLOTS];
+    vly_route_slot slots[VLY_ROUTE_SLOTS];
 } vly_route_window;
 
 /* Owner: one thread at a time. */
 void vly_route_window_init(vly_route_window *w, vly_nsec window_ns);
 void vly_route_window_add(vly_route_window *w, vly_nsec now, bool is_error, vly_nsec latency_ns);
+void vly_route_window_add_refused(vly_route_window *w, vly_nsec now);
 /* Those of the last VLY_ROUTE_SLOTS slots, the present one included. */
 void vly_route_window_sum(const vly_route_window *w, vly_nsec now, vly_route_tally *ret);
 /* Upper edge of the bucket of this quantile, of requests without error; 0: there are none. */

@@ -208,6 +208,40 @@ def bad_arm_is_rolled_back(t):
         equal({s.infer("pick", inputs).status for _ in range(20)}, {200})
 
 
+def arm_with_another_interface_is_rolled_back(t):
+    """It refuses what the baseline answers; over /v1 it takes no pictures at all."""
+    from harness import png
+    inputs = simple_inputs([1] * 16, [2] * 16)
+    picture = png(8, 8, (1, 2, 3))
+    guard = {"window_s": 1.2, "min_requests": 20, "max_error_increase": 0.05}
+    with t.serve("--set", "routes.check_ms=50") as s:
+        for name, good, bad, ask in (
+                ("sum", "simple", "simple_identity", lambda: s.infer("sum", inputs)),
+                ("eye", "colour", "simple",
+                 lambda: s.ask("POST", "/v1/images:detect?model=eye", picture))):
+            put(s, name, {"arms": [{"model": good, "weight": 50},
+                                   {"model": bad, "weight": 50, "state": "probation"}],
+                          "guard": guard})
+            arm = serve_until_rolled_back(s, name, ask)
+            equal(arm["reason"], "errors_vs_baseline")
+            assert arm["stats"]["refused"] > 0, arm
+
+
+def deadlines_of_clients_condemn_nobody(t):
+    versions(t, "simple", 2)
+    inputs = simple_inputs([1] * 16, [2] * 16)
+    with t.serve() as s:
+        put(s, "ab", {**guarded("simple", "simple", max_error_rate=0.01, max_error_increase=0),
+                      "arms": [{"model": "simple", "version": "1", "weight": 50},
+                               {"model": "simple", "version": "2", "weight": 50,
+                                "state": "probation"}]})
+        for _ in range(200):
+            equal(s.infer("ab", inputs, parameters={"timeout": 1}).status, 503)
+        for a in arms(s, "ab"):
+            assert a["state"] != "rolled_back", a
+            equal((a["stats"]["cancelled"], a["stats"]["rejected"]), (100, 0))
+
+
 def slow_arm_is_rolled_back(t):
     """Against the baseline: both are chains of products, one of them longer."""
     make_arms(t)
@@ -436,6 +470,8 @@ def names_of_models(t):
 
 
 run(split_of_many_sessions_is_kept_over_restarts, sessions_are_named_in_every_way,
-    pictures_take_routes, bad_arm_is_rolled_back, slow_arm_is_rolled_back, healthy_arm_is_promoted,
+    pictures_take_routes, bad_arm_is_rolled_back,
+    arm_with_another_interface_is_rolled_back, deadlines_of_clients_condemn_nobody,
+    slow_arm_is_rolled_back, healthy_arm_is_promoted,
     version_that_unloads_passes_its_sessions_on, shadow_is_compared,
     shadow_sees_what_the_detector_sees, commands, killed_while_it_writes, names_of_models)

@@ -90,12 +90,14 @@ static void test_quantile(void **state)
 
 /* ---- verdicts ---- */
 
+/* Spread over the slots. */
 static void fill(vly_route_tally *t, uint64_t n, uint64_t errors, uint64_t slow, vly_nsec slow_ns)
 {
     vly_route_window_init(&window, 12 * SEC);
     for (uint64_t i = 0; i < n; i++)
-        vly_route_window_add(&window, SEC, i < errors, i < errors + slow ? slow_ns : 1000000);
-    vly_route_window_sum(&window, SEC, t);
+        vly_route_window_add(&window, (100 + i % VLY_ROUTE_SLOTS) * SEC, i < errors,
+                             i < errors + slow ? slow_ns : 1000000);
+    vly_route_window_sum(&window, 111 * SEC, t);
 }
 
 static vly_route_reason judge(const vly_route_guard *g, const vly_route_tally *a,
@@ -169,12 +171,65 @@ static void test_latency(void **state)
     assert_int_equal(judge(&g, &a, &b), VLY_ROUTE_NONE);
 }
 
+/* Bad inputs hit both arms alike: an arm that refuses more of them has another interface. */
+static void test_refused_against_baseline(void **state)
+{
+    vly_route_guard g = VLY_ROUTE_GUARD_INIT;
+    vly_route_tally t[2];
+
+    (void)state;
+    g.max_error_rate = 0;
+    g.max_error_increase = 0.02;
+    for (int with = 0; with < 2; with++) {
+        for (int k = 0; k < 2; k++) {
+            vly_route_window_init(&window, 12 * SEC);
+            for (unsigned i = 0; i < 1200; i++) {
+                if (k == 0 || (with == 0 && i < 600))
+                    vly_route_window_add_refused(&window, (100 + i % 12) * SEC);
+                if (k == 1 || with == 0)
+                    vly_route_window_add(&window, (100 + i % 12) * SEC, false, 1000000);
+            }
+            vly_route_window_sum(&window, 111 * SEC, &t[k]);
+        }
+        /* half of them and a third of the baseline's; then all of them and none */
+        assert_int_equal(judge(&g, &t[0], &t[1]), VLY_ROUTE_MORE_ERRORS);
+        assert_int_equal(judge(&g, &t[0], &t[0]), VLY_ROUTE_NONE);
+        assert_int_equal(judge(&g, &t[0], NULL), VLY_ROUTE_NONE); /* nobody to compare with */
+    }
+}
+
+/* One stall, however many requests it hits, is no verdict. */
+static void test_one_burst(void **state)
+{
+    vly_route_guard g = VLY_ROUTE_GUARD_INIT;
+
+    (void)state;
+    g.max_error_rate = 0.02;
+    g.max_latency_ns = 10 * VLY_NSEC_PER_MS;
+    for (int is_error = 0; is_error < 2; is_error++) {
+        vly_route_window_init(&window, 12 * SEC);
+        for (unsigned slot = 0; slot < VLY_ROUTE_SLOTS; slot++) {
+            for (unsigned i = 0; i < 100; i++)
+                vly_route_window_add(&window, (100 + slot) * SEC, slot == 5 && is_error,
+                                     slot == 5 ? 100000000 : 1000000);
+            vly_route_window_sum(&window, (100 + slot) * SEC, &tally);
+            assert_int_equal(judge(&g, &tally, NULL), VLY_ROUTE_NONE);
+        }
+    }
+}
+
 /* ---- false alarms ---- */
 
-/* Requests of one window to an arm and its baseline, which are alike; a look at the end of each
- * slot. True: the arm was condemned. */
-static bool is_condemned(const vly_route_guard *g, vly_rng *rng, unsigned n, float p_error,
-                         float p_slow)
+static void add_burst(vly_route_window *w, vly_nsec now, unsigned n, bool is_error, bool is_slow)
+{
+    for (unsigned i = 0; i < n; i++)
+        vly_route_window_add(w, now, is_error, is_slow ? 40000000 : 4000000);
+}
+
+/* Requests of one window, in bursts that share one fate, to an arm and its baseline, which are
+ * alike; a look at the end of each slot. True: the arm was condemned. */
+static bool is_condemned(const vly_route_guard *g, vly_rng *rng, unsigned n, unsigned burst,
+                         float p_error, float p_slow)
 {
     static vly_route_window w[2];
     static vly_route_tally t[2];
@@ -184,10 +239,10 @@ static bool is_condemned(const vly_route_guard *g, vly_rng *rng, unsigned n, flo
     vly_route_window_init(&w[1], g->window_ns);
     for (unsigned slot = 0; slot < VLY_ROUTE_SLOTS; slot++) {
         vly_nsec now = 1000 * g->window_ns + slot * w[0].slot_ns;
-        for (unsigned i = 0; i < n / VLY_ROUTE_SLOTS; i++)
+        for (unsigned i = 0; i < n / VLY_ROUTE_SLOTS; i += burst)
             for (int k = 0; k < 2; k++)
-                vly_route_window_add(&w[k], now, vly_rng_uniform(rng) < p_error,
-                                     vly_rng_uniform(rng) < p_slow ? 40000000 : 4000000);
+                add_burst(&w[k], now, burst, vly_rng_uniform(rng) < p_error,
+                          vly_rng_uniform(rng) < p_slow);
         vly_route_window_sum(&w[0], now, &t[0]);
         vly_route_window_sum(&w[1], now, &t[1]);
         if (vly_route_guard_judge(g, &t[0], &t[1], why) != VLY_ROUTE_NONE)
@@ -196,15 +251,15 @@ static bool is_condemned(const vly_route_guard *g, vly_rng *rng, unsigned n, flo
     return false;
 }
 
-static unsigned alarms(const vly_route_guard *g, unsigned runs, unsigned n, float p_error,
-                       float p_slow)
+static unsigned alarms(const vly_route_guard *g, unsigned runs, unsigned n, unsigned burst,
+                       float p_error, float p_slow)
 {
     unsigned count = 0;
     vly_rng rng;
 
     for (unsigned i = 0; i < runs; i++) {
         vly_rng_init(&rng, 7, i);
-        count += is_condemned(g, &rng, n, p_error, p_slow);
+        count += is_condemned(g, &rng, n, burst, p_error, p_slow);
     }
     return count;
 }
@@ -223,15 +278,31 @@ static void test_false_alarms(void **state)
     g.max_latency_ns = 20 * VLY_NSEC_PER_MS;
     g.max_latency_ratio = 1;
     for (unsigned n = 120; n <= 1200; n *= 10) {
-        unsigned count = alarms(&g, RUNS, n, 0.02F, 0.05F);
+        unsigned count = alarms(&g, RUNS, n, 1, 0.02F, 0.05F);
         print_message("# %u requests: %u false alarms in %u runs, allowed are %g\n", n, count, RUNS,
                       (1 - g.confidence) * RUNS);
         assert_true(count <= (1 - g.confidence) * RUNS + 3 * sqrt(RUNS * 0.1 * 0.9));
     }
-    /* So the test can fail: a guard that did not share out its alpha would look like this. */
-    g.confidence = 0.5;
-    g.max_error_rate = 0.015;
-    assert_true(alarms(&g, 100, 1200, 0.02F, 0.05F) > 10);
+    /* So that the test can fail: a guard without shares of its alpha alarms more than allowed. */
+    g.confidence = 1 - 0.1 * VLY_ROUTE_SLOTS * 4;
+    assert_true(alarms(&g, RUNS, 1200, 1, 0.02F, 0.05F) > 0.1 * RUNS + 3 * sqrt(RUNS * 0.09));
+}
+
+/* Equal arms whose errors and slow requests come in bursts. */
+static void test_bursts(void **state)
+{
+    enum { RUNS = 500 };
+    static const unsigned sizes[] = {4, 20, 50};
+    vly_route_guard g = VLY_ROUTE_GUARD_INIT;
+
+    (void)state;
+    g.max_error_increase = 0;
+    g.max_latency_ratio = 1;
+    for (size_t i = 0; i < VLY_COUNT(sizes); i++) {
+        unsigned count = alarms(&g, RUNS, 1200, sizes[i], 0.02F, 0.05F);
+        print_message("# bursts of %u: %u false alarms in %d runs\n", sizes[i], count, RUNS);
+        assert_true(count <= RUNS * 3 / 100);
+    }
 }
 
 static void test_bad_arms_are_found(void **state)
@@ -244,12 +315,14 @@ static void test_bad_arms_are_found(void **state)
     g.max_latency_ns = 20 * VLY_NSEC_PER_MS;
     for (unsigned i = 0; i < 100; i++) {
         vly_rng_init(&rng, 11, i);
-        assert_true(is_condemned(&g, &rng, 600, 0.15F, 0.01F));
-        assert_true(is_condemned(&g, &rng, 600, 0, 0.3F));
+        assert_true(is_condemned(&g, &rng, 600, 1, 0.15F, 0.01F));
+        assert_true(is_condemned(&g, &rng, 600, 1, 0, 0.3F));
     }
 }
 
 UNIT_TESTS(cmocka_unit_test(test_binomial), cmocka_unit_test(test_window_forgets),
            cmocka_unit_test(test_quantile), cmocka_unit_test(test_error_bound),
            cmocka_unit_test(test_errors_against_baseline), cmocka_unit_test(test_latency),
-           cmocka_unit_test(test_false_alarms), cmocka_unit_test(test_bad_arms_are_found))
+           cmocka_unit_test(test_false_alarms), cmocka_unit_test(test_bursts),
+           cmocka_unit_test(test_refused_against_baseline), cmocka_unit_test(test_one_burst),
+           cmocka_unit_test(test_bad_arms_are_found))

@@ -295,14 +295,23 @@ static void test_version_that_unloads(void **state)
     " \"guard\": {\"window_s\": 12, \"min_requests\": 20, \"max_error_rate\": 0.1,"                \
     "             \"max_latency_ms\": 50}"
 
-/* Requests to an arm at this time. */
+#define COMPARED                                                                                   \
+    "{\"arms\": [{\"model\": \"m\", \"version\": \"1\", \"weight\": 1},"                           \
+    "            {\"model\": \"m\", \"version\": \"2\", \"weight\": 1, \"state\": "                \
+    "\"probation\"}],"                                                                             \
+    " \"guard\": {\"window_s\": 12, \"min_requests\": 20, \"max_error_rate\": 0.1,"                \
+    "             \"max_error_increase\": 0}}"
+
+/* Requests to an arm at this time and in the two slots before. */
 static void serve(const char *name, size_t arm, vly_nsec now, size_t n, vly_status st,
                   vly_nsec latency)
 {
     vly_model_route *route = vly_model_routes_find(r, vly_str_from(name));
 
-    for (size_t i = 0; i < n; i++)
-        vly_route_arm_count(route->arms[arm], now, st, false, now - latency);
+    for (size_t i = 0; i < n; i++) {
+        vly_nsec at = now - i % 3 * SEC;
+        vly_route_arm_count(route->arms[arm], at, st, false, at - latency);
+    }
     vly_model_route_unref(route);
 }
 
@@ -350,9 +359,32 @@ static void test_rolled_back_for_latency(void **state)
     serve("ab", 1, now, 100, VLY_OK, 10 * VLY_NSEC_PER_MS);
     vly_model_routes_tick(r, now);
     assert_int_equal(spec_of("ab")->arms[1].state, VLY_ROUTE_PROBATION);
-    serve("ab", 1, now + SEC, 30, VLY_OK, 100 * VLY_NSEC_PER_MS);
+    serve("ab", 1, now + SEC, 300, VLY_OK, 100 * VLY_NSEC_PER_MS);
     vly_model_routes_tick(r, now + SEC);
     assert_int_equal(spec_of("ab")->arms[1].reason, VLY_ROUTE_LATENCY);
+}
+
+/* What any client can bring about is no verdict while it happens to the baseline too. */
+static void test_refused_and_late(void **state)
+{
+    vly_nsec now = 1000 * SEC;
+
+    (void)state;
+    must_set("ab", COMPARED);
+    for (size_t arm = 0; arm < 2; arm++) {
+        vly_model_route *route = vly_model_routes_find(r, VLY_STR("ab"));
+        for (size_t i = 0; i < 300; i++)
+            vly_route_arm_count_late(route->arms[arm], now - i % 3 * SEC);
+        assert_int_equal(vly_counter_get(&route->arms[arm]->outcomes[VLY_ROUTE_OUTCOME_CANCELLED]),
+                         300);
+        vly_model_route_unref(route);
+    }
+    vly_model_routes_tick(r, now);
+    assert_int_equal(spec_of("ab")->arms[1].state, VLY_ROUTE_PROBATION);
+    serve("ab", 1, now + SEC, 300, VLY_EINVAL, 0);
+    serve("ab", 0, now + SEC, 300, VLY_OK, 1000);
+    vly_model_routes_tick(r, now + SEC);
+    assert_int_equal(spec_of("ab")->arms[1].reason, VLY_ROUTE_MORE_ERRORS);
 }
 
 static void test_rolled_back_when_it_goes(void **state)
@@ -463,5 +495,6 @@ UNIT_TESTS(TEST(test_no_routes), TEST(test_refused), TEST(test_limit),
            TEST(test_bad_file), TEST(test_file_that_cannot_be_written),
            TEST(test_version_that_unloads), TEST(test_rolled_back_for_errors),
            TEST(test_rolled_back_for_latency), TEST(test_rolled_back_when_it_goes),
-           TEST(test_last_one_that_serves_stays), TEST(test_active_arms_are_not_judged),
-           TEST(test_schedule), TEST(test_bad_arm_ends_its_schedule), TEST(test_by_hand))
+           TEST(test_refused_and_late), TEST(test_last_one_that_serves_stays),
+           TEST(test_active_arms_are_not_judged), TEST(test_schedule),
+           TEST(test_bad_arm_ends_its_schedule), TEST(test_by_hand))
