@@ -11,10 +11,19 @@ All is measured by `volley load`, which shares the cores with the servers: that 
 one, for the faster the server, the larger the client's share.
 
 The peer takes part in its best form: one worker and two, one thread of ONNX Runtime and two, on the
-loop and in a thread pool, decoded by libjpeg-turbo and by OpenCV, JSON checked by pydantic and not;
-tried first, the best is measured. Throughput is closed loop; then both get the same open load, 80 %
-of what the peer can do, for latency (from when requests were due). All take turns, round by round;
-figures are medians, ratios medians of the ratios round by round.
+loop and in a thread pool, decoded by libjpeg-turbo and by OpenCV, JSON checked by pydantic and not,
+each with few connections and with more; all are tried first, the best is measured. Every server has
+its own best number of connections. Each worker of the peer is a uvicorn of its own on a port of its
+own, and the client gives each as many connections (--also): behind one listening socket the kernel
+gives connections to whichever worker wakes up first, and one may get none.
+
+Both are asked once before, and must find the same. Throughput is closed loop; then both get the
+same open load, 80 % of what the peer can do, for latency (from when requests were due). All take
+turns, round by round; figures are medians, ratios medians of the ratios round by round.
+
+On streams both have the same rows a message and as many messages under way to choose from. The goal
+of 40 is the best stream of Volley over the peer's best throughput of the sensor endpoint, JSON over
+HTTP, measured in the same rounds; over the peer's own WebSocket it is told beside, row for row.
 
 Every picture is distinct (--unique), so that no cache answers; cached answers are measured by
 themselves, server on one core, client on the other, beside the floor: a server that only reads and
@@ -39,7 +48,10 @@ from serve import ROOT, machine  # beside this file
 PICTURE_FORMS = [  # workers, threads of one picture, pictures at once in a worker, decoder
     (2, 1, 0, "simplejpeg"), (2, 1, 0, "opencv"), (1, 2, 0, "simplejpeg"), (1, 1, 2, "simplejpeg"),
     (2, 1, 1, "simplejpeg")]
+PICTURE_CONNECTIONS = (2, 4, 8)
+SENSOR_CONNECTIONS = (8, 32)
 STREAM_ROWS = (1, 16, 64)
+STREAM_WAYS = ((8, 1), (8, 8), (32, 4))  # connections, messages under way on each
 READING = {"accel_x": 0.5, "accel_y": 9.6, "accel_z": 1.2, "gyro_x": 0.1, "gyro_y": 0.2,
            "gyro_z": 0.3}
 is_realtime = False
@@ -88,23 +100,33 @@ class Volley:
 
 
 class FastApi:
+    """Workers, each a uvicorn on a port of its own."""
+
     def __init__(self, peer, app, workers, cores, **environment):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.process = subprocess.Popen(
-            [os.path.join(peer, "venv", "bin", "uvicorn"), f"{app}:app", "--port", str(self.port),
-             "--workers", str(workers), "--loop", "uvloop", "--http", "httptools", "--log-level",
-             "warning", "--no-access-log"],
-            cwd=os.path.join(ROOT, "bench", "peers", "fastapi"), start_new_session=True,
-            stderr=subprocess.DEVNULL, preexec_fn=on(cores),
-            env=os.environ | environment | {"ORT_DISABLE_TELEMETRY": "1",
-                                            "PYTHONDONTWRITEBYTECODE": "1"})
-        wait_until_up(self.port, self.process)
+        self.processes, self.ports = [], []
+        for _ in range(workers):
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                port = probe.getsockname()[1]
+            self.ports.append(port)
+            self.processes.append(subprocess.Popen(
+                [os.path.join(peer, "venv", "bin", "uvicorn"), f"{app}:app", "--port", str(port),
+                 "--loop", "uvloop", "--http", "httptools", "--log-level", "warning",
+                 "--no-access-log"],
+                cwd=os.path.join(ROOT, "bench", "peers", "fastapi"), start_new_session=True,
+                stderr=subprocess.DEVNULL, preexec_fn=on(cores),
+                env=os.environ | environment | {"ORT_DISABLE_TELEMETRY": "1",
+                                                "PYTHONDONTWRITEBYTECODE": "1"}))
+        self.port = self.ports[0]
+        self.also = [a for p in self.ports[1:] for a in ("--also", f"127.0.0.1:{p}")]
+        for port, process in zip(self.ports, self.processes):
+            wait_until_up(port, process)
 
     def stop(self):
-        os.killpg(self.process.pid, signal.SIGTERM)
-        self.process.wait()
+        for process in self.processes:
+            os.killpg(process.pid, signal.SIGTERM)
+        for process in self.processes:
+            process.wait()
 
 
 class Way:
@@ -113,10 +135,23 @@ class Way:
     def __init__(self, name, bench, url, *args, per_request=1, cores=None):
         self.name, self.bench, self.url, self.args = name, bench, url, args
         self.per_request, self.cores = per_request, cores
+        self.lanes = (8, 1)  # connections, under way at once on each
         self.closed, self.open = [], []
 
-    def load(self, *more, seconds=None):
-        return self.bench.load(self.url, *self.args, *more, seconds=seconds, cores=self.cores)
+    def load(self, *more, lanes=None, **how):
+        connections, at_once = lanes or self.lanes
+        more += ("-c", connections) + (("--in-flight", at_once) if at_once > 1 else ())
+        return self.bench.load(self.url, *self.args, *more, cores=self.cores, **how)
+
+    def tune(self, choices):
+        """Takes the lanes that do most."""
+        found = {c: self.rate(self.load("--closed", lanes=c, seconds=1, warmup="200ms"))
+                 for c in choices}
+        self.lanes = max(found, key=found.get)
+        self.bench.say("  tried: {}: {}".format(self.name, ", ".join(
+            f"{f'{c} x {n}' if n > 1 else c} connections {r:.1f}/s"
+            for (c, n), r in found.items())))
+        return found[self.lanes]
 
     def rate(self, result):
         return result["ok_per_s"] * self.per_request
@@ -134,7 +169,7 @@ class Way:
 
 
 def ratio(ours, peer):
-    """Of throughput: median of the rounds'."""
+    """Of throughput: median of the rounds' ratios."""
     return statistics.median(ours.rate(a) / peer.rate(b) for a, b in zip(ours.closed, peer.closed))
 
 
@@ -143,13 +178,14 @@ class Bench:
         self.args, self.directory = args, directory
         self.cores = set(sorted(os.sched_getaffinity(0))[:2])
         self.servers, self.lines, self.verdicts = [], [], []
+        self.best_http = None  # of the peer's sensor endpoint: its name and lanes
         self.picture = os.path.join(args.shared, "data", "images", "classic", "bus.jpg")
 
     # ---- what runs ----
 
-    def load(self, url, *args, seconds=None, cores=None):
+    def load(self, url, *args, seconds=None, cores=None, warmup="500ms"):
         command = [f"{self.args.build}/src/cli/volley", "load", url, "--json", "--quiet",
-                   "--duration", f"{seconds or self.args.seconds}s", "--warmup", "500ms",
+                   "--duration", f"{seconds or self.args.seconds}s", "--warmup", warmup,
                    "--timeout", "60s", *map(str, args)]
         p = subprocess.run(command, capture_output=True, text=True,
                            preexec_fn=on(cores or self.cores))
@@ -186,6 +222,19 @@ class Bench:
             os.symlink(os.path.abspath(path), f"{root}/{name}/1/model.onnx")
         return root
 
+    def input_name(self, url):
+        with urllib.request.urlopen(f"{url}/v2/models/step") as answer:
+            return json.load(answer)["inputs"][0]["name"]
+
+    def peer_versions(self):
+        program = ("import importlib.metadata as m, platform, sys\n"
+                   "print(', '.join(['Python ' + platform.python_version()]\n"
+                   "                + [f'{n} {m.version(n)}' for n in sys.argv[1:]]))\n")
+        return subprocess.run(
+            [os.path.join(self.args.peer, "venv", "bin", "python"), "-c", program, "fastapi",
+             "uvicorn", "uvloop", "httptools", "onnxruntime", "numpy", "orjson", "simplejpeg"],
+            check=True, capture_output=True, text=True).stdout.strip()
+
     # ---- what is told ----
 
     def say(self, line=""):
@@ -206,27 +255,25 @@ class Bench:
 
     def table(self, ways, unit):
         self.say(f"  {'':42} {unit + '/s':>12} {'(rounds)':>21} {'p99 closed':>11} "
-                 f"{'p50 same load':>14} {'p99':>9}")
+                 f"{'p50 same load':>14} {'p99':>9} lanes")
         for w in ways:
             rates = [w.rate(r) for r in w.closed]
-            opened = (f"{w.p50():11.2f} ms {w.p99():6.2f} ms" if w.open else "")
+            opened = (f"{w.p50():11.2f} ms {w.p99():6.2f} ms" if w.open else f"{'':24}")
             spread = f"({min(rates):.0f}..{max(rates):.0f})"
             self.say(f"  {w.name:42} {w.most():12.1f} {spread:>21} {w.p99('closed'):8.2f} ms "
-                     f"{opened}")
+                     f"{opened} {w.lanes[0]} x {w.lanes[1]}")
 
-    def rounds(self, ways, connections, closed_args=(), open_at=None, seconds=None):
+    def rounds(self, ways, open_at=None):
         """Closed loop in turns; then, when a way is given, the same open load for all."""
         for k in range(self.args.rounds):
             for w in ways[k % len(ways):] + ways[:k % len(ways)]:
-                w.closed.append(w.load("--closed", "-c", connections, *closed_args,
-                                       seconds=seconds))
+                w.closed.append(w.load("--closed"))
         if open_at is None:
             return
         rate = max(0.8 * open_at.most() / open_at.per_request, 1)
         for k in range(self.args.rounds):
             for w in ways[k % len(ways):] + ways[:k % len(ways)]:
-                w.open.append(w.load("--rate", f"{rate:.1f}", "--poisson", "-c", connections,
-                                     seconds=seconds))
+                w.open.append(w.load("--rate", f"{rate:.1f}", "--poisson"))
         self.say(f"  the same open load: {rate:.1f} requests/s, Poisson")
 
 
@@ -249,36 +296,75 @@ def picture_peer(bench, model, form):
                       PICTURE_AT_ONCE=str(at_once), PICTURE_DECODER=decoder)
 
 
-def best_picture_peer(bench, model):
+def best_of(ways, choices):
+    """The way that does most, tuned."""
+    found = [(way.tune(choices), k) for k, way in enumerate(ways)]
+    return ways[max(found)[1]]
+
+
+def single(connections):
+    return [(c, 1) for c in connections]
+
+
+def best_picture_peer(bench, model, base):
     found = {}
     for form in PICTURE_FORMS:
         server = picture_peer(bench, model, form)
-        way = Way("", bench, f"http://127.0.0.1:{server.port}/detect", "--picture", bench.picture,
-                  "--unique")
-        found[form] = max(way.load("--closed", "-c", c)["ok_per_s"] for c in (2, 8))
+        way = Way("{} worker(s), {} thread(s), {} at once, {}".format(*form), bench,
+                  f"http://127.0.0.1:{server.port}/detect", *base, *server.also)
+        found[form] = (way.tune(single(PICTURE_CONNECTIONS)), way.lanes)
         bench.stop(server)
-        bench.say("  peer: {} worker(s), {} thread(s), {} at once, {}: {:.1f}/s".format(
-            *form, found[form]))
-    return max(found, key=found.get)
+    form = max(found, key=found.get)
+    return form, found[form][1]
+
+
+def ask(url, body, content_type):
+    request = urllib.request.Request(url, body, {"Content-Type": content_type})
+    with urllib.request.urlopen(request) as answer:
+        return json.load(answer)
+
+
+def overlap(a, b):
+    def area(x):
+        return max(x[2] - x[0], 0) * max(x[3] - x[1], 0)
+    common = area([max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])])
+    return common / (area(a) + area(b) - common)
+
+
+def check_same_objects(bench, ours_url, peer_url):
+    """Each object of one is one of the other's, of the same class."""
+    with open(bench.picture, "rb") as f:
+        body = f.read()
+    ours = [(d["class_id"], d["bbox"]) for d in ask(ours_url, body, "image/jpeg")["detections"]]
+    peer = [(d["class_id"], d["box"]) for d in ask(peer_url, body, "image/jpeg")["detections"]]
+    worst = min((max((overlap(box, b) for c, b in ours if c == kind), default=0)
+                 for kind, box in peer), default=0)
+    if len(ours) != len(peer) or worst < 0.9:
+        raise RuntimeError(f"not the same objects: {ours} and {peer}")
+    bench.say(f"  both find the same {len(ours)} objects, boxes overlap by {worst:.1%} and more")
 
 
 def pictures(bench):
     shared = os.path.abspath(bench.args.shared)
     model = f"{shared}/models/yolov8n.onnx"
     bench.say(f"Pictures: {os.path.basename(bench.picture)}, YOLOv8n, each distinct")
-    form = best_picture_peer(bench, model)
+    base = ("--picture", bench.picture, "--unique")
+    form, lanes = best_picture_peer(bench, model, base)
     peer = picture_peer(bench, model, form)
     qdq = picture_peer(bench, f"{shared}/models/yolov8n_qdq_all.onnx", form)
     ours = bench.volley(bench.models(yolov8n=model, int8=int8_model(bench)))
-    base = ("--picture", bench.picture, "--unique")
     url = f"http://127.0.0.1:{ours.port}/v1/images:detect?model="
     ways = [Way("FastAPI, ONNX Runtime, fp32", bench,
-                f"http://127.0.0.1:{peer.port}/detect", *base),
+                f"http://127.0.0.1:{peer.port}/detect", *base, *peer.also),
             Way("FastAPI, ONNX Runtime, int8 (QDQ)", bench,
-                f"http://127.0.0.1:{qdq.port}/detect", *base),
+                f"http://127.0.0.1:{qdq.port}/detect", *base, *qdq.also),
             Way("Volley, the file as it is (bf16)", bench, url + "yolov8n", *base),
             Way("Volley, int8", bench, url + "int8", *base)]
-    bench.rounds(ways, 8, open_at=ways[0])
+    check_same_objects(bench, ways[2].url, ways[0].url)
+    ways[0].lanes = lanes
+    for way in ways[1:]:
+        way.tune(single(PICTURE_CONNECTIONS))
+    bench.rounds(ways, open_at=ways[0])
     bench.table(ways, "pictures")
     bench.judge("bf16 over the peer's fp32", ratio(ways[2], ways[0]), 3)
     bench.judge("int8 over the peer's fp32", ratio(ways[3], ways[0]), 4.5)
@@ -297,90 +383,107 @@ def sensor_servers(bench):
     return ours, peers
 
 
-def best_of(bench, candidates, connections, seconds=1):
-    """The way and the number of connections that do most."""
-    found = {}
-    for way in candidates:
-        for c in connections:
-            found[way, c] = way.rate(way.load("--closed", "-c", c, seconds=seconds))
-            bench.say(f"  tried: {way.name}, {c} connections: {found[way, c]:.0f}/s")
-    return max(found, key=found.get)
-
-
-def cheapest_client(bench, port, path, body, connections):
-    """Requests a second by http_load, which does nothing but send and count."""
+def cheapest_client(bench, ports, path, body, connections):
+    """Requests a second by http_load, which does nothing but send and count; one for each port."""
     request = os.path.join(bench.directory, "reading")
     with open(request, "wb") as f:
         f.write((f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
                  f"Content-Length: {len(body)}\r\n\r\n{body}").encode())
-    out = subprocess.run([os.path.join(bench.args.build, "bench", "http_load"), "--port", str(port),
-                          "--connections", str(connections), "--seconds", "2", request],
-                         check=True, capture_output=True, text=True, preexec_fn=on(bench.cores))
-    return json.loads(out.stdout)["per_s"]
+    running = [subprocess.Popen(
+        [os.path.join(bench.args.build, "bench", "http_load"), "--port", str(port),
+         "--connections", str(connections // len(ports)), "--seconds", "2", request],
+        stdout=subprocess.PIPE, text=True, preexec_fn=on(bench.cores)) for port in ports]
+    return sum(json.loads(p.communicate()[0])["per_s"] for p in running)
+
+
+def sensor_ways(bench, peers):
+    """What the peer's sensor endpoint does most with is among these."""
+    return [Way(f"FastAPI, {n} worker{'s' * (n > 1)}, {path}", bench,
+                f"http://127.0.0.1:{s.port}{path}", "--data", json.dumps(READING), *s.also)
+            for n, s in peers.items() for path in ("/detect_step_async", "/fast")]
+
+
+def best_sensor_way(bench, peers):
+    """Tried once."""
+    ways = sensor_ways(bench, peers)
+    if bench.best_http is None:
+        way = best_of(ways, single(SENSOR_CONNECTIONS))
+        bench.best_http = way.name, way.lanes
+    way = next(w for w in ways if w.name == bench.best_http[0])
+    way.lanes = bench.best_http[1]
+    return way
+
+
+def check_same_reading(bench, ours_url, v2_body, peer_url):
+    ours = ask(ours_url, v2_body.encode(), "application/json")["outputs"][0]["data"]
+    peer = ask(peer_url, json.dumps(READING).encode(), "application/json")["prediction"]
+    apart = max(abs(a - b) for a, b in zip(ours, peer, strict=True))
+    if apart > 1e-3:
+        raise RuntimeError(f"not the same prediction: {ours} and {peer}")
+    bench.say(f"  both predict the same, {apart:.1g} apart at most")
 
 
 def sensors(bench):
     bench.say("Sensors: 6 floats, JSON over HTTP/1.1, a reading a request, no pipelining")
     ours, peers = sensor_servers(bench)
-    data = ("--data", json.dumps(READING))
-    candidates = [Way(f"FastAPI, {n} worker{'s' * (n > 1)}, {path}", bench,
-                      f"http://127.0.0.1:{s.port}{path}", *data)
-                  for n, s in peers.items() for path in ("/detect_step_async", "/fast")]
-    peer, connections = best_of(bench, candidates, (8, 32))
+    peer = best_sensor_way(bench, peers)
     url = f"http://127.0.0.1:{ours.port}"
     v2 = Way("Volley, /v2/models/step/infer, JSON", bench, url, "--model", "step")
-    ways = [peer, v2]
-    bench.rounds(ways, connections, open_at=peer, seconds=2)
-    bench.table(ways, "readings")
+    v2_body = json.dumps({"inputs": [{"name": bench.input_name(url), "datatype": "FP32",
+                                      "shape": [1, 6], "data": list(READING.values())}]})
+    check_same_reading(bench, f"{url}/v2/models/step/infer", v2_body, peer.url)
+    v2.tune(single(SENSOR_CONNECTIONS))
+    bench.rounds([peer, v2], open_at=peer)
+    bench.table([peer, v2], "readings")
     bench.judge("Volley over the peer", ratio(v2, peer), 5)
     bench.judge_latency(v2, peer)
-    v2_body = json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 6],
-                                      "data": list(READING.values())}]})
     where = urllib.parse.urlsplit(peer.url)
-    asked = ((ours.port, "/v2/models/step/infer", v2_body),
-             (where.port, where.path, json.dumps(READING)))
-    rates = [[cheapest_client(bench, *a, connections) for a in asked]
-             for _ in range(bench.args.rounds)]
+    ports = next(s.ports for s in peers.values() if s.port == where.port)
+    asked = (([ours.port], "/v2/models/step/infer", v2_body, v2.lanes[0]),
+             (ports, where.path, json.dumps(READING), peer.lanes[0]))
+    rates = [[cheapest_client(bench, *a) for a in asked] for _ in range(bench.args.rounds)]
     bench.say("  by a client that only sends and counts (http_load): {:.0f}/s, peer {:.0f}/s: "
               "{:.1f}x".format(*(statistics.median(r[k] for r in rates) for k in (0, 1)),
                                statistics.median(r[0] / r[1] for r in rates)))
     bench.stop_all()
-    return peer.most()
 
 
 # ---- streams ----
 
-def websocket_way(bench, name, port, path, message, **more):
-    return Way(name, bench, f"ws://127.0.0.1:{port}{path}", *message, **more)
+def websocket_ways(bench, rows, peers):
+    """The guide's messages, one a reading, or packets of floats."""
+    packet = os.path.join(bench.directory, f"packet{rows}")
+    with open(packet, "wb") as f:
+        f.write(struct.pack("<6f", *READING.values()) * rows)
+    path, message = (("/ws/realtime?user_id={}",
+                      ("--data", json.dumps(READING), "--greetings", "1")) if rows == 1
+                     else ("/ws/packets", ("--body", packet)))
+    return [Way(f"FastAPI, {n} worker{'s' * (n > 1)}, WebSocket, {rows} a message", bench,
+                f"ws://127.0.0.1:{s.port}{path}", *message, *s.also, per_request=rows)
+            for n, s in peers.items()]
 
 
-def streams(bench, http_rate):
+def streams(bench):
     bench.say("Streams of readings: WebSocket of the peer, gRPC stream of Volley, the same model")
     ours, peers = sensor_servers(bench)
-    packet = os.path.join(bench.directory, "packet")
-    with open(packet, "wb") as f:
-        f.write(struct.pack("<6f", *READING.values()) * 16)
-    one = [websocket_way(bench, f"FastAPI, {n} worker{'s' * (n > 1)}, WebSocket, one a message",
-                         s.port, "/ws/realtime?user_id={}",
-                         ("--data", json.dumps(READING), "--greetings", "1"))
-           for n, s in peers.items()]
-    many = [websocket_way(bench, f"FastAPI, {n} worker{'s' * (n > 1)}, WebSocket, 16 a message",
-                          s.port, "/ws/packets", ("--body", packet), per_request=16)
-            for n, s in peers.items()]
-    peer, connections = best_of(bench, one, (8, 32))
-    peer_many, _ = best_of(bench, many, (connections,))
-    grpc = f"grpc://127.0.0.1:{ours.port}"
-    ways = [peer, peer_many] + [
-        Way(f"Volley, gRPC stream, {n} a message", bench, grpc, "--model", "step", "--rows", n,
-            "--stream", "--in-flight", 8 if n == 1 else 4, per_request=n) for n in STREAM_ROWS]
-    bench.rounds(ways, connections, seconds=2)
-    bench.table(ways, "readings")
-    best = max(ways[2:], key=Way.most)
-    if http_rate:
-        bench.judge("Volley's stream over the peer's readings/s over HTTP", best.most() / http_rate,
-                    40)
-    bench.say(f"  over the peer's WebSocket, one a message: {ratio(best, peer):.1f}x; over its "
-              f"WebSocket with 16 a message: {ratio(best, peer_many):.1f}x")
+    http = best_sensor_way(bench, peers)
+    sockets = [best_of(websocket_ways(bench, rows, peers), STREAM_WAYS) for rows in STREAM_ROWS]
+    ways = [Way(f"Volley, gRPC stream, {rows} a message", bench, f"grpc://127.0.0.1:{ours.port}",
+                "--model", "step", "--rows", rows, "--stream", per_request=rows)
+            for rows in STREAM_ROWS]
+    for way in ways:
+        way.tune(STREAM_WAYS)
+    bench.rounds([http, *sockets, *ways])
+    bench.table([http, *sockets, *ways], "readings")
+    best, best_socket = max(ways, key=Way.most), max(sockets, key=Way.most)
+    rows = best.per_request
+    bench.judge(f"Volley's stream, {rows} readings a message, over the peer's best over HTTP",
+                ratio(best, http), 40)
+    for way, peer in zip(ways, sockets):
+        bench.say(f"  for comparison: over the peer's WebSocket, {way.per_request} a message on "
+                  f"both sides: {ratio(way, peer):.1f}x")
+    bench.say(f"  for comparison: best stream over the peer's best WebSocket: "
+              f"{ratio(best, best_socket):.1f}x")
     bench.stop_all()
 
 
@@ -422,6 +525,7 @@ def cached(bench):
     bench.say("Cached answers: one picture again and again, server and client a core each")
     ours = bench.volley(bench.models(yolov8n=model), "http.loops=1", *bench.args.cache_set,
                         cores={server_core})
+    told = []
     for path in (bench.picture, small_picture(bench)):
         url = f"http://127.0.0.1:{ours.port}/v1/images:detect"
         way = Way("", bench, url, "--picture", path, cores={client_core})
@@ -439,7 +543,7 @@ def cached(bench):
                 f.write(content)
         floors = []
         for _ in range(bench.args.rounds):
-            way.closed.append(way.load("--closed", "-c", 8, seconds=2))
+            way.closed.append(way.load("--closed"))
             floors.append(echo_floor(bench, server_core, client_core, *files))
         hits = statistics.median(r["cached_per_s"] for r in way.closed)
         share = sum(r["cached"] for r in way.closed) / sum(r["ok"] for r in way.closed)
@@ -447,9 +551,11 @@ def cached(bench):
         bench.say(f"  {len(body) / 1000:.0f} kB: {hits:.0f} cached answers/s ({share:.1%} hits), "
                   f"p99 {way.p99('closed'):.2f} ms; a server that only reads and writes as many "
                   f"bytes: {floor:.0f}/s, {hits / floor:.0%}")
-        last = hits
-    bench.judge(f"cached answers a second on one core, pictures of {len(body) / 1000:.0f} kB", last,
+        told.append((len(body) / 1000, hits))
+    (large, large_hits), (small, hits) = told
+    bench.judge(f"cached answers a second on one core, the picture at 640 px, {small:.0f} kB", hits,
                 20000, "{:.0f}")
+    bench.say(f"  not judged: the file as it is, {large:.0f} kB: {large_hits:.0f}")
     bench.stop_all()
 
 
@@ -463,7 +569,7 @@ def main():
     p.add_argument("--shared", default=os.environ.get(
         "VOLLEY_SHARED", os.path.join(os.path.dirname(ROOT), "shared")))
     p.add_argument("--int8", help="quantised already (default: `volley model quantize`)")
-    p.add_argument("--seconds", type=float, default=3.0, help="of one measurement")
+    p.add_argument("--seconds", type=float, default=2.0, help="of one measurement")
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--only", action="append", choices=["pictures", "sensors", "streams", "cached"])
     p.add_argument("--cache-set", action="append", default=["cache.models=*"],
@@ -473,23 +579,18 @@ def main():
     p.add_argument("--out", help="write NAME.txt, too")
     args = p.parse_args()
     is_realtime = args.realtime
-    only = args.only or ["pictures", "sensors", "streams", "cached"]
+    parts = {"pictures": pictures, "sensors": sensors, "streams": streams, "cached": cached}
     with tempfile.TemporaryDirectory(prefix="volley-compare-") as directory:
         bench = Bench(args, directory)
         m = machine.describe()
         bench.say(f"Volley beside FastAPI, {m['date']}, commit {machine.commit(ROOT)}")
         bench.say(f"{m['cpu']}, 2 cores for servers and client together, load before "
                   f"{m['load_before']:.2f}{', before other programs' if is_realtime else ''}")
+        bench.say(f"peer: {bench.peer_versions()}")
         try:
-            http_rate = None
-            for part in only:
+            for part in args.only or parts:
                 bench.say()
-                if part == "sensors":
-                    http_rate = sensors(bench)
-                elif part == "streams":
-                    streams(bench, http_rate)
-                else:
-                    {"pictures": pictures, "cached": cached}[part](bench)
+                parts[part](bench)
         finally:
             bench.stop_all()
     if args.out:

@@ -8,6 +8,6 @@ dir=${1:-$(cd "$(dirname "$0")" && pwd)/../../../build-peers/fastapi}
 mkdir -p "$dir"
 [ -x "$dir/venv/bin/python" ] || python3 -m venv "$dir/venv"
 "$dir/venv/bin/pip" install --quiet --disable-pip-version-check --upgrade \
-    fastapi 'uvicorn[standard]' 'onnxruntime==1.27.*' numpy opencv-python-headless simplejpeg pillow \
+    fastapi 'uvicorn[standard]' onnxruntime numpy opencv-python-headless simplejpeg pillow \
     orjson
 echo "$dir"
