@@ -29,8 +29,9 @@ bool vly_str_starts(vly_str s, vly_str prefix)
 
 bool vly_str_ends(vly_str s, vly_str suffix)
 {
-    return s.len >= suffix.len &&
-           vly_str_eq((vly_str){s.ptr + s.len - suffix.len, suffix.len}, suffix);
+    if (suffix.len == 0 || s.len < suffix.len)
+        return suffix.len == 0;
+    return vly_str_eq((vly_str){s.ptr + s.len - suffix.len, suffix.len}, suffix);
 }
 
 static bool is_blank(char c)

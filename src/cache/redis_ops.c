@@ -92,21 +92,16 @@ static void on_made(void *ctx, const vly_redis_waiter *w, const vly_redis_reply 
     (void)reply;
 }
 
-/* A token for a tag that has none. Where another is quicker, what is kept under ours never counts.
- */
-static uint64_t make_token(vly_redis *r, uint64_t id)
+/* A token for a tag, if it has none. It goes before the question for the token: what is read then
+ * is there before the value is computed, so that no DEL in between is missed. */
+static bool send_token(vly_redis *r, vly_str name)
 {
-    char name[VLY_REDIS_NAME_BYTES];
     uint64_t token = vly_rng_mix(r->seed, ++r->n_tokens) | 1; /* not 0 */
-    const vly_str args[] = {VLY_STR("SET"),
-                            vly_redis_tag_name(r, id, name),
-                            {(const char *)&token, sizeof(token)},
-                            VLY_STR("NX"),
-                            VLY_STR("PX"),
-                            VLY_STR(TAG_TTL_MS)};
+    const vly_str args[] = {VLY_STR("SET"), name,          {(const char *)&token, sizeof(token)},
+                            VLY_STR("NX"),  VLY_STR("PX"), VLY_STR(TAG_TTL_MS)};
     const vly_redis_waiter w = {.on_reply = on_made};
 
-    return vly_redis_conn_send(&r->conn, w, args, VLY_COUNT(args)) ? token : 0;
+    return vly_redis_conn_send(&r->conn, w, args, VLY_COUNT(args));
 }
 
 /* The token in an item of MGET's answer; 0: there is none. */
@@ -174,11 +169,13 @@ static vly_str found(vly_redis *r, vly_redis_get *g, const vly_redis_reply *repl
     return v.bytes;
 }
 
-static void make_missing_tokens(vly_redis *r, vly_redis_get *g)
+/* A Redis that is full takes no token: what is computed then cannot be kept. */
+static bool has_all_tokens(const vly_redis_tags *tags)
 {
-    for (size_t i = 0; i < g->tags.n; i++)
-        if (g->tags.tokens[i] == 0)
-            g->tags.tokens[i] = make_token(r, g->tags.ids[i]);
+    for (size_t i = 0; i < tags->n; i++)
+        if (tags->tokens[i] == 0)
+            return false;
+    return true;
 }
 
 static void on_value(void *ctx, const vly_redis_waiter *w, const vly_redis_reply *reply)
@@ -190,7 +187,8 @@ static void on_value(void *ctx, const vly_redis_waiter *w, const vly_redis_reply
     VLY_ASSERT(g == w->obj);
     if (reply != NULL && !r->get_failed && reply->type == REDIS_REPLY_STRING) {
         value = found(r, g, reply);
-        make_missing_tokens(r, g);
+        if (!has_all_tokens(&g->tags))
+            g->tags.n = 0;
         vly_histogram_record(&r->stats.get_ns, vly_clock_now() - g->begun_ns);
         vly_breaker_ok(&r->breaker);
     } else {
@@ -204,7 +202,8 @@ static void on_value(void *ctx, const vly_redis_waiter *w, const vly_redis_reply
     end_get(r, g, value);
 }
 
-/* MGET tokens, PTTL, GETRANGE: the last one never brings more than a value may be long. */
+/* SET tokens, MGET tokens, PTTL, GETRANGE: the last one never brings more than a value may be long.
+ */
 static bool send_get(vly_redis *r, vly_redis_get *g)
 {
     char names[VLY_REDIS_TAGS_MAX + 1][VLY_REDIS_NAME_BYTES];
@@ -213,8 +212,11 @@ static bool send_get(vly_redis *r, vly_redis_get *g)
     vly_str args[VLY_REDIS_TAGS_MAX + 2] = {VLY_STR("MGET")};
     vly_redis_waiter w = {.on_reply = on_tokens, .obj = g};
 
-    for (size_t i = 0; i < g->tags.n; i++)
+    for (size_t i = 0; i < g->tags.n; i++) {
         args[i + 1] = vly_redis_tag_name(r, g->tags.ids[i], names[i]);
+        if (!send_token(r, args[i + 1]))
+            return false;
+    }
     if (!vly_redis_conn_send(&r->conn, w, args, g->tags.n + 1))
         return false;
     const vly_str key = key_name(r, g->key, name);

@@ -300,7 +300,7 @@ def full(t):
             assert redis.do("SET", "more", "x").startswith("-OOM")
             wait_until("nothing more is stored", lambda: Figures(s).stores_paused == 1)
             load.go_on()
-            equal(ask(s, 7), "hit")  # what is there is still found
+            is_known(s, 7)  # what is there is still found
             f = Figures(s)
             assert f.sets_failed >= 5 and f.sets_dropped > 0, f.values
             equal((f.open, f.openings), (0, 0))
@@ -343,7 +343,9 @@ def garbage(t):
             redis.start()
             recovers(s, load)
         assert Figures(s).malformed > 0
-        assert s.rss() < rss + (64 << 20), (rss, s.rss())
+        # A sanitizer keeps what was freed: there the memory says nothing.
+        if os.environ.get("VOLLEY_TEST_SANITIZER", "none") == "none":
+            assert s.rss() < rss + (64 << 20), (rss, s.rss())
 
 
 def no_cache_is_kept(t):
