@@ -13,7 +13,8 @@ import time
 from harness import PATIENCE, Certificate, Skip, equal, find_python, run
 
 PACKAGES = ["websockets", "grpcio"]
-RATE = ["--rate", "200", "--duration", "500ms", "--warmup", "0", "--no-check", "-c", "3"]
+RATE = ["--rate", "200", "--duration", "500ms", "--warmup", "0", "--no-check", "-c", "3",
+        "--timeout", "60s"]
 READING = json.dumps({"accel_x": 0.5, "accel_y": 9.6, "accel_z": 1.2, "gyro_x": 0.1, "gyro_y": 0.2,
                       "gyro_z": 0.3})
 
