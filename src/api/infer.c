@@ -222,6 +222,13 @@ static vly_nsec deadline_of(const vly_infer *call)
     return call->deadline_ns != 0 && call->deadline_ns < own ? call->deadline_ns : own;
 }
 
+static vly_status check_time(const vly_infer *call, vly_err *err)
+{
+    if (call->job.deadline_ns != 0 && vly_clock_now() > call->job.deadline_ns)
+        return vly_fail(err, VLY_EDEADLINE, "Request timeout expired");
+    return VLY_OK;
+}
+
 static vly_status count_failure(vly_infer *call, vly_status st)
 {
     vly_job_failure why = st == VLY_EDEADLINE ? VLY_JOB_FAILURE_CANCELED : VLY_JOB_FAILURE_OTHER;
@@ -285,8 +292,13 @@ static void answer_known(vly_infer *call)
 
 static void use_on_worker(vly_work *work)
 {
-    if (vly_infer__use(call_of(work)))
-        answer_known(call_of(work));
+    vly_infer *call = call_of(work);
+    vly_err err;
+
+    if (check_time(call, &err) != VLY_OK) /* he has waited for another */
+        finish(call, count_failure(call, VLY_EDEADLINE), &err);
+    else if (vly_infer__use(call))
+        answer_known(call);
     else
         run_on_worker(work);
 }
@@ -314,9 +326,9 @@ static void use(vly_infer *call)
 
 static vly_status check(vly_infer *call, vly_err *err)
 {
-    if (call->job.deadline_ns != 0 && vly_clock_now() > call->job.deadline_ns)
-        return vly_fail(err, VLY_EDEADLINE, "Request timeout expired");
-    return vly_infer__choose(call, err);
+    vly_status st = check_time(call, err);
+
+    return st == VLY_OK ? vly_infer__choose(call, err) : st;
 }
 
 static void init_job(vly_infer *call)

@@ -131,6 +131,7 @@ static vly_infer_lookup *new_lookup(vly_infer *call)
     l->call = call;
     l->get.key = key;
     l->get.ready = ready;
+    l->get.is_gone = call->is_cancelled;
     return l;
 }
 
@@ -143,6 +144,7 @@ vly_cache_found vly_infer__ask(vly_infer *call, void (*resume)(vly_infer *call, 
         return VLY_CACHE_LEAD; /* it can still be computed */
     l->resume = resume;
     call->lookup = l;
+    call->job.is_wanted = &l->get.has_company;
     vly_cache_found found = vly_cached_ask(call->api, call->cache_wish, &l->get);
     if (found != VLY_CACHE_WAIT)
         l->leads = found == VLY_CACHE_LEAD;

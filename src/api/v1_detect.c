@@ -306,6 +306,8 @@ static vly_cache_found look_up(detect_call *c, detect_file *f)
     f->get.class = c->wants_picture ? VLY_CACHE_RESPONSE : VLY_CACHE_PREDICTION;
     f->get.ctx = f;
     f->get.ready = ready;
+    f->get.is_gone = f->job.is_cancelled;
+    f->job.is_wanted = &f->get.has_company;
     f->cache = (vly_cache_outcome){.was_asked = true};
     vly_cache_found found = vly_cached_ask(c->api, &c->wish, &f->get);
     if (found == VLY_CACHE_LEAD)

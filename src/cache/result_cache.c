@@ -202,6 +202,7 @@ static void take_off(shard *s, vly_cache_get *g)
 static void wait_for(vly_cache_get *leader, vly_cache_get *g)
 {
     g->next = NULL;
+    atomic_store(&leader->has_company, true);
     if (leader->first == NULL)
         leader->first = g;
     else
@@ -222,15 +223,36 @@ static vly_cache_get *land(shard *s, vly_cache_get *g)
     return waiting;
 }
 
-/* The first of who waits leads the others. */
-static void pass_on(const vly_cache *c, shard *s, vly_cache_get *waiting, vly_cache_get *last)
+/* Moves the first who still wants it to the front. */
+static vly_cache_get *wanted_first(vly_cache_get *waiting, vly_cache_get **last)
 {
-    vly_cache_get *leader = waiting;
+    vly_cache_get *g = waiting, *before = NULL;
+
+    while (g != NULL && g->is_gone != NULL && atomic_load(g->is_gone)) {
+        before = g;
+        g = g->next;
+    }
+    if (g == NULL || before == NULL)
+        return waiting;
+    before->next = g->next;
+    if (*last == g)
+        *last = before;
+    g->next = waiting;
+    return g;
+}
+
+/* One of who waits leads the others; returns him. */
+static vly_cache_get *pass_on(const vly_cache *c, shard *s, vly_cache_get *waiting,
+                              vly_cache_get *last)
+{
+    vly_cache_get *leader = wanted_first(waiting, &last);
 
     leader->first = leader->next;
     leader->last = leader->first != NULL ? last : NULL;
     leader->epoch = atomic_load(&c->epoch);
+    atomic_store(&leader->has_company, leader->first != NULL);
     take_off(s, leader);
+    return leader;
 }
 
 /* ---- lookup ---- */
@@ -242,6 +264,7 @@ static void begin(vly_cache *c, vly_cache_get *g)
     g->begun_ns = now(c);
     g->epoch = atomic_load(&c->epoch);
     g->is_alone = false;
+    atomic_store(&g->has_company, false);
     g->value = NULL;
     g->origin = VLY_CACHE_FROM_NOBODY;
     g->next = g->first = g->last = NULL;
@@ -420,7 +443,7 @@ static vly_cache_get *settle(vly_cache *c, vly_cache_get *g, vly_cache_value *ke
     if (is_good)
         insert(s, g, vly_cache_value_ref(kept), at, ttl);
     else if (waiting != NULL)
-        pass_on(c, s, waiting, last);
+        waiting = pass_on(c, s, waiting, last);
     pthread_mutex_unlock(&s->lock);
     *ret_leads = !is_good;
     return waiting;

@@ -8,7 +8,7 @@
  *                      the bytes, or with the lead
  *
  * So of any number of equal requests one runs (single flight). A leader that abandons passes the
- * lead to the next who waits; errors are never cached.
+ * lead to the next who waits and whose client is there; errors are never cached.
  *
  * Memory tier: shards with a byte budget each (cache/memory_tier.h). Values past a size are kept
  * compressed. Every entry has a time to live by its class, which may grow and shrink with how often
@@ -92,7 +92,9 @@ struct vly_cache_get {
     const vly_str *tags; /* of what may be stored: "model:yolov8n". Borrowed until the end */
     size_t n_tags;       /* at most VLY_CACHE_TAGS_MAX */
     vly_cache_stats *stats;
-    void *ctx; /* the caller's */
+    void *ctx;                   /* the caller's */
+    const _Atomic bool *is_gone; /* who has asked does not want it any more; NULL: he does */
+    _Atomic bool has_company;    /* others wait, or have waited, for what this one leads */
     /* After WAIT, once, on any thread, under no lock: value is set (a HIT), or NULL: the lead is
      * yours. Must not block, and should leave what takes long to others. */
     void (*ready)(vly_cache_get *g);

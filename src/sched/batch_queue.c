@@ -194,7 +194,7 @@ vly_job *vly_batch_queue_dropped(vly_batch_queue *q)
 /* The first job from this one on that is still wanted. */
 static vly_job *skip_cancelled(vly_batch_queue *q, vly_job *job)
 {
-    while (job != NULL && job->is_cancelled != NULL && atomic_load(job->is_cancelled)) {
+    while (job != NULL && vly_job_is_cancelled(job)) {
         vly_job *after = job_after(q, job);
         vly_fail(&job->err, VLY_ECANCELLED, "the client has gone");
         drop(q, job);

@@ -226,6 +226,7 @@ static vly_status start_step(run *r, step_run *x, unsigned loop, vly_err *err)
                      .ctx = x,
                      .loop = loop,
                      .is_cancelled = outer->is_cancelled,
+                     .is_wanted = outer->is_wanted,
                      .deadline_ns = outer->deadline_ns,
                      .received_ns = r->began_ns,
                      .priority = outer->priority,

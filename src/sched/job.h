@@ -57,6 +57,7 @@ struct vly_job {
     unsigned loop;                    /* 1 + the index of the loop thread that submits; 0: another,
                                          or one that runs no turns */
     const _Atomic bool *is_cancelled; /* read when the job's turn comes; NULL: never cancelled */
+    const _Atomic bool *is_wanted;    /* though cancelled: others wait for what comes out; NULL */
     vly_nsec deadline_ns;             /* the job does not start later; 0: no deadline */
     vly_nsec received_ns;             /* when the request came; 0: when it is submitted */
     uint64_t priority;                /* 1: first; 0: the model's default */
@@ -92,5 +93,11 @@ struct vly_job {
     vly_nsec queued_ns;
     vly_job_place place;
 };
+
+static inline bool vly_job_is_cancelled(const vly_job *job)
+{
+    return job->is_cancelled != NULL && atomic_load(job->is_cancelled) &&
+           (job->is_wanted == NULL || !atomic_load(job->is_wanted));
+}
 
 #endif

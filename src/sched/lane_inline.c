@@ -92,7 +92,7 @@ static vly_job *take_dead(vly_job **list, vly_nsec now)
 
     while (*list != NULL) {
         vly_job *job = *list;
-        bool is_cancelled = job->is_cancelled != NULL && atomic_load(job->is_cancelled);
+        bool is_cancelled = vly_job_is_cancelled(job);
         bool is_late = job->deadline_ns != 0 && job->deadline_ns <= now;
         if (is_cancelled)
             vly_fail(&job->err, VLY_ECANCELLED, "the client has gone");

@@ -29,7 +29,7 @@ static vly_status check(const vly_job *job, vly_err *err)
 {
     if (job->kind != VLY_JOB_TENSORS)
         return vly_fail(err, VLY_EUNSUPPORTED, "a built-in step takes tensors, not pictures");
-    if (job->is_cancelled != NULL && atomic_load(job->is_cancelled))
+    if (vly_job_is_cancelled(job))
         return vly_fail(err, VLY_ECANCELLED, "the client has gone");
     if (job->deadline_ns != 0 && vly_clock_now() > job->deadline_ns)
         return vly_fail(err, VLY_EDEADLINE, "Request timeout expired");

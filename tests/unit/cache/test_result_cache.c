@@ -228,6 +228,63 @@ static void one_computes_the_others_wait(void **state)
     vly_cache_free(f->cache);
 }
 
+/* Of four who wait the first two are gone: the third leads, and the others hear of it. */
+static void who_is_gone_does_not_lead(void **state)
+{
+    (void)state;
+    fixture *f = open_cache(&defaults);
+    vly_cache_get leader = get_of(f, 1), waiter[4];
+    int n_ready[4] = {0};
+    _Atomic bool gone = true;
+
+    assert_int_equal(vly_cache_lookup(f->cache, &leader), VLY_CACHE_LEAD);
+    assert_false(atomic_load(&leader.has_company));
+    for (int i = 0; i < 4; i++) {
+        waiter[i] = get_of(f, 1);
+        waiter[i].ctx = &n_ready[i];
+        waiter[i].is_gone = i < 2 ? &gone : NULL;
+        assert_int_equal(vly_cache_lookup(f->cache, &waiter[i]), VLY_CACHE_WAIT);
+    }
+    assert_true(atomic_load(&leader.has_company));
+    vly_cache_abandon(f->cache, &leader);
+    assert_int_equal(n_ready[2], 1);
+    assert_null(waiter[2].value);
+    assert_true(atomic_load(&waiter[2].has_company));
+    vly_cache_complete(f->cache, &waiter[2], VLY_STR("done"));
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(n_ready[i], 1);
+        vly_cache_value_unref(waiter[i].value);
+    }
+    vly_cache_free(f->cache);
+}
+
+/* The last who waits is the only one there; then nobody is, and the first leads. */
+static void the_last_leads(void **state)
+{
+    (void)state;
+    fixture *f = open_cache(&defaults);
+    vly_cache_get leader = get_of(f, 1), waiter[3];
+    int n_ready[3] = {0};
+    _Atomic bool gone = true;
+
+    assert_int_equal(vly_cache_lookup(f->cache, &leader), VLY_CACHE_LEAD);
+    for (int i = 0; i < 3; i++) {
+        waiter[i] = get_of(f, 1);
+        waiter[i].ctx = &n_ready[i];
+        waiter[i].is_gone = i < 2 ? &gone : NULL;
+        assert_int_equal(vly_cache_lookup(f->cache, &waiter[i]), VLY_CACHE_WAIT);
+    }
+    vly_cache_abandon(f->cache, &leader);
+    assert_int_equal(n_ready[2], 1);
+    vly_cache_abandon(f->cache, &waiter[2]);
+    assert_int_equal(n_ready[0], 1);
+    vly_cache_abandon(f->cache, &waiter[0]);
+    assert_int_equal(n_ready[1], 1);
+    assert_false(atomic_load(&waiter[1].has_company));
+    vly_cache_complete(f->cache, &waiter[1], VLY_STR("done"));
+    vly_cache_free(f->cache);
+}
+
 /* The lead goes from one to the next; who gets it last completes. */
 static void the_lead_is_passed_on(void **state)
 {
@@ -461,6 +518,7 @@ UNIT_TESTS(cmocka_unit_test(finds_what_was_kept), cmocka_unit_test(large_values_
            cmocka_unit_test(each_class_has_its_time),
            cmocka_unit_test(what_is_found_often_lives_longer),
            cmocka_unit_test(one_computes_the_others_wait), cmocka_unit_test(the_lead_is_passed_on),
+           cmocka_unit_test(who_is_gone_does_not_lead), cmocka_unit_test(the_last_leads),
            cmocka_unit_test(refresh_takes_the_place), cmocka_unit_test(tags_go_together),
            cmocka_unit_test(computations_under_way_are_invalidated),
            cmocka_unit_test(a_crowd_gets_what_it_asks_for))

@@ -419,6 +419,21 @@ static void cancelled_jobs_leave(void **state)
     close_queue();
 }
 
+/* Their clients have gone, but others wait for the same. */
+static void cancelled_jobs_that_others_want_stay(void **state)
+{
+    (void)state;
+    _Atomic bool gone = true, has_company = false;
+    open_queue((vly_batch_rules){.max_batch = 4});
+    jobs[0].is_cancelled = jobs[1].is_cancelled = &gone;
+    jobs[0].is_wanted = &has_company;
+    push_many(0, 2, 1);
+    atomic_store(&has_company, true);
+    expect_batch(1, 0, 1, VLY_BATCH_IDLE);
+    assert_ptr_equal(vly_batch_queue_dropped(q), &jobs[1]);
+    close_queue();
+}
+
 static void queue_is_bounded(void **state)
 {
     (void)state;
@@ -654,6 +669,7 @@ UNIT_TESTS(cmocka_unit_test_setup(preferred_sizes_without_delay, clear_jobs),
            cmocka_unit_test_setup(timeouts_reject, clear_jobs),
            cmocka_unit_test_setup(timeouts_delay, clear_jobs),
            cmocka_unit_test_setup(cancelled_jobs_leave, clear_jobs),
+           cmocka_unit_test_setup(cancelled_jobs_that_others_want_stay, clear_jobs),
            cmocka_unit_test_setup(queue_is_bounded, clear_jobs),
            cmocka_unit_test_setup(answers_keep_their_order, clear_jobs),
            cmocka_unit_test_setup(random_arrivals, clear_jobs))
