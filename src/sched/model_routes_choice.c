@@ -7,6 +7,7 @@
 #include <math.h>
 
 #define GOLDEN UINT64_C(0x9e3779b97f4a7c15) /* 2^64 over the golden ratio */
+#define ROOT2  UINT64_C(0x6a09e667f3bcc909) /* 2^64 (sqrt(2) - 1) */
 
 uint64_t vly_route_session_hash(vly_str id)
 {
@@ -68,7 +69,8 @@ size_t vly_route_choose_spread(const vly_route_choice *arms, size_t n, uint64_t 
     return last;
 }
 
+/* Not by the steps that spread the arms: the sample would be of one arm only. */
 bool vly_route_is_sampled(double share, uint64_t number)
 {
-    return fraction(number * GOLDEN) < share;
+    return fraction(number * ROOT2) < share;
 }

@@ -305,6 +305,15 @@ static vly_status compare(vly_job *job, vly_err *err)
     return VLY_OK;
 }
 
+static void put_model(vly_buf *b, const char *key, const vly_served *m)
+{
+    char text[VLY_ROUTE_MODEL_MAX + VLY_ROUTE_VERSION_MAX + 2];
+
+    snprintf(text, sizeof(text), "%s/%s", m->name, m->version);
+    vly_buf_printf(b, ",\"%s\":", key);
+    vly_buf_json_str(b, vly_str_from(text));
+}
+
 static void write_line(const vly_route_shadow *x)
 {
     char memory[LINE_BYTES];
@@ -316,8 +325,9 @@ static void write_line(const vly_route_shadow *x)
     vly_buf_lend(&b, memory, 0, sizeof(memory), NULL, NULL);
     vly_buf_printf(&b, "{\"time_ms\":%llu,\"id\":", (unsigned long long)vly_clock_unix_ms());
     vly_buf_json_str(&b, vly_str_from(x->id));
-    vly_buf_printf(&b, ",\"route\":\"%s\",\"arm\":\"%s/%s\",\"shadow\":\"%s/%s\"", x->to->route,
-                   x->from->name, x->from->version, x->model->name, x->model->version);
+    vly_buf_printf(&b, ",\"route\":\"%s\"", x->to->route);
+    put_model(&b, "arm", x->from);
+    put_model(&b, "shadow", x->model);
     vly_buf_printf(&b, ",\"arm_ms\":%.3f,\"shadow_ms\":%.3f", vly_clock_ms(x->from_ns),
                    vly_clock_ms(vly_clock_now() - x->began_ns));
     if (x->job.status == VLY_OK) {

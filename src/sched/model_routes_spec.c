@@ -43,21 +43,6 @@ double vly_route_spec_share(const vly_route_spec *s, size_t arm)
     return w > 0 ? w / (w + sum_of_others(s, arm)) : 0;
 }
 
-void vly_route_spec_set_share(vly_route_spec *s, size_t arm, double share)
-{
-    double others = sum_of_others(s, arm);
-
-    VLY_ASSERT(arm < s->n_arms && share > 0 && share <= 1);
-    if (others > 0 && share < 1) {
-        double w = others * share / (1 - share);
-        s->arms[arm].weight = w < VLY_ROUTE_WEIGHT_MAX ? w : VLY_ROUTE_WEIGHT_MAX;
-        return;
-    }
-    for (size_t i = 0; i < s->n_arms; i++)
-        s->arms[i].weight = 0;
-    s->arms[arm].weight = s->arms[arm].set_weight > 0 ? s->arms[arm].set_weight : 1;
-}
-
 /* What the others were set to, but for those that were rolled back. */
 static bool restore_others(vly_route_spec *s, size_t arm)
 {
@@ -65,6 +50,21 @@ static bool restore_others(vly_route_spec *s, size_t arm)
         if (i != arm && s->arms[i].state != VLY_ROUTE_ROLLED_BACK)
             s->arms[i].weight = s->arms[i].set_weight;
     return sum_of_others(s, arm) > 0;
+}
+
+void vly_route_spec_set_share(vly_route_spec *s, size_t arm, double share)
+{
+    VLY_ASSERT(arm < s->n_arms && share > 0 && share <= 1);
+    if (share < 1 && (sum_of_others(s, arm) > 0 || restore_others(s, arm))) {
+        double w = sum_of_others(s, arm) * share / (1 - share);
+        for (size_t i = 0; i < s->n_arms && w > VLY_ROUTE_WEIGHT_MAX; i++)
+            s->arms[i].weight *= VLY_ROUTE_WEIGHT_MAX / w;
+        s->arms[arm].weight = w < VLY_ROUTE_WEIGHT_MAX ? w : VLY_ROUTE_WEIGHT_MAX;
+        return;
+    }
+    for (size_t i = 0; i < s->n_arms; i++)
+        s->arms[i].weight = 0;
+    s->arms[arm].weight = s->arms[arm].set_weight > 0 ? s->arms[arm].set_weight : 1;
 }
 
 bool vly_route_spec_roll_back(vly_route_spec *s, size_t arm, vly_route_reason reason,
@@ -141,14 +141,20 @@ static void put_target(vly_buf *b, const vly_route_target *t)
 }
 
 /* %.17g brings every double back as it was. */
-static void put_number(vly_buf *b, const char *key, double v)
+static void put_value(vly_buf *b, double v)
 {
     char text[32];
 
     snprintf(text, sizeof(text), "%.15g", v);
     if (strtod(text, NULL) != v)
         snprintf(text, sizeof(text), "%.17g", v);
-    vly_buf_printf(b, ",\"%s\":%s", key, text);
+    vly_buf_puts(b, text);
+}
+
+static void put_number(vly_buf *b, const char *key, double v)
+{
+    vly_buf_printf(b, ",\"%s\":", key);
+    put_value(b, v);
 }
 
 void vly_route_arm_spec_put(vly_buf *b, const vly_route_arm_spec *a)
@@ -187,8 +193,10 @@ static void put_schedule(vly_buf *b, const vly_route_spec *s)
     vly_buf_printf(b, ",\"schedule\":{\"step\":%zu", s->step);
     put_number(b, "hold_s", (double)s->hold_ms / 1e3);
     vly_buf_puts(b, ",\"shares\":[");
-    for (size_t i = 0; i < s->n_steps; i++)
-        vly_buf_printf(b, "%s%.15g", i > 0 ? "," : "", s->steps[i]);
+    for (size_t i = 0; i < s->n_steps; i++) {
+        vly_buf_puts(b, i > 0 ? "," : "");
+        put_value(b, s->steps[i]);
+    }
     vly_buf_puts(b, "]}");
 }
 

@@ -197,8 +197,22 @@ static void test_sample(void **state)
     assert_in_range(n, 497, 503);
 }
 
-UNIT_TESTS(cmocka_unit_test(test_known_values), cmocka_unit_test(test_shares),
-           cmocka_unit_test(test_90_10), cmocka_unit_test(test_routes_are_independent),
+/* A sample has of each arm what the arm has of all. */
+static void test_sample_is_of_all_arms(void **state)
+{
+    const vly_route_choice arms[] = {{.arm = 1, .weight = 90}, {.arm = 2, .weight = 10}};
+    unsigned n[2] = {0, 0};
+
+    (void)state;
+    for (uint64_t i = 0; i < 10000; i++)
+        n[vly_route_choose_spread(arms, 2, i)] += vly_route_is_sampled(0.2, i);
+    if (n[0] < 1780 || n[0] > 1820 || n[1] < 180 || n[1] > 220)
+        fail_msg("%u of the first arm, %u of the second", n[0], n[1]);
+}
+
+UNIT_TESTS(cmocka_unit_test(test_sample_is_of_all_arms), cmocka_unit_test(test_known_values),
+           cmocka_unit_test(test_shares), cmocka_unit_test(test_90_10),
+           cmocka_unit_test(test_routes_are_independent),
            cmocka_unit_test(test_only_those_move_that_must),
            cmocka_unit_test(test_spread_is_even_at_any_length),
            cmocka_unit_test(test_nobody_to_choose), cmocka_unit_test(test_sample))

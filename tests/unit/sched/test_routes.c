@@ -8,6 +8,7 @@
 #include "sys/file.h"
 #include "unit.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -488,6 +489,37 @@ static void test_by_hand(void **state)
     assert_string_equal(pick("ab", "anybody"), "m/1");
 }
 
+/* What promotion promises, from where no weight is left and where none could be larger. */
+static void test_share_is_what_was_asked_for(void **state)
+{
+    static const double shares[] = {0.1, 0.9, 0.999};
+    const vly_str ab = VLY_STR("ab"), m = VLY_STR("m"), two = VLY_STR("2");
+
+    (void)state;
+    for (size_t i = 0; i < VLY_COUNT(shares); i++) {
+        must_set("ab", SPLIT);
+        assert_int_equal(vly_model_routes_promote(r, ab, m, two, 1, &err), VLY_OK);
+        assert_int_equal(vly_model_routes_promote(r, ab, m, two, shares[i], &err), VLY_OK);
+        assert_true(fabs(vly_route_spec_share(spec_of("ab"), 1) - shares[i]) < 1e-9);
+        must_set("ab", "{\"arms\": [{\"model\": \"m\", \"version\": \"1\", \"weight\": 1e9},"
+                       "{\"model\": \"m\", \"version\": \"2\", \"weight\": 1e9}]}");
+        assert_int_equal(vly_model_routes_promote(r, ab, m, two, shares[i], &err), VLY_OK);
+        assert_true(fabs(vly_route_spec_share(spec_of("ab"), 1) - shares[i]) < 1e-9);
+    }
+}
+
+/* Neighbours among the doubles are two numbers, in the file too. */
+static void test_shares_are_kept_exactly(void **state)
+{
+    (void)state;
+    must_set("ab", GUARDED ", \"schedule\": {\"shares\": [0.30000000000000004, "
+                           "0.3000000000000001], \"hold_s\": 10}}");
+    vly_model_routes_free(r);
+    open_routes();
+    assert_int_equal(spec_of("ab")->n_steps, 2);
+    assert_true(spec_of("ab")->steps[1] > spec_of("ab")->steps[0]);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 UNIT_TESTS(TEST(test_no_routes), TEST(test_refused), TEST(test_limit),
@@ -497,4 +529,5 @@ UNIT_TESTS(TEST(test_no_routes), TEST(test_refused), TEST(test_limit),
            TEST(test_rolled_back_for_latency), TEST(test_rolled_back_when_it_goes),
            TEST(test_refused_and_late), TEST(test_last_one_that_serves_stays),
            TEST(test_active_arms_are_not_judged), TEST(test_schedule),
-           TEST(test_bad_arm_ends_its_schedule), TEST(test_by_hand))
+           TEST(test_bad_arm_ends_its_schedule), TEST(test_by_hand),
+           TEST(test_share_is_what_was_asked_for), TEST(test_shares_are_kept_exactly))
