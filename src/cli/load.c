@@ -68,7 +68,7 @@ static const vly_opt options[] = {
     VLY_OPT(vly_load_opts, stream, 0, FLAG, "stream", NULL,
             "gRPC: ModelStreamInfer, one call for each connection"),
     VLY_OPT(vly_load_opts, unique, 0, FLAG, "unique", NULL,
-            "each picture or tensor is made distinct, so that no cache answers"),
+            "each picture or tensor is made distinct, from those of other runs, too"),
     VLY_OPT(vly_load_opts, headers, 'H', LIST, "header", "'K: V'", "to each request"),
     VLY_OPT(vly_load_opts, key, 0, TEXT, "key", "KEY", "API key, as Authorization: Bearer KEY"),
     VLY_OPT(vly_load_opts, greetings, 0, INT, "greetings", "N",
@@ -323,7 +323,8 @@ const vly_command vly_command_load = {
         "WebSocket {} becomes the number of the connection.\n"
         "\n"
         "Answers that say `Volley-Cache: hit` are told apart from those that were computed;\n"
-        "--unique makes each request distinct, so that all are computed.\n"
+        "--unique makes each request distinct, from a random number on, so that all are computed.\n"
+        "A tensor of floats of --form binary or gRPC has 8,388,608 different marks.\n"
         "\n"
         "What the generator itself was late by is reported as lateness; when that is a part of\n"
         "the latency, the report says so.\n"

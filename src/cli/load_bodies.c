@@ -4,6 +4,7 @@
 #include "sys/file.h"
 
 #include <stdio.h>
+#include <sys/random.h>
 
 #define FILE_MAX   ((size_t)256 << 20)
 #define DIR_MAX    16384 /* entries of a directory of pictures */
@@ -306,6 +307,8 @@ vly_status vly_load_setup_bodies(vly_load_setup *s, const vly_load_opts *o, vly_
         return vly_fail(err, VLY_EINVAL,
                         "expected one of --picture, --json-body, --body, --data and --model");
     s->run.is_unique = o->unique;
+    if (o->unique && getrandom(&s->run.first_mark, sizeof(s->run.first_mark), 0) < 0)
+        s->run.first_mark = vly_clock_now(); /* so that a second run is not known to a cache */
     if (o->pictures.n > 0)
         st = add_pictures(s, o, err);
     else if (o->json_bodies.n > 0)

@@ -46,9 +46,8 @@ struct vly_load_generator {
     bool is_watching;
     shot *free, *all;
     size_t n_shots, body_max;
-    uint64_t number;   /* of the next request, counted over all threads */
-    vly_nsec end_ns;   /* closed loop: nothing is sent any more */
-    bool is_forgetful; /* what is done now does not count */
+    uint64_t number; /* of the next request, counted over all threads */
+    vly_nsec end_ns; /* closed loop: nothing is sent any more */
 };
 
 /* ---- requests ------------------------------------------------------------------------------ */
@@ -86,7 +85,7 @@ static vly_str body_of(const vly_load_generator *g, const shot *s, uint64_t numb
     if (s->own == NULL)
         return b->bytes;
     memcpy(s->own, b->bytes.ptr, b->bytes.len);
-    vly_load_body_stamp(b, number, s->own);
+    vly_load_body_stamp(b, g->opts->first_mark + number, s->own);
     return (vly_str){s->own, b->bytes.len};
 }
 
@@ -126,8 +125,7 @@ static void on_done(void *ctx, vly_load_call *call)
     vly_load_generator *g = ctx;
     shot *s = call->user;
 
-    if (!g->is_forgetful)
-        vly_load_recorder_add(&g->recorder, call, s->handed_ns);
+    vly_load_recorder_add(&g->recorder, call, s->handed_ns);
     s->next_free = g->free;
     g->free = s;
     if (g->opts->is_closed && call->done_ns < g->end_ns && goes_on(g))
@@ -199,7 +197,7 @@ static void run_closed(vly_load_generator *g, const vly_load_segment *s)
 }
 
 /* What is under way ends by itself, by its time-out at the latest; of a run that was stopped it
- * gets half a second. */
+ * gets half a second, then it counts as timed out with what it has waited. */
 static void drain(vly_load_generator *g)
 {
     vly_nsec stop_ns = 0;
@@ -212,11 +210,8 @@ static void drain(vly_load_generator *g)
             break;
         turn(g, stop_ns != 0 ? stop_ns : now + VLY_NSEC_PER_SEC);
     }
-    if (n_out(g) > 0) {
-        g->is_forgetful = true;
+    if (n_out(g) > 0)
         vly_load_transport_give_up(g->transport);
-        g->is_forgetful = false;
-    }
     atomic_store_explicit(&g->in_flight, 0, memory_order_relaxed);
 }
 

@@ -46,34 +46,33 @@ void vly_load_histogram_merge(vly_load_histogram *to, const vly_load_histogram *
     to->n += from->n;
 }
 
-uint64_t vly_load_histogram_quantile(const vly_load_histogram *h, double q)
+uint64_t vly_load_histogram_rank(double q, uint64_t n)
 {
-    const uint64_t rank = (uint64_t)ceil(q * (double)h->n * (1 - 1e-12));
+    return (uint64_t)ceil(q * (double)n * (1 - 1e-12));
+}
+
+uint64_t vly_load_histogram_at(const vly_load_histogram *a, const vly_load_histogram *b,
+                               uint64_t rank)
+{
+    const uint64_t max = a->max > b->max ? a->max : b->max;
     uint64_t seen = 0, low, high = 0;
 
-    if (h->n == 0 || rank == 0)
-        return h->min;
     for (size_t i = 0; i < VLY_LOAD_HIST_BUCKETS && seen < rank; i++) {
-        seen += h->counts[i];
+        seen += a->counts[i] + b->counts[i];
         vly_load_histogram_edges(i, &low, &high);
     }
-    return high < h->max && seen < h->n ? high : h->max;
+    return high < max && seen < a->n + b->n ? high : max;
+}
+
+uint64_t vly_load_histogram_quantile(const vly_load_histogram *h, double q)
+{
+    static const vly_load_histogram none;
+    const uint64_t rank = vly_load_histogram_rank(q, h->n);
+
+    return h->n == 0 || rank == 0 ? h->min : vly_load_histogram_at(h, &none, rank);
 }
 
 double vly_load_histogram_mean(const vly_load_histogram *h)
 {
     return h->n > 0 ? h->sum / (double)h->n : 0;
-}
-
-uint64_t vly_load_histogram_between(const vly_load_histogram *h, uint64_t low, uint64_t high)
-{
-    uint64_t n = 0, first, last;
-
-    for (size_t i = bucket_of(low); i < VLY_LOAD_HIST_BUCKETS; i++) {
-        vly_load_histogram_edges(i, &first, &last);
-        if (last > high)
-            break;
-        n += first >= low ? h->counts[i] : 0;
-    }
-    return n;
 }

@@ -31,7 +31,11 @@ uint64_t vly_load_histogram_quantile(const vly_load_histogram *h, double q);
 double vly_load_histogram_mean(const vly_load_histogram *h); /* 0 when empty */
 /* First and last value of bucket i. */
 void vly_load_histogram_edges(size_t i, uint64_t *ret_low, uint64_t *ret_high);
-/* How many are in buckets wholly within low .. high. */
-uint64_t vly_load_histogram_between(const vly_load_histogram *h, uint64_t low, uint64_t high);
+/* Which of n in order, from 1, the quantile q is; 0 at q = 0. */
+uint64_t vly_load_histogram_rank(double q, uint64_t n);
+/* The one of that rank, 1 .. a->n + b->n, among the values of both: upper edge of its bucket, never
+ * above the maximum. */
+uint64_t vly_load_histogram_at(const vly_load_histogram *a, const vly_load_histogram *b,
+                               uint64_t rank);
 
 #endif

@@ -144,6 +144,10 @@ static void put_figure(vly_buf *b, const vly_load_slo *s, double figure)
 {
     char text[32];
 
+    if (isinf(figure)) {
+        vly_buf_puts(b, "never, for too many were not answered well");
+        return;
+    }
     switch (s->kind) {
     case VLY_LOAD_SLO_QUANTILE:
     case VLY_LOAD_SLO_MEAN:

@@ -47,17 +47,19 @@ static void read_moments(const vly_load_result *r, series *s)
     }
 }
 
-/* Shares of all answers in bins of equal width on the logarithm of their latency. */
+/* Shares of all answers in bins of equal width on the logarithm of their latency: a bucket is in
+ * the bin of its middle, what is outside in the first or the last. */
 static void read_bins(const vly_load_histogram *h, uint64_t n, float *bins)
 {
-    uint64_t low = 0;
+    uint64_t low, high;
 
-    for (size_t i = 0; i < BINS; i++) {
-        const uint64_t high = (uint64_t)(1e3 * pow(10, (double)(i + 1) / PER_DECADE));
-        bins[i] =
-            n > 0 ? (float)(100 * (double)vly_load_histogram_between(h, low, high - 1) / (double)n)
-                  : 0;
-        low = high;
+    for (size_t i = 0; i < VLY_LOAD_HIST_BUCKETS; i++) {
+        if (h->counts[i] == 0)
+            continue;
+        vly_load_histogram_edges(i, &low, &high);
+        const double at = (log10((double)low + (double)(high - low) / 2 + 1) - 3) * PER_DECADE;
+        const size_t bin = at < 0 ? 0 : at < BINS - 1 ? (size_t)at : BINS - 1;
+        bins[bin] += (float)(100 * (double)h->counts[i] / (double)n);
     }
 }
 

@@ -3,6 +3,7 @@
 #include "load/load_report.h"
 
 #include <inttypes.h>
+#include <math.h>
 
 static void put_text(vly_buf *b, const char *name, const char *text)
 {
@@ -58,8 +59,11 @@ static void put_objectives(vly_buf *b, const vly_load_report *r)
         const bool is_time = s->kind == VLY_LOAD_SLO_QUANTILE || s->kind == VLY_LOAD_SLO_MEAN;
         vly_buf_puts(b, i > 0 ? ",{\"objective\":" : "{\"objective\":");
         vly_buf_json_str(b, s->text);
-        vly_buf_printf(b, ",\"measured\":%.6g,\"kept\":%s}", is_time ? figure * 1e-6 : figure,
-                       kept ? "true" : "false");
+        if (isinf(figure))
+            vly_buf_puts(b, ",\"measured\":null");
+        else
+            vly_buf_printf(b, ",\"measured\":%.6g", is_time ? figure * 1e-6 : figure);
+        vly_buf_printf(b, ",\"kept\":%s}", kept ? "true" : "false");
     }
     vly_buf_printf(b, "],\"kept\":%s,", vly_load_report_is_kept(r) ? "true" : "false");
 }

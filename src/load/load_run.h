@@ -45,8 +45,9 @@ typedef struct vly_load_run_opts {
     vly_load_transport_opts transport;
     const vly_load_body *bodies; /* sent in turn; borrowed */
     size_t n_bodies;             /* 0: none have one */
-    bool is_unique;              /* each is stamped with its number */
-    const vly_load_plan *plan;   /* borrowed; of a closed loop its duration alone counts */
+    bool is_unique;              /* each is stamped with its number, from first_mark on */
+    uint64_t first_mark;
+    const vly_load_plan *plan; /* borrowed; of a closed loop its duration alone counts */
     bool is_closed, is_stepped;
     vly_nsec warmup_ns;
     unsigned n_threads, n_connections; /* connections of all threads: at least one for each */

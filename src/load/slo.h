@@ -6,7 +6,8 @@
  *     errors<0.1%  errors<=0.001                   share of all requests
  *     rate>=1000                                   successes a second
  *
- * A latency objective is missed where nothing succeeded.
+ * A latency objective is over all requests: one that was refused, failed, timed out, or was never
+ * sent, counts as slower than any that was answered well, and makes a mean infinite.
  */
 #ifndef VLY_LOAD_SLO_H
 #define VLY_LOAD_SLO_H
@@ -34,7 +35,8 @@ typedef struct vly_load_slo {
 /* EINVAL: none of the forms above. */
 vly_status vly_load_slo_parse(vly_str text, vly_load_slo *ret, vly_err *err) VLY_MUST_CHECK;
 
-/* Whether it is kept; *ret_figure: what was measured, in the unit of the limit. */
+/* Whether it is kept; *ret_figure: what was measured, in the unit of the limit; a latency that is
+ * one of a request not answered well: infinity. */
 bool vly_load_slo_check(const vly_load_slo *slo, const vly_load_tally *tally, double ok_per_s,
                         double *ret_figure);
 

@@ -164,7 +164,8 @@ def judges_objectives(t):
                 "--no-check"]
         r = load(t, *base, "--slo", "errors<1%", "--slo", "p99<10s", status=4)
         equal([(o["objective"], o["kept"]) for o in r["objectives"]],
-              [("errors<1%", False), ("p99<10s", True)])
+              [("errors<1%", False), ("p99<10s", False)])
+        equal(r["objectives"][1]["measured"], None, "half of them never were answered")
         equal((r["kept"], r["objectives"][0]["measured"]), (False, 0.5))
         r = load(t, *base, "--slo", "errors<=50%", "--slo", "rate>=40")
         equal(r["kept"], True)
@@ -173,6 +174,9 @@ def judges_objectives(t):
 
 def steps_until_it_breaks(t):
     with Known() as s:
+        r = load(t, s.url("/half"), "--step", "20..40+20/1s", "--slo", "p60<10s", "--warmup", "0",
+                 "--no-check", status=4)
+        equal([x["held"] for x in r["steps"]], [False], "refusals keep no objective")
         r = load(t, s.url("/slow"), "--step", "20..800+390/1s", "--slo", "p99<500ms", "--warmup",
                  "0")
         equal([(x["rate"], x["held"]) for x in r["steps"]], [(20, True), (410, False)])
@@ -210,10 +214,15 @@ def sends_bodies_in_turn(t):
         s.bodies = []
         load(t, *base, "--unique")
         equal(len(set(s.bodies)), 30, "distinct bodies")
-        for k, body in enumerate(s.bodies):
+        first = s.bodies
+        s.bodies = []
+        load(t, *base, "--unique")
+        equal(len(set(first + s.bodies)), 60, "distinct from those of the run before")
+        number = {c[0]: int(c[1][2:], 16) for c in chunks(first[0])[1:2]}[b"tEXt"]
+        for k, body in enumerate(first):
             found = chunks(body)
             equal([c for c in found if c[0] != b"tEXt"], chunks(pictures[k % 3]))
-            equal([c[1] for c in found if c[0] == b"tEXt"], [b"n\0%016x" % k])
+            equal([c[1] for c in found if c[0] == b"tEXt"], [b"n\0%016x" % ((number + k) % 2**64)])
 
 
 def asks_the_server_for_a_model(t):
@@ -270,7 +279,7 @@ def writes_reports(t):
     with Known() as s:
         for path in (html, svg):
             load(t, s.url("/half") + "?a=<b>&c", "--rate", "100", "--duration", "1s", "--warmup",
-                 "0", "--no-check", "--report", path, "--slo", "p99<10s")
+                 "0", "--no-check", "--report", path, "--slo", "p99<10s", status=4)
     with open(html, encoding="utf-8") as f:
         text = f.read()
     root = xml.etree.ElementTree.fromstring(text.replace("<!DOCTYPE html>\n", ""))
@@ -296,6 +305,21 @@ def ends_early_with_a_report(t):
         assert 45 <= r["ok"] <= 200 and 40 < r["ok_per_s"] < 60, (r["ok"], r["ok_per_s"])
 
 
+def tells_what_was_left_at_the_end(t):
+    with Known() as s:
+        p = subprocess.Popen([t.volley, "load", s.url("/never"), "--rate", "50", "--duration",
+                              "1h", "--warmup", "0", "--timeout", "1h", "--no-check", "--json",
+                              "--slo", "p50<1h"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                             text=True)
+        p.stderr.readline()  # one a second
+        p.send_signal(signal.SIGINT)
+        out, _ = p.communicate(timeout=60)
+        r = json.loads(out)
+        equal((p.returncode, r["interrupted"], r["ok"]), (4, True, 0))
+        assert r["timeout"] == r["requests"] >= 45, r
+        assert r["latency_ms"]["max"] > 900, r["latency_ms"]
+
+
 def draws_on_a_terminal(t):
     ours, theirs = pty.openpty()
     with Known() as s:
@@ -318,4 +342,4 @@ def draws_on_a_terminal(t):
 run(counts_exactly, spreads_connections, tells_outcomes_apart, is_free_of_coordinated_omission,
     judges_objectives, steps_until_it_breaks, sends_bodies_in_turn, asks_the_server_for_a_model,
     speaks_other_protocols, says_when_there_is_no_server, writes_reports, ends_early_with_a_report,
-    draws_on_a_terminal)
+    tells_what_was_left_at_the_end, draws_on_a_terminal)

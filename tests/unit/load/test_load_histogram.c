@@ -115,19 +115,7 @@ static void merging_equals_adding(void **state)
     vly_free(both);
 }
 
-static void counts_between(void **state)
-{
-    (void)state;
-    vly_load_histogram *h = new_histogram();
-
-    for (uint64_t v = 0; v < 256; v++)
-        vly_load_histogram_add(h, v);
-    assert_int_equal(vly_load_histogram_between(h, 0, 255), 256);
-    assert_int_equal(vly_load_histogram_between(h, 10, 19), 10);
-    vly_free(h);
-}
-
 UNIT_TESTS(cmocka_unit_test(empty_is_zero), cmocka_unit_test(small_values_are_exact),
            cmocka_unit_test(quantiles_are_close), cmocka_unit_test(edges_leave_no_gap),
            cmocka_unit_test(past_the_end_keeps_the_maximum),
-           cmocka_unit_test(merging_equals_adding), cmocka_unit_test(counts_between))
+           cmocka_unit_test(merging_equals_adding))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "unit.h"
 
+#include "base/assert.h"
 #include "base/mem.h"
 #include "load/slo.h"
 
@@ -55,24 +56,45 @@ static void checks_figures(void **state)
     assert_false(holds("p99<50ms", t, 0)); /* nothing succeeded */
     assert_true(holds("errors<0.1%", t, 0));
     for (uint64_t i = 1; i < 1000; i++)
-        vly_load_histogram_add(&t->latency, i * 1000);
-    vly_load_histogram_add(&t->latency, VLY_NSEC_PER_SEC);
+        vly_load_histogram_add(i % 2 == 0 ? &t->hits : &t->computed, i * 1000);
     t->counts.n_ok = 999;
     t->counts.n_timeout = 1;
     assert_true(holds("p50<505us", t, 0));
     assert_false(holds("p50<495us", t, 0));
     assert_true(holds("p99.9<1ms", t, 0));
     assert_false(holds("p99.95<1ms", t, 0));
-    assert_true(holds("max<=1s", t, 0));
-    assert_false(holds("max<1s", t, 0));
+    assert_false(holds("max<1h", t, 0)); /* the one that was given up has no end */
     assert_true(holds("errors<=0.1%", t, 0));
     assert_false(holds("errors<0.1%", t, 0));
-    assert_true(holds("mean<1.5ms", t, 0)); /* 1.4995 ms */
-    assert_false(holds("mean<1.499ms", t, 0));
+    assert_false(holds("mean<1h", t, 0));
     assert_true(holds("rate>=100", t, 100));
     assert_false(holds("rate>100", t, 100));
+    t->counts.n_timeout = 0;
+    assert_true(holds("max<=999us", t, 0));
+    assert_true(holds("mean<501us", t, 0)); /* 500 us */
+    assert_false(holds("mean<499us", t, 0));
+    vly_free(t);
+}
+
+/* What was not answered well has no latency, and yet is not left out. */
+static void counts_all_requests(void **state)
+{
+    (void)state;
+    vly_load_tally *t = vly_calloc(VLY_MEM_CLI, 1, sizeof(*t));
+    uint64_t *const kinds[] = {&t->counts.n_refused, &t->counts.n_failed, &t->counts.n_timeout,
+                               &t->counts.n_unsent};
+
+    for (uint64_t i = 0; i < 90; i++)
+        vly_load_histogram_add(&t->computed, 1000);
+    t->counts.n_ok = 90;
+    for (size_t i = 0; i < VLY_COUNT(kinds); i++) {
+        *kinds[i] = 10;
+        assert_true(holds("p90<1ms", t, 0));
+        assert_false(holds("p91<1ms", t, 0));
+        *kinds[i] = 0;
+    }
     vly_free(t);
 }
 
 UNIT_TESTS(cmocka_unit_test(reads_them), cmocka_unit_test(refuses),
-           cmocka_unit_test(checks_figures))
+           cmocka_unit_test(checks_figures), cmocka_unit_test(counts_all_requests))
