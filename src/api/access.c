@@ -196,6 +196,14 @@ static vly_client_rule rule_of(const vly_access *a, const vly_key *k)
     return r;
 }
 
+static uint64_t client_of_key(const unsigned char hash[VLY_KEY_HASH_BYTES])
+{
+    uint64_t client;
+
+    memcpy(&client, hash, sizeof(client));
+    return client;
+}
+
 static vly_status check_key(vly_grant *g, const vly_http_request *req, vly_key_scope scope,
                             vly_err *err)
 {
@@ -217,7 +225,7 @@ static vly_status check_key(vly_grant *g, const vly_http_request *req, vly_key_s
                         vly_key_scope_name(k.scope), vly_key_scope_name(scope));
     }
     p->rule = rule_of(a, &k);
-    memcpy(&p->client, g->hash, sizeof(p->client));
+    p->client = client_of_key(g->hash);
     return VLY_OK;
 }
 
@@ -261,6 +269,40 @@ static vly_status take(vly_grant *g, vly_access_bound by, vly_nsec now, vly_err 
     return VLY_OK;
 }
 
+static bool would_take(const vly_access *a, vly_access_bound by, uint64_t client,
+                       const vly_client_rule *rule)
+{
+    return a->limits[by] == NULL || !is_bound(rule) ||
+           vly_client_limits_would_take(a->limits[by], client, rule, vly_clock_now());
+}
+
+static bool would_take_key(const vly_access *a, const vly_http_request *req)
+{
+    vly_str text = key_text_of(req);
+    unsigned char hash[VLY_KEY_HASH_BYTES];
+    vly_key k;
+
+    if (text.ptr == NULL || !vly_key_hash(text, hash) ||
+        !vly_key_ring_find(a->opts.keys, hash, vly_clock_unix_ms(), &k))
+        return false;
+    const vly_client_rule rule = rule_of(a, &k);
+    return would_take(a, VLY_ACCESS_BY_KEY, client_of_key(hash), &rule);
+}
+
+size_t vly_access_max_body(void *ctx, const vly_http_request *req)
+{
+    const vly_api *api = ctx;
+    const vly_access *a = api->access;
+
+    if (a == NULL)
+        return SIZE_MAX;
+    const vly_client_rule *address = &atomic_load(&a->rules)->address;
+    if (!would_take(a, VLY_ACCESS_BY_ADDRESS, client_of(a, req), address) ||
+        (a->opts.keys != NULL && !would_take_key(a, req)))
+        return VLY_ACCESS_STRANGER_BODY;
+    return SIZE_MAX;
+}
+
 static vly_status admit(vly_api *api, vly_http_request *req, vly_key_scope scope, vly_err *err)
 {
     const vly_access *a = api->access;
@@ -281,7 +323,11 @@ static vly_status admit(vly_api *api, vly_http_request *req, vly_key_scope scope
     }
     if (st == VLY_OK && a->opts.keys != NULL)
         st = check_key(g, req, scope, err);
-    return st == VLY_OK ? take(g, VLY_ACCESS_BY_KEY, now, err) : st;
+    if (st == VLY_OK)
+        st = take(g, VLY_ACCESS_BY_KEY, now, err);
+    if (st == VLY_OK && req->is_cut) /* it would not have been taken a moment ago */
+        st = vly_fail(err, VLY_EUNAVAILABLE, "the request body was not taken: come again");
+    return st;
 }
 
 /* With an admin listener, what needs its scope is there and nowhere else, and what runs models is

@@ -12,6 +12,8 @@
  * "volley.key.KEY", of which the first is chosen. Never in the URL, which ends up in logs, in
  * histories and with other servers (Referer).
  *
+ * Before its body is read, the same is looked at without being counted: a stranger's is not held.
+ *
  * What needs no key (VLY_SCOPE_NONE) is not counted either, so that a busy client does not look
  * dead. The rest counts against the address first, also when its key is wrong, then against the
  * key. A stream is one request, and one in work, until it closes, which it does soon after its key
@@ -56,6 +58,10 @@ vly_status vly_access_set_rules(vly_access *a, const vly_client_rule *address,
  * ENOMEM. Thread: loop. */
 vly_status vly_access_admit(vly_api *api, vly_http_request *req, vly_key_scope scope,
                             vly_err *err) VLY_MUST_CHECK;
+/* Of vly_http_opts, ctx its vly_api: who has no live key, or would be refused for a bound, may have
+ * some bytes of a body held, others SIZE_MAX. Such a request is refused by admit. */
+#define VLY_ACCESS_STRANGER_BODY ((size_t)4 << 10)
+size_t vly_access_max_body(void *ctx, const vly_http_request *req);
 /* For on_finished: what was taken is given back. */
 void vly_access_finished(const vly_api *api, const vly_http_request *req);
 

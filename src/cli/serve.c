@@ -279,6 +279,7 @@ static vly_status start_http(server *s, vly_err *err)
         .on_turn = vly_api_turn,
         .is_stream = vly_grpc_is_stream,
         .on_finished = vly_api_finished,
+        .max_body = s->access.access != NULL ? vly_access_max_body : NULL,
         .may_go_on = vly_access_may_go_on,
         .ctx = &s->api,
     };

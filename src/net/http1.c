@@ -186,9 +186,9 @@ static int check_body(vly_http1 *p)
 {
     vly_http_msg *m = p->msg;
     vly_str expect = vly_http_msg_header(m, "expect");
-    bool is_chunked = (p->parser.flags & F_CHUNKED) != 0;
     uint64_t len = (p->parser.flags & F_CONTENT_LENGTH) != 0 ? p->parser.content_length : 0;
 
+    p->is_chunked = (p->parser.flags & F_CHUNKED) != 0;
     int status = vly_http__msg_expect_body(m, len, &p->reason);
     if (status != 0)
         return refuse(p, status, p->reason);
@@ -196,7 +196,7 @@ static int check_body(vly_http1 *p)
         return 0;
     if (!vly_str_eq_nocase(expect, VLY_STR("100-continue")))
         return refuse(p, 417, "the only supported Expect is 100-continue");
-    p->wants_continue = is_chunked || len > 0;
+    p->wants_continue = p->is_chunked || len > 0;
     return 0;
 }
 
@@ -220,6 +220,8 @@ static int on_headers_complete(llhttp_t *parser)
     if (rc == 0)
         rc = check_body(p);
     p->is_in_body = true;
+    if (rc == 0 && p->stops_at_head && (p->is_chunked || m->body_bytes > 0))
+        return HPE_PAUSED;
     return rc;
 }
 
@@ -236,6 +238,7 @@ static int on_message_complete(llhttp_t *parser)
 {
     vly_http1 *p = self(parser);
 
+    p->is_complete = true;
     p->msg->keep_alive = llhttp_should_keep_alive(parser) != 0;
     p->wants_continue = false;
     return HPE_PAUSED; /* feed returns here; the next message gets its own begin */
@@ -266,6 +269,7 @@ void vly_http1_begin(vly_http1 *p, vly_http_msg *msg)
     p->msg = msg;
     p->head_bytes = 0;
     p->is_in_body = false;
+    p->is_complete = false;
     p->wants_continue = false;
     msg->headers[0] = (vly_http_header){0};
 }
@@ -295,6 +299,8 @@ vly_http1_event vly_http1_feed(vly_http1 *p, vly_str bytes, size_t *ret_used)
     if (code == HPE_PAUSED) {
         *ret_used = (size_t)(llhttp_get_error_pos(&p->parser) - bytes.ptr);
         llhttp_resume(&p->parser);
+        if (!p->is_complete)
+            return VLY_HTTP1_HEAD;
         p->msg = NULL;
         return VLY_HTTP1_MESSAGE;
     }

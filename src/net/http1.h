@@ -17,6 +17,7 @@
 
 typedef enum vly_http1_event {
     VLY_HTTP1_MORE,    /* all bytes used; the message goes on */
+    VLY_HTTP1_HEAD,    /* stops_at_head, and a body follows; feed what is not used, or no more */
     VLY_HTTP1_MESSAGE, /* the message is complete; bytes behind it are not used */
     VLY_HTTP1_ERROR,   /* the bytes break a rule or a limit; feed no more */
 } vly_http1_event;
@@ -26,6 +27,9 @@ typedef struct vly_http1 {
     vly_http_msg *msg;   /* being filled; NULL between messages */
     size_t head_bytes;   /* counted against max_header_bytes */
     bool is_in_body;     /* the headers are complete, the message is not */
+    bool is_complete;    /* of MESSAGE */
+    bool stops_at_head;  /* for HEAD; set before begin */
+    bool is_chunked;     /* once is_in_body: the length of the body is not known */
     bool wants_continue; /* the client waits for "100 Continue"; cleared by its first body byte */
     int status;          /* of ERROR: the HTTP status to answer with */
     const char *reason;  /* of ERROR: static text */

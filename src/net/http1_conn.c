@@ -241,10 +241,28 @@ static void hand_over(vly_http_conn *c, vly_http_exchange *ex)
     h->incoming = NULL;
     c->since_ms = vly_http__now_ms(c);
     ex->is_last = !ex->req.msg.keep_alive;
-    if (is_upgrade(c, &ex->req.msg))
+    if (!ex->req.is_cut && is_upgrade(c, &ex->req.msg))
         ex->req.stream_kind = VLY_STREAM_WEBSOCKET;
     enqueue(h, ex, c);
     vly_http__hand_over(c, ex);
+}
+
+/* The head has come: without leave to hold its body, ex is handed over as it is, and what follows
+ * is thrown away. */
+static void look_at_head(vly_http_conn *c, vly_http_exchange *ex)
+{
+    const vly_http_opts *o = vly_http__opts(c);
+    http1 *h = session_of(c);
+
+    memcpy(ex->req.peer, c->peer, sizeof(ex->req.peer));
+    size_t max = o->max_body(o->ctx, &ex->req);
+    if (max == SIZE_MAX || (!h->parser.is_chunked && ex->req.msg.body_bytes <= max))
+        return;
+    h->parser.msg = NULL;
+    h->parser.wants_continue = false;
+    ex->req.is_cut = true;
+    ex->req.msg.keep_alive = false;
+    hand_over(c, ex);
 }
 
 /* Blank lines between requests are allowed (RFC 9112 2.2) and begin nothing. */
@@ -267,6 +285,7 @@ static vly_http_exchange *begin_message(vly_http_conn *c)
         return NULL;
     }
     h->incoming = ex;
+    h->parser.stops_at_head = vly_http__opts(c)->max_body != NULL;
     vly_http1_begin(&h->parser, &ex->req.msg);
     c->since_ms = vly_http__now_ms(c);
     return ex;
@@ -298,6 +317,8 @@ static vly_str parse(vly_http_conn *c, vly_str in)
             vly_http__http1_refuse(c, h->parser.status, h->parser.reason);
         else if (!was_in_body && h->parser.is_in_body)
             c->since_ms = vly_http__now_ms(c);
+        if (event == VLY_HTTP1_HEAD)
+            look_at_head(c, ex);
         if (event == VLY_HTTP1_MORE)
             break;
     }

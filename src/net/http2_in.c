@@ -181,6 +181,20 @@ static void hand_over(vly_http2 *h, vly_http_exchange *ex)
     vly_http__hand_over(h->conn, ex);
 }
 
+/* Its body is longer than it may be: what comes of it is dropped, as behind an answer. */
+static void hand_over_cut(vly_http2 *h, vly_http_exchange *ex)
+{
+    ex->req.is_cut = true;
+    vly_buf_clear(&ex->req.msg.body);
+    hand_over(h, ex);
+}
+
+static size_t max_body(vly_http2 *h, const vly_http_exchange *ex)
+{
+    const vly_http_opts *o = vly_http__opts(h->conn);
+    return o->max_body != NULL ? o->max_body(o->ctx, &ex->req) : SIZE_MAX;
+}
+
 /* 0, or the status to refuse with. */
 static int check_expect(vly_http2 *h, vly_http_exchange *ex, const char **ret_reason)
 {
@@ -199,8 +213,8 @@ static int check_expect(vly_http2 *h, vly_http_exchange *ex, const char **ret_re
     return 0;
 }
 
-/* The head is complete. */
-static void on_head(vly_http2 *h, vly_http_exchange *ex)
+/* The head is complete; is_end: so is the request. */
+static void on_head(vly_http2 *h, vly_http_exchange *ex, bool is_end)
 {
     vly_http_msg *m = &ex->req.msg;
     const char *reason = NULL;
@@ -213,13 +227,19 @@ static void on_head(vly_http2 *h, vly_http_exchange *ex)
         reason = "CONNECT is not supported";
     if (status == 0)
         status = vly_http__msg_set_path(m, m->target, &reason);
+    bool has_messages = status == 0 && is_stream(h, m);
+    ex->h2.max_body = status != 0 || is_end || has_messages ? SIZE_MAX : max_body(h, ex);
+    if (len > ex->h2.max_body) {
+        hand_over_cut(h, ex);
+        return;
+    }
     if (status == 0)
         status = vly_http__msg_expect_body(m, len, &reason);
     if (status == 0)
         status = check_expect(h, ex, &reason);
     if (status != 0)
         vly_http2__refuse(h, ex, status, reason);
-    if (status != 0 || !is_stream(h, m))
+    if (status != 0 || !has_messages)
         return;
     ex->req.stream_kind = VLY_STREAM_GRPC;
     hand_over(h, ex);
@@ -243,7 +263,7 @@ static void on_headers_frame(vly_http2 *h, const nghttp2_frame *frame)
     if (ex == NULL)
         return;
     if (frame->headers.cat == NGHTTP2_HCAT_REQUEST && !ex->is_answered)
-        on_head(h, ex);
+        on_head(h, ex, is_end);
     if (is_end)
         end_request(h, ex);
     else
@@ -343,6 +363,10 @@ static int on_data_chunk(nghttp2_session *ng, uint8_t flags, int32_t stream_id, 
         return 0;
     vly_http2__check(h, nghttp2_session_consume_stream(ng, stream_id, len));
     ex->bytes_in += len;
+    if (len > ex->h2.max_body - ex->req.msg.body.len) {
+        hand_over_cut(h, ex);
+        return 0;
+    }
     int status = expect_message(&ex->req.msg, data, len, &reason);
     if (status == 0)
         status = vly_http__msg_add_body(&ex->req.msg, (const char *)data, len, &reason);

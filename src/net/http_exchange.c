@@ -78,6 +78,7 @@ void vly_http__exchange_put(vly_http_exchange *ex)
     atomic_store(&ex->req.is_cancelled, false);
     ex->req.received_ns = 0;
     ex->req.stream_kind = VLY_STREAM_NONE;
+    ex->req.is_cut = false;
     ex->req.peer[0] = '\0';
     ex->req.user = NULL;
     ex->conn = NULL;

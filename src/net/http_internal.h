@@ -48,6 +48,7 @@ struct vly_http_exchange {
         vly_http_exchange **link; /* to this one, from what stands before it */
         int32_t stream_id;        /* 0: the stream is closed */
         bool is_received;         /* nothing more is expected of the client */
+        size_t max_body;          /* as opts.max_body says */
         bool is_wide;             /* its window is that of the connection */
         bool is_whole;            /* all of the answer is in the batch that leaves */
         uint64_t since_ms;        /* when the request began; later, when the client took bytes */

@@ -48,6 +48,7 @@ typedef struct vly_http_request {
     vly_stream_kind stream_kind;  /* not NONE: vly_stream_accept may be called */
     unsigned loop_idx;            /* of the loop thread whose request this is */
     char peer[VLY_HTTP_PEER_MAX]; /* "127.0.0.1:40000", "[::1]:40000" */
+    bool is_cut; /* its body is longer than opts.max_body let it be, and not here */
     /* The client has gone, or the server is giving up: the answer will not be read. Read it before
      * starting costly work; respond all the same. Thread: any. */
     _Atomic bool is_cancelled;
@@ -107,6 +108,10 @@ typedef struct vly_http_opts {
     /* Headers of an HTTP/2 request have come: true when its body is a stream of gRPC messages, so
      * that on_request is to be called at once, with stream_kind GRPC. */
     bool (*is_stream)(void *ctx, const vly_http_msg *msg);
+    /* Headers of a request have come, and a body is to follow: how many bytes of it may be held
+     * before on_request, besides what limits say. Of a longer one, and over HTTP/1 of one that does
+     * not say its length, nothing is taken: on_request is called at once, with is_cut. */
+    size_t (*max_body)(void *ctx, const vly_http_request *req);
     /* Asked several times a second for each open stream: may it go on? False: *ret, to be filled,
      * says how it ends. */
     bool (*may_go_on)(void *ctx, const vly_http_request *req, struct vly_stream_end_info *ret);

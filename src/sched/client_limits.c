@@ -10,7 +10,6 @@
 #include "base/rng.h"
 
 #include <pthread.h>
-#include <stdbool.h>
 
 #define PARTS 16
 #define NONE  UINT32_MAX
@@ -176,13 +175,34 @@ static vly_status find_or_add(part *p, uint64_t id, const vly_client_rule *rule,
     return VLY_OK;
 }
 
+static bool is_busy(const client *c, const vly_client_rule *rule)
+{
+    return rule->concurrency > 0 && c->n_in_work >= rule->concurrency;
+}
+
+bool vly_client_limits_would_take(vly_client_limits *l, uint64_t id, const vly_client_rule *rule,
+                                  vly_nsec now)
+{
+    part *p = part_of(l, id);
+    client c = {.left = 1};
+
+    pthread_mutex_lock(&p->lock);
+    uint32_t i = find(p, id);
+    if (i != NONE) {
+        c = p->clients[i];
+        refill(&c, rule, now);
+    }
+    pthread_mutex_unlock(&p->lock);
+    return !is_busy(&c, rule) && (rule->rate <= 0 || c.left >= 1);
+}
+
 static vly_status begin_work(part *p, uint32_t i, const vly_client_rule *rule, vly_nsec now,
                              vly_client_state *ret, vly_err *err)
 {
     client *c = &p->clients[i];
 
     refill(c, rule, now);
-    if (rule->concurrency > 0 && c->n_in_work >= rule->concurrency) {
+    if (is_busy(c, rule)) {
         tell(c, rule, ret);
         ret->wait_ns = BUSY_WAIT_NS;
         return vly_fail(err, VLY_EBUSY, "more than %u requests at once", rule->concurrency);

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,6 +41,9 @@ vly_status vly_client_limits_new(size_t max_clients, vly_client_limits **ret,
                                  vly_err *err) VLY_MUST_CHECK;
 void vly_client_limits_free(vly_client_limits *l); /* accepts NULL */
 
+/* Whether a request of this client would be taken now; nothing changes. */
+bool vly_client_limits_would_take(vly_client_limits *l, uint64_t client,
+                                  const vly_client_rule *rule, vly_nsec now);
 /* Takes one request of this client into work. EBUSY: too many, which the message tells apart; *ret
  * is set then too. client: a hash of the key or the address. */
 vly_status vly_client_limits_take(vly_client_limits *l, uint64_t client,

@@ -8,6 +8,7 @@ import http.client
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -72,7 +73,8 @@ if len(sys.argv) > 1 and sys.argv[1] == "--client":
     sys.exit(0)
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import Answer, Skip, equal, find_python, run, simple_inputs, wait_until  # noqa: E402
+from harness import (PATIENCE, Answer, Skip, equal, find_python, run, simple_inputs,  # noqa: E402
+                     wait_until)
 from ws_client import CLOSE, WebSocket  # noqa: E402
 
 
@@ -290,6 +292,37 @@ def streams_end_with_their_keys(t):
         assert heard == ["session", "stats"], heard
 
 
+def strangers_hold_no_memory(t):
+    keys = three_keys(t, "strangers.json")
+    head = ("POST /v2/models/simple/infer HTTP/1.1\r\nHost: h\r\n"
+            "Content-Type: application/json\r\n")
+    with t.serve("--keys", keys.path, "--set", "http.max_body_total_bytes=1 MiB", "--set",
+                 "http.max_body_bytes=1 MiB", "--set", "limits.address_requests=30", "--set",
+                 "limits.window_s=1000") as s:
+        def ask(more):
+            sock = socket.create_connection(("127.0.0.1", s.port), PATIENCE)
+            sock.sendall((head + more).encode())
+            return sock, sock.makefile("rb").readline().split()[1]
+
+        waiting = [ask(more) for more in (
+            "Content-Length: 1000000\r\n\r\n" + "[" * 990000,
+            "Content-Length: 1000000\r\nExpect: 100-continue\r\n\r\n",
+            "Transfer-Encoding: chunked\r\n\r\n",
+            "X-Api-Key: vly_no\r\nContent-Length: 4097\r\n\r\n")]
+        equal([status for _, status in waiting], [b"401"] * 4)
+        equal(s.ask("POST", "/v2/models/simple/infer", infer_body() + " " * 500000,
+                    keys.headers("worker")).status, 200)
+        go_on = f"Content-Length: 5000\r\nExpect: 100-continue\r\nX-Api-Key: {keys.text['worker']}"
+        waiting.append(ask(go_on + "\r\n\r\n"))
+        equal(waiting[-1][1], b"100")
+        while s.ask("GET", "/v2", headers=keys.headers("worker")).status == 200:
+            pass
+        waiting.append(ask(go_on + "\r\n\r\n"))
+        equal(waiting[-1][1], b"429", "no more for now")
+        for sock, _ in waiting:
+            sock.close()
+
+
 def addresses_are_counted(t):
     proxied = {"X-Forwarded-For": "203.0.113.7, 198.51.100.1"}
     with t.serve("--set", "limits.address_requests=2", "--set", "limits.window_s=1000", "--set",
@@ -419,6 +452,6 @@ def clients_bring_keys(t):
 
 
 run(scopes_are_held, keys_end_when_they_should, keys_come_and_go, keys_are_told_nowhere,
-    rates_are_held, streams_are_counted, streams_end_with_their_keys, addresses_are_counted,
-    admin_has_its_own_listener, pages_of_others_are_told_apart, nothing_is_open_by_mistake,
-    floods_are_shed, clients_bring_keys)
+    rates_are_held, streams_are_counted, streams_end_with_their_keys, strangers_hold_no_memory,
+    addresses_are_counted, admin_has_its_own_listener, pages_of_others_are_told_apart,
+    nothing_is_open_by_mistake, floods_are_shed, clients_bring_keys)

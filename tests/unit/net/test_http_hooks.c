@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the server tells its user besides requests: where they are from, the ends of turns, and what
  * has become of answers. */
+#include "base/assert.h"
 #include "h2_client.h"
 
 #include <pthread.h>
@@ -80,7 +81,8 @@ static bool on_turn(void *ctx, unsigned loop_idx)
         if (vly_str_is(h->waiting[i]->msg.path, "/large") && vly_buf_reserve(&body, 50000000))
             body.len = 50000000;
         else
-            vly_buf_puts(&body, "done");
+            vly_buf_puts(&body, h->waiting[i]->is_cut ? "cut" : "done");
+        assert_true(!h->waiting[i]->is_cut || h->waiting[i]->msg.body.len == 0);
         vly_http_respond(h->waiting[i],
                          &(vly_http_answer){.status = 200, .parts = &body, .n_parts = 1});
     }
@@ -104,6 +106,14 @@ static bool may_go_on(void *ctx, const vly_http_request *req, vly_stream_end_inf
     atomic_fetch_add(&h->n_ended, 1);
     *ret = (vly_stream_end_info){req->stream_kind == VLY_STREAM_GRPC ? 16 : 1008, "enough"};
     return false;
+}
+
+/* A stranger's: 10 bytes. */
+static size_t max_body(void *ctx, const vly_http_request *req)
+{
+    (void)ctx;
+    assert_memory_equal(req->peer, "127.0.0.1:", 10);
+    return vly_http_msg_header(&req->msg, "x-friend").ptr != NULL ? SIZE_MAX : 10;
 }
 
 static void on_finished(void *ctx, const vly_http_request *req, const vly_http_finished *f)
@@ -133,6 +143,7 @@ static int setup(void **state)
     o.on_turn = on_turn;
     o.on_finished = on_finished;
     o.may_go_on = may_go_on;
+    o.max_body = max_body;
     o.ctx = &hooks;
     assert_int_equal(vly_http_server_start(&o, &hooks.server, NULL), VLY_OK);
     as_wire.server = hooks.server;
@@ -263,6 +274,72 @@ static void streams_that_may_not_go_on_end(void **state)
     close(fd);
 }
 
+#define POST "POST /b HTTP/1.1\r\nHost: h\r\n"
+
+/* Before a body is asked for, or held. */
+static void bodies_of_strangers_are_not_taken(void **state)
+{
+    static const struct {
+        const char *request, *end; /* of the answer */
+        bool is_closed;
+    } cases[] = {
+        {POST "Content-Length: 10\r\n\r\n0123456789", "\r\n\r\ndone", false},
+        {POST "Content-Length: 11\r\n\r\n", "\r\n\r\ncut", true},
+        {POST "Content-Length: 11\r\n\r\n0123456789a" GET_1, "\r\n\r\ncut", true},
+        {POST "Content-Length: 11\r\nExpect: 100-continue\r\n\r\n", "\r\n\r\ncut", true},
+        {POST "Transfer-Encoding: chunked\r\n\r\n1\r\n", "\r\n\r\ncut", true},
+        {POST "X-Friend: y\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n",
+         "\r\n\r\ndone", false},
+        {POST "X-Friend: y\r\nContent-Length: 11\r\n\r\n0123456789a", "\r\n\r\ndone", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < VLY_COUNT(cases); i++) {
+        for (size_t piece = 1; piece < 1000; piece += 998) {
+            int fd = wire_connect(&as_wire);
+            const char *at = cases[i].request;
+            for (size_t left = strlen(at), n; left > 0; left -= n, at += n) {
+                n = left < piece ? left : piece;
+                wire_send(fd, at, n);
+            }
+            if (!cases[i].is_closed)
+                wire_puts(fd, "GET /c HTTP/1.0\r\n\r\n"); /* it goes on, and closes */
+            const char *got = wire_read(fd, 0, NULL), *end = strstr(got, cases[i].end);
+            assert_non_null(end);
+            assert_memory_equal(got, "HTTP/1.1 200 OK", 15);
+            assert_int_equal(end[strlen(cases[i].end)] == '\0', cases[i].is_closed);
+            close(fd);
+        }
+    }
+}
+
+static void bodies_of_strangers_over_http2(void **state)
+{
+    static const struct {
+        const char *headers, *body, *want;
+    } cases[] = {
+        {"content-length: 11\n", "0123456789a", "cut"},
+        {NULL, "0123456789", "done"},
+        {NULL, "0123456789a", "cut"},
+        {"x-friend: y\n", "0123456789a", "done"},
+    };
+    h2_client c;
+
+    (void)state;
+    h2_open(&c, &as_wire, 0, 0);
+    for (size_t i = 0; i < VLY_COUNT(cases); i++) {
+        h2_answer *a =
+            h2_ask(&c, "POST", "/b", cases[i].headers, cases[i].body, strlen(cases[i].body));
+        h2_until(&c, a->is_closed);
+        assert_string_equal(a->body.ptr, cases[i].want);
+        assert_int_equal(a->n_continue, 0);
+    }
+    h2_answer *slow = h2_ask_open(&c, "POST", "/b", NULL, "0123456789a", 11);
+    h2_until(&c, slow->has_end); /* the rest of the request never comes */
+    assert_string_equal(slow->body.ptr, "cut");
+    h2_close(&c);
+}
+
 static void answers_are_accounted_for(void **state)
 {
     static const char post[] = "POST /a%20b?q HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc";
@@ -314,5 +391,7 @@ UNIT_TESTS(cmocka_unit_test_setup_teardown(turns_take_all_that_came, setup, tear
            cmocka_unit_test_setup_teardown(turns_of_http2, setup, teardown),
            cmocka_unit_test_setup_teardown(turns_of_messages, setup, teardown),
            cmocka_unit_test_setup_teardown(streams_that_may_not_go_on_end, setup, teardown),
+           cmocka_unit_test_setup_teardown(bodies_of_strangers_are_not_taken, setup, teardown),
+           cmocka_unit_test_setup_teardown(bodies_of_strangers_over_http2, setup, teardown),
            cmocka_unit_test_setup_teardown(answers_are_accounted_for, setup, teardown),
            cmocka_unit_test_setup_teardown(lost_answers, setup, teardown))

@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define SEC VLY_NSEC_PER_SEC
 #define MS  VLY_NSEC_PER_MS
@@ -28,7 +29,12 @@ static void open_limits(size_t n)
 
 static vly_status take(uint64_t id, const vly_client_rule *r, vly_nsec now)
 {
-    return vly_client_limits_take(l, id, r, now, &s, &err);
+    bool would = vly_client_limits_would_take(l, id, r, now);
+    vly_status st = vly_client_limits_take(l, id, r, now, &s, &err);
+
+    assert_true(would == (st == VLY_OK) ||
+                (would && strcmp(err.msg, "too many clients at once") == 0));
+    return st;
 }
 
 /* A request that is answered at once. */
