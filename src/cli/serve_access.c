@@ -111,20 +111,23 @@ static bool is_same(const vly_file_info *a, const vly_file_info *b)
 
 void vly_serve_access_check(vly_serve_access *a, bool is_forced)
 {
-    vly_file_info info = a->seen;
+    vly_file_info info = {.bytes = 0}; /* stays so of no file */
     vly_err err = VLY_ERR_INIT;
 
     if (a->keys == NULL)
         return;
     vly_status st = vly_file_stat(a->path, &info, &err);
-    if (st == VLY_OK && is_same(&info, &a->seen) && !is_forced)
+    if (st == VLY_OK && is_same(&info, &a->seen) && !is_forced) {
+        a->is_refused = false;
         return;
+    }
     if (st == VLY_OK)
         st = read_keys(a, &err);
     if (st == VLY_OK)
         vly_info("keys: '%s' was read again", a->path);
-    else if (is_forced || !is_same(&info, &a->refused))
+    else if (is_forced || !a->is_refused || !is_same(&info, &a->refused))
         vly_warn("%s; the keys before it stay", err.msg);
+    a->is_refused = st != VLY_OK;
     a->refused = info;
 }
 

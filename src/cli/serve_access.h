@@ -12,6 +12,7 @@ typedef struct vly_serve_access {
     const char *path;      /* of the key file, borrowed; "": none */
     vly_file_info seen;    /* the file as it was read last */
     vly_file_info refused; /* the one that could not be read, which has been said */
+    bool is_refused;       /* the last look found no keys; refused says what */
     vly_key_ring *keys;    /* NULL: none are asked for */
     vly_access *access;    /* NULL: neither keys nor limits */
     vly_http_server *admin;

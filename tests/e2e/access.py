@@ -178,6 +178,17 @@ def keys_come_and_go(t):
         wait_until("the key is refused",
                    lambda: s.ask("GET", "/v2", headers=keys.headers("first")).status == 401)
         equal(s.ask("GET", "/v2", headers=keys.headers("second")).status, 200)
+        for n in (1, 2):  # each time it goes, it is said once
+            os.rename(keys.path, keys.path + ".gone")
+            wait_until("that it is gone is said", lambda: open(t.path("changing.log")).read().count(
+                "No such file or directory; the keys before it stay") == n)
+            with open(keys.path, "w") as f:
+                f.write(good)
+            wait_until("it is read again", lambda: s.ask(
+                "GET", "/v2", headers=keys.headers("first")).status == 200)
+            keys.command("revoke", "first")
+            wait_until("the key is refused",
+                       lambda: s.ask("GET", "/v2", headers=keys.headers("first")).status == 401)
 
 
 def keys_are_told_nowhere(t):
