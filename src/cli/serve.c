@@ -315,14 +315,14 @@ static vly_status start_http(server *s, vly_err *err)
                        .imu_rate_hz = (double)c->imu_rate_hz,
                        .id_seed = random_seed(),
                        .started_ns = vly_clock_now()};
+    s->users.cache = s->cache.cache;
+    s->users.access = s->access.access;
+    s->users.has_address_limits = vly_serve_access_has_limits(c);
     vly_serve_api_limits(c, &s->api);
     vly_serve_http_times(c, &o);
     vly_status st = vly_serve_cache_warm(c, &s->api, err);
     if (st == VLY_OK)
         st = vly_http_server_start(&o, &s->http, err);
-    s->users.cache = s->cache.cache;
-    s->users.access = s->access.access;
-    s->users.has_address_limits = vly_serve_access_has_limits(c);
     s->users.http = s->http;
     return st == VLY_OK ? vly_serve_access_listen(c, &o, &s->access, err) : st;
 }
