@@ -103,14 +103,15 @@ static const vly_opt options[] = {
 static vly_status check_first(const vly_load_setup *s, vly_err *err)
 {
     const vly_str body = s->run.n_bodies > 0 ? s->bodies[0].bytes : (vly_str){0};
-    const bool is_grpc = strcmp(s->transport, "grpc") == 0;
     vly_buf answer;
     int status = 0;
+    bool is_ok = false;
 
     vly_buf_init(&answer, VLY_MEM_CLI, ANSWER_MAX);
-    vly_status st = vly_load_ask(s->run.kind, &s->run.transport, body, &answer, &status, err);
-    if (st == VLY_OK && (is_grpc ? status != 0 : status != 0 && status / 100 > 2))
-        st = vly_fail(err, VLY_EUNAVAILABLE, "%.*s%.*s: the first answer is %d: %.*s",
+    vly_status st =
+        vly_load_ask(s->run.kind, &s->run.transport, body, &answer, &status, &is_ok, err);
+    if (st == VLY_OK && !is_ok)
+        st = vly_fail(err, VLY_EUNAVAILABLE, "%.*s%.*s: the first answer is no success (%d): %.*s",
                       VLY_STR_ARG(s->target.authority), VLY_STR_ARG(s->target.path), status,
                       (int)(answer.len < 300 ? answer.len : 300),
                       answer.ptr != NULL ? answer.ptr : "");
@@ -136,7 +137,7 @@ static uint64_t ask_memory(const vly_load_setup *s)
     t.target = &target;
     t.is_streaming = false;
     vly_buf_init(&answer, VLY_MEM_CLI, ANSWER_MAX);
-    if (vly_load_ask(vly_load_kind_find(VLY_STR("http1")), &t, (vly_str){0}, &answer, &status,
+    if (vly_load_ask(vly_load_kind_find(VLY_STR("http1")), &t, (vly_str){0}, &answer, &status, NULL,
                      &err) == VLY_OK &&
         status == 200 && answer.len > 0) {
         const char *at = strstr(answer.ptr, name);
@@ -208,11 +209,15 @@ static int judge(const vly_load_report *r)
 {
     const vly_load_outcomes *c = &r->result->tally->counts;
 
+    if (vly_load_n_all(c) == 0) {
+        fputs("volley: nothing was measured\n", stderr);
+        return VLY_EXIT_FAILURE;
+    }
     if (!vly_load_report_is_kept(r)) {
         fputs("volley: an objective was missed\n", stderr);
         return VLY_EXIT_SLO;
     }
-    if (c->n_ok == 0 && vly_load_n_all(c) > 0) {
+    if (c->n_ok == 0) {
         fputs("volley: no request was answered well\n", stderr);
         return VLY_EXIT_FAILURE;
     }
@@ -278,10 +283,10 @@ static int load_all(vly_load_setup *s, const vly_load_opts *o, const char *url)
                               .began = began};
     if (st == VLY_OK)
         st = run_it(s, o, &report, &result, &err);
-    if (st == VLY_OK && o->report != NULL)
-        st = write_report(&report, o->report, &err);
     if (st == VLY_OK)
         st = print_report(&report, o->json, &err);
+    if (st == VLY_OK && o->report != NULL)
+        st = write_report(&report, o->report, &err);
     if (st == VLY_OK)
         exit_status = judge(&report);
     else

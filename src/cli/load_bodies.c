@@ -154,7 +154,7 @@ static vly_status ask_metadata(vly_load_setup *s, const char *name, vly_buf *ans
         is_grpc(s) ? VLY_STR("/inference.GRPCInferenceService/ModelMetadata") : vly_str_from(path);
     target.method = is_grpc(s) ? VLY_STR("POST") : VLY_STR("GET");
     vly_status st = vly_load_ask(s->run.kind, &t, is_grpc(s) ? vly_str_from(message) : (vly_str){0},
-                                 answer, &status, err);
+                                 answer, &status, NULL, err);
     if (st == VLY_OK && status != (is_grpc(s) ? 0 : 200))
         st = vly_fail(err, VLY_ENOTFOUND, "model '%s': the server answers %d %.*s", name, status,
                       (int)(answer->len < 200 ? answer->len : 200),

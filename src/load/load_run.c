@@ -362,7 +362,8 @@ static void on_answer(void *ctx, vly_load_call *call)
 }
 
 vly_status vly_load_ask(const vly_load_kind *kind, const vly_load_transport_opts *opts,
-                        vly_str body, vly_buf *answer, int *ret_status, vly_err *err)
+                        vly_str body, vly_buf *answer, int *ret_status, bool *ret_is_ok,
+                        vly_err *err)
 {
     question q = {.call = {.connection = VLY_LOAD_ANY, .body = body, .answer = answer},
                   .authority = opts->target->authority,
@@ -384,8 +385,11 @@ vly_status vly_load_ask(const vly_load_kind *kind, const vly_load_transport_opts
             vly_load_loop_turn(o.loop, vly_load_loop_now(o.loop) + VLY_NSEC_PER_SEC);
         st = q.status;
     }
-    if (st == VLY_OK)
+    if (st == VLY_OK) {
         *ret_status = q.call.status;
+        if (ret_is_ok != NULL)
+            *ret_is_ok = q.call.outcome == VLY_LOAD_OK;
+    }
     vly_load_transport_close(t);
     vly_load_loop_free(o.loop);
     return st;

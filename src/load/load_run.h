@@ -83,9 +83,10 @@ void vly_load_result_release(vly_load_result *r); /* accepts a zeroed one */
 bool vly_load_is_late(const vly_load_tally *tally);
 
 /* One request, by itself, on the caller's thread: for looking before the load begins. Its answer is
- * appended to *answer; *ret_status as of a call. EUNAVAILABLE: there was no answer. */
+ * appended to *answer; *ret_status as of a call; *ret_is_ok (may be NULL): it is a success, which
+ * of a stream no status tells. EUNAVAILABLE: there was no answer. */
 vly_status vly_load_ask(const vly_load_kind *kind, const vly_load_transport_opts *opts,
-                        vly_str body, vly_buf *answer, int *ret_status,
+                        vly_str body, vly_buf *answer, int *ret_status, bool *ret_is_ok,
                         vly_err *err) VLY_MUST_CHECK;
 
 #endif

@@ -94,7 +94,7 @@ static double quantile_of(const vly_load_slo *s, const vly_load_tally *t)
     const uint64_t rank = vly_load_histogram_rank(s->quantile, vly_load_n_all(&t->counts));
 
     if (rank > t->hits.n + t->computed.n)
-        return INFINITY;
+        return HUGE_VAL;
     return (double)vly_load_histogram_at(&t->hits, &t->computed, rank);
 }
 
@@ -103,7 +103,7 @@ static double mean_of(const vly_load_tally *t)
     const uint64_t n = t->counts.n_ok;
 
     return vly_load_n_errors(&t->counts) > 0 || n == 0
-               ? (double)INFINITY
+               ? HUGE_VAL
                : (t->hits.sum + t->computed.sum) / (double)n;
 }
 
