@@ -236,19 +236,17 @@ static vly_status run_it(vly_load_setup *s, const vly_load_opts *o, vly_load_rep
 {
     vly_load_view view;
     sigset_t old;
-    const int fd = watch_signals(&old);
-    vly_status st = VLY_OK;
+    vly_status st = o->no_check ? VLY_OK : check_first(s, err); /* Ctrl-C ends the program yet */
 
+    if (st != VLY_OK)
+        return st;
+    const int fd = watch_signals(&old);
     vly_load_view_begin(&view, (double)vly_load_plan_duration(&s->plan) * 1e-9);
     s->run.stop_fd = fd;
     s->run.ctx = &view;
     s->run.on_moment = o->quiet ? NULL : show;
-    if (!o->no_check)
-        st = check_first(s, err);
-    if (st == VLY_OK) {
-        report->rss_before = ask_memory(s);
-        st = vly_load_run(&s->run, result, err);
-    }
+    report->rss_before = ask_memory(s);
+    st = vly_load_run(&s->run, result, err);
     if (st == VLY_OK)
         report->rss_after = ask_memory(s);
     vly_load_view_end(&view);

@@ -13,7 +13,7 @@ import time
 import xml.etree.ElementTree
 import zlib
 
-from harness import equal, png, run
+from harness import equal, png, run, wait_until
 
 
 class Known:
@@ -320,6 +320,11 @@ def ends_early_with_a_report(t):
 
 def tells_what_was_left_at_the_end(t):
     with Known() as s:
+        p = subprocess.Popen([t.volley, "load", s.url("/never"), "--timeout", "1h"],
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_until("the first request has come", lambda: s.n == 1)
+        p.send_signal(signal.SIGINT)
+        equal(p.wait(60), -signal.SIGINT, "ended during the first request")
         p = subprocess.Popen([t.volley, "load", s.url("/never"), "--rate", "50", "--duration",
                               "1h", "--warmup", "0", "--timeout", "1h", "--no-check", "--json",
                               "--slo", "p50<1h"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
