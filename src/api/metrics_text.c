@@ -31,14 +31,20 @@ void vly_metrics_value(vly_buf *b, const char *name, const char *type, const cha
 
 void vly_metrics_label(vly_buf *b, const char *key, const char *value)
 {
+    vly_str s = vly_str_from(value);
+
     vly_buf_printf(b, "%s=\"", key);
-    for (const char *p = value; *p != '\0'; p++) {
-        if (*p == '\\' || *p == '"')
+    for (size_t i = 0; i < s.len;) {
+        size_t n = vly_utf8_len((vly_str){s.ptr + i, s.len - i});
+        if (s.ptr[i] == '\\' || s.ptr[i] == '"')
             vly_buf_putc(b, '\\');
-        if (*p == '\n')
+        if (n == 0)
+            vly_buf_puts(b, "\xef\xbf\xbd");
+        else if (s.ptr[i] == '\n')
             vly_buf_puts(b, "\\n");
         else
-            vly_buf_putc(b, *p);
+            vly_buf_add(b, s.ptr + i, n);
+        i += n > 0 ? n : 1;
     }
     vly_buf_putc(b, '"');
 }

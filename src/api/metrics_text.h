@@ -15,7 +15,8 @@
 void vly_metrics_head(vly_buf *b, const char *name, const char *type, const char *help);
 /* A family of one series without labels. */
 void vly_metrics_value(vly_buf *b, const char *name, const char *type, const char *help, double v);
-/* key="value"; in the value backslash, quote and line feed are escaped, nothing else. */
+/* key="value"; in the value backslash, quote and line feed are escaped, and what is no
+ * UTF-8 is U+FFFD; for else the whole page would be invalid. */
 void vly_metrics_label(vly_buf *b, const char *key, const char *value);
 
 /* name{labels} v */

@@ -18,14 +18,14 @@ typedef struct source {
     const vly_histogram *latency;
     const vly_histogram *known; /* part of latency: from the cache; NULL: not told, as the next */
     const vly_histogram *queue;
-    uint64_t answered, failed, inferences, executions, lookups;
+    uint64_t answered, failed, inferences, executions, hits, lookups;
     float pending;
 } source;
 
 /* Counters as they were a second ago. */
 typedef struct marks {
     vly_histogram_counts latency, known, queue;
-    uint64_t answered, failed, inferences, executions, lookups;
+    uint64_t answered, failed, inferences, executions, hits, lookups;
 } marks;
 
 typedef struct series {
@@ -83,9 +83,23 @@ static void copy_name(char to[NAME_MAX_BYTES], const char *name)
     to[n] = '\0';
 }
 
+/* A model's room, for an arm. */
+static void make_room(vly_performance *p)
+{
+    for (size_t i = p->n_series; i-- > 0;) {
+        if (p->series[i]->route[0] != '\0')
+            continue;
+        vly_free(p->series[i]);
+        p->series[i] = p->series[--p->n_series];
+        return;
+    }
+}
+
 /* NULL: no room. */
 static series *new_series(vly_performance *p, const source *from)
 {
+    if (p->n_series == p->opts.max_series && from->route[0] != '\0')
+        make_room(p);
     series *s = p->n_series < p->opts.max_series ? vly_calloc(VLY_MEM_NET, 1, sizeof(*s)) : NULL;
 
     if (s == NULL)
@@ -159,6 +173,7 @@ static void measure(vly_performance *p, series *s, const source *from, double se
     marks *m = &s->marks;
     uint64_t answered = since(from->answered, &m->answered);
     uint64_t failed = since(from->failed, &m->failed);
+    uint64_t hits = since(from->hits, &m->hits);
     uint64_t lookups = since(from->lookups, &m->lookups);
     uint64_t executions = since(from->executions, &m->executions);
     uint64_t inferences = since(from->inferences, &m->inferences);
@@ -179,7 +194,7 @@ static void measure(vly_performance *p, series *s, const source *from, double se
         .queue_p95_ms = quantile_ms(&p->queue, 0.95),
         .pending = from->pending,
         .batch = (float)ratio((double)inferences, (double)executions),
-        .hit_ratio = (float)ratio((double)cached, (double)lookups),
+        .hit_ratio = (float)ratio((double)hits, (double)lookups),
     };
 }
 
@@ -198,10 +213,10 @@ static void take(vly_performance *p, const source *from, double seconds)
     measure(p, s, from, seconds, &s->points[p->n_samples % VLY_PERFORMANCE_POINTS]);
 }
 
-static uint64_t lookups(const vly_cache_stats *s)
+static uint64_t hits(const vly_cache_stats *s)
 {
     return vly_counter_get(&s->memory_hits) + vly_counter_get(&s->redis_hits) +
-           vly_counter_get(&s->shared) + vly_counter_get(&s->misses);
+           vly_counter_get(&s->shared);
 }
 
 static void take_model(vly_performance *p, const vly_served *m, double seconds)
@@ -215,11 +230,12 @@ static void take_model(vly_performance *p, const vly_served *m, double seconds)
                    .known = &stats->known,
                    .queue = &stats->queue,
                    .answered = vly_counter_get(&stats->success),
-                   .lookups = lookups(&stats->cache),
+                   .hits = hits(&stats->cache),
                    .inferences = vly_counter_get(&stats->inferences),
                    .executions = vly_counter_get(&stats->executions),
                    .pending = (float)vly_gauge_get(&stats->pending)};
 
+    from.lookups = from.hits + vly_counter_get(&stats->cache.misses);
     for (int why = 0; why < VLY_JOB_FAILURE_N; why++)
         from.failed += vly_counter_get(&stats->failures[why]);
     take(p, &from, seconds);
@@ -290,8 +306,8 @@ void vly_performance_sample(vly_performance *p, vly_nsec now, uint64_t unix_ms)
     for (size_t i = 0; i < p->n_series; i++)
         p->series[i]->points[p->n_samples % VLY_PERFORMANCE_POINTS] = nothing;
     take_process(p, seconds, unix_ms);
+    take_routes(p, seconds); /* few, and what is looked at while they change: before the models */
     take_models(p, seconds);
-    take_routes(p, seconds);
     drop_forgotten(p);
     pthread_mutex_unlock(&p->lock);
 }

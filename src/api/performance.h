@@ -31,7 +31,8 @@
     X(queue_p95_ms) /* of it, waiting for an instance */                                           \
     X(pending)      /* waiting at the end of the second */                                         \
     X(batch)        /* inferences in one run of the model, on average */                           \
-    X(hit_ratio)    /* of lookups in the cache */
+    X(hit_ratio) /* of lookups in the cache, counted when they are made; the answer may come later \
+                  */
 
 typedef struct vly_performance_point {
 #define VLY_PERFORMANCE_FIELD(name) float name;
@@ -47,7 +48,7 @@ typedef struct vly_performance_opts {
     vly_alarms *alarms;       /* NULL: sampled by hand */
     unsigned n_cores;         /* that the process may use */
     uint64_t memory_bytes;    /* that it may use; 0: not known */
-    size_t max_series;        /* models and arms; more are not shown */
+    size_t max_series;        /* arms, then models; more are not shown */
 } vly_performance_opts;
 
 vly_status vly_performance_new(const vly_performance_opts *opts, vly_performance **ret,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What /metrics shows: names of Triton and of the guides, requests by route, limits. */
 #include "api/metrics_families.h"
+#include "api/metrics_text.h"
 #include "api/metrics_window.h"
 #include "base/assert.h"
 #include "service.h"
@@ -208,7 +209,20 @@ static void a_window_is_at_least_so_long(void **state)
     vly_metrics_window_free(w);
 }
 
-UNIT_TESTS(cmocka_unit_test_setup_teardown(has_triton_names, service_start, service_stop),
+static void labels_are_utf8(void **state)
+{
+    vly_buf b;
+
+    (void)state;
+    vly_buf_init(&b, VLY_MEM_NET, 4096);
+    vly_metrics_label(&b, "model", "\xc3\xa4\xff\"\\\n\xc3");
+    vly_buf_putc(&b, '\0');
+    assert_string_equal(b.ptr, "model=\"\xc3\xa4\xef\xbf\xbd\\\"\\\\\\n\xef\xbf\xbd\"");
+    vly_buf_release(&b);
+}
+
+UNIT_TESTS(cmocka_unit_test(labels_are_utf8),
+           cmocka_unit_test_setup_teardown(has_triton_names, service_start, service_stop),
            cmocka_unit_test_setup_teardown(has_names_of_the_guides, service_start, service_stop),
            cmocka_unit_test_setup_teardown(counts_requests_by_route, service_start, service_stop),
            cmocka_unit_test_setup_teardown(shows_names_of_triton_alone, service_start,

@@ -144,6 +144,24 @@ static void tells_known_apart_from_computed(void **state)
     assert_true(last_of(row, "p99_ms") < 30000);
 }
 
+/* Looked up in one second and answered in the next: all hits, and then no lookup at all. */
+static void tells_hits_of_slow_answers(void **state)
+{
+    (void)state;
+    vly_served *m = vly_scheduler_find(svc.scheduler, VLY_STR("id_UINT8"), VLY_STR(""));
+    infer(1);
+    vly_counter_add(&m->stats.cache.shared, 4);
+    pass_second();
+    assert_true(last_of(series_of(look("/v1/performance"), "id_UINT8"), "hit_ratio") == 1);
+    for (int i = 0; i < 4; i++)
+        vly_served_count_known(m, vly_clock_now());
+    vly_served_unref(m);
+    pass_second();
+    yyjson_val *row = series_of(look("/v1/performance"), "id_UINT8");
+    assert_true(last_of(row, "cached") > 0);
+    assert_true(is_last_null(row, "hit_ratio"));
+}
+
 static void gives_only_what_is_new(void **state)
 {
     (void)state;
@@ -193,6 +211,33 @@ static void says_what_it_leaves_out(void **state)
     vly_arena_release(&arena);
 }
 
+/* A route is set when the models have taken all of the room. */
+static void arms_come_first(void **state)
+{
+    const vly_model_routes_opts routes_opts = {.scheduler = svc.scheduler, .max_routes = 1};
+    vly_performance_opts opts = {.scheduler = svc.scheduler, .n_cores = 1, .max_series = 2};
+    vly_route_spec spec = {
+        .name = "r", .n_arms = 1, .arms = {{.target = {.model = "simple"}, .weight = 1}}};
+    vly_performance_view view;
+    vly_performance *p;
+    vly_arena arena;
+
+    (void)state;
+    vly_arena_init(&arena, VLY_MEM_NET, 4096, 1 << 20);
+    assert_int_equal(vly_model_routes_new(&routes_opts, &opts.routes, NULL), VLY_OK);
+    assert_int_equal(vly_performance_new(&opts, &p, NULL), VLY_OK);
+    vly_performance_sample(p, vly_clock_now() + VLY_NSEC_PER_SEC, clock_ms);
+    assert_int_equal(vly_model_routes_set(opts.routes, &spec, NULL, NULL), VLY_OK);
+    vly_performance_sample(p, vly_clock_now() + 2 * VLY_NSEC_PER_SEC, clock_ms);
+    assert_int_equal(vly_performance_look(p, 0, &arena, &view, NULL), VLY_OK);
+    assert_int_equal(view.n_rows, 2);
+    assert_null(view.rows[0].route);
+    assert_string_equal(view.rows[1].route, "r");
+    vly_performance_free(p);
+    vly_model_routes_free(opts.routes);
+    vly_arena_release(&arena);
+}
+
 static void page_is_served(void **state)
 {
     (void)state;
@@ -204,6 +249,8 @@ static void page_is_served(void **state)
 UNIT_TESTS(cmocka_unit_test_setup_teardown(says_so_when_there_is_nothing, begin, end),
            cmocka_unit_test_setup_teardown(tells_each_second_apart, begin, end),
            cmocka_unit_test_setup_teardown(tells_known_apart_from_computed, begin, end),
+           cmocka_unit_test_setup_teardown(tells_hits_of_slow_answers, begin, end),
+           cmocka_unit_test_setup_teardown(arms_come_first, begin, end),
            cmocka_unit_test_setup_teardown(gives_only_what_is_new, begin, end),
            cmocka_unit_test_setup_teardown(keeps_five_minutes, begin, end),
            cmocka_unit_test_setup_teardown(says_what_it_leaves_out, begin, end),
