@@ -131,6 +131,18 @@ static vly_status begin(vly_api *api, vly_http_request *req, const vly_grpc_meth
     return st == VLY_OK ? st : vly_fail(err, st, "Exceeds maximum queue size");
 }
 
+static vly_status carry_out(vly_api *api, vly_http_request *req, const vly_grpc_method *method,
+                            vly_err *err)
+{
+    if (method == NULL)
+        return vly_fail(err, VLY_EUNSUPPORTED, "unknown method '%.*s'", VLY_STR_ARG(req->msg.path));
+    vly_status st = vly_access_admit(api, req, method->scope, err);
+    if (st != VLY_OK || method->open == NULL)
+        return st == VLY_OK ? begin(api, req, method, err) : st;
+    method->open(api, req);
+    return VLY_OK;
+}
+
 bool vly_grpc_handle(vly_api *api, vly_http_request *req)
 {
     size_t row = 0;
@@ -141,15 +153,7 @@ bool vly_grpc_handle(vly_api *api, vly_http_request *req)
         return false;
     if (method != NULL)
         vly_call_set_route(req, vly_route_idx_grpc(row));
-    if (method == NULL) {
-        vly_fail(&err, VLY_EUNSUPPORTED, "unknown method '%.*s'", VLY_STR_ARG(req->msg.path));
+    if (carry_out(api, req, method, &err) != VLY_OK)
         vly_grpc_fail(req, &err);
-    } else if (vly_access_admit(api, req, method->scope, &err) != VLY_OK) {
-        vly_grpc_fail(req, &err);
-    } else if (method->open != NULL) {
-        method->open(api, req);
-    } else if (begin(api, req, method, &err) != VLY_OK) {
-        vly_grpc_fail(req, &err);
-    }
     return true;
 }
