@@ -18,6 +18,7 @@ tools/bootstrap.sh test
 export ASAN_OPTIONS=allocator_may_return_null=1:abort_on_error=1:detect_stack_use_after_return=1
 export UBSAN_OPTIONS=halt_on_error=1:abort_on_error=1:print_stacktrace=1
 export TSAN_OPTIONS=allocator_may_return_null=1:halt_on_error=1:second_deadlock_stack=1
+TSAN_OPTIONS=$TSAN_OPTIONS:suppressions=$PWD/tools/tsan.supp
 export CC=clang
 tools/build.sh "build-$kind" --werror -Db_sanitize="$sanitizers" -Db_lundef=false
 # setarch -R: older sanitizer runtimes cannot live with the address randomisation of newer kernels.
