@@ -209,18 +209,25 @@ static vly_status read_arm(yyjson_val *v, vly_route_arm_spec *ret, vly_err *err)
     return VLY_OK;
 }
 
+static vly_status check_list(const member *m, yyjson_val *v, size_t max, vly_err *err)
+{
+    if (!yyjson_is_arr(v) || yyjson_arr_size(v) < 1 || yyjson_arr_size(v) > max)
+        return vly_fail(err, VLY_EINVAL, "'%s': expected a list of 1 to %zu", m->key, max);
+    return VLY_OK;
+}
+
 static vly_status read_arms(const member *m, yyjson_val *v, void *to, vly_err *err)
 {
     vly_route_spec *s = to;
     yyjson_val *arm;
     size_t i, n;
 
-    if (!yyjson_is_arr(v) || yyjson_arr_size(v) < 1 || yyjson_arr_size(v) > VLY_ROUTE_ARMS_MAX)
-        return vly_fail(err, VLY_EINVAL, "'%s': expected a list of 1 to %d", m->key,
-                        VLY_ROUTE_ARMS_MAX);
+    vly_status st = check_list(m, v, VLY_ROUTE_ARMS_MAX, err);
+    if (st != VLY_OK)
+        return st;
     yyjson_arr_foreach(v, i, n, arm)
     {
-        vly_status st = read_arm(arm, &s->arms[i], err);
+        st = read_arm(arm, &s->arms[i], err);
         if (st != VLY_OK)
             return vly_fail_in(err, st, "arm %zu", i + 1);
     }
@@ -281,9 +288,9 @@ static vly_status read_shares(const member *m, yyjson_val *v, void *to, vly_err 
     yyjson_val *share;
     size_t i, n;
 
-    if (!yyjson_is_arr(v) || yyjson_arr_size(v) < 1 || yyjson_arr_size(v) > VLY_ROUTE_STEPS_MAX)
-        return vly_fail(err, VLY_EINVAL, "'%s': expected a list of 1 to %d", m->key,
-                        VLY_ROUTE_STEPS_MAX);
+    vly_status st = check_list(m, v, VLY_ROUTE_STEPS_MAX, err);
+    if (st != VLY_OK)
+        return st;
     yyjson_arr_foreach(v, i, n, share)
     {
         double before = i > 0 ? s->steps[i - 1] : 0;
