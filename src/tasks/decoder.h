@@ -57,6 +57,8 @@ const vly_shape *vly_probe__output(const vly_task_probe *p, size_t idx, int rank
 bool vly_probe__find(const vly_task_probe *p, const char *name, uint8_t *ret_idx);
 /* Metadata names this task, or none. */
 bool vly_probe__may_be(const vly_task_probe *p, const char *task);
+/* A model that may segment, with prototypes of masks as its second output; *ret says so. */
+bool vly_probe__segments(const vly_task_probe *p, vly_task_params *ret);
 /* Cells of the grids of these strides (0 ends) over the input. */
 int64_t vly_probe__cells(const vly_task_probe *p, const int *strides);
 extern const int vly_strides_p5[4]; /* 8, 16, 32 */

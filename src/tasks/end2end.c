@@ -39,13 +39,8 @@ static vly_match match_pose(const vly_task_probe *p, vly_task_params *ret)
 
 static vly_match match_segment(const vly_task_probe *p, vly_task_params *ret)
 {
-    const vly_shape *proto = vly_probe__output(p, 1, 4);
-
-    if (!vly_probe__may_be(p, "segment") || p->model->n_outputs != 2 || proto == NULL ||
-        proto->dim[1] < 1)
+    if (p->model->n_outputs != 2 || !vly_probe__segments(p, ret))
         return VLY_MATCH_NO;
-    ret->n_mask_values = proto->dim[1];
-    ret->output_idx[1] = 1;
     return match_rows(p, ret->n_mask_values, ret);
 }
 

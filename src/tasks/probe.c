@@ -30,6 +30,17 @@ bool vly_probe__may_be(const vly_task_probe *p, const char *task)
     return p->task.len == 0 || vly_str_is(p->task, task);
 }
 
+bool vly_probe__segments(const vly_task_probe *p, vly_task_params *ret)
+{
+    const vly_shape *prototypes = vly_probe__output(p, 1, 4);
+
+    if (!vly_probe__may_be(p, "segment") || prototypes == NULL || prototypes->dim[1] < 1)
+        return false;
+    ret->n_mask_values = prototypes->dim[1];
+    ret->output_idx[1] = 1;
+    return true;
+}
+
 int64_t vly_probe__cells(const vly_task_probe *p, const int *strides)
 {
     int64_t sum = 0;

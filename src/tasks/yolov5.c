@@ -33,12 +33,8 @@ static vly_match match_detect(const vly_task_probe *p, vly_task_params *ret)
 
 static vly_match match_segment(const vly_task_probe *p, vly_task_params *ret)
 {
-    const vly_shape *proto = vly_probe__output(p, 1, 4);
-
-    if (!vly_probe__may_be(p, "segment") || proto == NULL || proto->dim[1] < 1)
+    if (!vly_probe__segments(p, ret))
         return VLY_MATCH_NO;
-    ret->n_mask_values = proto->dim[1];
-    ret->output_idx[1] = 1;
     vly_match m = match_rows(p, ret->n_mask_values, ret);
     /* the same rows could be those of more classes, but then nobody adds prototypes */
     return m == VLY_MATCH_SHAPE ? VLY_MATCH_SURE : m;
