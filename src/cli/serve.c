@@ -220,6 +220,7 @@ static vly_status open_settings(server *s, vly_err *err)
     s->users.scheduler = s->scheduler;
     s->users.api = &s->api;
     s->users.tls_check_ms = s->config.tls_check_ms;
+    s->users.access_check_ms = s->config.access_check_ms;
     s->users.drain_timeout_ms = s->config.drain_timeout_ms;
     return vly_config_live_new(&o, &s->config, &s->live, err);
 }
@@ -324,7 +325,12 @@ static vly_status start_http(server *s, vly_err *err)
     if (st == VLY_OK)
         st = vly_http_server_start(&o, &s->http, err);
     s->users.http = s->http;
-    return st == VLY_OK ? vly_serve_access_listen(c, &o, &s->access, err) : st;
+    if (st == VLY_OK)
+        st = vly_serve_access_listen(c, &o, &s->access, err);
+    s->users.admin = s->access.admin;
+    if (st == VLY_OK)
+        vly_config_live_apply(s->live); /* of a reload that came before the servers were known */
+    return st;
 }
 
 /* A descriptor for each connection, as far as the system lets us. */
@@ -380,17 +386,52 @@ static void print_url(const server *s)
            address, is_v6 ? "]" : "", vly_http_server_port(s->http));
 }
 
+/* Files that are looked at again and again; when that was last. */
+typedef struct watch {
+    vly_nsec certificate, keys;
+} watch;
+
+static bool is_due(vly_nsec *last, int64_t every_ms, vly_nsec now, bool is_forced)
+{
+    bool is = is_forced || now - *last >= (vly_nsec)every_ms * VLY_NSEC_PER_MS;
+
+    if (is)
+        *last = now;
+    return is;
+}
+
+static void look(server *s, watch *w, bool is_forced)
+{
+    vly_nsec now = vly_clock_now();
+
+    if (is_due(&w->certificate, s->users.tls_check_ms, now, is_forced))
+        vly_certificate_check(s->tls, is_forced);
+    if (is_due(&w->keys, s->users.access_check_ms, now, is_forced))
+        vly_serve_access_check(&s->access, is_forced);
+}
+
+/* Until a signal comes, which is returned, or it is time to look; a second at most, for how often
+ * may change meanwhile. */
+static int wait_to_look(const server *s, const sigset_t *signals)
+{
+    int64_t ms = 1000;
+
+    ms = s->users.tls_check_ms < ms ? s->users.tls_check_ms : ms;
+    ms = s->users.access_check_ms < ms ? s->users.access_check_ms : ms;
+    const struct timespec interval = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+    return sigtimedwait(signals, NULL, &interval);
+}
+
 /* Looks after what may change while the server runs; returns the signal that is to end it. */
 static int wait_for_end(server *s, const sigset_t *signals)
 {
+    watch w = {.certificate = vly_clock_now(), .keys = vly_clock_now()};
+
     for (;;) {
-        int64_t ms = s->users.tls_check_ms;
-        const struct timespec interval = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
-        int no = sigtimedwait(signals, NULL, &interval);
+        int no = wait_to_look(s, signals);
         if (no == SIGINT || no == SIGTERM)
             return no;
-        vly_certificate_check(s->tls, no == SIGHUP);
-        vly_serve_access_check(&s->access, no == SIGHUP);
+        look(s, &w, no == SIGHUP);
         if (no == SIGHUP && s->access_log != NULL)
             vly_line_log_reopen(s->access_log);
         if (no == SIGHUP)

@@ -3,6 +3,7 @@
 
 #include "api/settings.h"
 #include "sys/file.h"
+#include "sys/url.h"
 #include "volley/version.h"
 
 #include <stdio.h>
@@ -101,6 +102,7 @@ vly_status vly_serve_otlp_open(const vly_config *c, struct vly_settings *setting
                                vly_serve_otlp *o, vly_err *err)
 {
     vly_status st = VLY_OK;
+    char shown[4200];
 
     if (c->otlp_endpoint[0] == '\0')
         return VLY_OK;
@@ -116,7 +118,7 @@ vly_status vly_serve_otlp_open(const vly_config *c, struct vly_settings *setting
     o->tracer.settings = settings;
     vly_tracer_set_share(&o->tracer, c->otlp_sample);
     vly_settings_set_traced(settings);
-    printf("traces to %s\n", c->otlp_endpoint);
+    printf("traces to %s\n", vly_url_public(c->otlp_endpoint, shown, sizeof(shown)));
     return VLY_OK;
 }
 

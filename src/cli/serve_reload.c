@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/serve_reload.h"
 
+#include "base/assert.h"
 #include "base/log.h"
 #include "cli/serve_access.h"
 #include "cli/serve_cache.h"
@@ -54,12 +55,13 @@ static void apply_cache(vly_cache *cache, const vly_config *c)
 
 void vly_serve_apply(vly_serve_users *users, const vly_config *old, const vly_config *c)
 {
-    vly_http_server *http = users->http;
+    vly_http_server *const servers[] = {users->http, users->admin};
     vly_http_opts times = {.n_loops = 0};
 
     if (c->log_level != old->log_level) /* else what clients have set by /v2/logging stays */
         vly_log_set_level(c->log_level);
     users->tls_check_ms = c->tls_check_ms;
+    users->access_check_ms = c->access_check_ms;
     users->drain_timeout_ms = c->drain_timeout_ms;
     vly_scheduler_set_max_waiting(users->scheduler, (size_t)c->queue_max);
     vly_serve_api_limits(c, users->api);
@@ -70,8 +72,9 @@ void vly_serve_apply(vly_serve_users *users, const vly_config *old, const vly_co
     if (users->tracer != NULL)
         vly_tracer_set_share(users->tracer, c->otlp_sample);
     vly_serve_http_times(c, &times);
-    if (http != NULL)
-        vly_http_server_set_times(http, &times);
+    for (size_t i = 0; i < VLY_COUNT(servers); i++)
+        if (servers[i] != NULL)
+            vly_http_server_set_times(servers[i], &times);
 }
 
 void vly_serve_reload(vly_config_live *l)

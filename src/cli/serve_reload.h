@@ -14,7 +14,8 @@
 #include "sched/scheduler.h"
 #include "sys/config_live.h"
 
-/* Who uses hot settings. Borrowed; complete before the first request comes. */
+/* Who uses hot settings. Borrowed; but for the servers complete before the first
+ * request comes. */
 typedef struct vly_serve_users {
     vly_scheduler *scheduler;
     vly_api *api;
@@ -22,8 +23,10 @@ typedef struct vly_serve_users {
     vly_cache *cache;   /* NULL: there is none */
     vly_access *access; /* NULL: neither keys nor limits */
     bool has_address_limits;
-    _Atomic(vly_http_server *) http; /* NULL until it has started */
-    _Atomic int64_t tls_check_ms;    /* for main itself, as the next */
+    /* NULL until they have started; reloads are asked for by the second where there is one. */
+    _Atomic(vly_http_server *) http, admin;
+    _Atomic int64_t tls_check_ms; /* for main itself, as the next two */
+    _Atomic int64_t access_check_ms;
     _Atomic int64_t drain_timeout_ms;
 } vly_serve_users;
 

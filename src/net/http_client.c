@@ -2,6 +2,7 @@
 #include "net/http_client.h"
 
 #include "base/mem.h"
+#include "sys/url.h"
 
 #include <curl/curl.h>
 #include <limits.h>
@@ -179,6 +180,7 @@ static vly_status status_of(CURLcode code, const vly_buf *answer)
 static vly_status perform(vly_http_client *c, const vly_http_client_request *r, exchange *x,
                           int *ret_status, vly_err *err)
 {
+    char shown[VLY_ERR_MSG_MAX / 2];
     long status = 0;
 
     c->why[0] = '\0';
@@ -188,7 +190,8 @@ static vly_status perform(vly_http_client *c, const vly_http_client_request *r, 
     CURLcode code = curl_easy_perform(c->curl);
     if (code != CURLE_OK) {
         st = status_of(code, x->answer);
-        return vly_fail(err, st, "%s %s: %s", r->method, r->url,
+        return vly_fail(err, st, "%s %s: %s", r->method,
+                        vly_url_public(r->url, shown, sizeof(shown)),
                         st == VLY_ELIMIT    ? "the answer is too large"
                         : c->why[0] != '\0' ? c->why
                                             : curl_easy_strerror(code));

@@ -44,7 +44,7 @@ void vly_http_client_free(vly_http_client *c); /* accepts NULL */
  * whatever its status. EINVAL: no such URL, or a header with a control byte; EUNAVAILABLE: no
  * connection; EDEADLINE: the time is over; ECANCELLED; ELIMIT: the answer is larger than the
  * maximum of the buffer; EIO: what came is no answer; ENOMEM. After a failure the buffer has its
- * old length. */
+ * old length. The message has no user and no password of the URL. */
 vly_status vly_http_client_send(vly_http_client *c, const vly_http_client_request *r,
                                 int *ret_status, vly_buf *answer, vly_err *err) VLY_MUST_CHECK;
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "net/mqtt.h"
 
+#include "sys/url.h"
+
 #include <string.h>
 
 #define HOST_MAX 255
@@ -9,6 +11,10 @@
 
 static vly_status bad_url(vly_str url, vly_err *err)
 {
+    vly_str user;
+
+    if (vly_url_find_user(url, &user))
+        return vly_fail(err, VLY_EINVAL, "a user belongs into mqtt.user, not into the URL");
     return vly_fail(err, VLY_EINVAL,
                     "expected mqtt://HOST[:PORT] or mqtts://HOST[:PORT], got '%.*s'",
                     VLY_STR_ARG(url));

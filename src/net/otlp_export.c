@@ -8,6 +8,7 @@
 #include "base/rng.h"
 #include "codec/otlp.h"
 #include "net/http_client.h"
+#include "sys/url.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -110,6 +111,7 @@ static outcome try(vly_otlp_export *e, unsigned *ret_wait_ms, vly_err *err)
 {
     vly_http_header headers[HEADERS_MAX + 1] = {
         {VLY_STR("Content-Type"), VLY_STR("application/x-protobuf")}};
+    char shown[VLY_ERR_MSG_MAX / 2];
     int status = 0;
 
     for (size_t i = 0; i < e->opts.n_headers; i++)
@@ -132,7 +134,8 @@ static outcome try(vly_otlp_export *e, unsigned *ret_wait_ms, vly_err *err)
     vly_counter_add(&e->stats.failures, 1);
     if (st != VLY_OK)
         return st == VLY_EINVAL || st == VLY_ELIMIT ? LOST : LATER;
-    vly_fail(err, VLY_EUNAVAILABLE, "%s: status %d", e->opts.url, status);
+    vly_fail(err, VLY_EUNAVAILABLE, "%s: status %d",
+             vly_url_public(e->opts.url, shown, sizeof(shown)), status);
     *ret_wait_ms = vly_http_client_retry_after_ms(e->client);
     return is_for_later(status) ? LATER : LOST;
 }

@@ -14,6 +14,7 @@
     X(http_max_answer_bytes)                                                                       \
     X(http_compress_min_bytes)                                                                     \
     X(tls_check_ms)                                                                                \
+    X(access_check_ms)                                                                             \
     X(drain_timeout_ms)                                                                            \
     X(queue_max)                                                                                   \
     X(json_max_memory_bytes)                                                                       \

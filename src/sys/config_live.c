@@ -208,6 +208,13 @@ vly_status vly_config_live_reload(vly_config_live *l, vly_buf *out, vly_err *err
     return vly_fail(err, st, "%s", first.msg);
 }
 
+void vly_config_live_apply(vly_config_live *l)
+{
+    pthread_mutex_lock(&l->reload);
+    l->opts.apply(l->opts.ctx, &l->now, &l->now);
+    pthread_mutex_unlock(&l->reload);
+}
+
 void vly_config_live_put_json(vly_config_live *l, bool is_changed_only, vly_buf *out)
 {
     pthread_mutex_lock(&l->lock);

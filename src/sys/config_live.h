@@ -35,6 +35,9 @@ void vly_config_live_free(vly_config_live *l); /* accepts NULL */
  * "needs_restart": [names]} to out. A failure has changed nothing. */
 vly_status vly_config_live_reload(vly_config_live *l, vly_buf *out, vly_err *err) VLY_MUST_CHECK;
 
+/* Hands on what is in force, to users that were not there yet the last time. */
+void vly_config_live_apply(vly_config_live *l);
+
 /* As vly_config_put_json, of what is in force. */
 void vly_config_live_put_json(vly_config_live *l, bool is_changed_only, vly_buf *out);
 

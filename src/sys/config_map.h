@@ -253,6 +253,8 @@
       "spans that wait to be sent; more are dropped, counted")                                     \
     X(TEXT, access_keys, "access.keys", "", 0, 4096,                                               \
       "file of API keys (volley key mint); with it requests need one, by default they do not")     \
+    X(INT, access_check_ms, "access.check_ms", 5000, 10, 86400000,                                 \
+      "how often to look whether that file has changed; it is also read again on SIGHUP")          \
     X(BOOL, access_open, "access.open", false, 0, 1,                                               \
       "listen beyond loopback without keys: whoever can connect may do everything")                \
     X(TEXT, access_trusted_proxies, "access.trusted_proxies", "", 0, 4096,                         \

@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "sys/config_internal.h"
+#include "sys/url.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -66,24 +67,6 @@ void vly_config_format(const vly_config *c, size_t idx, vly_buf *out)
 
 /* ---- what others may see ---- */
 
-/* Where "user:password" of "scheme://user:password@host" is. */
-static bool find_user(vly_str value, vly_str *ret)
-{
-    const char *scheme = value.len > 0 ? memmem(value.ptr, value.len, "://", 3) : NULL;
-
-    if (scheme == NULL)
-        return false;
-    const char *user = scheme + 3, *end = value.ptr + value.len;
-    const char *slash = memchr(user, '/', (size_t)(end - user));
-    if (slash != NULL)
-        end = slash;
-    const char *at = memrchr(user, '@', (size_t)(end - user));
-    if (at == NULL)
-        return false;
-    *ret = (vly_str){user, (size_t)(at - user)};
-    return true;
-}
-
 static vly_str text_at(const vly_config *c, size_t idx)
 {
     if (vly_config_row_at(idx)->kind != VLY_CONFIG_TEXT)
@@ -95,14 +78,14 @@ bool vly_config_is_public(const vly_config *c, size_t idx)
 {
     vly_str user;
 
-    return !find_user(text_at(c, idx), &user);
+    return !vly_url_find_user(text_at(c, idx), &user);
 }
 
 void vly_config_format_public(const vly_config *c, size_t idx, vly_buf *out)
 {
     vly_str text = text_at(c, idx), user;
 
-    if (!find_user(text, &user)) {
+    if (!vly_url_find_user(text, &user)) {
         vly_config_format(c, idx, out);
         return;
     }

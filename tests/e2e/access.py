@@ -157,8 +157,15 @@ def keys_end_when_they_should(t):
 def keys_come_and_go(t):
     keys = Keys(t, "changing.json")
     keys.mint("first")
-    with t.serve("--keys", keys.path, "--set", "tls.check_ms=20",
+    keys.mint("boss", "--scope", "admin")
+    settings = t.path("changing.yaml")
+    with open(settings, "w") as f:
+        f.write("access.check_ms: 86400000\n")
+    with t.serve("--keys", keys.path, "--config", settings, "--set", "tls.check_ms=86400000",
                  log=open(t.path("changing.log"), "w+")) as s:
+        with open(settings, "w") as f:
+            f.write("access.check_ms: 20\n")
+        equal(s.ask("POST", "/v1/config:reload", headers=keys.headers("boss")).status, 200)
         equal(s.ask("GET", "/v2", headers=keys.headers("first")).status, 200)
         keys.mint("second")
         wait_until("the new key is taken",
@@ -250,7 +257,7 @@ def streams_are_counted(t):
     keys.mint("slow", "--rate", "0.01", "--burst", "3", "--concurrency", "1")
     offer = ["volley", "volley.key." + keys.text["slow"]]
     message = infer_body()
-    with t.serve("--keys", keys.path, "--set", "tls.check_ms=20") as s:
+    with t.serve("--keys", keys.path, "--set", "access.check_ms=20") as s:
         ws = WebSocket(s.port, "/v1/stream?kind=raw&model=simple")
         equal(ws.status, 401)
         ws = WebSocket(s.port, "/v1/stream?kind=raw&model=simple", protocols=offer)
@@ -282,7 +289,7 @@ def streams_end_with_their_keys(t):
     names = ("leaked", "good", "brief")
     with open(keys.path, "w") as f:
         f.write('{"version":1,"keys":[]}')
-    with t.serve("--keys", keys.path, "--set", "tls.check_ms=20") as s:
+    with t.serve("--keys", keys.path, "--set", "access.check_ms=20") as s:
         def opens(name, target):
             ws = WebSocket(s.port, target + name,
                            protocols=["volley", "volley.key." + keys.text[name]])

@@ -281,6 +281,23 @@ def collectors_fail_and_nobody_notices(t):
                 equal(s.stop(), 0)
 
 
+def passwords_of_collectors_are_not_told(t):
+    gone = socket.socket()
+    gone.bind(("127.0.0.1", 0))  # no listen: refused
+    with Collector(t, lambda n: (400, {})) as c:
+        for port, why in ((c.server.server_port, "status 400"), (gone.getsockname()[1], "POST ")):
+            with open(t.path("secret.log"), "w+") as log:
+                with t.serve("--set", f"otlp.endpoint=http://me:s3cr3t@127.0.0.1:{port}/v1/traces",
+                             "--set", "otlp.sample=1", "--set", "log.level=debug", log=log) as s:
+                    equal(s.get("/health").status, 200)
+                    equal(s.stop(), 0)
+                log.seek(0)
+                said = log.read() + "\n".join(s.lines)
+            assert "s3cr3t" not in said, said
+            equal(said.count(f"http://***@127.0.0.1:{port}"), 2, said)  # at the start, the failure
+            assert "traces cannot be sent" in said and why in said, said
+
+
 def a_collector_that_is_away_or_never_answers(t):
     deaf = socket.socket()
     deaf.bind(("127.0.0.1", 0))
@@ -324,4 +341,5 @@ def off_says_nothing(t):
 run(a_request_becomes_nested_spans, pictures_errors_and_grpc, a_share_is_sampled,
     broken_parents_begin_traces_of_their_own, tritons_settings_sample,
     the_share_changes_while_it_runs, collectors_fail_and_nobody_notices,
-    a_collector_that_is_away_or_never_answers, off_says_nothing)
+    passwords_of_collectors_are_not_told, a_collector_that_is_away_or_never_answers,
+    off_says_nothing)

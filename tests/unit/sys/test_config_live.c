@@ -117,6 +117,16 @@ static void a_wrong_file_changes_nothing(void **state)
     assert_int_equal(stats.n_reloads, 1);
 }
 
+static void who_comes_later_hears_what_is_in_force(void **state)
+{
+    (void)state;
+    text = "queue.max: 7\nhttp.port: 81\n";
+    assert_int_equal(vly_config_live_reload(live, &report, &err), VLY_OK);
+    vly_config_live_apply(live);
+    assert_int_equal(n_applied, 2);
+    assert_int_equal(applied_queue, 7);
+}
+
 static bool is_cold(void *ctx, size_t idx)
 {
     (void)ctx;
@@ -173,4 +183,5 @@ static void it_is_shown_while_it_changes(void **state)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 UNIT_TESTS(TEST(hot_settings_change_the_others_are_named), TEST(a_wrong_file_changes_nothing),
-           TEST(a_hot_setting_may_be_cold_here), TEST(it_is_shown_while_it_changes))
+           TEST(who_comes_later_hears_what_is_in_force), TEST(a_hot_setting_may_be_cold_here),
+           TEST(it_is_shown_while_it_changes))
