@@ -68,12 +68,18 @@ bool vly_load__add(vly_load_conn *c, const void *bytes, size_t n)
         return false;
     /* sendmsg does not write to it */
     c->out[c->n_out++] = (struct iovec){(void *)(uintptr_t)bytes, n};
+    c->n_added++;
     return true;
 }
 
 bool vly_load__is_written(const vly_load_conn *c)
 {
     return c->out_pos == c->n_out;
+}
+
+bool vly_load__has_gone(const vly_load_conn *c, const vly_load_call *call)
+{
+    return call->end <= c->n_added - (c->n_out - c->out_pos);
 }
 
 /* ---- out ---- */

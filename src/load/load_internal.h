@@ -95,6 +95,7 @@ struct vly_load_conn {
     size_t cipher_pos;
     struct iovec out[VLY_LOAD_OUT_MAX];
     unsigned n_out, out_pos;
+    uint64_t n_added; /* pieces, ever; call->end is what it was behind the call's last */
 
     size_t skip;  /* plain: so many bytes to come need not be copied; kept by the kind */
     vly_buf path; /* with the number of the connection */
@@ -133,8 +134,8 @@ struct vly_load_transport {
 void vly_load__body(vly_load_call *call, vly_str bytes);
 /* why: of an outcome that is not OK; copied. status of the call is set before. */
 void vly_load__finish(vly_load_call *call, vly_load_outcome outcome, vly_str why);
-/* Of streams: a message has come: a greeting, an answer, or neither. A call that is not sent by
- * then has none: the connection is broken. */
+/* Of streams: a message has come: a greeting, an answer, or neither. A call that has not gone whole
+ * by then has none: the connection is broken. */
 void vly_load__message(vly_load_conn *c, vly_str message, bool says_no);
 /* All that was collected has been written: without answers, that is all. */
 void vly_load__sent(vly_load_conn *c);
@@ -155,6 +156,8 @@ bool vly_load__add(vly_load_conn *c, const void *bytes, size_t n);
 /* Nothing more is to be done with it; flying calls fail. Only the first reason counts. */
 void vly_load__break(vly_load_conn *c, const char *fmt, ...) VLY_PRINTF(2, 3);
 bool vly_load__is_written(const vly_load_conn *c); /* all that was added */
+/* Whether none of call's bytes is to be written any more, by the end that its kind has noted. */
+bool vly_load__has_gone(const vly_load_conn *c, const vly_load_call *call);
 
 /* load_conn.c, for transport.c. */
 void vly_load__conn_init(vly_load_conn *c, vly_load_transport *t, uint32_t number);

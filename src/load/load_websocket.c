@@ -23,8 +23,7 @@ typedef struct websocket_conn {
     char accept[VLY_WEBSOCKET_ACCEPT_MAX]; /* that the answer has to say */
     vly_websocket *ws;                     /* of this connection; NULL: not yet */
     bool has_asked, has_said_first;
-    vly_load_call *batch; /* the first call of what is being written */
-    vly_buf control;      /* frames being written */
+    vly_buf control; /* frames being written */
     unsigned n_heads;
     unsigned char heads[HEADS][VLY_WEBSOCKET_ASK_MAX];
     size_t n_why;
@@ -52,10 +51,7 @@ static void on_message(void *ctx, vly_buf *message, bool is_text)
 
     if (c->is_broken)
         return;
-    if (c->flying.first != NULL && c->flying.first == self(c)->batch && !vly_load__is_written(c))
-        vly_load__break(c, "a message came before what it answers had gone");
-    else
-        vly_load__message(c, vly_buf_str(message), false);
+    vly_load__message(c, vly_buf_str(message), false);
     if (c->state == VLY_LOAD_OPENING && c->n_greetings == 0)
         vly_load__opened(c);
 }
@@ -103,7 +99,6 @@ static void close_conn(vly_load_conn *c)
 
     vly_websocket_free(w->ws);
     w->ws = NULL;
-    w->batch = NULL;
     vly_buf_clear(&w->control);
 }
 
@@ -134,7 +129,6 @@ static void collect(vly_load_conn *c)
     websocket_conn *w = self(c);
 
     w->n_heads = 0;
-    w->batch = NULL;
     if (w->ws == NULL) {
         if (!w->has_asked)
             (void)vly_load__add(c, c->head.ptr, c->head.len);
@@ -149,11 +143,11 @@ static void collect(vly_load_conn *c)
     if (c->state != VLY_LOAD_OPEN || c->unsent == NULL)
         return;
     vly_nsec now = vly_load_loop_now(c->t->loop);
-    w->batch = c->unsent;
     for (; c->unsent != NULL && w->n_heads < HEADS; c->unsent = c->unsent->queue.next) {
         c->unsent->sent_ns = now;
         c->unsent->bytes_out = c->unsent->body.len;
         add_message(w, c->unsent->body);
+        c->unsent->end = c->n_added;
     }
 }
 
@@ -212,13 +206,13 @@ static void feed(vly_load_conn *c, vly_str in)
         vly_load__break(c, "the WebSocket was closed: %u", vly_websocket_peer_code(w->ws));
 }
 
-/* What lies in the batch being written cannot be taken back. */
+/* What stands among the pieces being written cannot be taken back. */
 static void drop(vly_load_conn *c, vly_load_call *call)
 {
-    if (call == c->unsent)
+    if (call->sent_ns == 0)
         return;
-    c->n_ghosts++;
-    if (vly_load__is_written(c))
+    c->n_ghosts += !c->t->opts.is_one_way;
+    if (vly_load__has_gone(c, call))
         return;
     c->n_out = c->out_pos = 0;
     vly_load__break(c, "a message was given up half sent");

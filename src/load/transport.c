@@ -215,6 +215,8 @@ void vly_load__message(vly_load_conn *c, vly_str message, bool says_no)
         c->n_ghosts--;
     } else if (call == NULL || call == c->unsent) {
         vly_load__break(c, "a message came that nobody had asked for");
+    } else if (!vly_load__has_gone(c, call)) {
+        vly_load__break(c, "a message came before what it answers had gone");
     } else {
         vly_load__body(call, message);
         vly_load__finish(call, says_no ? VLY_LOAD_STATUS : VLY_LOAD_OK, message);
@@ -314,6 +316,7 @@ void vly_load_transport_send(vly_load_transport *t, vly_load_call *call)
     call->why = (vly_str){NULL, 0};
     call->bytes_in = call->bytes_out = 0;
     call->slot = NULL;
+    call->end = 0;
     push_all(t, call);
     if (t->opts.timeout_ms > 0 && !vly_heap_has(&t->timer.node))
         vly_load_timer_set(t->loop, &t->timer, deadline(t));

@@ -56,7 +56,8 @@ struct vly_load_call {
     struct vly_load_links { /* private */
         vly_load_call *prev, *next;
     } all, queue;
-    void *slot; /* private */
+    void *slot;   /* private */
+    uint64_t end; /* private */
 };
 
 #define VLY_LOAD_WHY_MAX 512

@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 
-from harness import PATIENCE, Certificate, Skip, equal, find_python, run
+from harness import PATIENCE, Certificate, Skip, equal, find_python, free_port, run
 
 PACKAGES = ["websockets", "grpcio"]
 RATE = ["--rate", "200", "--duration", "500ms", "--warmup", "0", "--no-check", "-c", "3",
@@ -73,19 +73,16 @@ def speaks_tls_to_volley(t):
         assert "/nonexistent" in text and "No such file" in text, text
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class Child:
-    """A server on a port of its own, once it listens there."""
+    """A server, once it listens on port; or, without one, on those that its first line tells."""
 
-    def __init__(self, *command, port):
-        self.port = port
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL,
+    def __init__(self, *command, port=None):
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True,
                                         stderr=subprocess.DEVNULL)
+        if port is None:
+            self.ports = self.process.stdout.readline().split()
+            assert self.ports, f"{command[0]} ended"
+            return
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             assert self.process.poll() is None, f"{command[0]} ended"
@@ -101,6 +98,7 @@ class Child:
     def __exit__(self, *exc):
         self.process.kill()
         self.process.wait(PATIENCE)
+        self.process.stdout.close()
 
 
 def speaks_to_nghttpd(t):
@@ -163,7 +161,7 @@ def speaks_to_http_server(t):
 
 
 OTHERS = """
-import asyncio, sys
+import asyncio
 from concurrent import futures
 import grpc, websockets
 
@@ -181,7 +179,7 @@ class Echo(grpc.GenericRpcHandler):
 
 server = grpc.server(futures.ThreadPoolExecutor(8))
 server.add_generic_rpc_handlers((Echo(),))
-server.add_insecure_port("127.0.0.1:" + sys.argv[1])
+port = server.add_insecure_port("127.0.0.1:0")
 server.start()
 
 async def echo(ws, path=None):
@@ -190,7 +188,9 @@ async def echo(ws, path=None):
         await ws.send(message)
 
 async def main():
-    async with websockets.serve(echo, "127.0.0.1", int(sys.argv[2])):
+    # no time-outs: how slow this machine is is no matter of the test
+    async with websockets.serve(echo, "127.0.0.1", 0, open_timeout=None, ping_interval=None) as ws:
+        print(port, ws.sockets[0].getsockname()[1], flush=True)
         await asyncio.Future()
 
 asyncio.run(main())
@@ -201,9 +201,9 @@ def speaks_to_websockets_and_grpcio(t):
     python, why = find_python(t.build, "venv-load", PACKAGES, "import grpc, websockets")
     if python is None:
         raise Skip(f"no grpcio and websockets: {why}")
-    ports = [free_port(), free_port()]
-    with Child(python, "-c", OTHERS, *map(str, ports), port=ports[1]):
-        grpc, ws = f"grpc://127.0.0.1:{ports[0]}", f"ws://127.0.0.1:{ports[1]}/"
+    with Child(python, "-c", OTHERS) as child:
+        grpc, ws = (f"{scheme}://127.0.0.1:{port}" for scheme, port in
+                    zip(("grpc", "ws"), child.ports))
         all_is_well(t, grpc + "/test.Echo/One", "--data", "hello")
         all_is_well(t, grpc + "/test.Echo/All", "--stream", "--data", "hello")
         r = load(t, grpc + "/test.Echo/Busy", "--data", "hello", *RATE, status=1)

@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { IN_MAX = 8 << 20, WAIT_MS = 5000 };
+enum { IN_MAX = 40 << 20, WAIT_MS = 5000 };
 
 static vly_nsec fixture_now(void *ctx)
 {

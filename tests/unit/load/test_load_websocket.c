@@ -306,6 +306,45 @@ static void answer_before_the_question_is_a_fault(void **state)
     load_end(&f);
 }
 
+/* The write that carries the first question goes on with the second for as long as it takes. */
+static void answer_may_come_while_the_next_question_goes_out(void **state)
+{
+    (void)state;
+    const size_t n = (size_t)32 << 20;
+    char *bytes = calloc(1, n);
+    vly_load_call calls[2];
+    load_fixture f;
+
+    assert_non_null(bytes);
+    begin(&f, 2);
+    f.opts.is_text = false;
+    f.opts.answer_has = VLY_STR("answer");
+    open_up(&f);
+    calls[0] = load_call(&f, "a");
+    calls[1] = load_call(&f, "");
+    calls[1].body = (vly_str){bytes, n};
+    for (size_t i = 0; i < 2; i++)
+        vly_load_transport_send(f.t, &calls[i]);
+    vly_load_loop_turn(f.loop, 0);
+    load_answer_bytes(&f, 0,
+                      BYTES("\x81\x03"
+                            "ack"
+                            "\x81\x06"
+                            "answer"));
+    load_until_done(&f, 1);
+    assert_ptr_equal(f.done[0].call, &calls[0]);
+    assert_int_equal(f.done[0].outcome, VLY_LOAD_OK);
+    while (f.peers[0].in.len < n)
+        load_turn(&f);
+    load_answer_bytes(&f, 0,
+                      BYTES("\x81\x06"
+                            "answer"));
+    load_until_done(&f, 2);
+    assert_int_equal(f.done[1].outcome, VLY_LOAD_OK);
+    free(bytes);
+    load_end(&f);
+}
+
 static void late_answers_are_passed_over(void **state)
 {
     (void)state;
@@ -343,4 +382,5 @@ UNIT_TESTS(cmocka_unit_test(upgrade_is_asked_for),
            cmocka_unit_test(refused_upgrades_are_told),
            cmocka_unit_test(broken_frames_fail_what_is_under_way),
            cmocka_unit_test(answer_before_the_question_is_a_fault),
+           cmocka_unit_test(answer_may_come_while_the_next_question_goes_out),
            cmocka_unit_test(late_answers_are_passed_over))
