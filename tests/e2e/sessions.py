@@ -109,8 +109,9 @@ class Client:
 
 
 def serve(t, store, *args):
+    """A crowd of clients takes its turns, and each is silent for longer than a stream may be."""
     return t.serve("--store", store, "--set", "imu.snapshot_ms=20", "--set",
-                   "http.max_connections=4000", *args)
+                   "http.max_connections=4000", "--set", "stream.idle_ms=3600000", *args)
 
 
 def allow_files(n):
