@@ -90,7 +90,7 @@ bool vly_cached_has(const vly_api *api, const vly_served *m)
 {
     const vly_servable *s = m->servable;
 
-    if (api->cache == NULL || s->sequence != NULL || s->step != NULL || !vly_served_has_identity(m))
+    if (api->cache == NULL || s->sequence != NULL || s->step != NULL)
         return false;
     if (api->cache_models[0] != '\0')
         return is_listed(vly_str_from(api->cache_models), m->name);

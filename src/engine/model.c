@@ -112,6 +112,24 @@ static vly_status describe_list(vly_model *m, const int *values, int n, const vl
     return VLY_OK;
 }
 
+static vly_status describe_files(vly_model *m, vly_str own, vly_err *err)
+{
+    const vly_external *x = &m->graph.external;
+    vly_model_file *files = vly_arena_calloc(&m->arena, x->n_files + 1, sizeof(*files));
+
+    if (files == NULL)
+        return vly_fail(err, VLY_ENOMEM, "out of memory for the model");
+    files[0].bytes = own;
+    for (size_t i = 0; i < x->n_files; i++)
+        files[i + 1] = (vly_model_file){
+            .name = x->files[i].location,
+            .bytes = {(const char *)x->files[i].map.ptr, x->files[i].map.len},
+        };
+    m->info.files = files;
+    m->info.n_files = x->n_files + 1;
+    return VLY_OK;
+}
+
 static vly_status describe(vly_model *m, size_t file_bytes, vly_err *err)
 {
     vly_model_info *info = &m->info;
@@ -133,7 +151,6 @@ static vly_status describe(vly_model *m, size_t file_bytes, vly_err *err)
     info->n_nodes = (size_t)m->graph.n_nodes;
     info->n_parameters = m->graph.n_parameters;
     info->file_bytes = file_bytes;
-    info->has_external_data = m->graph.external.n_files > 0;
     info->n_inputs = (size_t)m->graph.n_inputs;
     info->n_outputs = (size_t)m->graph.n_outputs;
     st = describe_list(m, m->graph.inputs, m->graph.n_inputs, &info->inputs, err);
@@ -183,7 +200,12 @@ static vly_status mark_fp32_nodes(vly_model *m, vly_err *err)
 static vly_status load(vly_model *m, const void *bytes, size_t len, const char *dir, vly_err *err)
 {
     const vly_external external = {
-        .dir = dir, .max_file_bytes = m->options.max_file_bytes, .is_copied = m->options.is_copied};
+        .dir = dir,
+        .max_file_bytes = m->options.max_file_bytes,
+        .is_copied = m->options.is_copied,
+        .on_open = m->options.on_external,
+        .ctx = m->options.ctx,
+    };
     vly_arena scratch;
     vly_status st;
 
@@ -197,6 +219,8 @@ static vly_status load(vly_model *m, const void *bytes, size_t len, const char *
         st = mark_fp32_nodes(m, err);
     if (st == VLY_OK)
         st = vly_graph_fold(&m->graph, m->options.max_memory_bytes, &scratch, err);
+    if (st == VLY_OK)
+        st = describe_files(m, (vly_str){bytes, len}, err);
     if (st == VLY_OK)
         st = describe(m, len, err);
     vly_arena_release(&scratch);

@@ -45,6 +45,9 @@ typedef struct vly_model_options {
     vly_precision precision;
     vly_str fp32_nodes; /* names of convolutions that stay fp32, separated by commas; borrowed until
                            the model is loaded */
+    void (*on_external)(void *ctx, const char *path); /* before a file of external data is opened,
+                                                         if it can be or not; NULL: none */
+    void *ctx;                                        /* of on_external */
 } vly_model_options;
 
 #define VLY_MODEL_OPTIONS_DEFAULT                                                                  \
@@ -71,6 +74,12 @@ typedef struct vly_model_property {
     vly_str key, value; /* ONNX metadata_props */
 } vly_model_property;
 
+/* What a model was loaded from. */
+typedef struct vly_model_file {
+    vly_str name; /* of external data, as the model says it; empty: the model itself */
+    vly_str bytes;
+} vly_model_file;
+
 typedef struct vly_model_info {
     size_t n_inputs, n_outputs, n_properties;
     const vly_model_io *inputs, *outputs;
@@ -81,7 +90,8 @@ typedef struct vly_model_info {
     size_t n_nodes;
     uint64_t n_parameters; /* elements of all initialisers */
     size_t file_bytes;
-    bool has_external_data; /* in files beside this one */
+    size_t n_files;
+    const vly_model_file *files; /* the model itself, then external data in the order of use */
 } vly_model_info;
 
 /* Loads an .onnx file; options NULL: the defaults. On success *ret holds one reference.

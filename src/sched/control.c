@@ -510,6 +510,7 @@ void vly_control_free(vly_control *c)
         c->records = r->next;
         vly_free(r->name);
         vly_free(r->note);
+        vly_data_files_release(&r->data);
         vly_free(r);
     }
     pthread_mutex_destroy(&c->lock);

@@ -40,8 +40,7 @@ typedef struct vly_control_opts {
     unsigned poll_interval_ms;
     size_t max_waiting; /* requests for the loader thread */
     vly_model_options model;
-    bool has_digests; /* of models, for results that servers share; they read every file twice more
-                       */
+    bool has_digests; /* of models, for results that servers share */
 } vly_control_opts;
 
 typedef struct vly_control vly_control;

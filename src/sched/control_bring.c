@@ -21,6 +21,7 @@ typedef struct change {
     vly_control *c;
     const vly_control_bring *how;
     const group *g;
+    vly_control_record *r;
     vly_model_set *before;
     vly_served **in; /* room for one of each entry, and for one of each that goes */
     size_t n_in;
@@ -107,7 +108,15 @@ static vly_status load(change *ch, const vly_repository_entry *e, vly_served **r
     if (e->error != NULL)
         return vly_served_new(e->name, e->version, e->path, VLY_SERVED_UNAVAILABLE, e->error, ret,
                               err);
-    return vly_scheduler_load(ch->c->scheduler, &spec, ret, err);
+    vly_data_files_begin(&ch->r->data, e->version);
+    spec.options.on_external = vly_data_files_add;
+    spec.options.ctx = &ch->r->data;
+    vly_status st = vly_scheduler_load(ch->c->scheduler, &spec, ret, err);
+    if (st == VLY_OK && ch->r->data.failed) {
+        vly_served_unref(*ret);
+        st = vly_fail(err, VLY_ENOMEM, "out of memory for model '%s'", e->name);
+    }
+    return st;
 }
 
 static void tell_config(const vly_served *m)
@@ -137,29 +146,22 @@ static void tell(const vly_control *c, const vly_served *m, bool is_reload)
                   is_reload ? "; what was loaded serves on" : "");
 }
 
-static uint64_t digest_of(const change *ch, const vly_repository_entry *e)
-{
-    const vly_control_opts *o = &ch->c->opts;
-
-    return o->has_digests ? vly_model_digest(e, o->model.max_file_bytes) : 0;
-}
-
 /* A failure takes the place of nothing that serves. */
 static vly_status bring_version(change *ch, const vly_repository_entry *e, vly_err *err)
 {
     vly_served *old = find_version(ch->before, e->name, e->version), *m = NULL;
     bool is_served = old != NULL && old->servable != NULL;
 
-    if (is_served && !ch->how->is_forced && old->stamp == e->stamp && e->error == NULL)
+    if (is_served && e->error == NULL && old->stamp == vly_data_files_now(&ch->r->data, e))
         return VLY_OK;
     if (!is_served && e->error == NULL)
         announce(ch->c, e);
-    uint64_t digest = digest_of(ch, e);
     vly_status st = load(ch, e, &m, err);
     if (st != VLY_OK)
         return st;
-    m->stamp = e->stamp;
-    m->digest = digest == digest_of(ch, e) ? digest : 0; /* 0: replaced meanwhile */
+    m->stamp = vly_data_files_loaded(&ch->r->data, e);
+    if (m->servable != NULL && ch->c->opts.has_digests)
+        m->digest = vly_model_digest(m->servable);
     tell(ch->c, m, is_served);
     if (m->servable == NULL && ch->why.status == VLY_OK)
         vly_fail(&ch->why, VLY_EINVAL, "version %s is at UNAVAILABLE state: %s;", m->version,
@@ -232,16 +234,18 @@ static vly_status apply(change *ch, vly_err *err)
     return st;
 }
 
-static uint64_t group_stamp(const group *g)
+/* Of all versions: as they are now, or as the last load has found them. */
+static uint64_t group_stamp(const group *g, const vly_data_files *d, bool is_now)
 {
     uint64_t stamp = 1;
 
     for (size_t i = 0; i < g->n; i++)
-        stamp = stamp * UINT64_C(0x9e3779b97f4a7c15) + g->entries[i].stamp;
+        stamp = stamp * UINT64_C(0x9e3779b97f4a7c15) +
+                (is_now ? vly_data_files_now : vly_data_files_loaded)(d, &g->entries[i]);
     return stamp != 0 ? stamp : 1;
 }
 
-static bool is_up_to_date(const vly_model_set *set, const group *g)
+static bool is_up_to_date(const vly_model_set *set, const group *g, const vly_data_files *d)
 {
     const char *name = g->entries[0].name;
     size_t n_served = 0;
@@ -249,7 +253,7 @@ static bool is_up_to_date(const vly_model_set *set, const group *g)
     for (size_t i = 0; i < g->n; i++) {
         const vly_served *m = find_version(set, name, g->entries[i].version);
         if (g->entries[i].error != NULL || m == NULL || m->servable == NULL ||
-            m->stamp != g->entries[i].stamp)
+            m->stamp != vly_data_files_now(d, &g->entries[i]))
             return false;
     }
     for (size_t i = 0; i < set->n; i++)
@@ -282,27 +286,28 @@ static bool wants_models(vly_control *c, const group *g)
 static bool is_due(vly_control *c, vly_control_record *r, const group *g,
                    const vly_control_bring *how)
 {
-    uint64_t stamp = group_stamp(g), seen = r->seen;
+    uint64_t stamp = group_stamp(g, &r->data, true), seen = r->seen;
 
     r->seen = stamp;
     if (r->is_waiting && !wants_models(c, g))
         return true;
-    return how->is_forced || !how->is_patient || (seen == stamp && r->failed != stamp);
+    return !how->is_patient || (seen == stamp && r->failed != stamp);
 }
 
 static vly_status bring_group(vly_control *c, group *g, const vly_control_bring *how, vly_err *err)
 {
     const char *name = g->entries[0].name;
     vly_control_record *r = vly_control__record(c, name);
-    change ch = {.c = c, .how = how, .g = g, .before = vly_scheduler_models(c->scheduler)};
+    change ch = {.c = c, .how = how, .g = g, .r = r, .before = vly_scheduler_models(c->scheduler)};
     vly_status st = VLY_OK;
 
     g->is_done = true;
     ch.in = vly_calloc(VLY_MEM_SCHED, g->n + ch.before->n, sizeof(vly_served *));
     if (r == NULL || ch.in == NULL)
         st = vly_fail(err, VLY_ENOMEM, "out of memory for model '%s'", name);
-    else if ((how->is_forced || !is_up_to_date(ch.before, g)) && is_due(c, r, g, how)) {
+    else if (!is_up_to_date(ch.before, g, &r->data) && is_due(c, r, g, how)) {
         st = apply(&ch, err);
+        r->seen = group_stamp(g, &r->data, false);
         r->failed = ch.why.status != VLY_OK ? r->seen : 0;
         r->is_waiting = r->failed != 0 && how->config_json == NULL && wants_models(c, g);
         vly_control__set_note(c, r, ch.why.status != VLY_OK ? ch.why.msg : NULL);

@@ -4,6 +4,7 @@
 #define VLY_SCHED_CONTROL_STATE_H
 
 #include "sched/control.h"
+#include "sched/data_files.h"
 #include "sched/repository.h"
 
 #include <pthread.h>
@@ -14,13 +15,14 @@
 typedef struct vly_control_record {
     struct vly_control_record *next;
     char *name;
-    uint64_t seen;      /* stamp of its files at the last look; 0: none */
-    uint64_t failed;    /* stamp that could not be loaded; 0: none */
-    char *note;         /* why; NULL: nothing failed since */
-    bool is_asked;      /* loaded for itself, not only for an ensemble */
-    bool is_waiting;    /* an ensemble that could not be loaded for want of a model */
-    bool is_overridden; /* by the files or the configuration of a request */
-    bool is_present;    /* in the directory, at the last look */
+    uint64_t seen;       /* stamp of its files at the last look; 0: none */
+    uint64_t failed;     /* stamp that could not be loaded; 0: none */
+    char *note;          /* why; NULL: nothing failed since */
+    vly_data_files data; /* the loader's own */
+    bool is_asked;       /* loaded for itself, not only for an ensemble */
+    bool is_waiting;     /* an ensemble that could not be loaded for want of a model */
+    bool is_overridden;  /* by the files or the configuration of a request */
+    bool is_present;     /* in the directory, at the last look */
 } vly_control_record;
 
 struct vly_control {
@@ -39,7 +41,6 @@ struct vly_control {
 /* How what the directory holds is brought to service. */
 typedef struct vly_control_bring {
     const char *config_json; /* of the model `asked`; NULL: its own */
-    bool is_forced;          /* also what has not changed */
     bool is_patient;         /* what has changed since the last look waits for the next */
     const char *asked;       /* the model whose failure is told in err; NULL: none */
 } vly_control_bring;

@@ -6,7 +6,7 @@ static bool add_model(vly_cache_hash *h, const vly_served *m)
 {
     const vly_servable *s = m->servable;
 
-    if (s == NULL || s->sequence != NULL || s->ensemble != NULL || !vly_served_has_identity(m))
+    if (s == NULL || s->sequence != NULL || s->ensemble != NULL)
         return false;
     vly_cache_hash_str(h, vly_str_from(m->name));
     vly_cache_hash_str(h, vly_str_from(m->version));

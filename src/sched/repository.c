@@ -54,7 +54,7 @@ static uint64_t fold(uint64_t stamp, const void *bytes, size_t n)
 #define STAMP_BASE UINT64_C(0xcbf29ce484222325)
 
 /* A file that is gone by now counts as its name alone. */
-static uint64_t fold_file(uint64_t stamp, const char *path)
+uint64_t vly_repository_stamp(uint64_t stamp, const char *path)
 {
     vly_file_info info = {0};
 
@@ -75,7 +75,7 @@ static vly_status fold_files(scan *s, const char *dir, const vly_dir *list, uint
         const char *path = vly_arena_printf(s->arena, "%s/%s", dir, list->entries[i].name);
         if (path == NULL)
             return out_of_memory(err);
-        *stamp = fold_file(*stamp, path);
+        *stamp = vly_repository_stamp(*stamp, path);
     }
     return VLY_OK;
 }
@@ -330,7 +330,7 @@ static vly_status add_file(scan *s, const char *dir, const char *file, vly_err *
 
     if (entry.name == NULL || entry.path == NULL)
         return out_of_memory(err);
-    entry.stamp = fold_file(STAMP_BASE, entry.path);
+    entry.stamp = vly_repository_stamp(STAMP_BASE, entry.path);
     if (s->config_json != NULL) {
         entry.stamp = fold(entry.stamp, s->config_json, strlen(s->config_json));
         vly_err config_err;

@@ -35,7 +35,8 @@ typedef struct vly_repository_entry {
     const vly_triton_config *config; /* NULL: none */
     const char *error;               /* why it cannot be served; NULL: it can be tried */
     bool is_model_error;             /* error is of the model, not of this version */
-    uint64_t stamp; /* changes with the size, time or identity of any file of this version */
+    uint64_t stamp; /* changes with the size, time or identity of any file in the directories of
+                       this version and of the model, or of the plain file */
 } vly_repository_entry;
 
 typedef struct vly_repository {
@@ -54,5 +55,8 @@ vly_status vly_repository_scan_model(const char *dir, const char *name, const ch
 /* The names of what could be models, in order: directories and .onnx files. */
 vly_status vly_repository_names(const char *dir, vly_arena *arena, const char *const **ret,
                                 size_t *ret_n, vly_err *err) VLY_MUST_CHECK;
+
+/* stamp, and what tells a file that has changed: path, size, time, identity. */
+uint64_t vly_repository_stamp(uint64_t stamp, const char *path);
 
 #endif

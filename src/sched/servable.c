@@ -38,6 +38,7 @@ static vly_status read_config_json(servable *s, const char *json, vly_err *err)
 
     if (copy == NULL)
         return vly_fail(err, VLY_ENOMEM, "out of memory for a configuration");
+    s->pub.config_text = vly_str_from(copy);
     return vly_triton_config_parse_json(vly_str_from(copy), &s->arena, &s->pub.config, err);
 }
 
@@ -51,7 +52,8 @@ static vly_status read_config(servable *s, const char *path, vly_err *err)
     if (st == VLY_OK && copy == NULL)
         st = vly_fail(err, VLY_ENOMEM, "out of memory for '%s'", path);
     if (st == VLY_OK) {
-        st = vly_triton_config_parse((vly_str){copy, text.len}, &s->arena, &s->pub.config, err);
+        s->pub.config_text = (vly_str){copy, text.len};
+        st = vly_triton_config_parse(s->pub.config_text, &s->arena, &s->pub.config, err);
         if (st != VLY_OK)
             vly_fail_in(err, st, "'%s'", path);
     }

@@ -27,6 +27,7 @@ typedef struct vly_servable {
     const vly_model_info *run_info;           /* those of one run; often the same */
     vly_decoder decoder;                      /* kind VLY_TASK_TENSOR when no task fits */
     const vly_triton_config *config;          /* completed from the model (sched/model_config.h) */
+    vly_str config_text;                      /* what config was read from; empty: there was none */
     const struct vly_sequence_plan *sequence; /* NULL: it keeps no state for clients */
     const struct vly_ensemble_plan *ensemble; /* NULL: it is no ensemble */
     const struct vly_step *step;              /* NULL: it is no built-in step */

@@ -85,7 +85,7 @@ typedef struct vly_served {
     const char *path;       /* of the .onnx file; NULL: none was found */
     vly_servable *servable; /* NULL: it could not be loaded, or is not yet */
     const char *error;      /* why it does not serve; NULL: it does, or is LOADING */
-    uint64_t stamp;         /* of the files it was loaded from (sched/repository.h); 0: none */
+    uint64_t stamp;         /* of the files it was loaded from (sched/data_files.h); 0: none */
     uint64_t digest;        /* of their bytes (vly_control_opts.has_digests); 0: not known */
     vly_nsec load_ns;
     vly_runner *runner; /* NULL together with servable */
@@ -104,20 +104,11 @@ vly_status vly_served_new(const char *name, const char *version, const char *pat
 vly_served *vly_served_ref(vly_served *m);
 void vly_served_unref(vly_served *m); /* accepts NULL */
 
-/* Changes with anything that its answers depend on, but for models of an ensemble and external
- * data: the digest, or else the stamp, by which servers do not agree. */
+/* Changes with anything that its answers depend on, but for models of an ensemble: the digest, or
+ * else the stamp, by which servers do not agree. */
 static inline uint64_t vly_served_identity(const vly_served *m)
 {
     return m->digest != 0 ? m->digest : m->stamp;
-}
-
-/* Does the identity say all? Not of a model with external data, which may lie anywhere: neither
- * stamp nor digest is of these files. m is served. */
-static inline bool vly_served_has_identity(const vly_served *m)
-{
-    const vly_model *model = m->servable->model;
-
-    return model == NULL || !vly_model_describe(model)->has_external_data;
 }
 
 /* Counts a run of the model. */

@@ -232,20 +232,20 @@ def reload_forgets(t):
 
 
 def weights_in_other_files(t):
-    """Neither such a model nor an ensemble of it is cached: no key has these files."""
-    put(t.path("outside/model.onnx"), adder("k.bin"))
-    put(t.path("outside/k.bin"), struct.pack("<f", 1))
-    put(t.path("outside/both/config.pbtxt"), ENSEMBLE.replace('"a"', '"model"'))
+    """They count as the model's own, wherever they lie; an ensemble follows."""
+    put(t.path("outside/a.onnx"), adder("weights/k.bin"))
+    put(t.path("outside/b/1/model.onnx"), adder("more/k.bin"))
+    put(t.path("outside/both/config.pbtxt"), ENSEMBLE)
     os.makedirs(t.path("outside/both/1"))
     with explicit(t, *ALL, models=t.path("outside")) as s:
         for k in (1.0, 5.0):
-            put(t.path("outside/k.bin"), struct.pack("<f", k))
-            for name in ("both", "model"):
-                s.ask("POST", f"/v2/repository/models/{name}/unload")
-            equal((load(s, "model").status, load(s, "both").status), (200, 200))
-            for name in ("both", "model"):
-                equal([infer(s, name) for _ in range(2)], [k] * 2)
-        equal(stats(s, "model")["inference_stats"]["cache_hit"]["count"], 0)
+            for name in ("weights", "b/1/more"):
+                put(t.path(f"outside/{name}/k.bin"), struct.pack("<f", k) * int(k))
+            for name in ("a", "b", "both"):
+                equal(load(s, name).status, 200)
+                hits = stats(s, name)["inference_stats"]["cache_hit"]["count"]
+                equal([infer(s, name) for _ in range(3)], [k] * 3, name)
+                equal(stats(s, name)["inference_stats"]["cache_hit"]["count"], hits + 2)
 
 
 def ensembles_follow_their_members(t):

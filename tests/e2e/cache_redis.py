@@ -13,10 +13,12 @@ import os
 import re
 import shutil
 import socket
+import struct
 import subprocess
 import threading
 
 from harness import PATIENCE, Skip, equal, run, simple_inputs, wait_until
+from model_files import WIDTH, adder, explicit, load, put
 
 CLIENTS = 4
 PHASE = 200  # requests that are to be answered while something is the matter
@@ -247,6 +249,36 @@ def servers_share_results(t):
         equal(Figures(two).failures, 0)
 
 
+def servers_share_no_results_of_other_weights(t):
+    """The same model file beside other data, then beside the same."""
+    def put_data(server, k):
+        put(t.path(f"{server}/deep/k.bin"), struct.pack("<f", k))
+
+    def ask_adder(s):
+        a = s.infer("m", [{"name": "x", "datatype": "FP32", "shape": [1, WIDTH],
+                           "data": [0.0] * WIDTH}])
+        return a.headers["volley-cache"], a.json()["outputs"][0]["data"][0]
+
+    for server, k in (("one", 1), ("two", 5)):
+        put(t.path(f"{server}/m.onnx"), adder("deep/k.bin"))
+        put_data(server, k)
+    args = ("--set", "cache.models=m", "--set", "cache.memory_bytes=0", *QUICK)
+    with Redis(t) as redis:
+        args += ("--set", "cache.redis_url=unix:" + redis.path)
+        with t.serve(*args, models=t.path("one")) as one, \
+                explicit(t, "--load-model", "m", *args, models=t.path("two")) as two:
+            until_closed(one)
+            until_closed(two)
+            equal(ask_adder(one), ("miss", 1.0))
+            wait_until("one's is known", lambda: ask_adder(one) == ("hit", 1.0))
+            equal(ask_adder(two), ("miss", 5.0))
+            wait_until("two's is known", lambda: ask_adder(two) == ("hit", 5.0))
+            equal(ask_adder(one), ("hit", 1.0))
+            put_data("two", 1)
+            equal(load(two, "m").status, 200)
+            equal(ask_adder(two), ("hit", 1.0))
+
+
 def killed_and_restarted(t):
     with Redis(t) as redis, serve(t, redis.path, "--set", "cache.redis_timeout_ms=10000") as s:
         until_closed(s)
@@ -367,5 +399,5 @@ def is_not_there_at_all(t):
         equal(f.refused, f.gets)
 
 
-run(servers_share_results, killed_and_restarted, slow_by_a_second, full, garbage,
-    no_cache_is_kept, is_not_there_at_all)
+run(servers_share_results, servers_share_no_results_of_other_weights, killed_and_restarted,
+    slow_by_a_second, full, garbage, no_cache_is_kept, is_not_there_at_all)

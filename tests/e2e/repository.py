@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -166,6 +167,31 @@ def polls(t):
         equal(s.stop(), 0, "exit status")
 
 
+def polls_weights_in_other_files(t):
+    layouts = {"a": ("a.onnx", "deep/k.bin"), "b": ("b/1/model.onnx", "b/1/deep/k.bin")}
+    repo = t.path("repo")
+
+    def put_data(name, data):
+        put(os.path.join(repo, layouts[name][1]), data)
+
+    for name, (model, _) in layouts.items():
+        put(os.path.join(repo, model), adder("deep/k.bin"))
+        put_data(name, struct.pack("<f", 1))
+    with t.serve("--model-control", "poll", "--set", "models.poll_interval_ms=50",
+                 models=repo) as s:
+        for name in layouts:
+            equal(infer(s, name), 1.0)
+            put_data(name, struct.pack("<2f", 2, 0))
+            until("the new weights", lambda: infer(s, name) == 2.0)
+            put_data(name, b"cut")
+            until("the failure", lambda: b"reload_error" in s.get("/v1/models").body)
+            equal(infer(s, name), 2.0, "what was loaded serves on")
+            put_data(name, struct.pack("<3f", 3, 0, 0))
+            until("the right weights", lambda: infer(s, name) == 3.0)
+            until("no failure", lambda: b"reload_error" not in s.get("/v1/models").body)
+        equal(s.stop(), 0, "exit status")
+
+
 def rescans_on_hangup(t):
     repo = make(t, "a", [1])
     with t.serve(models=repo) as s:
@@ -313,5 +339,5 @@ if sys.argv[1] == "--client":
 else:
     from harness import CLIENT_PACKAGE, Skip, equal, find_python, run
     run(loads_and_unloads, loads_at_start, refuses_in_tritons_words, overrides, polls,
-        rescans_on_hangup, survives_its_files, reloads_under_load, memory_stays_flat,
-        tritonclient_works)
+        polls_weights_in_other_files, rescans_on_hangup, survives_its_files, reloads_under_load,
+        memory_stays_flat, tritonclient_works)

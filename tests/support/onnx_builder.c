@@ -116,6 +116,23 @@ void ob_ints(onnx_builder *b, const char *name, int n_dims, const int64_t *dims,
     ob_tensor(b, name, OB_INT64, n_dims, dims, values, n_elems(n_dims, dims) * sizeof(*values));
 }
 
+void ob_external(onnx_builder *b, const char *name, int type, int n_dims, const int64_t *dims,
+                 const char *location)
+{
+    size_t tensor = vly_pb_open(&b->graph, 5);
+
+    for (int i = 0; i < n_dims; i++)
+        vly_pb_put_varint(&b->graph, 1, (uint64_t)dims[i]);
+    vly_pb_put_varint(&b->graph, 2, (uint64_t)type);
+    put_cstr(&b->graph, 8, name);
+    size_t entry = vly_pb_open(&b->graph, 13);
+    put_cstr(&b->graph, 1, "location");
+    put_cstr(&b->graph, 2, location);
+    vly_pb_close(&b->graph, entry);
+    vly_pb_put_varint(&b->graph, 14, 1); /* EXTERNAL */
+    vly_pb_close(&b->graph, tensor);
+}
+
 static void put_names(vly_buf *b, uint32_t number, const char *names)
 {
     vly_str rest = vly_str_from(names);

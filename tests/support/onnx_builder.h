@@ -64,6 +64,9 @@ void ob_floats(onnx_builder *b, const char *name, int n_dims, const int64_t *dim
                const float *values);
 void ob_ints(onnx_builder *b, const char *name, int n_dims, const int64_t *dims,
              const int64_t *values); /* INT64 */
+/* Its bytes are those of the file at location. */
+void ob_external(onnx_builder *b, const char *name, int type, int n_dims, const int64_t *dims,
+                 const char *location);
 
 /* inputs and outputs: names separated by commas, "x,,b" omits the second. The node is named after
  * its first output. */

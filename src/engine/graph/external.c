@@ -22,6 +22,8 @@ static vly_status open_file(vly_external *x, vly_str location, vly_mmap *ret, vl
         x->cap = cap;
     }
     st = vly_path_join(x->dir, location, &path, err);
+    if (st == VLY_OK && x->on_open != NULL)
+        x->on_open(x->ctx, path);
     if (st == VLY_OK)
         st = x->is_copied ? vly_mmap_read(path, x->max_file_bytes, ret, err)
                           : vly_mmap_open(path, x->max_file_bytes, ret, err);

@@ -20,9 +20,11 @@ typedef struct vly_external_file {
 } vly_external_file;
 
 typedef struct vly_external {
-    const char *dir;       /* borrowed; NULL: external data are refused */
-    size_t max_file_bytes; /* each */
-    bool is_copied;        /* files are read, not mapped */
+    const char *dir;                              /* borrowed; NULL: external data are refused */
+    size_t max_file_bytes;                        /* each */
+    bool is_copied;                               /* files are read, not mapped */
+    void (*on_open)(void *ctx, const char *path); /* before each file is opened; NULL: none */
+    void *ctx;                                    /* of on_open */
     size_t n_files, cap;
     vly_external_file *files;
 } vly_external;

@@ -5,10 +5,14 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "support/onnx_builder.h"
+#include "support/temp_dir.h"
+#include "sys/file.h"
 #include "unit.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static vly_model *load_ok(onnx_builder *b)
 {
@@ -436,10 +440,70 @@ static void test_precision(void **state)
     ob_release(&b);
 }
 
+static void note_path(void *ctx, const char *path)
+{
+    vly_buf_printf(ctx, "%s;", path);
+}
+
+/* Every file that is opened is told, once, also the one that is not there. */
+static void test_external_data(void **state)
+{
+    (void)state;
+    char root[TEMP_DIR_PATH_MAX], path[TEMP_DIR_PATH_MAX + 16], want[4 * TEMP_DIR_PATH_MAX];
+    const float k[] = {1, 2, 3};
+    onnx_builder b;
+    vly_buf told;
+    vly_model *m = NULL;
+
+    assert_true(temp_dir_make(root));
+    ob_init(&b);
+    ob_input(&b, "x", OB_FLOAT, 1, (int64_t[]){3});
+    ob_output(&b, "y", OB_FLOAT, 1, (int64_t[]){3});
+    ob_external(&b, "k", OB_FLOAT, 1, (int64_t[]){3}, "k.bin");
+    ob_external(&b, "l", OB_FLOAT, 1, (int64_t[]){3}, "deep/l.bin");
+    ob_external(&b, "l2", OB_FLOAT, 1, (int64_t[]){2}, "deep/l.bin");
+    ob_node(&b, "Add", "x,k", "a");
+    ob_node(&b, "Add", "a,l", "y");
+    vly_str file = ob_finish(&b, 17);
+    snprintf(path, sizeof(path), "%s/k.bin", root);
+    assert_int_equal(vly_file_write(path, k, sizeof(k), NULL), VLY_OK);
+    snprintf(path, sizeof(path), "%s/m.onnx", root);
+    assert_int_equal(vly_file_write(path, file.ptr, file.len, NULL), VLY_OK);
+
+    vly_buf_init(&told, VLY_MEM_BASE, 4096);
+    vly_model_options options = VLY_MODEL_OPTIONS_DEFAULT;
+    options.on_external = note_path;
+    options.ctx = &told;
+    assert_int_equal(vly_model_load(path, &options, &m, NULL), VLY_ENOTFOUND);
+    snprintf(want, sizeof(want), "%s/k.bin;%s/deep/l.bin;", root, root);
+    assert_true(vly_str_is(vly_buf_str(&told), want));
+
+    snprintf(path, sizeof(path), "%s/deep", root);
+    assert_int_equal(mkdir(path, 0700), 0);
+    snprintf(path, sizeof(path), "%s/deep/l.bin", root);
+    assert_int_equal(vly_file_write(path, k, sizeof(k), NULL), VLY_OK);
+    snprintf(path, sizeof(path), "%s/m.onnx", root);
+    vly_buf_clear(&told);
+    assert_int_equal(vly_model_load(path, &options, &m, NULL), VLY_OK);
+    assert_true(vly_str_is(vly_buf_str(&told), want));
+    const vly_model_info *info = vly_model_describe(m);
+    assert_int_equal(info->n_files, 3);
+    assert_int_equal(info->files[0].name.len, 0);
+    assert_true(vly_str_eq(info->files[0].bytes, file));
+    assert_true(vly_str_is(info->files[1].name, "k.bin"));
+    assert_true(vly_str_is(info->files[2].name, "deep/l.bin"));
+    assert_true(vly_str_eq(info->files[2].bytes, (vly_str){(const char *)k, sizeof(k)}));
+    vly_model_unref(m);
+    vly_buf_release(&told);
+    ob_release(&b);
+    assert_true(temp_dir_remove(root));
+}
+
 UNIT_TESTS(cmocka_unit_test(test_describe), cmocka_unit_test(test_precision),
            cmocka_unit_test(test_run_batches),
            cmocka_unit_test(test_steady_state_allocates_nothing), cmocka_unit_test(test_profile),
            cmocka_unit_test(test_kept_output), cmocka_unit_test(test_odd_outputs),
            cmocka_unit_test(test_input_checks), cmocka_unit_test(test_memory_limit),
            cmocka_unit_test(test_missing_ops), cmocka_unit_test(test_bad_graphs),
-           cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_threads))
+           cmocka_unit_test(test_external_data), cmocka_unit_test(test_out_of_memory),
+           cmocka_unit_test(test_threads))

@@ -66,7 +66,8 @@ static void put_text(const char *path, const char *text)
     put(path, vly_str_from(text));
 }
 
-static void put_model(const char *path, float k)
+/* location: of the file that holds k; NULL: k is in the model. */
+static void put_adder(const char *path, const char *location, float k)
 {
     const int64_t dims[] = {-1, 2};
     onnx_builder b;
@@ -74,10 +75,26 @@ static void put_model(const char *path, float k)
     ob_init(&b);
     ob_input(&b, "x", OB_FLOAT, 2, dims);
     ob_output(&b, "y", OB_FLOAT, 2, dims);
-    ob_floats(&b, "k", 0, NULL, &k);
+    if (location != NULL)
+        ob_external(&b, "k", OB_FLOAT, 0, NULL, location);
+    else
+        ob_floats(&b, "k", 0, NULL, &k);
     ob_node(&b, "Add", "x,k", "y");
     put(path, ob_finish(&b, 17));
     ob_release(&b);
+}
+
+static void put_model(const char *path, float k)
+{
+    put_adder(path, NULL, k);
+}
+
+/* The length changes too: a file that is replaced twice may get its former place and time. */
+static void put_data(const char *path, float k)
+{
+    const float data[8] = {k};
+
+    put(path, (vly_str){(const char *)data, sizeof(k) * (size_t)k});
 }
 
 static void put_cut(const char *path)
@@ -286,6 +303,94 @@ static void failures_leave_what_serves(void **state)
     look();
     expect_added("a", "", 2);
     assert_false(has_note("a"));
+}
+
+/* Weights in files of their own, wherever they lie, count as the model's. */
+static void data_files_are_looked_at(void **state)
+{
+    (void)state;
+    static const char *const data[] = {"a.bin", "deep/b.bin", "c/1/c.bin", "d/1/deep/er/d.bin",
+                                       "e/e.bin"};
+    static const char *const name[] = {"a", "b", "c", "d", "e"};
+
+    put_adder("a.onnx", "a.bin", 0);
+    put_adder("b.onnx", "deep/b.bin", 0);
+    put_adder("c/1/model.onnx", "c.bin", 0);
+    put_adder("d/1/model.onnx", "deep/er/d.bin", 0);
+    put_adder("e/model.onnx", "e.bin", 0);
+    for (size_t i = 0; i < 5; i++)
+        put_data(data[i], 1);
+    start(VLY_CONTROL_POLL, NULL);
+    for (size_t i = 0; i < 5; i++) {
+        expect_added(name[i], "", 1);
+        put_data(data[i], 2);
+        look();
+        expect_added(name[i], "", 1);
+        put_data(data[i], 3); /* it still changes */
+        look();
+        expect_added(name[i], "", 1);
+        look();
+        expect_added(name[i], "", 3);
+    }
+    vly_served *before[5], *after;
+    for (size_t i = 0; i < 5; i++)
+        before[i] = find(name[i], "");
+    look();
+    look();
+    for (size_t i = 0; i < 5; i++) {
+        after = find(name[i], "");
+        assert_ptr_equal(after, before[i]); /* nothing has changed */
+        vly_served_unref(after);
+        vly_served_unref(before[i]);
+    }
+}
+
+static void bad_data_files_leave_what_serves(void **state)
+{
+    (void)state;
+    put_adder("a/1/model.onnx", "deep/k.bin", 0);
+    put_data("a/1/deep/k.bin", 1);
+    put_adder("b.onnx", "b.bin", 0);
+    start(VLY_CONTROL_POLL, NULL);
+    expect_added("b", "", -1); /* its data come later */
+    put_data("b.bin", 5);
+    put_text("a/1/deep/k.bin", "cut");
+    look();
+    assert_false(has_note("a"));
+    look();
+    expect_added("b", "", 5);
+    expect_added("a", "", 1);
+    assert_true(has_note("a"));
+    put_data("a/1/deep/k.bin", 2);
+    look();
+    look();
+    expect_added("a", "", 2);
+    assert_false(has_note("a"));
+    erase("a/1/deep/k.bin");
+    look();
+    look();
+    expect_added("a", "", 2);
+    assert_true(has_note("a"));
+}
+
+static void loads_find_changed_data(void **state)
+{
+    (void)state;
+    put_adder("a.onnx", "k.bin", 0);
+    put_data("k.bin", 1);
+    start(VLY_CONTROL_EXPLICIT, "a");
+    vly_served *m = find("a", "");
+    assert_int_equal(load("a"), VLY_OK);
+    vly_served *same = find("a", "");
+    assert_ptr_equal(same, m);
+    put_data("k.bin", 2);
+    assert_int_equal(load("a"), VLY_OK);
+    expect_added("a", "", 2);
+    vly_served *other = find("a", "");
+    assert_int_not_equal(vly_served_identity(other), vly_served_identity(m));
+    vly_served_unref(other);
+    vly_served_unref(same);
+    vly_served_unref(m);
 }
 
 static void versions_change_together(void **state)
@@ -518,7 +623,8 @@ static void overrides_one_model(void **state)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 UNIT_TESTS(TEST(loads_what_stands_still), TEST(failures_leave_what_serves),
-           TEST(versions_change_together), TEST(unloading_is_seen), TEST(what_goes_is_unloaded),
-           TEST(obeys_its_mode), TEST(checks_names), TEST(the_queue_is_bounded),
-           TEST(ensembles_bring_their_models), TEST(ensembles_wait_while_they_are_wanted),
-           TEST(overrides_one_model))
+           TEST(data_files_are_looked_at), TEST(bad_data_files_leave_what_serves),
+           TEST(loads_find_changed_data), TEST(versions_change_together), TEST(unloading_is_seen),
+           TEST(what_goes_is_unloaded), TEST(obeys_its_mode), TEST(checks_names),
+           TEST(the_queue_is_bounded), TEST(ensembles_bring_their_models),
+           TEST(ensembles_wait_while_they_are_wanted), TEST(overrides_one_model))

@@ -3,6 +3,7 @@
 #include "sched/model_digest.h"
 
 #include "base/assert.h"
+#include "support/onnx_builder.h"
 #include "support/temp_dir.h"
 #include "sys/file.h"
 #include "unit.h"
@@ -25,7 +26,7 @@ static int remove_root(void **state)
     return temp_dir_remove(root) ? 0 : -1;
 }
 
-static void put(const char *path, const char *text)
+static void put(const char *path, vly_str bytes)
 {
     char full[256];
 
@@ -37,83 +38,120 @@ static void put(const char *path, const char *text)
         mkdir(full, 0700);
         *p = '/';
     }
-    assert_int_equal(vly_file_write(full, text, strlen(text), NULL), VLY_OK);
+    assert_int_equal(vly_file_write(full, bytes.ptr, bytes.len, NULL), VLY_OK);
 }
 
-/* Of the model m in that directory below root. */
-static uint64_t digest_in(const char *dir)
+/* dir/m.onnx, which multiplies by k, adds what is in dir/w/a.bin, and in dir/w/b.bin; and its
+ * configuration. */
+static void put_model(const char *dir, float k, const char *a, const char *b, const char *config)
 {
-    char full[256];
-    vly_repository repo;
-    vly_arena arena;
+    const int64_t dims[] = {4};
+    char path[128];
+    onnx_builder o;
 
-    snprintf(full, sizeof(full), "%s/%s", root, dir);
-    vly_arena_init(&arena, VLY_MEM_ARENA, 4096, 1 << 20);
-    assert_int_equal(vly_repository_scan_model(full, "m", NULL, &arena, &repo, NULL), VLY_OK);
-    assert_int_equal(repo.n_entries, 1);
-    assert_null(repo.entries[0].error);
-    uint64_t digest = vly_model_digest(&repo.entries[0], 1000);
-    vly_arena_release(&arena);
+    ob_init(&o);
+    ob_input(&o, "x", OB_UINT8, 1, dims);
+    ob_output(&o, "y", OB_UINT8, 1, dims);
+    ob_output(&o, "scaled", OB_FLOAT, 0, NULL);
+    ob_floats(&o, "k", 0, NULL, &k);
+    ob_external(&o, "a", OB_UINT8, 1, dims, "w/a.bin");
+    ob_external(&o, "b", OB_UINT8, 1, dims, "w/b.bin");
+    ob_node(&o, "Add", "x,a", "xa");
+    ob_node(&o, "Add", "xa,b", "y");
+    ob_node(&o, "Identity", "k", "scaled");
+    snprintf(path, sizeof(path), "%s/m.onnx", dir);
+    put(path, ob_finish(&o, 17));
+    ob_release(&o);
+    snprintf(path, sizeof(path), "%s/w/a.bin", dir);
+    put(path, vly_str_from(a));
+    snprintf(path, sizeof(path), "%s/w/b.bin", dir);
+    put(path, vly_str_from(b));
+    snprintf(path, sizeof(path), "%s/config.pbtxt", dir);
+    put(path, vly_str_from(config));
+}
+
+#define CONFIG "max_batch_size: 0"
+
+static uint64_t digest_as(const char *dir, const char *name, const char *version)
+{
+    char path[256], config[256];
+    vly_servable_spec spec = {.path = path,
+                              .name = name,
+                              .version = version,
+                              .config_path = config,
+                              .options = VLY_MODEL_OPTIONS_DEFAULT};
+    vly_servable *s;
+    vly_err err = VLY_ERR_INIT;
+
+    snprintf(path, sizeof(path), "%s/%s/m.onnx", root, dir);
+    snprintf(config, sizeof(config), "%s/%s/config.pbtxt", root, dir);
+    if (vly_servable_open(&spec, &s, &err) != VLY_OK)
+        fail_msg("%s", err.msg);
+    uint64_t digest = vly_model_digest(s);
+    vly_servable_unref(s);
+    assert_int_not_equal(digest, 0);
     return digest;
 }
 
-static void put_model(const char *dir, const char *model, const char *labels)
+static uint64_t digest_in(const char *dir)
 {
-    char path[128];
-
-    snprintf(path, sizeof(path), "%s/m/1/model.onnx", dir);
-    put(path, model);
-    snprintf(path, sizeof(path), "%s/m/config.pbtxt", dir);
-    put(path, "max_batch_size: 0");
-    snprintf(path, sizeof(path), "%s/m/labels.txt", dir);
-    put(path, labels);
+    return digest_as(dir, "m", "1");
 }
 
 static void copies_agree(void **state)
 {
     (void)state;
-    put_model("a", "net", "cat");
-    put_model("b/deep", "net", "cat");
-    uint64_t digest = digest_in("a");
-    assert_int_not_equal(digest, 0);
-    assert_int_equal(digest_in("b/deep"), digest);
-    put("a/other/1/model.onnx", "of another model");
-    assert_int_equal(digest_in("a"), digest);
+    put_model("a", 1, "aaaa", "bbbb", CONFIG);
+    put_model("b/deep", 1, "aaaa", "bbbb", CONFIG);
+    put("a/other.bin", VLY_STR("of another model"));
+    assert_int_equal(digest_in("a"), digest_in("b/deep"));
 }
 
 static void changes_show(void **state)
 {
     (void)state;
-    put_model("a", "net", "cat");
+    put_model("a", 1, "aaaa", "bbbb", CONFIG);
     uint64_t digest = digest_in("a");
-    put_model("b", "ner", "cat");
+    put_model("b", 2, "aaaa", "bbbb", CONFIG);
     assert_int_not_equal(digest_in("b"), digest);
-    put_model("b", "net", "dog");
+    put_model("b", 1, "aaac", "bbbb", CONFIG);
     assert_int_not_equal(digest_in("b"), digest);
-    put_model("b", "net", "cat");
+    put_model("b", 1, "aaaa", "bbb,", CONFIG);
+    assert_int_not_equal(digest_in("b"), digest);
+    put_model("b", 1, "bbbb", "aaaa", CONFIG);
+    assert_int_not_equal(digest_in("b"), digest);
+    put_model("b", 1, "aaaa", "bbbbb", CONFIG);
+    assert_int_not_equal(digest_in("b"), digest);
+    put_model("b", 1, "aaaa", "bbbb", CONFIG " ");
+    assert_int_not_equal(digest_in("b"), digest);
+    put_model("b", 1, "aaaa", "bbbb", CONFIG);
     assert_int_equal(digest_in("b"), digest);
-    put("b/m/1/model.onnx.data", "weights");
-    assert_int_not_equal(digest_in("b"), digest);
-    char long_text[2000];
-    memset(long_text, 'x', sizeof(long_text) - 1);
-    long_text[sizeof(long_text) - 1] = '\0';
-    put_model("a", long_text, "cat");
-    assert_int_equal(digest_in("a"), 0); /* past the limit */
+    assert_int_not_equal(digest_as("b", "n", "1"), digest);
+    assert_int_not_equal(digest_as("b", "m", "2"), digest);
 }
 
-static void plain_files_stand_alone(void **state)
+/* What a request brings counts as what a file says. */
+static void texts_of_requests_count(void **state)
 {
     (void)state;
-    put("a/m.onnx", "net");
-    put("b/m.onnx", "net");
-    uint64_t digest = digest_in("a");
-    assert_int_not_equal(digest, 0);
-    put("b/n.onnx", "another");
-    assert_int_equal(digest_in("b"), digest);
-    put("b/m.onnx", "ner");
-    assert_int_not_equal(digest_in("b"), digest);
+    put_model("a", 1, "aaaa", "bbbb", CONFIG);
+    static const char *const texts[] = {"{}", "{}", "{ }"};
+    uint64_t digests[3];
+
+    for (size_t i = 0; i < 3; i++) {
+        char path[256];
+        vly_servable_spec spec = {
+            .path = path, .config_json = texts[i], .options = VLY_MODEL_OPTIONS_DEFAULT};
+        vly_servable *s;
+        snprintf(path, sizeof(path), "%s/a/m.onnx", root);
+        assert_int_equal(vly_servable_open(&spec, &s, NULL), VLY_OK);
+        digests[i] = vly_model_digest(s);
+        vly_servable_unref(s);
+    }
+    assert_int_equal(digests[0], digests[1]);
+    assert_int_not_equal(digests[0], digests[2]);
 }
 
 #define IN_ROOT(test) cmocka_unit_test_setup_teardown(test, make_root, remove_root)
 
-UNIT_TESTS(IN_ROOT(copies_agree), IN_ROOT(changes_show), IN_ROOT(plain_files_stand_alone))
+UNIT_TESTS(IN_ROOT(copies_agree), IN_ROOT(changes_show), IN_ROOT(texts_of_requests_count))
