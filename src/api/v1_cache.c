@@ -147,8 +147,8 @@ static void forget_on_worker(vly_work *work)
 
     if (c->n_tags == 0)
         n = vly_cache_clear(c->api->cache);
-    for (size_t i = 0; i < c->n_tags; i++)
-        n += vly_cache_invalidate(c->api->cache, c->tags[i]);
+    else
+        n = vly_cache_invalidate(c->api->cache, c->tags, c->n_tags);
     vly_buf_init(&b, VLY_MEM_NET, VLY_ERR_MSG_MAX);
     vly_buf_printf(&b, "{\"removed\":%zu}", n);
     vly_answer_json(c->req, 200, &b);

@@ -214,25 +214,20 @@ vly_cache_entry *vly_memory_tier_find(vly_memory_tier *t, vly_cache_key key)
     return e;
 }
 
-static size_t sweep_list(vly_memory_tier *t, vly_cache_list *l,
-                         bool (*is_dead)(const void *ctx, const vly_cache_entry *e),
-                         const void *ctx)
-{
-    size_t n = 0;
-
-    for (vly_cache_entry *e = l->oldest, *next; e != NULL; e = next) {
-        next = e->newer;
-        if (!is_dead(ctx, e))
-            continue;
-        vly_memory_tier_remove(t, e);
-        n++;
-    }
-    return n;
-}
-
-size_t vly_memory_tier_sweep(vly_memory_tier *t,
+size_t vly_memory_tier_sweep(vly_memory_tier *t, size_t begin, size_t n,
                              bool (*is_dead)(const void *ctx, const vly_cache_entry *e),
                              const void *ctx)
 {
-    return sweep_list(t, &t->window, is_dead, ctx) + sweep_list(t, &t->main, is_dead, ctx);
+    size_t n_gone = 0;
+
+    for (size_t i = begin; i < t->n_buckets && i - begin < n; i++) {
+        for (vly_cache_entry *e = t->table[i], *next; e != NULL; e = next) {
+            next = e->chain;
+            if (!is_dead(ctx, e))
+                continue;
+            vly_memory_tier_remove(t, e);
+            n_gone++;
+        }
+    }
+    return n_gone;
 }

@@ -46,11 +46,11 @@ typedef struct vly_memory_tier {
     vly_cache_list window, main;
     size_t n_entries;
     uint64_t n_insertions, n_evictions, n_refused, n_expired;
+    size_t n_buckets; /* a power of two */
     /* Private. */
     size_t fixed_bytes;
     size_t max_entry_bytes;
     vly_cache_entry **table;
-    size_t n_buckets; /* a power of two */
     vly_frequency frequency;
 } vly_memory_tier;
 
@@ -66,8 +66,9 @@ vly_cache_entry *vly_memory_tier_find(vly_memory_tier *t, vly_cache_key key);
 bool vly_memory_tier_insert(vly_memory_tier *t, const vly_cache_entry_info *info,
                             vly_cache_value *value, vly_nsec now);
 void vly_memory_tier_remove(vly_memory_tier *t, vly_cache_entry *e);
-/* Removes every entry that is_dead says is; returns how many. */
-size_t vly_memory_tier_sweep(vly_memory_tier *t,
+/* Removes every entry that is_dead says is from n buckets, begin and those behind it, as far as
+ * there are so many; returns how many went. */
+size_t vly_memory_tier_sweep(vly_memory_tier *t, size_t begin, size_t n,
                              bool (*is_dead)(const void *ctx, const vly_cache_entry *e),
                              const void *ctx);
 

@@ -139,9 +139,9 @@ void vly_cache_reject(vly_cache *c, vly_cache_get *g);
 void vly_cache_complete(vly_cache *c, vly_cache_get *g, vly_str bytes);
 void vly_cache_abandon(vly_cache *c, vly_cache_get *g);
 
-/* Nothing that has this tag, in any tier, is found any more; also not what is computed now from
- * before. Returns how many entries of memory went. */
-size_t vly_cache_invalidate(vly_cache *c, vly_str tag);
+/* Nothing that has one of these tags, in any tier, is found any more; also not what is computed now
+ * from before. Returns how many entries of memory went. */
+size_t vly_cache_invalidate(vly_cache *c, const vly_str *tags, size_t n_tags);
 /* The same of everything. */
 size_t vly_cache_clear(vly_cache *c);
 

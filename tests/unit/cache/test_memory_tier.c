@@ -276,7 +276,14 @@ static void sweeps(void **state)
         vly_cache_entry_info info = {.key = key_of(n), .expires_ns = FOREVER, .epoch = n};
         assert_true(vly_memory_tier_insert(&t, &info, vly_cache_value_new(100, 0), 0));
     }
-    assert_int_equal(vly_memory_tier_sweep(&t, is_even, NULL), 50);
+    size_t slice = t.n_buckets / 3, n_gone[4]; /* and one slice that lies behind the end in part */
+    for (size_t i = 0; i < VLY_COUNT(n_gone); i++) {
+        n_gone[i] = vly_memory_tier_sweep(&t, i * slice, slice, is_even, NULL);
+        assert_int_equal(vly_memory_tier_sweep(&t, i * slice, slice, is_even, NULL), 0);
+    }
+    assert_true(n_gone[0] > 0 && n_gone[1] > 0 && n_gone[2] > 0);
+    assert_int_equal(n_gone[0] + n_gone[1] + n_gone[2] + n_gone[3], 50);
+    assert_int_equal(vly_memory_tier_sweep(&t, t.n_buckets, SIZE_MAX, is_even, NULL), 0);
     for (uint64_t n = 0; n < 100; n++)
         assert_int_equal(vly_memory_tier_find(&t, key_of(n)) != NULL, n % 2);
     vly_memory_tier_release(&t);

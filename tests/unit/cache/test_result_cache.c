@@ -343,6 +343,13 @@ static void keep_tagged(fixture *f, uint64_t n, const vly_str *tags, size_t n_ta
     vly_cache_complete(f->cache, &g, VLY_STR("x"));
 }
 
+static size_t forget(fixture *f, const char *tag)
+{
+    const vly_str tags[] = {vly_str_from(tag)};
+
+    return vly_cache_invalidate(f->cache, tags, 1);
+}
+
 static void tags_go_together(void **state)
 {
     (void)state;
@@ -354,16 +361,22 @@ static void tags_go_together(void **state)
     keep_tagged(f, 1, one, 2);
     keep_tagged(f, 2, two, 2);
     keep_tagged(f, 3, three, 2);
-    assert_int_equal(vly_cache_invalidate(f->cache, VLY_STR("source:1")), 2);
+    assert_int_equal(forget(f, "source:1"), 2);
     assert_null(look(f, 1));
     assert_non_null(look(f, 2));
     assert_null(look(f, 3));
     keep_tagged(f, 1, one, 2); /* what is computed afterwards counts */
     assert_non_null(look(f, 1));
-    assert_int_equal(vly_cache_invalidate(f->cache, VLY_STR("model:a")), 2);
+    assert_int_equal(forget(f, "model:a"), 2);
     assert_null(look(f, 1));
     assert_null(look(f, 2));
-    assert_int_equal(vly_cache_invalidate(f->cache, VLY_STR("model:nobody")), 0);
+    assert_int_equal(forget(f, "model:nobody"), 0);
+    keep_tagged(f, 1, one, 2); /* of two tags, each counted once */
+    keep_tagged(f, 2, two, 2);
+    keep_tagged(f, 3, three, 2);
+    assert_int_equal(vly_cache_invalidate(f->cache, one, 2), 3);
+    assert_null(look(f, 2));
+    assert_null(look(f, 3));
     keep(f, 9, VLY_CACHE_PREDICTION, "untagged");
     assert_int_equal(vly_cache_clear(f->cache), 1);
     assert_null(look(f, 9));
@@ -385,7 +398,7 @@ static void computations_under_way_are_invalidated(void **state)
     late.ctx = &n_late;
     assert_int_equal(vly_cache_lookup(f->cache, &leader), VLY_CACHE_LEAD);
     assert_int_equal(vly_cache_lookup(f->cache, &waiter), VLY_CACHE_WAIT);
-    vly_cache_invalidate(f->cache, tag[0]);
+    vly_cache_invalidate(f->cache, tag, 1);
     assert_int_equal(vly_cache_lookup(f->cache, &late), VLY_CACHE_WAIT);
     vly_cache_complete(f->cache, &leader, VLY_STR("old"));
     assert_int_equal(n_waiter, 1);

@@ -120,7 +120,7 @@ static void old_values_do_not_outlive_an_invalidation(bool is_all)
     if (is_all)
         vly_cache_clear(f.cache);
     else
-        vly_cache_invalidate(f.cache, a_tag);
+        vly_cache_invalidate(f.cache, &a_tag, 1);
     assert_int_equal(f.n_ready, 1);
     if (between.value != NULL)
         vly_cache_value_unref(between.value);
