@@ -8,15 +8,17 @@
 
 #include "cache/breaker.h"
 #include "cache/redis_conn.h"
+#include "cache/redis_renewal.h"
 #include "cache/redis_tier.h"
 
 #include <pthread.h>
 
-#define VLY_REDIS_PREFIX_MAX     64
-#define VLY_REDIS_NAME_BYTES     (VLY_REDIS_PREFIX_MAX + 40) /* prefix, "tag:", 32 digits */
-#define VLY_REDIS_WHY_MAX        256
-#define VLY_REDIS_ALL_TAGS       UINT64_C(0) /* the tag that everything has */
-#define VLY_REDIS_REPLIES_OF_GET (3 + VLY_REDIS_TAGS_MAX + 1)
+#define VLY_REDIS_PREFIX_MAX 64
+#define VLY_REDIS_NAME_BYTES (VLY_REDIS_PREFIX_MAX + 40) /* prefix, "tag:", 32 digits */
+#define VLY_REDIS_WHY_MAX    256
+#define VLY_REDIS_ALL_TAGS   UINT64_C(0) /* the tag that everything has */
+/* MGET, PTTL, GETRANGE; SET and PEXPIRE of each token */
+#define VLY_REDIS_REPLIES_OF_GET (3 + 2 * (VLY_REDIS_TAGS_MAX + 1))
 
 /* A value on its way to Redis. */
 typedef struct vly_redis_set_op {
@@ -61,6 +63,7 @@ struct vly_redis {
     bool get_failed;                     /* a reply to the oldest was an error */
     uint64_t n_tokens;                   /* made; with seed, what the next one is */
     uint64_t seed;
+    vly_redis_renewals renewals; /* of tokens, on this connection */
     char why[VLY_REDIS_WHY_MAX]; /* the connection is to end; empty: it is not */
     bool is_quiet;               /* on_state has heard of it */
 };

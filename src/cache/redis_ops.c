@@ -8,8 +8,6 @@
 #include <stdio.h>
 #include <xxhash.h>
 
-#define TAG_TTL_MS "86400000" /* of a token; what is kept under it is then computed again */
-
 /* ---- names ---- */
 
 uint64_t vly_redis_tag_id(vly_str tag)
@@ -84,24 +82,32 @@ static void malformed(vly_redis *r)
     vly_counter_add(&r->stats.malformed, 1);
 }
 
-/* One that nobody looks at: that a token was made, or was there before. */
-static void on_made(void *ctx, const vly_redis_waiter *w, const vly_redis_reply *reply)
+/* One that nobody looks at: that a token was made or renewed, or was there before. */
+static void on_kept(void *ctx, const vly_redis_waiter *w, const vly_redis_reply *reply)
 {
     (void)ctx;
     (void)w;
     (void)reply;
 }
 
-/* A token for a tag, if it has none. It goes before the question for the token: what is read then
- * is there before the value is computed, so that no DEL in between is missed. */
-static bool send_token(vly_redis *r, vly_str name)
+/* A token for a tag, if it has none; one that is there lives on. It goes before the question for
+ * the token: what is read then is there before the value is computed, so that no DEL in between is
+ * missed. */
+static bool send_token(vly_redis *r, uint64_t id, vly_str name)
 {
     uint64_t token = vly_rng_mix(r->seed, ++r->n_tokens) | 1; /* not 0 */
-    const vly_str args[] = {VLY_STR("SET"), name,          {(const char *)&token, sizeof(token)},
-                            VLY_STR("NX"),  VLY_STR("PX"), VLY_STR(TAG_TTL_MS)};
-    const vly_redis_waiter w = {.on_reply = on_made};
+    char ms[24];
+    unsigned long long life_ms = VLY_REDIS_TOKEN_NS / VLY_NSEC_PER_MS;
+    const vly_str life = {ms, (size_t)snprintf(ms, sizeof(ms), "%llu", life_ms)};
+    const vly_str make[] = {VLY_STR("SET"), name,          {(const char *)&token, sizeof(token)},
+                            VLY_STR("NX"),  VLY_STR("PX"), life};
+    const vly_str renew[] = {VLY_STR("PEXPIRE"), name, life};
+    const vly_redis_waiter w = {.on_reply = on_kept};
 
-    return vly_redis_conn_send(&r->conn, w, args, VLY_COUNT(args));
+    if (!vly_redis_conn_send(&r->conn, w, make, VLY_COUNT(make)))
+        return false;
+    return !vly_redis_renewal_is_due(&r->renewals, id, vly_clock_now()) ||
+           vly_redis_conn_send(&r->conn, w, renew, VLY_COUNT(renew));
 }
 
 /* The token in an item of MGET's answer; 0: there is none. */
@@ -202,8 +208,8 @@ static void on_value(void *ctx, const vly_redis_waiter *w, const vly_redis_reply
     end_get(r, g, value);
 }
 
-/* SET tokens, MGET tokens, PTTL, GETRANGE: the last one never brings more than a value may be long.
- */
+/* SET and PEXPIRE tokens, MGET tokens, PTTL, GETRANGE: the last one never brings more than a value
+ * may be long. */
 static bool send_get(vly_redis *r, vly_redis_get *g)
 {
     char names[VLY_REDIS_TAGS_MAX + 1][VLY_REDIS_NAME_BYTES];
@@ -214,7 +220,7 @@ static bool send_get(vly_redis *r, vly_redis_get *g)
 
     for (size_t i = 0; i < g->tags.n; i++) {
         args[i + 1] = vly_redis_tag_name(r, g->tags.ids[i], names[i]);
-        if (!send_token(r, args[i + 1]))
+        if (!send_token(r, g->tags.ids[i], args[i + 1]))
             return false;
     }
     if (!vly_redis_conn_send(&r->conn, w, args, g->tags.n + 1))

@@ -197,6 +197,7 @@ static void go_off(vly_redis *r)
         vly_breaker_trip(&r->breaker, vly_clock_now());
     set_refusing(r, true);
     vly_redis_conn_close(&r->conn);
+    memset(&r->renewals, 0, sizeof(r->renewals)); /* some may have been under way */
     vly_redis_end_gets(r);
     take_queue(r);
     if (!r->is_quiet && r->opts.on_state != NULL)

@@ -18,10 +18,11 @@
  * Tags. Each tag has a token, a random number, in Redis. A value is kept with the tokens of its
  * tags, as they were before it was computed, and counts only while they are the same. To invalidate
  * a tag is to delete its token: one command, whatever the number of values, which also a full Redis
- * takes; values without it are left to expire. A get fetches the tokens and the value in one round
- * trip. Rejected: a set of keys for each tag, which grows with every request. What cannot be
- * invalidated because Redis is away is kept (past VLY_REDIS_OWED_MAX tags: as "all of them") and
- * done before the circuit closes; it is lost with the process.
+ * takes; values without it are left to expire. A token that is used lives on (redis_renewal.h). A
+ * get fetches the tokens and the value in one round trip. Rejected: a set of keys for each tag,
+ * which grows with every request. What cannot be invalidated because Redis is away is kept (past
+ * VLY_REDIS_OWED_MAX tags: as "all of them") and done before the circuit closes; it is lost with
+ * the process.
  */
 #ifndef VLY_CACHE_REDIS_TIER_H
 #define VLY_CACHE_REDIS_TIER_H

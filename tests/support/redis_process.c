@@ -94,14 +94,31 @@ void redis_release(redis_process *p)
     temp_dir_remove(p->dir);
 }
 
-bool redis_do(const redis_process *p, const char *words)
+static redisReply *ask(const redis_process *p, const char *words)
 {
     redisContext *c = redisConnectUnix(p->socket);
     VLY_ASSERT(c != NULL && c->err == 0);
     redisReply *reply = redisCommand(c, words);
+
+    redisFree(c);
+    return reply;
+}
+
+bool redis_do(const redis_process *p, const char *words)
+{
+    redisReply *reply = ask(p, words);
     bool is_good = reply != NULL && reply->type != REDIS_REPLY_ERROR;
 
     freeReplyObject(reply);
-    redisFree(c);
     return is_good;
+}
+
+long long redis_number(const redis_process *p, const char *words)
+{
+    redisReply *reply = ask(p, words);
+    VLY_ASSERT(reply != NULL && reply->type == REDIS_REPLY_INTEGER);
+    long long n = reply->integer;
+
+    freeReplyObject(reply);
+    return n;
 }

@@ -26,5 +26,7 @@ void redis_kill(redis_process *p); /* at once, and waits */
 void redis_release(redis_process *p);
 /* One command, its words divided by blanks, by hiredis, waiting; false: an error. */
 bool redis_do(const redis_process *p, const char *words);
+/* The same of a command that is answered with a number, and this. */
+long long redis_number(const redis_process *p, const char *words);
 
 #endif

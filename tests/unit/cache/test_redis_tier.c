@@ -2,7 +2,7 @@
 /* The Redis tier against a real redis-server, well and unwell, and against one that is none. */
 #include "base/assert.h"
 #include "base/mem.h"
-#include "cache/redis_tier.h"
+#include "cache/redis_internal.h"
 #include "support/redis_process.h"
 #include "unit.h"
 
@@ -270,6 +270,36 @@ static void what_was_computed_before_does_not_count(void **state)
     }
     vly_redis_free(other);
     vly_free(other_watcher.value);
+    end(&b);
+}
+
+/* What a process uses first it renews: here a token with a minute left. */
+static void tokens_live_on(void **state)
+{
+    const vly_str tags[] = {VLY_STR("model:m"), VLY_STR("")};
+    char command[128], name[VLY_REDIS_NAME_BYTES];
+    bench b;
+    vly_redis_get g;
+
+    (void)state;
+    begin(&b);
+    get(b.tier, &b.watcher, &g, 1, "model:m");
+    store(&b, &g, VLY_STR("x"));
+    vly_redis_free(b.tier);
+    for (size_t i = 0; i < VLY_COUNT(tags); i++) {
+        vly_redis_tag_name(&(vly_redis){.prefix = "test:"}, vly_redis_tag_id(tags[i]), name);
+        snprintf(command, sizeof(command), "PEXPIRE %s %d", name, LONG_MS);
+        assert_int_equal(redis_number(&b.redis, command), 1);
+    }
+    vly_redis_opts opts = options(&b.watcher, b.redis.url);
+    b.tier = new_tier(&opts);
+    wait_for(&b.watcher, &b.watcher.n_on, 2);
+    assert_true(get(b.tier, &b.watcher, &g, 1, "model:m")); /* by the same tokens */
+    for (size_t i = 0; i < VLY_COUNT(tags); i++) {
+        vly_redis_tag_name(&(vly_redis){.prefix = "test:"}, vly_redis_tag_id(tags[i]), name);
+        snprintf(command, sizeof(command), "PTTL %s", name);
+        assert_true(redis_number(&b.redis, command) > (long long)LONG_MS * 60 * 18);
+    }
     end(&b);
 }
 
@@ -592,7 +622,7 @@ static void wrong_options_are_refused(void **state)
 UNIT_TESTS(cmocka_unit_test(servers_share_values), cmocka_unit_test(values_of_any_length_come_back),
            cmocka_unit_test(what_is_invalidated_is_not_found),
            cmocka_unit_test(what_was_computed_before_does_not_count),
-           cmocka_unit_test(garbage_under_our_keys_is_a_miss),
+           cmocka_unit_test(tokens_live_on), cmocka_unit_test(garbage_under_our_keys_is_a_miss),
            cmocka_unit_test(logs_in_and_selects), cmocka_unit_test(killed_and_restarted),
            cmocka_unit_test(stopped_and_continued), cmocka_unit_test(full),
            cmocka_unit_test(queue_is_bounded), cmocka_unit_test(gets_end_with_the_tier),
