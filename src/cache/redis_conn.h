@@ -13,7 +13,7 @@
 
 #include "base/status.h"
 #include "cache/redis_reply.h"
-#include "cache/redis_url.h"
+#include "sys/redis_url.h"
 
 #include <stdbool.h>
 #include <stdint.h>

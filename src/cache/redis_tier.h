@@ -40,7 +40,7 @@
 typedef struct vly_redis vly_redis;
 
 typedef struct vly_redis_opts {
-    const char *url;           /* redis_url.h */
+    const char *url;           /* sys/redis_url.h */
     const char *password_file; /* its first line goes before the URL's password; NULL, "": none */
     const char *prefix;        /* of every key: "volley:" */
     unsigned connect_ms, timeout_ms;

@@ -2,6 +2,7 @@
 #include "sys/profile.h"
 
 #include "base/assert.h"
+#include "sys/redis_url.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -66,6 +67,14 @@ static bool password_in_vain(const vly_config *c)
     return c->mqtt_password_file[0] != '\0' && c->mqtt_user[0] == '\0';
 }
 
+static bool is_no_redis(const vly_config *c)
+{
+    vly_redis_url unused;
+
+    return c->cache_redis_url[0] != '\0' &&
+           vly_redis_parse_url(vly_str_from(c->cache_redis_url), &unused, NULL) != VLY_OK;
+}
+
 static bool has_no_gpu(const vly_config *c)
 {
     return strcmp(c->profile, "gpu") == 0;
@@ -108,6 +117,9 @@ static const struct rule {
      "(volley key mint NAME, then --keys keys.json), or say --open to let everybody do everything"},
     {VLY_CONFIG_IDX_limits_key_requests, true, key_limits_in_vain,
      "and the other limits of keys have no use without access.keys"},
+    {VLY_CONFIG_IDX_cache_redis_url, false, is_no_redis,
+     "is neither redis://[[USER]:PASSWORD@]HOST[:PORT][/DB] nor unix:PATH[?db=DB]; there is no "
+     "TLS"},
     {VLY_CONFIG_IDX_models_load, false, load_in_vain, "needs models.control explicit"},
     {VLY_CONFIG_IDX_mqtt_password_file, true, password_in_vain, "has no use without mqtt.user"},
     {VLY_CONFIG_IDX_stream_idle_ms, true, ping_too_late,

@@ -3,8 +3,8 @@
  * bytes as a URL must not crash. */
 #include "base/assert.h"
 #include "base/mem.h"
-#include "cache/redis_url.h"
 #include "cache/redis_value.h"
+#include "sys/redis_url.h"
 
 #include <string.h>
 

@@ -129,6 +129,17 @@ static void settings_that_do_not_go_together(void **state)
     assert_non_null(strstr(found.msg[1], "stream.idle_ms"));
 }
 
+static void where_redis_is(void **state)
+{
+    (void)state;
+    load("\ncache.redis_url: redis://:hidden@h:x\n");
+    assert_int_equal(vly_config_complete(&c, &err), VLY_EINVAL);
+    assert_non_null(strstr(err.msg, "v.yaml:2: setting 'cache.redis_url'"));
+    assert_null(strstr(err.msg, "hidden"));
+    load("cache.redis_url: unix:/run/redis.sock\n");
+    assert_int_equal(vly_config_complete(&c, &err), VLY_OK);
+}
+
 static void all_problems_at_once(void **state)
 {
     static const struct {
@@ -258,5 +269,5 @@ static void passwords_are_hidden(void **state)
 
 UNIT_TESTS(TEST(every_row_takes_effect), TEST(a_profile_ranks_above_defaults_only),
            TEST(no_profile_changes_nothing), TEST(settings_that_do_not_go_together),
-           TEST(all_problems_at_once), TEST(every_setting_by_environment),
+           TEST(where_redis_is), TEST(all_problems_at_once), TEST(every_setting_by_environment),
            TEST(problems_of_the_environment), TEST(passwords_are_hidden))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "cache/redis_url.h"
+#include "sys/redis_url.h"
 
 #include "base/assert.h"
 

@@ -7,8 +7,8 @@
  *
  * %XX stands for a byte in user, password and path. rediss:// (TLS) is refused.
  */
-#ifndef VLY_CACHE_REDIS_URL_H
-#define VLY_CACHE_REDIS_URL_H
+#ifndef VLY_SYS_REDIS_URL_H
+#define VLY_SYS_REDIS_URL_H
 
 #include "base/status.h"
 #include "base/str.h"
