@@ -4,6 +4,8 @@
 #include "api/access.h"
 #include "api/call.h"
 #include "api/cors.h"
+#include "api/desk.h"
+#include "api/route_stats.h"
 #include "base/assert.h"
 #include "codec/deflate.h"
 
@@ -69,7 +71,7 @@ static void respond(vly_http_request *req, const vly_http_answer *answer, vly_en
 
 /* ---- compressed ---- */
 
-/* An answer on its way through a worker. Lives in the arena of the request. */
+/* An answer on its way through a worker, or the desk. Lives in the arena of the request. */
 typedef struct packing {
     vly_work work; /* first: the pool hands out a pointer to it */
     vly_http_request *req;
@@ -170,9 +172,10 @@ static bool pack_later(vly_http_request *req, const vly_http_answer *answer)
         vly_buf_init(&answer->parts[i], p->parts[i].kind, p->parts[i].max_bytes);
     }
     p->answer.parts = p->parts;
-    vly_status st =
-        vly_worker_pool_submit(vly_scheduler_pool(vly_call_of(req)->api->scheduler), &p->work);
-    VLY_ASSERT(st == VLY_OK); /* the pool's line has no bound of its own: see scheduler.c */
+    const vly_call *call = vly_call_of(req);
+    vly_status st = vly_worker_pool_submit(
+        vly_desk_or_workers(call->api, vly_route_scope(call->route)), &p->work);
+    VLY_ASSERT(st == VLY_OK); /* neither line has a bound of its own: see scheduler.c */
     return true;
 }
 

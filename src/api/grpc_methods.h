@@ -9,8 +9,8 @@
 #define VLY_GRPC_STEPS     "/volley.v1.Steps/"
 
 /* kind, scope that a key needs (store/key_file.h), path, name of the function after vly_grpc_.
- * ANSWER: at once, on the loop thread; WORKER: the same on a worker; BEGIN: answers later; STREAM:
- * messages flow. */
+ * ANSWER: at once, on the loop thread; WORKER: the same off it (api/desk.h); BEGIN: answers later;
+ * STREAM: messages flow. */
 #define VLY_GRPC_METHODS(X)                                                                        \
     X(BEGIN, INFER, VLY_GRPC_INFERENCE "ModelInfer", model_infer)                                  \
     X(STREAM, INFER, VLY_GRPC_INFERENCE "ModelStreamInfer", model_stream_infer)                    \

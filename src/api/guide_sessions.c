@@ -6,6 +6,7 @@
 #include "api/routes.h"
 
 #include "api/answer.h"
+#include "api/desk.h"
 #include "api/guide.h"
 #include "api/imu_list.h"
 #include "base/clock.h"
@@ -64,7 +65,7 @@ static void list(vly_work *work)
     vly_guide_answer(c->req, &err, &b);
 }
 
-/* On a worker: there may be many. */
+/* At the desk: there may be many. */
 void vly_route_guide_sessions(vly_api *api, vly_http_request *req, const vly_str *captures)
 {
     list_call *c = vly_arena_calloc(&req->msg.arena, 1, sizeof(*c));
@@ -76,8 +77,7 @@ void vly_route_guide_sessions(vly_api *api, vly_http_request *req, const vly_str
         return;
     }
     *c = (list_call){.work = {.run = list}, .api = api, .req = req};
-    if (vly_worker_pool_submit(vly_scheduler_pool(api->scheduler), &c->work) != VLY_OK)
-        vly_guide_fail(req, vly_status_http(VLY_EBUSY), "the server is busy");
+    vly_desk_submit(api, &c->work);
 }
 
 /* ENOTFOUND as the guide says it. */

@@ -9,8 +9,8 @@
 #include "api/routes.h"
 
 #include "api/answer.h"
+#include "api/desk.h"
 #include "api/metrics_families.h"
-#include "api/on_worker.h"
 #include "base/assert.h"
 
 static void (*const subjects[])(const vly_metrics_page *p) = {
@@ -59,9 +59,9 @@ static void answer(vly_api *api, vly_http_request *req)
     vly_answer_body(req, 200, "text/plain; version=0.0.4; charset=utf-8", &b);
 }
 
-/* On a worker, for hundreds of models take longer than a loop may. */
+/* At the desk: hundreds of models take longer than a loop may. */
 void vly_route_metrics(vly_api *api, vly_http_request *req, const vly_str *captures)
 {
     (void)captures;
-    vly_on_worker(api, req, answer);
+    vly_desk_answer(api, req, answer);
 }

@@ -37,8 +37,8 @@ typedef struct vly_metrics_bound {
     const char *le;
 } vly_metrics_bound;
 
-/* Of durations in nanoseconds, shown in seconds: 0.1 ms .. 10 s, closest where answers of models
- * lie and where limits are set, 5 ms .. 1 s, each at most 1.5 times the one before. */
+/* Of durations in nanoseconds, shown in seconds, from VLY_HIST_LIMITS, so that they are exact;
+ * between 5 ms and 1 s, where limits are set, each is at most 1.5 times the one before. */
 #define VLY_METRICS_SECONDS_N 25
 extern const vly_metrics_bound vly_metrics_seconds_bounds[VLY_METRICS_SECONDS_N];
 

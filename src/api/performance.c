@@ -41,6 +41,8 @@ typedef struct series {
 struct vly_performance {
     vly_performance_opts opts;
     vly_alarm alarm;
+    vly_work work; /* of the desk, when is_asked */
+    _Atomic bool is_asked;
     pthread_mutex_t lock; /* guards all below */
     uint64_t n_samples;
     vly_nsec at, begun;
@@ -312,13 +314,24 @@ void vly_performance_sample(vly_performance *p, vly_nsec now, uint64_t unix_ms)
     pthread_mutex_unlock(&p->lock);
 }
 
+static void sample_at_desk(vly_work *work)
+{
+    vly_performance *p =
+        (vly_performance *)(void *)((char *)work - offsetof(vly_performance, work));
+
+    atomic_store(&p->is_asked, false);
+    vly_performance_sample(p, vly_clock_now(), vly_clock_unix_ms());
+}
+
+/* A desk that is a second behind gets no second order. */
 static void ring(vly_alarm *a)
 {
-    vly_performance *p = (vly_performance *)((char *)a - offsetof(vly_performance, alarm));
-    vly_nsec now = vly_clock_now();
+    vly_performance *p = (vly_performance *)(void *)((char *)a - offsetof(vly_performance, alarm));
 
-    vly_performance_sample(p, now, vly_clock_unix_ms());
-    vly_alarm_set(p->opts.alarms, a, now + VLY_PERFORMANCE_NS);
+    if (!atomic_exchange(&p->is_asked, true) &&
+        vly_worker_pool_submit(p->opts.desk, &p->work) != VLY_OK)
+        atomic_store(&p->is_asked, false);
+    vly_alarm_set(p->opts.alarms, a, vly_clock_now() + VLY_PERFORMANCE_NS);
 }
 
 /* ---- looking ---- */
@@ -420,6 +433,7 @@ vly_status vly_performance_new(const vly_performance_opts *opts, vly_performance
         return vly_fail(err, VLY_ENOMEM, "out of memory");
     p->opts = *opts;
     p->alarm.ring = ring;
+    p->work.run = sample_at_desk;
     pthread_mutex_init(&p->lock, NULL);
     vly_usage_read_process(&usage);
     p->cpu_seconds = p->cpu_seconds_at_begin = usage.process_cpu_seconds;
@@ -434,8 +448,10 @@ void vly_performance_free(vly_performance *p)
 {
     if (p == NULL)
         return;
-    if (p->opts.alarms != NULL)
+    if (p->opts.alarms != NULL) {
         vly_alarm_end(p->opts.alarms, &p->alarm);
+        vly_worker_pool_drain(p->opts.desk);
+    }
     for (size_t i = 0; i < p->n_series; i++)
         vly_free(p->series[i]);
     pthread_mutex_destroy(&p->lock);

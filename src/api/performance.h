@@ -3,9 +3,10 @@
  * Performance: what each model, each arm of a route and the process have done in every second of
  * the last five minutes, for the page /performance.
  *
- * Once a second, on the thread of the alarms, the counters and histograms are compared with what
- * they were a second ago. So it costs nothing where requests are counted, and some 20 us a second
- * for each model that is used, whether anybody looks or not; and who opens the page sees what was.
+ * Once a second, at the desk (api/desk.h; not on the thread of the alarms, which closes batches),
+ * the counters and histograms are compared with what they were a second ago. So it costs nothing
+ * where requests are counted, and some 20 us a second for each model that is used, whether anybody
+ * looks or not; and who opens the page sees what was.
  *
  * Thread: any, but for new and free. A look holds the lock for as long as a copy takes.
  */
@@ -46,6 +47,7 @@ typedef struct vly_performance_opts {
     vly_scheduler *scheduler; /* borrowed, ends later */
     vly_model_routes *routes; /* borrowed, ends later; NULL: none */
     vly_alarms *alarms;       /* NULL: sampled by hand */
+    vly_worker_pool *desk;    /* where they have the sampling done; NULL when they are */
     unsigned n_cores;         /* that the process may use */
     uint64_t memory_bytes;    /* that it may use; 0: not known */
     size_t max_series;        /* arms, then models; more are not shown */

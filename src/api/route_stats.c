@@ -15,13 +15,14 @@ _Static_assert(VLY_ROUTE_BUCKETS == VLY_METRICS_SECONDS_N, "one counter for each
 
 typedef struct route_name {
     const char *method, *pattern;
+    vly_key_scope scope;
 } route_name;
 
-#define HTTP_ROW(method, scope, pattern, name) {#method, pattern},
-#define GRPC_ROW(kind, scope, path, name)      {"POST", path},
+#define HTTP_ROW(method, scope, pattern, name) {#method, pattern, VLY_SCOPE_##scope},
+#define GRPC_ROW(kind, scope, path, name)      {"POST", path, VLY_SCOPE_##scope},
 #define COUNT_ROW(...)                         +1
 enum { N_HTTP = 0 VLY_ROUTES(COUNT_ROW) };
-static const route_name rows[] = {{"other", "other"},
+static const route_name rows[] = {{"other", "other", VLY_SCOPE_NONE},
                                   VLY_ROUTES(HTTP_ROW) VLY_GRPC_METHODS(GRPC_ROW)};
 
 struct vly_route_stats {
@@ -46,6 +47,11 @@ const char *vly_route_pattern(size_t route)
 const char *vly_route_method(size_t route)
 {
     return rows[route].method;
+}
+
+vly_key_scope vly_route_scope(size_t route)
+{
+    return rows[route].scope;
 }
 
 const vly_route_figures *vly_route_stats_at(const vly_route_stats *s, size_t route, int class)

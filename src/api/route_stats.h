@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/status.h"
 #include "net/http_server.h"
+#include "store/key_file.h"
 
 typedef struct vly_route_stats vly_route_stats;
 
@@ -40,6 +41,7 @@ typedef struct vly_route_figures {
 size_t vly_route_n(void);
 const char *vly_route_pattern(size_t route); /* "other", "/v2/models/{}/infer" */
 const char *vly_route_method(size_t route);  /* "GET", also of HEAD; of other: "other" */
+vly_key_scope vly_route_scope(size_t route); /* that a key needs; of other: none */
 const vly_route_figures *vly_route_stats_at(const vly_route_stats *s, size_t route, int class);
 
 #endif

@@ -3,12 +3,13 @@
  * GET /v1/cache: what the cache holds and how it does. POST /v1/cache:invalidate {"tags": [...]},
  * POST /v1/cache:clear: nothing of that is found any more, answered when its memory is free.
  *
- * Looking at every entry takes milliseconds, so a worker does it.
+ * Looking at every entry takes milliseconds, so it is done at the desk.
  */
 #include "api/routes.h"
 
 #include "api/answer.h"
 #include "api/cached.h"
+#include "api/desk.h"
 #include "codec/json_doc.h"
 
 #define TAGS_MAX 64 /* of one request */
@@ -139,7 +140,7 @@ void vly_route_v1_cache(vly_api *api, vly_http_request *req, const vly_str *capt
 
 /* ---- what is to be forgotten ---- */
 
-static void forget_on_worker(vly_work *work)
+static void forget_at_desk(vly_work *work)
 {
     cache_call *c = (cache_call *)work;
     size_t n = 0;
@@ -152,15 +153,6 @@ static void forget_on_worker(vly_work *work)
     vly_buf_init(&b, VLY_MEM_NET, VLY_ERR_MSG_MAX);
     vly_buf_printf(&b, "{\"removed\":%zu}", n);
     vly_answer_json(c->req, 200, &b);
-}
-
-static vly_status forget_later(vly_api *api, vly_http_request *req, cache_call *c, vly_err *err)
-{
-    c->work.run = forget_on_worker;
-    c->api = api;
-    c->req = req;
-    vly_status st = vly_worker_pool_submit(vly_scheduler_pool(api->scheduler), &c->work);
-    return st == VLY_OK ? st : vly_fail(err, VLY_EBUSY, "the server is busy");
 }
 
 static vly_status read_tags(vly_http_msg *msg, cache_call *c, vly_err *err)
@@ -198,10 +190,14 @@ static void forget(vly_api *api, vly_http_request *req, bool is_all)
         return;
     }
     vly_status st = is_all ? VLY_OK : read_tags(&req->msg, c, &err);
-    if (st == VLY_OK)
-        st = forget_later(api, req, c, &err);
-    if (st != VLY_OK)
+    if (st != VLY_OK) {
         vly_answer_err(req, &err);
+        return;
+    }
+    c->work.run = forget_at_desk;
+    c->api = api;
+    c->req = req;
+    vly_desk_submit(api, &c->work);
 }
 
 void vly_route_v1_cache_invalidate(vly_api *api, vly_http_request *req, const vly_str *captures)

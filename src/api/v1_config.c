@@ -6,6 +6,7 @@
 #include "api/routes.h"
 
 #include "api/answer.h"
+#include "api/desk.h"
 #include "sys/config_live.h"
 
 /* Lives in the arena of the request until it is answered. */
@@ -77,8 +78,5 @@ void vly_route_v1_config_reload(vly_api *api, vly_http_request *req, const vly_s
         return;
     }
     *c = (reload_call){.work = {.run = reload}, .api = api, .req = req};
-    if (vly_worker_pool_submit(vly_scheduler_pool(api->scheduler), &c->work) != VLY_OK) {
-        vly_fail(&err, VLY_EBUSY, "too many requests");
-        vly_answer_err(req, &err);
-    }
+    vly_desk_submit(api, &c->work);
 }

@@ -6,6 +6,7 @@
 #include "api/routes.h"
 
 #include "api/answer.h"
+#include "api/desk.h"
 #include "base/clock.h"
 
 #define INDEX_ARENA_BYTES ((size_t)16 << 20)
@@ -149,7 +150,7 @@ static void run(vly_work *work)
     vly_answer_err(c->req, &err);
 }
 
-/* On a worker: the directory of the models is read. */
+/* At the desk: the directory of the models is read. */
 void vly_route_v1_models(vly_api *api, vly_http_request *req, const vly_str *captures)
 {
     models_call *c = vly_arena_calloc(&req->msg.arena, 1, sizeof(*c));
@@ -162,8 +163,5 @@ void vly_route_v1_models(vly_api *api, vly_http_request *req, const vly_str *cap
         return;
     }
     *c = (models_call){.work = {.run = run}, .api = api, .req = req};
-    if (vly_worker_pool_submit(vly_scheduler_pool(api->scheduler), &c->work) != VLY_OK) {
-        vly_fail(&err, VLY_EBUSY, "the server is busy");
-        vly_answer_err(req, &err);
-    }
+    vly_desk_submit(api, &c->work);
 }

@@ -8,7 +8,7 @@
 #include "api/routes.h"
 
 #include "api/answer.h"
-#include "api/on_worker.h"
+#include "api/desk.h"
 #include "api/performance.h"
 #include "api/steps_query.h"
 #include "base/assert.h"
@@ -144,5 +144,5 @@ static void answer(vly_api *api, vly_http_request *req)
 void vly_route_v1_performance(vly_api *api, vly_http_request *req, const vly_str *captures)
 {
     (void)captures;
-    vly_on_worker(api, req, answer);
+    vly_desk_answer(api, req, answer);
 }

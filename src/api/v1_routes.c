@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * /v1/routes: what routes there are and how their arms fare; setting, removing, promoting, rolling
- * back. Changes are made on a worker, because they write a file.
+ * back. Changes are made at the desk, because they write a file.
  */
 #include "api/routes.h"
 
 #include "api/answer.h"
-#include "api/on_worker.h"
+#include "api/desk.h"
 #include "base/assert.h"
 #include "codec/json_doc.h"
 #include "sched/model_routes.h"
@@ -108,7 +108,7 @@ void vly_route_v1_routes(vly_api *api, vly_http_request *req, const vly_str *cap
 {
     (void)captures;
     if (is_here(api, req))
-        vly_on_worker(api, req, answer_all);
+        vly_desk_answer(api, req, answer_all);
 }
 
 /* route: a reference that ends here; NULL: there is none of that name. */
@@ -138,7 +138,7 @@ void vly_route_v1_route(vly_api *api, vly_http_request *req, const vly_str *capt
 
 /* ---- changes ---- */
 
-static void run_on_worker(vly_work *work)
+static void run_change(vly_work *work)
 {
     route_call *c = (route_call *)work;
     c->run(c);
@@ -156,11 +156,8 @@ static void change(vly_api *api, vly_http_request *req, vly_str name, void (*run
         vly_answer_err(req, &err);
         return;
     }
-    *c = (route_call){.work.run = run_on_worker, .api = api, .req = req, .name = name, .run = run};
-    if (vly_worker_pool_submit(vly_scheduler_pool(api->scheduler), &c->work) == VLY_OK)
-        return;
-    vly_fail(&err, VLY_EBUSY, "the server is busy");
-    vly_answer_err(req, &err);
+    *c = (route_call){.work.run = run_change, .api = api, .req = req, .name = name, .run = run};
+    vly_desk_submit(api, &c->work);
 }
 
 static vly_model_route *find(const route_call *c)

@@ -6,6 +6,7 @@
 #include "api/routes.h"
 
 #include "api/answer.h"
+#include "api/desk.h"
 #include "api/imu_json.h"
 #include "api/imu_list.h"
 
@@ -94,7 +95,7 @@ static void list(vly_work *work)
     vly_answer_json(c->req, 200, &b);
 }
 
-/* On a worker: thousands of sessions take longer than a loop may. */
+/* At the desk: thousands of sessions take longer than a loop may. */
 void vly_route_v1_sessions(vly_api *api, vly_http_request *req, const vly_str *captures)
 {
     list_call *c = vly_arena_calloc(&req->msg.arena, 1, sizeof(*c));
@@ -114,9 +115,8 @@ void vly_route_v1_sessions(vly_api *api, vly_http_request *req, const vly_str *c
         c->work.run = list;
         c->api = api;
         c->req = req;
-        if (vly_worker_pool_submit(vly_scheduler_pool(api->scheduler), &c->work) == VLY_OK)
-            return;
-        vly_fail(&err, VLY_EBUSY, "the server is busy");
+        vly_desk_submit(api, &c->work);
+        return;
     }
     vly_answer_err(req, &err);
 }

@@ -7,6 +7,7 @@
 #include "api/routes.h"
 
 #include "api/answer.h"
+#include "api/desk.h"
 #include "codec/repository_json.h"
 
 #define INDEX_ARENA_BYTES ((size_t)16 << 20)
@@ -179,10 +180,7 @@ static void start(vly_api *api, vly_http_request *req, vly_control_action action
                            .work = {.run = run},
                            .api = api,
                            .req = req};
-    if (vly_worker_pool_submit(vly_scheduler_pool(api->scheduler), &c->work) != VLY_OK) {
-        vly_fail(&err, VLY_EBUSY, "the server is busy");
-        vly_answer_err(req, &err);
-    }
+    vly_desk_submit(api, &c->work);
 }
 
 void vly_route_v2_repository_index(vly_api *api, vly_http_request *req, const vly_str *captures)

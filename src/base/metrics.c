@@ -7,13 +7,22 @@
 #define VALUE_MAX ((UINT64_C(1) << VLY_HIST_MAX_BITS) - 1)
 
 /* value = (SUB + sub) << shift, roughly: the top VLY_HIST_SUB_BITS + 1 bits pick the bucket. */
+#define SHIFT_OF(value)  (63 - __builtin_clzll(value) - VLY_HIST_SUB_BITS)
+#define BUCKET_OF(value) ((SHIFT_OF(value) << VLY_HIST_SUB_BITS) + ((value) >> SHIFT_OF(value)))
+
+#define LIMIT(ns) UINT64_C(ns),
+static const uint64_t limits_ns[] = {VLY_HIST_LIMITS(LIMIT)};
+/* 1 + the limit that lies in a bucket; 0: none. */
+#define LIMIT_IN(ns) [BUCKET_OF(UINT64_C(ns))] = 1 + VLY_HIST_LIMIT_##ns,
+static const uint8_t limit_in[VLY_HIST_BUCKETS] = {VLY_HIST_LIMITS(LIMIT_IN)};
+
 static size_t bucket_of(uint64_t value)
 {
     if (value < SUB)
         return (size_t)value;
     if (value > VALUE_MAX)
         value = VALUE_MAX;
-    unsigned shift = 63 - (unsigned)__builtin_clzll(value) - VLY_HIST_SUB_BITS;
+    unsigned shift = (unsigned)SHIFT_OF(value);
     return (size_t)((shift << VLY_HIST_SUB_BITS) + (value >> shift));
 }
 
@@ -27,7 +36,12 @@ static uint64_t bucket_upper(size_t i)
 
 void vly_histogram_record(vly_histogram *h, uint64_t value)
 {
-    atomic_fetch_add_explicit(&h->counts[bucket_of(value)], 1, memory_order_relaxed);
+    size_t i = bucket_of(value);
+    unsigned limit = limit_in[i];
+
+    atomic_fetch_add_explicit(&h->counts[i], 1, memory_order_relaxed);
+    if (limit != 0 && value <= limits_ns[limit - 1])
+        atomic_fetch_add_explicit(&h->at_most[limit - 1], 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&h->sum, value, memory_order_relaxed);
     uint64_t max = atomic_load_explicit(&h->max, memory_order_relaxed);
     while (value > max && !atomic_compare_exchange_weak_explicit(
@@ -80,6 +94,19 @@ uint64_t vly_histogram_quantile(const vly_histogram *h, double q)
     return max;
 }
 
+/* How many of bucket i are at or below the limit, which lies within it; 0 where that is not known.
+ * Never more than counts[i] will be. */
+static uint64_t part_below(const vly_histogram *h, size_t i, uint64_t limit)
+{
+    unsigned known = limit_in[i];
+
+    if (known == 0 || limits_ns[known - 1] != limit)
+        return 0;
+    uint64_t n = atomic_load_explicit(&h->at_most[known - 1], memory_order_relaxed);
+    uint64_t all = atomic_load_explicit(&h->counts[i], memory_order_relaxed);
+    return n < all ? n : all;
+}
+
 uint64_t vly_histogram_cumulate(const vly_histogram *h, const uint64_t *limits, size_t n,
                                 uint64_t *ret_below)
 {
@@ -87,8 +114,8 @@ uint64_t vly_histogram_cumulate(const vly_histogram *h, const uint64_t *limits, 
     size_t at = 0;
 
     for (size_t i = 0; i < VLY_HIST_BUCKETS; i++) {
-        while (at < n && bucket_upper(i) > limits[at])
-            ret_below[at++] = seen;
+        for (; at < n && bucket_upper(i) > limits[at]; at++)
+            ret_below[at] = seen + part_below(h, i, limits[at]);
         seen += atomic_load_explicit(&h->counts[i], memory_order_relaxed);
     }
     while (at < n)

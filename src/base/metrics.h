@@ -5,7 +5,8 @@
  *
  * Histogram: values in any unit (by custom nanoseconds), 0 .. 2^40. Values below 16 have a bucket
  * each; above, every power of two is cut into 16 linear buckets, so a quantile is at most 1/16 =
- * 6.25 % above the true value (HdrHistogram's idea with 4 significant bits). 608 buckets, 4.9 kB.
+ * 6.25 % above the true value (HdrHistogram's idea with 4 significant bits). 608 buckets, 5.1 kB.
+ * What is at or below one of VLY_HIST_LIMITS is known exactly.
  */
 #ifndef VLY_BASE_METRICS_H
 #define VLY_BASE_METRICS_H
@@ -47,8 +48,47 @@ static inline int64_t vly_gauge_get(const vly_gauge *g)
 #define VLY_HIST_MAX_BITS 41
 #define VLY_HIST_BUCKETS  ((VLY_HIST_MAX_BITS - VLY_HIST_SUB_BITS + 1) << VLY_HIST_SUB_BITS)
 
+/* Durations in nanoseconds, ascending, each in a bucket of its own: 0.1 ms .. 10 s, closest where
+ * answers of models lie and where limits are set. */
+#define VLY_HIST_LIMITS(X)                                                                         \
+    X(100000)                                                                                      \
+    X(250000)                                                                                      \
+    X(500000)                                                                                      \
+    X(1000000)                                                                                     \
+    X(2500000)                                                                                     \
+    X(5000000)                                                                                     \
+    X(7500000)                                                                                     \
+    X(10000000)                                                                                    \
+    X(15000000)                                                                                    \
+    X(20000000)                                                                                    \
+    X(30000000)                                                                                    \
+    X(40000000)                                                                                    \
+    X(50000000)                                                                                    \
+    X(75000000)                                                                                    \
+    X(100000000)                                                                                   \
+    X(150000000)                                                                                   \
+    X(200000000)                                                                                   \
+    X(300000000)                                                                                   \
+    X(400000000)                                                                                   \
+    X(500000000)                                                                                   \
+    X(750000000)                                                                                   \
+    X(1000000000)                                                                                  \
+    X(2000000000)                                                                                  \
+    X(2500000000)                                                                                  \
+    X(5000000000)                                                                                  \
+    X(10000000000)
+
+typedef enum vly_histogram_limit {
+#define VLY_HIST_LIMIT_ENUM(ns) VLY_HIST_LIMIT_##ns,
+    VLY_HIST_LIMITS(VLY_HIST_LIMIT_ENUM)
+#undef VLY_HIST_LIMIT_ENUM
+        VLY_HIST_LIMIT_N
+} vly_histogram_limit;
+
 typedef struct vly_histogram {
     _Atomic uint64_t counts[VLY_HIST_BUCKETS];
+    _Atomic uint64_t
+        at_most[VLY_HIST_LIMIT_N]; /* of the bucket around the limit, what is not above */
     _Atomic uint64_t sum;
     _Atomic uint64_t max;
 } vly_histogram;
@@ -60,8 +100,9 @@ uint64_t vly_histogram_max(const vly_histogram *h);
 /* Upper edge of the bucket that holds the q-quantile (0 <= q <= 1), never above the maximum seen;
  * 0 when empty. */
 uint64_t vly_histogram_quantile(const vly_histogram *h, double q);
-/* For cumulative exposition: ret_below[i] is how many recorded values lie in buckets wholly at or
- * below limits[i], which ascend. Returns the count of all, never less than any of them, whatever is
+/* For cumulative exposition: ret_below[i] is how many recorded values are at or below limits[i],
+ * which ascend; exact for VLY_HIST_LIMITS and edges of buckets, else of the buckets that lie wholly
+ * there. Returns the count of all, never less than any of them, whatever is
  * recorded meanwhile. One pass. */
 uint64_t vly_histogram_cumulate(const vly_histogram *h, const uint64_t *limits, size_t n,
                                 uint64_t *ret_below);

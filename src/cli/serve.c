@@ -300,6 +300,7 @@ static vly_status start_http(server *s, vly_err *err)
                        .access_log = s->access_log,
                        .route_stats = s->metrics.routes,
                        .metrics_window = s->metrics.window,
+                       .desk = s->metrics.desk,
                        .performance = s->metrics.performance,
                        .metrics = s->metrics.opts,
                        .shared_memory = s->shared_memory,

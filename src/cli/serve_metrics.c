@@ -11,6 +11,7 @@ static vly_status open_performance(const vly_config *c, vly_scheduler *s, vly_mo
     const vly_performance_opts o = {.scheduler = s,
                                     .routes = routes,
                                     .alarms = vly_scheduler_alarms(s),
+                                    .desk = m->desk,
                                     .n_cores = vly_core_count(),
                                     .memory_bytes = m->opts.memory_limit_bytes,
                                     .max_series = (size_t)c->metrics_max_models};
@@ -33,12 +34,15 @@ vly_status vly_serve_metrics_open(const vly_config *c, vly_scheduler *s, vly_mod
     st = vly_route_stats_new(&m->routes, err);
     if (st == VLY_OK)
         st = vly_metrics_window_new(vly_clock_now(), &m->window, err);
+    if (st == VLY_OK) /* without a bound: the requests in work have one */
+        st = vly_worker_pool_new(1, SIZE_MAX, &m->desk, err);
     return st == VLY_OK ? open_performance(c, s, routes, m, err) : st;
 }
 
 void vly_serve_metrics_close(vly_serve_metrics *m)
 {
     vly_performance_free(m->performance);
+    vly_worker_pool_free(m->desk);
     vly_metrics_window_free(m->window);
     vly_route_stats_free(m->routes);
     *m = (vly_serve_metrics){0};

@@ -221,7 +221,31 @@ static void labels_are_utf8(void **state)
     vly_buf_release(&b);
 }
 
-UNIT_TESTS(cmocka_unit_test(labels_are_utf8),
+/* Every le counts what took exactly so long, and nothing that took longer. */
+static void buckets_of_seconds_are_exact(void **state)
+{
+    const vly_metrics_bound *bounds = vly_metrics_seconds_bounds;
+    static vly_histogram h;
+    char line[64];
+    vly_buf b;
+
+    (void)state;
+    vly_buf_init(&b, VLY_MEM_NET, 16384);
+    for (size_t i = 0; i < VLY_METRICS_SECONDS_N; i++) {
+        vly_histogram_record(&h, bounds[i].limit);
+        vly_histogram_record(&h, bounds[i].limit + 1);
+    }
+    vly_metrics_seconds(&b, "x", "", &h);
+    vly_buf_putc(&b, '\0');
+    for (size_t i = 0; i < VLY_METRICS_SECONDS_N; i++) {
+        snprintf(line, sizeof(line), "x_bucket{le=\"%s\"} %zu\n", bounds[i].le, 2 * i + 1);
+        if (strstr(b.ptr, line) == NULL)
+            fail_msg("no %s in\n%s", line, b.ptr);
+    }
+    vly_buf_release(&b);
+}
+
+UNIT_TESTS(cmocka_unit_test(labels_are_utf8), cmocka_unit_test(buckets_of_seconds_are_exact),
            cmocka_unit_test_setup_teardown(has_triton_names, service_start, service_stop),
            cmocka_unit_test_setup_teardown(has_names_of_the_guides, service_start, service_stop),
            cmocka_unit_test_setup_teardown(counts_requests_by_route, service_start, service_stop),

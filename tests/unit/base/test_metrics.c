@@ -78,6 +78,27 @@ static void counts_below_are_cumulative(void **state)
     assert_true(below[5] == 1000);
 }
 
+/* At, just below and just above every limit: none lies in the bucket of another. */
+static void limits_are_exact(void **state)
+{
+    (void)state;
+#define LIMIT(ns) UINT64_C(ns),
+    static const uint64_t limits[] = {VLY_HIST_LIMITS(LIMIT)};
+    uint64_t below[VLY_COUNT(limits)];
+    static vly_histogram h;
+
+    for (size_t i = 0; i < VLY_COUNT(limits); i++) {
+        vly_histogram_record(&h, limits[i] - 1);
+        vly_histogram_record(&h, limits[i]);
+        vly_histogram_record(&h, limits[i] + 1);
+        vly_histogram_record(&h, limits[i] + limits[i] / 40); /* as a rule the same bucket */
+    }
+    assert_int_equal(vly_histogram_cumulate(&h, limits, VLY_COUNT(limits), below),
+                     4 * VLY_COUNT(limits));
+    for (size_t i = 0; i < VLY_COUNT(limits); i++)
+        assert_int_equal(below[i], 4 * i + 2);
+}
+
 /* What came between two looks, by hand: 1..100, then 1000 ten times. */
 static void what_came_since_is_told_apart(void **state)
 {
@@ -154,6 +175,6 @@ static void updates_from_threads_are_not_lost(void **state)
 }
 
 UNIT_TESTS(cmocka_unit_test(quantile_error_is_bounded), cmocka_unit_test(small_values_and_edges),
-           cmocka_unit_test(counts_below_are_cumulative),
+           cmocka_unit_test(counts_below_are_cumulative), cmocka_unit_test(limits_are_exact),
            cmocka_unit_test(what_came_since_is_told_apart),
            cmocka_unit_test(updates_from_threads_are_not_lost))
