@@ -2,6 +2,7 @@
 /* Patterns that fusion knows: the steps they become, and their values by hand or by plain loops. */
 #include "engine/model.h"
 
+#include "base/cpu.h"
 #include "base/mem.h"
 #include "support/onnx_builder.h"
 #include "unit.h"
@@ -330,6 +331,50 @@ static void test_codes(void **state)
     check_codes(7); /* not symmetric: in floats, and right */
 }
 
+/* Halves of a split and their Concat, quantised again as they were, cost no step; hand-computed:
+ * a = 0.25 * round(4 * (x0 / 2, -x0, x1 / 2, x1)), y = (a0 - 2 a1 + 3 a2 + a3) / 2. */
+static void test_codes_come_back(void **state)
+{
+    (void)state;
+    const float x[4] = {1, 2, 0.5f, -1}, half = 0.5f, quarter = 0.25f;
+    const int8_t first[8] = {1, 0, -2, 0, 0, 1, 0, 2}, second[4] = {1, -2, 3, 1}, zero = 0;
+    const uint8_t middle = 100;
+    const double want[2] = {1.875, 1.25};
+    session s;
+
+    begin(&s, 4, (int64_t[]){1, 2, 1, 2});
+    ob_floats(&s.b, "h", 0, NULL, &half);
+    ob_floats(&s.b, "f", 0, NULL, &quarter);
+    ob_tensor(&s.b, "m", OB_UINT8, 0, NULL, &middle, 1);
+    ob_tensor(&s.b, "z", OB_INT8, 0, NULL, &zero, 1);
+    ob_tensor(&s.b, "w", OB_INT8, 4, (int64_t[]){4, 2, 1, 1}, first, 8);
+    ob_tensor(&s.b, "v", OB_INT8, 4, (int64_t[]){1, 4, 1, 1}, second, 4);
+    ob_node(&s.b, "DequantizeLinear", "w,h,z", "wd");
+    ob_node(&s.b, "DequantizeLinear", "v,h,z", "vd");
+    ob_node(&s.b, "QuantizeLinear", "x,h,m", "q");
+    ob_node(&s.b, "DequantizeLinear", "q,h,m", "d");
+    ob_node(&s.b, "Conv", "d,wd", "a");
+    ob_node(&s.b, "QuantizeLinear", "a,f,m", "aq");
+    ob_node(&s.b, "DequantizeLinear", "aq,f,m", "ad");
+    ob_ints(&s.b, "sizes", 1, (int64_t[]){2}, (int64_t[]){1, 3});
+    ob_node(&s.b, "Split", "ad,sizes", "p,r");
+    ob_attr_int(&s.b, "axis", 1);
+    ob_node(&s.b, "QuantizeLinear", "p,f,m", "pq");
+    ob_node(&s.b, "DequantizeLinear", "pq,f,m", "pd");
+    ob_node(&s.b, "QuantizeLinear", "r,f,m", "rq");
+    ob_node(&s.b, "DequantizeLinear", "rq,f,m", "rd");
+    ob_node(&s.b, "Concat", "pd,rd", "c");
+    ob_attr_int(&s.b, "axis", 1);
+    ob_node(&s.b, "QuantizeLinear", "c,f,m", "cq");
+    ob_node(&s.b, "DequantizeLinear", "cq,f,m", "cd");
+    ob_node(&s.b, "Conv", "cd,vd", "y");
+    open_session(&s, VLY_PRECISION_INT8);
+    if ((vly_cpu_flags() & VLY_CPU_AMX) != 0)
+        assert_int_equal(count_steps(&s), 4); /* in, two convolutions, out */
+    expect(run_on(&s, x), want, 2, 0);
+    end(&s);
+}
+
 /* Packed weights count as memory: one output channel is packed as sixteen or more. */
 static void test_memory_limit(void **state)
 {
@@ -355,4 +400,4 @@ static void test_memory_limit(void **state)
 UNIT_TESTS(cmocka_unit_test(test_activations), cmocka_unit_test(test_residual),
            cmocka_unit_test(test_split_and_concat), cmocka_unit_test(test_narrow_rows),
            cmocka_unit_test(test_join), cmocka_unit_test(test_codes),
-           cmocka_unit_test(test_memory_limit))
+           cmocka_unit_test(test_codes_come_back), cmocka_unit_test(test_memory_limit))

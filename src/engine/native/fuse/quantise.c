@@ -201,6 +201,9 @@ bool vly_select_quantize(vly_fuser *z, const vly_step *step)
         return true;
     }
     like(&z->views[q], &z->views[x], scale, zero);
+    const vly_view *from = &z->views[x];
+    if (from->is_quantised && from->scale == scale && from->zero == zero)
+        return vly_fuse_item(z, VLY_ITEM_ALIAS, step, &x, 1, q) != NULL; /* its codes come back */
     if (quantise_maker(z, x, q))
         return true;
     return vly_fuse_item(z, VLY_ITEM_MAP, step, &x, 1, q) != NULL;
