@@ -127,8 +127,7 @@ static void run_sigmoid(level_dsp *dsp, const sample *s)
 
 static void run_softmax(level_dsp *dsp, const sample *s)
 {
-    for (int64_t i = 0; i < s->planes.picture; i += s->c)
-        dsp->softmax.row(s->planes.data + i, s->c, (float *)s->y.data + i);
+    dsp->softmax.rows(s->planes.data, s->planes.picture / s->c, s->c, s->y.data);
 }
 
 static void run_rowmax(level_dsp *dsp, const sample *s)

@@ -85,9 +85,10 @@
 SOFTMAX(f32, float, expf, logf)
 SOFTMAX(f64, double, exp, log)
 
-static void softmax_row_c(const float *x, int64_t n, float *y)
+static void softmax_rows_c(const float *x, int64_t outer, int64_t n, float *y)
 {
-    soft_columns_f32(x, n, 1, 1, y);
+    for (int64_t i = 0; i < outer; i++)
+        soft_columns_f32(x + i * n, n, 1, 1, y + i * n);
 }
 
 static void softmax_columns_c(const float *x, int64_t n, int64_t inner, float *y)
@@ -97,7 +98,7 @@ static void softmax_columns_c(const float *x, int64_t n, int64_t inner, float *y
 
 void vly_softmax_dsp_init(vly_softmax_dsp *dsp, unsigned cpu_flags)
 {
-    *dsp = (vly_softmax_dsp){softmax_row_c, softmax_columns_c};
+    *dsp = (vly_softmax_dsp){softmax_rows_c, softmax_columns_c};
 #if defined(__x86_64__)
     vly_softmax_dsp_init_x86(dsp, cpu_flags);
 #elif defined(__aarch64__)
@@ -107,22 +108,28 @@ void vly_softmax_dsp_init(vly_softmax_dsp *dsp, unsigned cpu_flags)
 #endif
 }
 
-void vly_softmax_f32(vly_softmax_kind kind, const float *x, int64_t n, int64_t inner, float *y)
+void vly_softmax_f32(vly_softmax_kind kind, const float *x, int64_t outer, int64_t n, int64_t inner,
+                     float *y)
 {
     vly_softmax_dsp dsp;
 
     vly_softmax_dsp_init(&dsp, vly_cpu_flags());
-    if (kind != VLY_SOFTMAX)
-        softmax_f32(kind, x, n, inner, y);
-    else if (inner == 1)
-        dsp.row(x, n, y);
-    else
-        dsp.columns(x, n, inner, y);
+    if (kind == VLY_SOFTMAX && inner == 1) {
+        dsp.rows(x, outer, n, y);
+        return;
+    }
+    for (int64_t at = 0; at < outer * n * inner; at += n * inner)
+        if (kind == VLY_SOFTMAX)
+            dsp.columns(x + at, n, inner, y + at);
+        else
+            softmax_f32(kind, x + at, n, inner, y + at);
 }
 
-void vly_softmax_f64(vly_softmax_kind kind, const double *x, int64_t n, int64_t inner, double *y)
+void vly_softmax_f64(vly_softmax_kind kind, const double *x, int64_t outer, int64_t n,
+                     int64_t inner, double *y)
 {
-    softmax_f64(kind, x, n, inner, y);
+    for (int64_t at = 0; at < outer * n * inner; at += n * inner)
+        softmax_f64(kind, x + at, n, inner, y + at);
 }
 
 vly_moments vly_moments_f32(const float *x, int64_t n)

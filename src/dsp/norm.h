@@ -15,14 +15,16 @@ typedef enum vly_softmax_kind {
     VLY_HARDMAX,     /* 1 at the first maximum, else 0 */
 } vly_softmax_kind;
 
-/* One [n, inner] slice, normalised along n for each of the inner columns. y may be x. n >= 1. */
-void vly_softmax_f32(vly_softmax_kind kind, const float *x, int64_t n, int64_t inner, float *y);
-void vly_softmax_f64(vly_softmax_kind kind, const double *x, int64_t n, int64_t inner, double *y);
+/* [outer, n, inner], normalised along n. y may be x. n >= 1. */
+void vly_softmax_f32(vly_softmax_kind kind, const float *x, int64_t outer, int64_t n, int64_t inner,
+                     float *y);
+void vly_softmax_f64(vly_softmax_kind kind, const double *x, int64_t outer, int64_t n,
+                     int64_t inner, double *y);
 
-/* The kernels behind VLY_SOFTMAX: of one row of n neighbours, and of all `inner` columns of an
- * [n, inner] slice. y may be x. */
+/* The kernels behind VLY_SOFTMAX: of `outer` rows of n neighbours, each computed alike wherever it
+ * stands among them, and of all `inner` columns of an [n, inner] slice. y may be x. */
 typedef struct vly_softmax_dsp {
-    void (*row)(const float *x, int64_t n, float *y);
+    void (*rows)(const float *x, int64_t outer, int64_t n, float *y);
     void (*columns)(const float *x, int64_t n, int64_t inner, float *y);
 } vly_softmax_dsp;
 

@@ -43,6 +43,39 @@ static void softmax_row(const float *x, int64_t n, float *y)
     }
 }
 
+/* Rows of at most VF_LANES: as many at once, one in each lane. */
+static void softmax_short_rows(const float *x, int64_t outer, int64_t n, float *y)
+{
+    for (int64_t i = 0; i < outer; i += VF_LANES) {
+        int rows = vf_lanes(outer - i);
+        vf t[VF_LANES], max = vf_set(-INFINITY), sum = vf_set(0.0f);
+        for (int k = 0; k < VF_LANES; k++)
+            t[k] = k < rows ? vf_load_n(x + (i + k) * n, n) : vf_set(0.0f);
+        vf_transpose(t);
+        for (int k = 0; k < n; k++)
+            max = vf_max(t[k], max);
+        for (int k = 0; k < n; k++) {
+            t[k] = vf_exp(vf_sub(t[k], max));
+            sum = vf_add(sum, t[k]);
+        }
+        for (int k = 0; k < n; k++)
+            t[k] = vf_div(t[k], sum);
+        vf_transpose(t);
+        for (int k = 0; k < rows; k++)
+            vf_store_n(y + (i + k) * n, t[k], n);
+    }
+}
+
+static void softmax_rows(const float *x, int64_t outer, int64_t n, float *y)
+{
+    if (n <= VF_LANES) {
+        softmax_short_rows(x, outer, n, y);
+        return;
+    }
+    for (int64_t i = 0; i < outer; i++)
+        softmax_row(x + i * n, n, y + i * n);
+}
+
 static void softmax_columns(const float *x, int64_t n, int64_t inner, float *y)
 {
     for (int64_t j = 0; j < inner; j += VF_LANES) {
@@ -64,5 +97,5 @@ static void softmax_columns(const float *x, int64_t n, int64_t inner, float *y)
 
 void VF_NAME(vly_softmax_dsp_init)(vly_softmax_dsp *dsp)
 {
-    *dsp = (vly_softmax_dsp){softmax_row, softmax_columns};
+    *dsp = (vly_softmax_dsp){softmax_rows, softmax_columns};
 }

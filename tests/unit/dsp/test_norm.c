@@ -15,7 +15,7 @@ static void softmax_along_any_axis(void **state)
     (void)state;
     for (int i = 0; i < N * INNER; i++)
         x[i] = (float)(i * 37 % 101) - 50.0f;
-    vly_softmax_f32(VLY_SOFTMAX, x, N, INNER, y);
+    vly_softmax_f32(VLY_SOFTMAX, x, 1, N, INNER, y);
     for (int j = 0; j < INNER; j++) {
         double sum = 0.0;
         for (int i = 0; i < N; i++)
@@ -24,7 +24,7 @@ static void softmax_along_any_axis(void **state)
             assert_true(fabs((double)y[i * INNER + j] - exp((double)x[i * INNER + j]) / sum) <
                         1e-6);
     }
-    vly_softmax_f32(VLY_LOG_SOFTMAX, x, N, INNER, x); /* in place */
+    vly_softmax_f32(VLY_LOG_SOFTMAX, x, 1, N, INNER, x); /* in place */
     for (int i = 0; i < N * INNER; i++)
         assert_true(fabs(exp((double)x[i]) - (double)y[i]) < 1e-5);
 }
@@ -40,7 +40,7 @@ static void check_softmax(const vly_softmax_dsp *dsp, int n, int inner, bool in_
         y[i] = in_place ? x[i] : 5.0f;
     }
     if (inner == 1)
-        dsp->row(in_place ? y + 1 : x + 1, n, y + 1);
+        dsp->rows(in_place ? y + 1 : x + 1, 1, n, y + 1);
     else
         dsp->columns(in_place ? y + 1 : x + 1, n, inner, y + 1);
     for (int j = 0; j < inner; j++) {
@@ -56,10 +56,10 @@ static void check_softmax(const vly_softmax_dsp *dsp, int n, int inner, bool in_
     assert_true(y[1 + n * inner] == (in_place ? x[1 + n * inner] : 5.0f));
 }
 
+static const unsigned levels[] = {0, VLY_CPU_AVX2, VLY_CPU_AVX2 | VLY_CPU_AVX512};
+
 static void softmax_of_every_level(void **state)
 {
-    static const unsigned levels[] = {0, VLY_CPU_AVX2, VLY_CPU_AVX2 | VLY_CPU_AVX512};
-
     (void)state;
     for (size_t level = 0; level < sizeof(levels) / sizeof(levels[0]); level++) {
         vly_softmax_dsp dsp;
@@ -72,6 +72,33 @@ static void softmax_of_every_level(void **state)
     }
 }
 
+/* Many rows at once give what each gives alone, to the last bit, and a NaN stays in its row. */
+static void check_rows(const vly_softmax_dsp *dsp, int n)
+{
+    enum { ROWS = 37, NAN_ROW = 3 };
+    float x[ROWS * 18], y[ROWS * 18], one[18];
+
+    for (int i = 0; i < ROWS * n; i++)
+        x[i] = i / n == NAN_ROW ? NAN : (float)(i * 7919 % 2003) * 0.01f - 10.0f;
+    dsp->rows(x, ROWS, n, y);
+    for (int r = 0; r < ROWS; r++) {
+        dsp->rows(x + (ptrdiff_t)r * n, 1, n, one);
+        for (int i = 0; i < n; i++)
+            assert_true(r == NAN_ROW ? isnan(y[r * n + i]) : y[r * n + i] == one[i]);
+    }
+}
+
+static void rows_do_not_touch_each_other(void **state)
+{
+    (void)state;
+    for (size_t level = 0; level < sizeof(levels) / sizeof(levels[0]); level++) {
+        vly_softmax_dsp dsp;
+        vly_softmax_dsp_init(&dsp, levels[level] & vly_cpu_flags());
+        for (int n = 1; n <= 18; n++)
+            check_rows(&dsp, n);
+    }
+}
+
 /* A row with NaN is NaN, and so is one of -inf alone. */
 static void softmax_keeps_nan(void **state)
 {
@@ -80,12 +107,12 @@ static void softmax_keeps_nan(void **state)
     (void)state;
     for (int i = 0; i < 40; i++)
         x[i] = i == 33 ? NAN : 1.0f;
-    vly_softmax_f32(VLY_SOFTMAX, x, 40, 1, y);
+    vly_softmax_f32(VLY_SOFTMAX, x, 1, 40, 1, y);
     for (int i = 0; i < 40; i++) {
         assert_true(isnan(y[i]));
         x[i] = -INFINITY;
     }
-    vly_softmax_f32(VLY_SOFTMAX, x, 20, 2, y);
+    vly_softmax_f32(VLY_SOFTMAX, x, 1, 20, 2, y);
     for (int i = 0; i < 40; i++)
         assert_true(isnan(y[i]));
 }
@@ -98,11 +125,11 @@ static void extremes_stay_finite(void **state)
     double z[2];
 
     (void)state;
-    vly_softmax_f32(VLY_SOFTMAX, x, 3, 1, y);
+    vly_softmax_f32(VLY_SOFTMAX, x, 1, 3, 1, y);
     assert_true(y[0] == 0.5f && y[1] == 0.0f && y[2] == 0.5f);
-    vly_softmax_f32(VLY_HARDMAX, x, 3, 1, y); /* the first of equals */
+    vly_softmax_f32(VLY_HARDMAX, x, 1, 3, 1, y); /* the first of equals */
     assert_true(y[0] == 1.0f && y[1] == 0.0f && y[2] == 0.0f);
-    vly_softmax_f64(VLY_LOG_SOFTMAX, d, 2, 1, z);
+    vly_softmax_f64(VLY_LOG_SOFTMAX, d, 1, 2, 1, z);
     assert_true(fabs(z[0] - log(0.5)) < 1e-15 && z[0] == z[1]);
 }
 
@@ -149,6 +176,6 @@ static void local_response(void **state)
 }
 
 UNIT_TESTS(cmocka_unit_test(softmax_along_any_axis), cmocka_unit_test(softmax_of_every_level),
-           cmocka_unit_test(softmax_keeps_nan), cmocka_unit_test(extremes_stay_finite),
-           cmocka_unit_test(moments_of_a_long_row), cmocka_unit_test(affine_rows),
-           cmocka_unit_test(local_response))
+           cmocka_unit_test(rows_do_not_touch_each_other), cmocka_unit_test(softmax_keeps_nan),
+           cmocka_unit_test(extremes_stay_finite), cmocka_unit_test(moments_of_a_long_row),
+           cmocka_unit_test(affine_rows), cmocka_unit_test(local_response))

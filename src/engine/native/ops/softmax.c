@@ -51,15 +51,14 @@ typedef struct softmax_job {
 static void softmax_slices(void *arg, size_t begin, size_t end)
 {
     const softmax_job *j = arg;
+    int64_t at = (int64_t)begin * j->n * j->inner, outer = (int64_t)(end - begin);
 
-    for (int64_t i = (int64_t)begin; i < (int64_t)end; i++) {
-        int64_t at = i * j->n * j->inner;
-        if (j->dtype == VLY_DTYPE_F64)
-            vly_softmax_f64(j->kind, (const double *)j->x + at, j->n, j->inner,
-                            (double *)j->y + at);
-        else
-            vly_softmax_f32(j->kind, (const float *)j->x + at, j->n, j->inner, (float *)j->y + at);
-    }
+    if (j->dtype == VLY_DTYPE_F64)
+        vly_softmax_f64(j->kind, (const double *)j->x + at, outer, j->n, j->inner,
+                        (double *)j->y + at);
+    else
+        vly_softmax_f32(j->kind, (const float *)j->x + at, outer, j->n, j->inner,
+                        (float *)j->y + at);
 }
 
 static vly_status softmax_run_float(vly_op_ctx *ctx, vly_err *err)
