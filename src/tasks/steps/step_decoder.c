@@ -24,14 +24,19 @@ void vly_step_decoder_break(vly_step_decoder *d)
 
 /* ---- curves ------------------------------------------------------------------------------- */
 
-/* What lies before the first reading is 0. */
-static float mean_around(const float *ring, uint64_t at, unsigned smooth)
+/* The means of both curves around `at`. What lies before the first reading is 0. */
+static void smoothen(vly_step_decoder *d, uint64_t at, unsigned smooth)
 {
-    float sum = ring[(at - smooth) % VLY_STEP_PAST];
+    uint64_t first = at - smooth;
+    float start = d->p_start[first % VLY_STEP_PAST], end = d->p_end[first % VLY_STEP_PAST];
+    float n = (float)(2 * smooth + 1);
 
-    for (uint64_t i = at - smooth + 1; i != at + smooth + 1; i++)
-        sum += ring[i % VLY_STEP_PAST];
-    return sum / (float)(2 * smooth + 1);
+    for (uint64_t i = first + 1; i != first + 1 + (uint64_t)smooth * 2; i++) {
+        start += d->p_start[i % VLY_STEP_PAST];
+        end += d->p_end[i % VLY_STEP_PAST];
+    }
+    d->start[at % VLY_STEP_PAST] = start / n;
+    d->end[at % VLY_STEP_PAST] = end / n;
 }
 
 static float boundary_at(const vly_step_decoder *d, uint64_t i)
@@ -141,14 +146,13 @@ size_t vly_step_decoder_next(vly_step_decoder *d, const vly_step_decoder_rule *r
                              float p_end, float p_standing, vly_step_peak ret[VLY_STEP_PEAKS_MAX])
 {
     unsigned ahead = (unsigned)rule->smooth + rule->confirm;
-    uint64_t now = d->n++, mean = now - rule->smooth;
+    uint64_t now = d->n++;
 
     d->p_start[now % VLY_STEP_PAST] = p_start;
     d->p_end[(now + 1) % VLY_STEP_PAST] = p_end; /* the label of an end is one before the start */
     if (now < rule->smooth)
         return 0;
-    d->start[mean % VLY_STEP_PAST] = mean_around(d->p_start, mean, rule->smooth);
-    d->end[mean % VLY_STEP_PAST] = mean_around(d->p_end, mean, rule->smooth);
+    smoothen(d, now - rule->smooth, rule->smooth);
     return now >= VLY_STEP_LEAST - 1U + ahead ? decide(d, rule, now - ahead, p_standing, ret) : 0;
 }
 
