@@ -42,6 +42,8 @@ def another(setting):
         return value + 1 if value < setting["max"] else value - 1
     if isinstance(value, float):
         return value / 2
+    if setting["name"] == "cache.redis_url":
+        return "unix:xxxx"
     words = re.findall(r"[\w.-]+", setting["meaning"])
     known = {"log.level": "error", "profile": "staging", "tls.min_version": "1.3",
              "models.control": "explicit", "model.execution": "parallel",
