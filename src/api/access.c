@@ -6,25 +6,25 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/rng.h"
-#include "net/address.h"
 #include "net/websocket.h"
 
 #include <math.h>
+#include <pthread.h>
 
 #define KEY_PROTOCOL   "volley.key."
 #define KEY_IS_INVALID "the API key is unknown, expired or revoked"
 
-/* What is in force, and what was. Immutable. */
+/* What is in force. */
 typedef struct rules {
     vly_client_rule address, key;
-    struct rules *older;
 } rules;
 
 struct vly_access {
     vly_access_opts opts; /* immutable, as the next two */
     vly_address_ranges trusted;
     vly_client_limits *limits[VLY_ACCESS_N_BOUNDS]; /* by vly_access_bound; NULL: none */
-    _Atomic(rules *) rules;
+    pthread_mutex_t lock;
+    rules rules; /* guarded by lock */
 };
 
 /* One of the two bounds of a request. */
@@ -81,18 +81,19 @@ static bool is_bound(const vly_client_rule *r)
     return r->rate > 0 || r->concurrency > 0;
 }
 
-/* What was in force before stays until the end, for a request may just be reading it: some bytes
- * for each change of the settings. */
-vly_status vly_access_set_rules(vly_access *a, const vly_client_rule *address,
-                                const vly_client_rule *key, vly_err *err)
+void vly_access_set_rules(vly_access *a, const vly_client_rule *address, const vly_client_rule *key)
 {
-    rules *r = vly_calloc(VLY_MEM_NET, 1, sizeof(*r));
+    pthread_mutex_lock(&a->lock);
+    a->rules = (rules){.address = *address, .key = *key};
+    pthread_mutex_unlock(&a->lock);
+}
 
-    if (r == NULL)
-        return vly_fail(err, VLY_ENOMEM, "out of memory for limits");
-    *r = (rules){.address = *address, .key = *key, .older = atomic_load(&a->rules)};
-    atomic_store(&a->rules, r);
-    return VLY_OK;
+static rules rules_of(vly_access *a)
+{
+    pthread_mutex_lock(&a->lock);
+    const rules in_force = a->rules;
+    pthread_mutex_unlock(&a->lock);
+    return in_force;
 }
 
 vly_status vly_access_new(const vly_access_opts *opts, vly_access **ret, vly_err *err)
@@ -102,9 +103,10 @@ vly_status vly_access_new(const vly_access_opts *opts, vly_access **ret, vly_err
 
     if (a == NULL)
         return vly_fail(err, VLY_ENOMEM, "out of memory for keys and limits");
+    pthread_mutex_init(&a->lock, NULL);
     a->opts = *opts;
-    st = vly_access_set_rules(a, &opts->address, &opts->key, err);
-    if (st == VLY_OK && opts->trusted_proxies != NULL)
+    a->rules = (rules){.address = opts->address, .key = opts->key};
+    if (opts->trusted_proxies != NULL)
         st = vly_address_ranges_parse(opts->trusted_proxies, &a->trusted, err);
     if (st == VLY_OK && is_bound(&opts->address))
         st = vly_client_limits_new(opts->max_clients, &a->limits[VLY_ACCESS_BY_ADDRESS], err);
@@ -121,12 +123,9 @@ void vly_access_free(vly_access *a)
 {
     if (a == NULL)
         return;
-    for (rules *r = atomic_load(&a->rules), *older; r != NULL; r = older) {
-        older = r->older;
-        vly_free(r);
-    }
     vly_client_limits_free(a->limits[VLY_ACCESS_BY_ADDRESS]);
     vly_client_limits_free(a->limits[VLY_ACCESS_BY_KEY]);
+    pthread_mutex_destroy(&a->lock);
     vly_free(a);
 }
 
@@ -179,9 +178,9 @@ static vly_status refuse_invalid(vly_api *api, vly_err *err)
     return vly_fail(err, VLY_EUNAUTHENTICATED, KEY_IS_INVALID);
 }
 
-static vly_client_rule rule_of(const vly_access *a, const vly_key *k)
+static vly_client_rule rule_of(vly_access *a, const vly_key *k)
 {
-    vly_client_rule r = atomic_load(&a->rules)->key;
+    vly_client_rule r = rules_of(a).key;
 
     if (k->rate > 0) {
         r.rate = k->rate;
@@ -207,7 +206,7 @@ static uint64_t client_of_key(const unsigned char hash[VLY_KEY_HASH_BYTES])
 static vly_status check_key(vly_grant *g, const vly_http_request *req, vly_key_scope scope,
                             vly_err *err)
 {
-    const vly_access *a = g->api->access;
+    vly_access *a = g->api->access;
     vly_str text = key_text_of(req);
     part *p = &g->parts[VLY_ACCESS_BY_KEY];
     vly_key k;
@@ -231,18 +230,26 @@ static vly_status check_key(vly_grant *g, const vly_http_request *req, vly_key_s
 
 /* ---- bounds ---- */
 
+/* Who asks, behind the proxies that are trusted. False: the peer has no address. */
+static bool address_of(const vly_access *a, const vly_http_request *req, vly_address *ret)
+{
+    if (!vly_address_parse(vly_str_from(req->peer), ret))
+        return false;
+    *ret = vly_address_of_client(&req->msg, ret, &a->trusted);
+    return true;
+}
+
 /* Of IPv6 the network that one customer gets, all of whose addresses are theirs to use. */
 static uint64_t client_of(const vly_access *a, const vly_http_request *req)
 {
-    vly_address peer = {{0}};
+    vly_address client = {{0}};
     uint64_t high, low = 0;
 
-    if (!vly_address_parse(vly_str_from(req->peer), &peer))
+    if (!address_of(a, req, &client))
         return a->opts.seed;
-    peer = vly_address_of_client(&req->msg, &peer, &a->trusted);
-    memcpy(&high, peer.bytes, sizeof(high));
-    if (vly_address_is_v4(&peer))
-        memcpy(&low, peer.bytes + sizeof(high), sizeof(low));
+    memcpy(&high, client.bytes, sizeof(high));
+    if (vly_address_is_v4(&client))
+        memcpy(&low, client.bytes + sizeof(high), sizeof(low));
     return vly_rng_mix(vly_rng_mix(a->opts.seed, high), low);
 }
 
@@ -276,7 +283,7 @@ static bool would_take(const vly_access *a, vly_access_bound by, uint64_t client
            vly_client_limits_would_take(a->limits[by], client, rule, vly_clock_now());
 }
 
-static bool would_take_key(const vly_access *a, const vly_http_request *req)
+static bool would_take_key(vly_access *a, const vly_http_request *req)
 {
     vly_str text = key_text_of(req);
     unsigned char hash[VLY_KEY_HASH_BYTES];
@@ -292,42 +299,36 @@ static bool would_take_key(const vly_access *a, const vly_http_request *req)
 size_t vly_access_max_body(void *ctx, const vly_http_request *req)
 {
     const vly_api *api = ctx;
-    const vly_access *a = api->access;
+    vly_access *a = api->access;
 
     if (a == NULL)
         return SIZE_MAX;
-    const vly_client_rule *address = &atomic_load(&a->rules)->address;
-    if (!would_take(a, VLY_ACCESS_BY_ADDRESS, client_of(a, req), address) ||
+    const vly_client_rule address = rules_of(a).address;
+    if (!would_take(a, VLY_ACCESS_BY_ADDRESS, client_of(a, req), &address) ||
         (a->opts.keys != NULL && !would_take_key(a, req)))
         return VLY_ACCESS_STRANGER_BODY;
     return SIZE_MAX;
 }
 
-static vly_status admit(vly_api *api, vly_http_request *req, vly_key_scope scope, vly_err *err)
+/* The grant of req, once it has counted against its address. */
+static vly_status grant(vly_api *api, vly_http_request *req, vly_nsec now, vly_grant **ret,
+                        vly_err *err)
 {
-    const vly_access *a = api->access;
-    vly_nsec now = vly_clock_now();
+    vly_access *a = api->access;
     vly_call *call = vly_call_of(req);
     vly_grant *g = call != NULL ? vly_arena_calloc(&req->msg.arena, 1, sizeof(*g)) : NULL;
-    vly_status st = VLY_OK;
 
     if (g == NULL)
         return vly_fail(err, VLY_ENOMEM, "out of memory for the request");
+    *ret = g;
     g->api = api;
     call->grant = g;
-    const rules *in_force = atomic_load(&a->rules);
-    if (a->limits[VLY_ACCESS_BY_ADDRESS] != NULL && is_bound(&in_force->address)) {
-        g->parts[VLY_ACCESS_BY_ADDRESS].rule = in_force->address;
-        g->parts[VLY_ACCESS_BY_ADDRESS].client = client_of(a, req);
-        st = take(g, VLY_ACCESS_BY_ADDRESS, now, err);
-    }
-    if (st == VLY_OK && a->opts.keys != NULL)
-        st = check_key(g, req, scope, err);
-    if (st == VLY_OK)
-        st = take(g, VLY_ACCESS_BY_KEY, now, err);
-    if (st == VLY_OK && req->is_cut) /* it would not have been taken a moment ago */
-        st = vly_fail(err, VLY_EUNAVAILABLE, "the request body was not taken: come again");
-    return st;
+    const vly_client_rule rule = rules_of(a).address;
+    if (a->limits[VLY_ACCESS_BY_ADDRESS] == NULL || !is_bound(&rule))
+        return VLY_OK;
+    g->parts[VLY_ACCESS_BY_ADDRESS].rule = rule;
+    g->parts[VLY_ACCESS_BY_ADDRESS].client = client_of(a, req);
+    return take(g, VLY_ACCESS_BY_ADDRESS, now, err);
 }
 
 /* With an admin listener, what needs its scope is there and nowhere else, and what runs models is
@@ -348,17 +349,41 @@ static vly_status check_listener(vly_api *api, const vly_http_request *req, vly_
     return VLY_EDENIED;
 }
 
+static vly_status admit(vly_api *api, vly_http_request *req, vly_key_scope scope, vly_err *err)
+{
+    vly_nsec now = vly_clock_now();
+    vly_status st = VLY_OK;
+    vly_grant *g = NULL;
+
+    if (api->access != NULL)
+        st = grant(api, req, now, &g, err);
+    if (st == VLY_OK && api->has_admin_listener)
+        st = check_listener(api, req, scope, err);
+    if (st == VLY_OK && api->access != NULL && api->access->opts.keys != NULL)
+        st = check_key(g, req, scope, err);
+    if (st == VLY_OK && api->access != NULL)
+        st = take(g, VLY_ACCESS_BY_KEY, now, err);
+    if (st == VLY_OK && req->is_cut) /* it would not have been taken a moment ago */
+        st = vly_fail(err, VLY_EUNAVAILABLE, "the request body was not taken: come again");
+    return st;
+}
+
 vly_status vly_access_admit(vly_api *api, vly_http_request *req, vly_key_scope scope, vly_err *err)
 {
-    vly_status st = VLY_OK;
+    vly_call *call = vly_call_of(req);
+    bool is_for_all = scope == VLY_SCOPE_NONE;
+    vly_status st = is_for_all ? VLY_OK : admit(api, req, scope, err);
 
-    if (scope == VLY_SCOPE_NONE)
-        return VLY_OK;
-    if (api->has_admin_listener)
-        st = check_listener(api, req, scope, err);
-    if (st == VLY_OK && api->access != NULL)
-        st = admit(api, req, scope, err);
+    if (call != NULL)
+        call->is_known = st == VLY_OK && !(is_for_all && api->needs_keys);
     return st;
+}
+
+vly_status vly_access_count(vly_api *api, vly_http_request *req, vly_err *err)
+{
+    vly_grant *g;
+
+    return api->access != NULL ? grant(api, req, vly_clock_now(), &g, err) : VLY_OK;
 }
 
 void vly_access_finished(const vly_api *api, const vly_http_request *req)
@@ -419,6 +444,19 @@ vly_status vly_access_message(const vly_http_request *req, vly_err *err)
 }
 
 /* ---- what is said of it ---- */
+
+bool vly_access_find_client(const vly_http_request *req, char text[VLY_ADDRESS_TEXT_MAX])
+{
+    const vly_call *call = vly_call_of(req);
+    const vly_access *a = call != NULL ? call->api->access : NULL;
+    vly_address peer, client;
+
+    if (a == NULL || a->trusted.n == 0 || !vly_address_parse(vly_str_from(req->peer), &peer) ||
+        !address_of(a, req, &client) || memcmp(&peer, &client, sizeof(peer)) == 0)
+        return false;
+    vly_address_format(&client, text);
+    return true;
+}
 
 vly_str vly_access_key_name(const vly_http_request *req)
 {

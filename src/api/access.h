@@ -15,17 +15,18 @@
  * Before its body is read, the same is looked at without being counted: a stranger's is not held.
  *
  * What needs no key (VLY_SCOPE_NONE) is not counted either, so that a busy client does not look
- * dead. The rest counts against the address first, also when its key is wrong, then against the
- * key. A stream is one request, and one in work, until it closes, which it does soon after its key
- * has ended; each message on it that runs a model is one more request. Readings of motion sensors
- * are none: imu.max_waiting bounds those.
+ * dead. The rest counts against the address first, also when its key is wrong or there is nothing
+ * at its path, then against the key. A stream is one request, and one in work, until it closes,
+ * which it does soon after its key has ended; each message on it that runs a model is one more
+ * request. Readings of motion sensors are none: imu.max_waiting bounds those.
  *
- * With neither keys nor limits there is no vly_access, and nothing is done.
+ * With neither keys, limits nor trusted proxies there is no vly_access, and nothing is done.
  */
 #ifndef VLY_API_ACCESS_H
 #define VLY_API_ACCESS_H
 
 #include "api/api.h"
+#include "net/address.h"
 #include "net/http_stream.h"
 #include "sched/client_limits.h"
 #include "store/key_ring.h"
@@ -50,14 +51,17 @@ vly_status vly_access_new(const vly_access_opts *opts, vly_access **ret,
 void vly_access_free(vly_access *a); /* accepts NULL */
 
 /* From now on; what is in work keeps what it was granted. Addresses are bound only where they were
- * from the start. ENOMEM. Thread: any, one at a time. */
-vly_status vly_access_set_rules(vly_access *a, const vly_client_rule *address,
-                                const vly_client_rule *key, vly_err *err) VLY_MUST_CHECK;
+ * from the start. Thread: any. */
+void vly_access_set_rules(vly_access *a, const vly_client_rule *address,
+                          const vly_client_rule *key);
 
 /* May req, of a route of this scope, be carried out? EUNAUTHENTICATED, EDENIED, EEXHAUSTED: no;
  * ENOMEM. Thread: loop. */
 vly_status vly_access_admit(vly_api *api, vly_http_request *req, vly_key_scope scope,
                             vly_err *err) VLY_MUST_CHECK;
+/* Of a request for what is not there: counts against the address, so that guessing costs as much as
+ * asking. EEXHAUSTED, ENOMEM. Thread: loop. */
+vly_status vly_access_count(vly_api *api, vly_http_request *req, vly_err *err) VLY_MUST_CHECK;
 /* Of vly_http_opts, ctx its vly_api: who has no live key, or would be refused for a bound, may have
  * some bytes of a body held, others SIZE_MAX. Such a request is refused by admit. */
 #define VLY_ACCESS_STRANGER_BODY ((size_t)4 << 10)
@@ -73,6 +77,8 @@ vly_status vly_access_message(const vly_http_request *req, vly_err *err) VLY_MUS
  * any more, or may do less. Thread: loop, before on_close. */
 bool vly_access_may_go_on(void *ctx, const vly_http_request *req, vly_stream_end_info *ret);
 
+/* The address of who asks, when that is not the peer: behind trusted proxies. Thread: loop. */
+bool vly_access_find_client(const vly_http_request *req, char text[VLY_ADDRESS_TEXT_MAX]);
 /* What the grant of a request says for others; empty and 0 when there is none. */
 vly_str vly_access_key_name(const vly_http_request *req);
 /* RateLimit and RateLimit-Policy as of draft-ietf-httpapi-ratelimit-headers-09, where limits apply;

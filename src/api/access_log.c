@@ -98,7 +98,7 @@ void vly_access_log_finished(const vly_api *api, const vly_http_request *req,
 {
     const vly_http_msg *msg = &req->msg;
     const vly_call *call = vly_call_of(req);
-    char memory[LINE_BYTES];
+    char memory[LINE_BYTES], client[VLY_ADDRESS_TEXT_MAX];
     vly_buf b;
 
     if (api->access_log == NULL)
@@ -109,6 +109,8 @@ void vly_access_log_finished(const vly_api *api, const vly_http_request *req,
     if (call != NULL && call->id.len > 0)
         put_text(&b, ",\"id\":", call->id);
     put_text(&b, ",\"peer\":", vly_str_from(req->peer));
+    if (vly_access_find_client(req, client))
+        put_text(&b, ",\"client\":", vly_str_from(client));
     put_text(&b, ",\"method\":", msg->method_name);
     put_text(&b, ",\"path\":", msg->path);
     put_protocol(&b, msg);

@@ -30,6 +30,7 @@ typedef struct vly_call {
     vly_str error;           /* of the answer; empty: none */
     struct vly_grant *grant; /* api/access.h; NULL: none was needed */
     bool is_admin;           /* it came by the admin listener */
+    bool is_known;           /* it was admitted: by its key, where keys are needed */
     bool has_times;          /* a model ran, or was to */
     vly_job_times times;
     vly_cache_outcome cache;

@@ -135,9 +135,11 @@ static vly_status begin(vly_api *api, vly_http_request *req, const vly_grpc_meth
 static vly_status carry_out(vly_api *api, vly_http_request *req, const vly_grpc_method *method,
                             vly_err *err)
 {
-    if (method == NULL)
+    vly_status st = method != NULL ? vly_access_admit(api, req, method->scope, err)
+                                   : vly_access_count(api, req, err);
+
+    if (st == VLY_OK && method == NULL)
         return vly_fail(err, VLY_EUNSUPPORTED, "unknown method '%.*s'", VLY_STR_ARG(req->msg.path));
-    vly_status st = vly_access_admit(api, req, method->scope, err);
     if (st != VLY_OK || method->open == NULL)
         return st == VLY_OK ? begin(api, req, method, err) : st;
     method->open(api, req);

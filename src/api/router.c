@@ -96,6 +96,7 @@ void vly_router_dispatch(const vly_route *routes, size_t n, vly_api *api, vly_ht
     vly_http_method method = req->msg.method == VLY_HTTP_HEAD ? VLY_HTTP_GET : req->msg.method;
     vly_str captures[VLY_ROUTE_CAPTURES] = {{NULL, 0}};
     char allow[64] = "";
+    vly_err err;
 
     for (size_t i = 0; i < n; i++) {
         if (!match(routes[i].pattern, req->msg.path, captures))
@@ -109,7 +110,9 @@ void vly_router_dispatch(const vly_route *routes, size_t n, vly_api *api, vly_ht
         snprintf(allow + len, sizeof(allow) - len, "%s%s", len > 0 ? ", " : "",
                  method_text(routes[i].method));
     }
-    if (allow[0] == '\0')
+    if (vly_access_count(api, req, &err) != VLY_OK)
+        vly_answer_err(req, &err);
+    else if (allow[0] == '\0')
         answer_unknown_path(req);
     else
         vly_answer_not_allowed(req, allow);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/trace.h"
 
+#include "api/access.h"
 #include "api/call.h"
 #include "api/route_stats.h"
 #include "api/settings.h"
@@ -36,6 +37,11 @@ static void put_big_endian(uint64_t v, unsigned char bytes[8])
         bytes[i] = (unsigned char)v;
 }
 
+static bool is_in_share(const vly_tracer *t, uint64_t random)
+{
+    return random >> 1 < atomic_load(&t->bound);
+}
+
 void vly_trace_begin(const vly_tracer *t, const vly_http_msg *msg, vly_str made_id,
                      const uint64_t random[3], vly_trace *ret)
 {
@@ -43,7 +49,7 @@ void vly_trace_begin(const vly_tracer *t, const vly_http_msg *msg, vly_str made_
     ret->has_parent = vly_traceparent_parse(vly_http_msg_header(msg, "traceparent"), &ret->from);
     if (ret->has_parent) {
         memcpy(ret->trace, ret->from.trace, sizeof(ret->trace));
-        ret->is_sampled = (ret->from.flags & VLY_TRACEPARENT_SAMPLED) != 0;
+        ret->is_sampled = is_in_share(t, ret->span); /* the client has chosen the other id */
         return;
     }
     if (made_id.len != 2 * (size_t)VLY_TRACE_BYTES ||
@@ -51,7 +57,18 @@ void vly_trace_begin(const vly_tracer *t, const vly_http_msg *msg, vly_str made_
         put_big_endian(random[1] | 1, ret->trace);
         put_big_endian(random[2], ret->trace + 8);
     }
-    ret->is_sampled = big_endian(ret->trace + 8) >> 1 < atomic_load(&t->bound);
+    ret->is_sampled = is_in_share(t, big_endian(ret->trace + 8));
+}
+
+/* Who asks for a trace is believed when the request was admitted. */
+static bool is_wanted(vly_tracer *t, const vly_call *call)
+{
+    const vly_trace *trace = &call->trace;
+    bool is_believed = call->is_known && trace->has_parent && atomic_load(&t->trusts_parents);
+
+    if (call->is_known && vly_settings_take_trace(t->settings, call->model))
+        return true;
+    return is_believed ? (trace->from.flags & VLY_TRACEPARENT_SAMPLED) != 0 : trace->is_sampled;
 }
 
 bool vly_trace_decide(vly_tracer *t, vly_call *call, char text[VLY_TRACEPARENT_BYTES + 1])
@@ -59,10 +76,10 @@ bool vly_trace_decide(vly_tracer *t, vly_call *call, char text[VLY_TRACEPARENT_B
     vly_trace *trace = &call->trace;
     vly_traceparent said = {.flags = VLY_TRACEPARENT_SAMPLED};
 
-    if (!trace->is_decided && vly_settings_take_trace(t->settings, call->model))
-        trace->is_sampled = true;
-    if (!trace->is_decided)
+    if (!trace->is_decided) {
+        trace->is_sampled = is_wanted(t, call);
         vly_counter_add(trace->is_sampled ? &t->sampled : &t->not_sampled, 1);
+    }
     trace->is_decided = true;
     memcpy(said.trace, trace->trace, sizeof(said.trace));
     put_big_endian(trace->span, said.parent);
@@ -94,6 +111,16 @@ static vly_str address_of(const char *peer)
     if (s.len > 1 && s.ptr[0] == '[')
         s = (vly_str){s.ptr + 1, s.len - 2};
     return s;
+}
+
+static void put_addresses(vly_buf *b, const vly_http_request *req)
+{
+    char client[VLY_ADDRESS_TEXT_MAX];
+    bool is_proxied = vly_access_find_client(req, client);
+
+    put_text(b, "client.address", is_proxied ? vly_str_from(client) : address_of(req->peer));
+    if (is_proxied)
+        put_text(b, "network.peer.address", address_of(req->peer));
 }
 
 static void put_http(vly_buf *b, const vly_http_request *req, const vly_http_finished *f)
@@ -151,7 +178,7 @@ static void put_attributes(vly_buf *b, const vly_http_request *req, const vly_ht
              req->msg.major_version > 1    ? VLY_STR("2")
              : req->msg.minor_version == 0 ? VLY_STR("1.0")
                                            : VLY_STR("1.1"));
-    put_text(b, "client.address", address_of(req->peer));
+    put_addresses(b, req);
     put_text(b, "user_agent.original", vly_http_msg_header(&req->msg, "User-Agent"));
     put_text(b, "volley.request_id", call->id);
     put_model(b, call);

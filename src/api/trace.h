@@ -7,8 +7,11 @@
  * compute_infer and compute_output within it where a model ran: one behind the other, up to when
  * the run was over. Streams are not traced.
  *
- * Sampled is what the parent has sampled; without a parent, a share of the trace ids (as
- * OpenTelemetry's TraceIdRatioBased under ParentBased); and what Triton's trace settings ask for.
+ * Sampled is what the parent has sampled, when the request was admitted; without a parent, a share
+ * of the trace ids (as OpenTelemetry's TraceIdRatioBased under ParentBased); and what Triton's
+ * trace settings ask for. Of requests that were refused, or for what is not there, and where
+ * parents are not trusted, the same share whatever the client says: nobody fills the queue of spans
+ * by asking.
  *
  * Without a tracer nothing of this costs anything.
  */
@@ -27,6 +30,7 @@ typedef struct vly_tracer {
     vly_otlp_export *exporter;     /* borrowed, as the next */
     struct vly_settings *settings; /* Triton's */
     _Atomic uint64_t bound;        /* of the low 63 bits of a trace id: sampled below it */
+    _Atomic bool trusts_parents;
     vly_counter sampled, not_sampled;
 } vly_tracer;
 

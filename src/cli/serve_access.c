@@ -51,11 +51,11 @@ bool vly_serve_access_has_limits(const vly_config *c)
     return c->limits_address_requests > 0 || c->limits_address_concurrency > 0;
 }
 
-vly_status vly_serve_access_set(vly_access *a, const vly_config *c, vly_err *err)
+void vly_serve_access_set(vly_access *a, const vly_config *c)
 {
     const vly_client_rule address = address_rule(c), key = key_rule(c);
 
-    return vly_access_set_rules(a, &address, &key, err);
+    vly_access_set_rules(a, &address, &key);
 }
 
 vly_status vly_serve_access_open(const vly_config *c, uint64_t seed, vly_serve_access *a,
@@ -78,7 +78,7 @@ vly_status vly_serve_access_open(const vly_config *c, uint64_t seed, vly_serve_a
             return vly_fail_in(err, st, "setting 'access.keys'");
     }
     o.keys = a->keys;
-    if (a->keys == NULL && !has_limits)
+    if (a->keys == NULL && !has_limits && c->access_trusted_proxies[0] == '\0')
         return VLY_OK;
     st = vly_access_new(&o, &a->access, err);
     return st == VLY_EINVAL ? vly_fail_in(err, st, "setting 'access.trusted_proxies'") : st;

@@ -14,7 +14,7 @@ typedef struct vly_serve_access {
     vly_file_info refused; /* the one that could not be read, which has been said */
     bool is_refused;       /* the last look found no keys; refused says what */
     vly_key_ring *keys;    /* NULL: none are asked for */
-    vly_access *access;    /* NULL: neither keys nor limits */
+    vly_access *access;    /* NULL: neither keys, limits nor trusted proxies */
     vly_http_server *admin;
 } vly_serve_access;
 
@@ -23,8 +23,8 @@ vly_status vly_serve_access_open(const vly_config *c, uint64_t seed, vly_serve_a
                                  vly_err *err) VLY_MUST_CHECK;
 /* Addresses are bound. Only where they were at the start, a reload can change how. */
 bool vly_serve_access_has_limits(const vly_config *c);
-/* The limits as the settings say. ENOMEM. */
-vly_status vly_serve_access_set(vly_access *a, const vly_config *c, vly_err *err) VLY_MUST_CHECK;
+/* The limits as the settings say. */
+void vly_serve_access_set(vly_access *a, const vly_config *c);
 /* Starts the admin listener, when there is to be one; opts: of the public one. */
 vly_status vly_serve_access_listen(const vly_config *c, const vly_http_opts *opts,
                                    vly_serve_access *a, vly_err *err) VLY_MUST_CHECK;

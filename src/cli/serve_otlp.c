@@ -117,6 +117,7 @@ vly_status vly_serve_otlp_open(const vly_config *c, struct vly_settings *setting
         return vly_fail_in(err, st, "settings 'otlp.*'");
     o->tracer.settings = settings;
     vly_tracer_set_share(&o->tracer, c->otlp_sample);
+    o->tracer.trusts_parents = c->otlp_trust_parent;
     vly_settings_set_traced(settings);
     printf("traces to %s\n", vly_url_public(c->otlp_endpoint, shown, sizeof(shown)));
     return VLY_OK;

@@ -37,14 +37,6 @@ bool vly_serve_is_cold(const vly_serve_users *users, size_t idx)
     return is_limit && !users->has_address_limits;
 }
 
-static void apply_access(vly_access *a, const vly_config *c)
-{
-    vly_err err;
-
-    if (vly_serve_access_set(a, c, &err) != VLY_OK)
-        vly_warn("limits stay as they are: %s", err.msg);
-}
-
 static void apply_cache(vly_cache *cache, const vly_config *c)
 {
     vly_cache_opts times = {.memory_bytes = 0};
@@ -68,9 +60,11 @@ void vly_serve_apply(vly_serve_users *users, const vly_config *old, const vly_co
     if (users->cache != NULL)
         apply_cache(users->cache, c);
     if (users->access != NULL)
-        apply_access(users->access, c);
-    if (users->tracer != NULL)
+        vly_serve_access_set(users->access, c);
+    if (users->tracer != NULL) {
         vly_tracer_set_share(users->tracer, c->otlp_sample);
+        users->tracer->trusts_parents = c->otlp_trust_parent;
+    }
     vly_serve_http_times(c, &times);
     for (size_t i = 0; i < VLY_COUNT(servers); i++)
         if (servers[i] != NULL)

@@ -21,7 +21,7 @@ typedef struct vly_serve_users {
     vly_api *api;
     vly_tracer *tracer; /* NULL: nothing is traced */
     vly_cache *cache;   /* NULL: there is none */
-    vly_access *access; /* NULL: neither keys nor limits */
+    vly_access *access; /* NULL: neither keys, limits nor trusted proxies */
     bool has_address_limits;
     /* NULL until they have started; reloads are asked for by the second where there is one. */
     _Atomic(vly_http_server *) http, admin;

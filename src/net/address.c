@@ -61,6 +61,15 @@ bool vly_address_parse(vly_str text, vly_address *ret)
     return rest.len > 1 && is_port_behind_colon(rest) && parse_plain(inner, ret);
 }
 
+const char *vly_address_format(const vly_address *a, char text[VLY_ADDRESS_TEXT_MAX])
+{
+    bool is_v4 = vly_address_is_v4(a);
+
+    _Static_assert(VLY_ADDRESS_TEXT_MAX >= INET6_ADDRSTRLEN, "an address fits");
+    return inet_ntop(is_v4 ? AF_INET : AF_INET6, a->bytes + (is_v4 ? V4_AT : 0), text,
+                     VLY_ADDRESS_TEXT_MAX);
+}
+
 bool vly_address_is_v4(const vly_address *a)
 {
     return memcmp(a->bytes, v4_prefix, sizeof(v4_prefix)) == 0;

@@ -31,6 +31,9 @@ typedef struct vly_address_ranges {
 
 /* "192.0.2.1", "192.0.2.1:80", "2001:db8::1", "[2001:db8::1]", "[2001:db8::1]:80". */
 bool vly_address_parse(vly_str text, vly_address *ret);
+/* "192.0.2.1", "2001:db8::1"; returns text. */
+#define VLY_ADDRESS_TEXT_MAX 46
+const char *vly_address_format(const vly_address *a, char text[VLY_ADDRESS_TEXT_MAX]);
 bool vly_address_is_v4(const vly_address *a);
 bool vly_address_is_loopback(const vly_address *a);
 

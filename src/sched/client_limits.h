@@ -4,7 +4,8 @@
  * each address (of IPv6 its /64). Pure: the clock is given; it may go back by the jitter between
  * threads, which counts as no time.
  *
- * The table is bounded and made at once. A client that is not in it when its part is full takes the
+ * The table is bounded and made at once, with places for max_clients that are hashes of something,
+ * and some more. A client that is not in it when its part is full takes the
  * place of the one that has been silent for longest and has nothing in work, and begins with a full
  * bucket: the table should hold as many clients as come within the time that fills a bucket.
  *

@@ -36,6 +36,7 @@
     X(limits_key_burst)                                                                            \
     X(limits_key_concurrency)                                                                      \
     X(otlp_sample)                                                                                 \
+    X(otlp_trust_parent)                                                                           \
     X(log_level)
 
 /* TEXT settings that take one of a few values. */

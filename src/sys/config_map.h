@@ -240,6 +240,8 @@
       "collector of traces, OTLP over HTTP: http://HOST:4318/v1/traces; by default none")          \
     X(NUMBER, otlp_sample, "otlp.sample", 0.1, 0, 1,                                               \
       "share of the requests that are traced, of those that belong to no trace yet")               \
+    X(BOOL, otlp_trust_parent, "otlp.trust_parent", true, 0, 1,                                    \
+      "traceparent of an admitted request decides whether it is traced; false: otlp.sample does")  \
     X(TEXT, otlp_service_name, "otlp.service_name", "volley", 1, 256, "service.name of the spans") \
     X(TEXT, otlp_resource, "otlp.resource", "", 0, 4096,                                           \
       "further attributes of the resource: deployment.environment.name=blue,key=value")            \

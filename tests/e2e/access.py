@@ -353,6 +353,14 @@ def addresses_are_counted(t):
         equal(s.get("/v2").headers["ratelimit-policy"], '"address";q=2;w=1000')
         metrics = s.ask("GET", "/metrics", headers={"X-Forwarded-For": "192.0.2.1"}).body.decode()
         assert 'volley_rate_limited_total{by="address"} 2' in metrics, metrics
+    with t.serve("--set", "limits.address_requests=5", "--set", "limits.window_s=1000", "--set",
+                 "admin.port=0") as s:
+        guesses = (("GET", "/nothing"), ("POST", "/health"), ("POST", "/v2/models/../infer"),
+                   ("POST", "/no.Service/Method", "", {"Content-Type": "application/grpc"}),
+                   ("POST", "/v1/config:reload"), ("GET", "/nothing"))
+        equal([s.ask(*guess).status for guess in guesses], [404, 405, 404, 200, 403, 429])
+        refused(s.get("/v2"), 429, "too many requests of this address")
+        equal(s.get("/health").status, 200)
     with t.serve("--set", "limits.address_requests=2", "--set", "limits.window_s=1000") as s:
         answers = [s.ask("GET", "/v2", headers={"X-Forwarded-For": f"192.0.2.{i}"}).status
                    for i in range(3)]

@@ -230,6 +230,64 @@ def broken_parents_begin_traces_of_their_own(t):
         equal([x.parent for x in spans], [""] * len(broken) + [PARENT[36:52]])
 
 
+def strangers_choose_no_traces(t):
+    keys = t.path("keys.json")
+    key = subprocess.run([t.volley, "key", "mint", "boss", "--keys", keys, "--scope", "admin"],
+                         check=True, capture_output=True, text=True).stdout.strip()
+    path = t.path("trust.yaml")
+    wanted, own = {"traceparent": PARENT}, {"traceparent": PARENT, "X-Api-Key": key}
+    n = 300
+    with Collector(t) as c:
+        with open(path, "w") as f:
+            f.write("otlp.sample: 0\n")
+        settings = [x for x in c.settings() if x != "otlp.sample=1"]
+        del settings[-1]
+        with t.serve(*settings, "--config", path, "--keys", keys) as s:
+            def expect(target, headers, status, is_traced):
+                answer = s.ask("GET", target, headers=headers)
+                equal((answer.status, "traceresponse" in answer.headers), (status, is_traced),
+                      f"{target} {headers}")
+
+            def reload(text):
+                with open(path, "w") as f:
+                    f.write(text)
+                equal(s.ask("POST", "/v1/config:reload", headers={"X-Api-Key": key}).status, 200)
+
+            for target, status in (("/v2", 401), ("/nothing", 404), ("/health", 200)):
+                expect(target, wanted, status, False)
+            expect("/v2", {**wanted, "X-Api-Key": key + "x"}, 401, False)
+            expect("/v2", own, 200, True)
+            reload("otlp.sample: 0\notlp.trust_parent: false\n")
+            expect("/v2", own, 200, False)
+            # an id that lies in every share is no way round it
+            low = {"traceparent": f"00-{'1' * 16}{'0' * 15}1-{'1' * 16}-01"}
+            reload("otlp.sample: 0.3\n")
+            connection = s.connect()
+            traced = sum("traceresponse" in s.ask("GET", "/v2", headers=low, connection=connection)
+                         .headers for _ in range(n))
+            assert abs(traced - 0.3 * n) < 5 * (n * 0.3 * 0.7) ** 0.5, traced
+            equal(s.stop(), 0)
+        equal(len([x for x in c.spans() if x.parent == PARENT[36:52]]), 1)
+
+
+def clients_behind_proxies_are_told(t):
+    log = t.path("proxied.log")
+    with Collector(t) as c:
+        with t.serve(*c.settings("access.trusted_proxies=127.0.0.0/8",
+                                 f"http.access_log={log}")) as s:
+            for value in ("203.0.113.7, 198.51.100.1", "2001:DB8::1", "nonsense"):
+                equal(s.ask("GET", "/health", headers={"X-Forwarded-For": value}).status, 200)
+            equal(s.stop(), 0)
+        told = [(x.attributes["client.address"], x.attributes.get("network.peer.address"))
+                for x in c.spans()]
+        equal(told, [("198.51.100.1", "127.0.0.1"), ("2001:db8::1", "127.0.0.1"),
+                     ("127.0.0.1", None)])
+    with open(log) as f:
+        lines = [json.loads(line) for line in f]
+    equal([line.get("client") for line in lines], ["198.51.100.1", "2001:db8::1", None])
+    assert all(line["peer"].startswith("127.0.0.1:") for line in lines), lines
+
+
 def tritons_settings_sample(t):
     with Collector(t) as c:
         with t.serve(*c.settings("otlp.sample=0")) as s:
@@ -339,7 +397,8 @@ def off_says_nothing(t):
 
 
 run(a_request_becomes_nested_spans, pictures_errors_and_grpc, a_share_is_sampled,
-    broken_parents_begin_traces_of_their_own, tritons_settings_sample,
+    broken_parents_begin_traces_of_their_own, strangers_choose_no_traces,
+    clients_behind_proxies_are_told, tritons_settings_sample,
     the_share_changes_while_it_runs, collectors_fail_and_nobody_notices,
     passwords_of_collectors_are_not_told, a_collector_that_is_away_or_never_answers,
     off_says_nothing)

@@ -115,5 +115,21 @@ static void believes_only_trusted_proxies(void **state)
     assert_client("10.0.0.1", NULL, "10.0.0.3, 10.0.0.2", "10.0.0.3");
 }
 
-UNIT_TESTS(cmocka_unit_test(reads_addresses), cmocka_unit_test(knows_ranges),
-           cmocka_unit_test(believes_only_trusted_proxies))
+static void writes_addresses(void **state)
+{
+    static const char *const cases[][2] = {{"192.0.2.1:80", "192.0.2.1"},
+                                           {"::ffff:192.0.2.1", "192.0.2.1"},
+                                           {"[2001:DB8:0:0::1]:80", "2001:db8::1"},
+                                           {"::", "::"}};
+    char text[VLY_ADDRESS_TEXT_MAX];
+    vly_address a;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_true(vly_address_parse(vly_str_from(cases[i][0]), &a));
+        assert_string_equal(vly_address_format(&a, text), cases[i][1]);
+    }
+}
+
+UNIT_TESTS(cmocka_unit_test(reads_addresses), cmocka_unit_test(writes_addresses),
+           cmocka_unit_test(knows_ranges), cmocka_unit_test(believes_only_trusted_proxies))

@@ -224,6 +224,24 @@ static void counts_from_many_threads(void **state)
     vly_client_limits_free(l);
 }
 
+/* As many keys as there may be, all at work: hashes, which do not fall evenly. */
+static void has_a_place_for_each(void **state)
+{
+    const vly_client_rule r = {.rate = 1, .burst = 1};
+    enum { N = 10000 };
+
+    (void)state;
+    for (uint64_t seed = 0; seed < 10; seed++) {
+        open_limits(N);
+        for (uint64_t i = 0; i < N; i++)
+            assert_int_equal(take(vly_rng_mix(seed, i), &r, SEC), VLY_OK);
+        for (uint64_t i = 0; i < N; i++)
+            assert_int_equal(take(vly_rng_mix(seed, i), &r, SEC), VLY_EBUSY); /* its own bucket */
+        vly_client_limits_free(l);
+    }
+}
+
 UNIT_TESTS(cmocka_unit_test(fills_at_its_rate), cmocka_unit_test(bounds_what_is_in_work),
            cmocka_unit_test(forgets_who_was_silent_longest),
-           cmocka_unit_test(is_as_the_plain_model), cmocka_unit_test(counts_from_many_threads))
+           cmocka_unit_test(is_as_the_plain_model), cmocka_unit_test(has_a_place_for_each),
+           cmocka_unit_test(counts_from_many_threads))
