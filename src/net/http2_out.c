@@ -7,6 +7,7 @@
 #include "net/http2_internal.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #define BATCH_BYTES      ((size_t)1024 * 1024) /* the frame that passes it ends a batch */
 #define COPY_BYTES       ((size_t)2048)        /* a shorter payload costs less copied than apart */
@@ -173,7 +174,7 @@ nghttp2_nv vly_http2__field(vly_str name, vly_str value)
 
 static const char *next_text(const char *at, vly_str *ret)
 {
-    *ret = vly_str_from(at);
+    *ret = (vly_str){at, strlen(at)};
     return at + ret->len + 1;
 }
 
