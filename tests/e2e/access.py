@@ -13,7 +13,6 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-PACKAGES = ["tritonclient[all]"]
 PROBE = "import tritonclient.http, tritonclient.grpc"
 
 
@@ -73,7 +72,7 @@ if len(sys.argv) > 1 and sys.argv[1] == "--client":
     sys.exit(0)
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import (PATIENCE, Answer, Skip, equal, find_python, run, simple_inputs,  # noqa: E402
+from harness import (PATIENCE, Answer, equal, python_with, run, simple_inputs,  # noqa: E402
                      wait_until)
 from ws_client import CLOSE, WebSocket  # noqa: E402
 
@@ -466,9 +465,7 @@ def floods_are_shed(t):
 
 
 def clients_bring_keys(t):
-    python, why = find_python(t.build, "venv-access", PACKAGES, PROBE)
-    if python is None:
-        raise Skip(f"cannot install {', '.join(PACKAGES)}: {why}")
+    python = python_with(PROBE)
     keys = three_keys(t, "clients.json")
     with t.serve("--keys", keys.path) as s:
         p = subprocess.run([python, os.path.abspath(__file__), "--client", f"127.0.0.1:{s.port}",

@@ -340,10 +340,7 @@ def figures(t):
 
 
 def triton_client(t):
-    python, why = find_python(t.build, "venv_cache", ("tritonclient[grpc]",),
-                              "import tritonclient.grpc")
-    if python is None:
-        raise Skip(f"no tritonclient: {why}")
+    python = python_with("import tritonclient.grpc")
     with t.serve(*ALL) as s:
         p = subprocess.run([python, __file__, "--client", f"127.0.0.1:{s.port}"],
                            capture_output=True, text=True)
@@ -354,7 +351,7 @@ if sys.argv[1] == "--client":
     grpc_client(sys.argv[2])
     sys.exit(0)
 
-from harness import Skip, equal, find_python, multipart, png, run, simple_inputs  # noqa: E402
+from harness import equal, multipart, png, python_with, run, simple_inputs  # noqa: E402
 from model_files import adder, explicit, infer, load, make, put  # noqa: E402
 run(hit_equals_miss, pictures, headers_are_heard, only_what_is_enabled, state_is_never_cached,
     reload_forgets, weights_in_other_files, ensembles_follow_their_members,

@@ -142,11 +142,9 @@ def client_shm(url):  # simple_http_shm_client.py
 # ---- tests ----
 
 def run_parts(t, parts, *args):
-    from harness import CLIENT_PACKAGE, Skip, equal, find_python
+    from harness import equal, python_with
 
-    python, why = find_python(t.build)
-    if python is None:
-        raise Skip(f"cannot install {CLIENT_PACKAGE}: {why}")
+    python = python_with("import tritonclient.http.aio")
     with t.serve(*args) as s:
         for part in parts:
             p = subprocess.run([python, os.path.abspath(__file__), "--client",

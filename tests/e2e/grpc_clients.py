@@ -2,9 +2,8 @@
 """gRPC clients work against the server unchanged: Triton's Python client (tritonclient.grpc and its
 aio twin), grpcio's health checking and reflection.
 
-They come from the Python that runs this, or else from a virtual environment that is made in the
-build directory when first needed; without either the tests skip. This file is both: the tests, and,
-with --client URL PART, what the environment's Python runs.
+Without them the tests skip (python_with in harness.py). This file is both: the tests, and, with
+--client URL PART, what the Python which has them runs.
 """
 import os
 import queue
@@ -13,7 +12,6 @@ import subprocess
 import sys
 import urllib.request
 
-PACKAGES = ["tritonclient[grpc]", "grpcio-health-checking", "grpcio-reflection"]
 NODE_PACKAGES = ["@grpc/grpc-js", "@grpc/proto-loader"]
 PROBE = "import tritonclient.grpc.aio, grpc_health.v1.health, grpc_reflection.v1alpha"
 BIG = 80 << 20  # of one message; clients and gRPC itself stop at 4 MiB unless told otherwise
@@ -537,11 +535,9 @@ def client_drain(url):
 # ---- the tests ----
 
 def run_parts(t, parts, *args, **environment):
-    from harness import Skip, equal, find_python
+    from harness import equal, python_with
 
-    python, why = find_python(t.build, "venv-grpc", PACKAGES, PROBE)
-    if python is None:
-        raise Skip(f"cannot install {', '.join(PACKAGES)}: {why}")
+    python = python_with(PROBE)
     with t.serve(*args) as s:
         for part in parts:
             p = subprocess.run([python, os.path.abspath(__file__), "--client",
@@ -566,11 +562,9 @@ def big_messages_pass(t):
 
 
 def open_calls_do_not_hold_up_the_end(t):
-    from harness import Skip, equal, find_python
+    from harness import equal, python_with
 
-    python, why = find_python(t.build, "venv-grpc", PACKAGES, PROBE)
-    if python is None:
-        raise Skip(f"cannot install {', '.join(PACKAGES)}: {why}")
+    python = python_with(PROBE)
     with t.serve("--set", "drain_timeout_ms=20000") as s:
         p = subprocess.Popen([python, os.path.abspath(__file__), "--client", f"127.0.0.1:{s.port}",
                               "drain"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -603,9 +597,9 @@ def tls_works(t):
 
 def node_works(t):
     """@grpc/grpc-js, by the .proto files that reflection hands out."""
-    from harness import SOURCE, Skip, equal
+    from harness import CLIENTS, SOURCE, Skip, equal
 
-    modules = os.path.join(t.build, "node-grpc")
+    modules = os.path.join(CLIENTS, "node-grpc")
     if not os.path.exists(os.path.join(modules, "node_modules", "@grpc", "proto-loader")):
         try:
             os.makedirs(modules, exist_ok=True)

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import urllib.request
 
-PACKAGES = ["tritonclient[grpc]", "grpcio-health-checking", "grpcio-reflection"]
 PROBE = "import tritonclient.grpc.aio, grpc_health.v1.health, grpc_reflection.v1alpha"
 SERVICE = "volley.v1.Steps"
 PATIENCE = 60
@@ -265,11 +264,9 @@ def client_sessions(url, text):
 
 
 def run_part(t, part, *args):
-    from harness import Skip, equal, find_python
+    from harness import equal, python_with
 
-    python, why = find_python(t.build, "venv-grpc", PACKAGES, PROBE)
-    if python is None:
-        raise Skip(f"cannot install {', '.join(PACKAGES)}: {why}")
+    python = python_with(PROBE)
     path = t.path("walk.csv")
     subprocess.run([t.volley, "synth", "imu", "--seconds", "20", "--activity", "walk", "--out",
                     path], check=True, capture_output=True)

@@ -2,7 +2,7 @@
 """The step detection guide's dialect: its paths and its WebSocket, with its clients' messages.
 
 Shapes are those of the guide's own program and documents. One test speaks through the package
-`websockets`, from a virtual environment in the build directory, and skips without.
+`websockets`, and skips without (python_with in harness.py).
 """
 import json
 import os
@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 
-from harness import PATIENCE, Skip, equal, find_python, run, wait_until
+from harness import PATIENCE, equal, python_with, run, wait_until
 from ws_client import BINARY, CLOSE, WebSocket
 
 FIELDS = ["accel_x", "accel_y", "accel_z", "gyro_x", "gyro_y", "gyro_z"]
@@ -356,10 +356,7 @@ def package(port):
 
 
 def works_with_the_package(t):
-    python, why = find_python(t.build, "venv-websockets", ("websockets",),
-                              "import websockets.sync.client")
-    if python is None:
-        raise Skip(why)
+    python = python_with("import websockets.sync.client")
     with t.serve() as s:
         p = subprocess.run([python, os.path.abspath(__file__), "--client", str(s.port)],
                            capture_output=True, text=True, timeout=2 * PATIENCE)

@@ -5,6 +5,7 @@ A test file calls run(fn, ...) last. Each fn(t) gets a Tools; it fails by any ex
 listens on loopback only, on a port that the system chooses.
 """
 import fcntl
+import hashlib
 import http.client
 import json
 import os
@@ -20,8 +21,15 @@ import traceback
 import zlib
 
 PATIENCE = 60
-CLIENT_PACKAGE = "tritonclient[http]"
+# Clients of others, and what reads documents in formats of others.
+PACKAGES = ("tritonclient[grpc,http]", "grpcio-health-checking", "grpcio-reflection", "websockets",
+            "opentelemetry-proto", "openapi-spec-validator")
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+CLIENTS = os.path.join(SOURCE, "build-clients")  # what package managers bring, for every build
+
+
+# Such a build is slower by a power of ten: where less data finds the same faults, it gets less.
+IS_SANITIZED = os.environ.get("VOLLEY_TEST_SANITIZER", "none") != "none"
 
 
 class Skip(Exception):
@@ -190,26 +198,28 @@ def simple_inputs(first, second):
             {"name": "INPUT1", "datatype": "INT32", "shape": [1, 16], "data": second}]
 
 
-def find_python(directory, name="venv", packages=(CLIENT_PACKAGE,),
-                probe="import tritonclient.http.aio"):
+def python_with(probe):
     """A Python in which the statement `probe` runs: the one that runs this, or else one with
-    packages from pip, made in directory/name when first needed. None and the reason: neither."""
-    environment = os.path.join(directory, name)
+    PACKAGES from pip. That is made when first needed, and again when the list changes; all build
+    directories share it. Skips when it cannot be had."""
+    key = hashlib.sha256("\n".join((sys.version, *PACKAGES)).encode()).hexdigest()[:12]
+    environment = os.path.join(CLIENTS, key)
     python = os.path.join(environment, "bin", "python")
+    os.makedirs(environment, exist_ok=True)
     with open(environment + ".lock", "w") as lock:  # tests run side by side
         fcntl.flock(lock, fcntl.LOCK_EX)
         for candidate in (sys.executable, python):
             if os.path.exists(candidate) and subprocess.run([candidate, "-c", probe],
                                                             capture_output=True).returncode == 0:
-                return candidate, None
+                return candidate
         for step in ([sys.executable, "-m", "venv", environment],
                      [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-                      *packages]):
+                      "--no-compile", *PACKAGES], [python, "-c", probe]):
             p = subprocess.run(step, capture_output=True, text=True)
             if p.returncode != 0:
                 said = (p.stderr or p.stdout).strip().splitlines()
-                return None, said[-1] if said else "failed: " + " ".join(step)
-    return python, None
+                raise Skip(said[-1] if said else "failed: " + " ".join(step))
+    return python
 
 
 def run(*tests):

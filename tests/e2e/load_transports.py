@@ -10,9 +10,8 @@ import subprocess
 import threading
 import time
 
-from harness import PATIENCE, Certificate, Skip, equal, find_python, free_port, run
+from harness import PATIENCE, Certificate, Skip, equal, free_port, python_with, run
 
-PACKAGES = ["websockets", "grpcio"]
 RATE = ["--rate", "200", "--duration", "500ms", "--warmup", "0", "--no-check", "-c", "3",
         "--timeout", "60s"]
 READING = json.dumps({"accel_x": 0.5, "accel_y": 9.6, "accel_z": 1.2, "gyro_x": 0.1, "gyro_y": 0.2,
@@ -198,9 +197,7 @@ asyncio.run(main())
 
 
 def speaks_to_websockets_and_grpcio(t):
-    python, why = find_python(t.build, "venv-load", PACKAGES, "import grpc, websockets")
-    if python is None:
-        raise Skip(f"no grpcio and websockets: {why}")
+    python = python_with("import grpc, websockets")
     with Child(python, "-c", OTHERS) as child:
         grpc, ws = (f"{scheme}://127.0.0.1:{port}" for scheme, port in
                     zip(("grpc", "ws"), child.ports))

@@ -324,9 +324,7 @@ def client(url, repo):
 
 def tritonclient_works(t):
     repo = make(t, "a", [1])
-    python, why = find_python(t.build)
-    if python is None:
-        raise Skip(f"cannot install {CLIENT_PACKAGE}: {why}")
+    python = python_with("import tritonclient.http.aio")
     with explicit(t, models=repo) as s:
         p = subprocess.run([python, os.path.abspath(__file__), "--client", f"127.0.0.1:{s.port}",
                             repo], capture_output=True, text=True, timeout=300)
@@ -337,7 +335,7 @@ def tritonclient_works(t):
 if sys.argv[1] == "--client":
     client(sys.argv[2], sys.argv[3])
 else:
-    from harness import CLIENT_PACKAGE, Skip, equal, find_python, run
+    from harness import equal, python_with, run
     run(loads_and_unloads, loads_at_start, refuses_in_tritons_words, overrides, polls,
         polls_weights_in_other_files, rescans_on_hangup, survives_its_files, reloads_under_load,
         memory_stays_flat, tritonclient_works)

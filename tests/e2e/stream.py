@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """/v1/stream: tensors, pictures and samples over a WebSocket.
 
-The client is this file's own, frame by frame; the last test uses the package `websockets`, from the
-Python that runs this or from a virtual environment in the build directory, and skips without.
+The client is this file's own, frame by frame; the last test uses the package `websockets`, and
+skips without (python_with in harness.py).
 """
 import json
 import os
@@ -13,10 +13,9 @@ import struct
 import subprocess
 import sys
 
-from harness import PATIENCE, Skip, equal, png, run, simple_inputs
+from harness import PATIENCE, Skip, equal, png, python_with, run, simple_inputs
 from ws_client import BINARY, CLOSE, PING, TEXT, WebSocket
 
-PACKAGE = "websockets"
 ONE = list(range(16))
 
 
@@ -271,25 +270,8 @@ def package(port):
     assert w.protocol.close_code == 1000, w.protocol.close_code
 
 
-def python_with_package(directory):
-    python = os.path.join(directory, "venv-websockets", "bin", "python")
-    for candidate in (sys.executable, python):
-        probe = [candidate, "-c", "import websockets.sync.client"]
-        if (os.path.exists(candidate)
-                and subprocess.run(probe, capture_output=True).returncode == 0):
-            return candidate
-    for step in ([sys.executable, "-m", "venv", os.path.join(directory, "venv-websockets")],
-                 [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-                  PACKAGE]):
-        p = subprocess.run(step, capture_output=True, text=True)
-        if p.returncode != 0:
-            said = (p.stderr or p.stdout).strip().splitlines()
-            raise Skip(said[-1] if said else "failed: " + " ".join(step))
-    return python
-
-
 def websockets_package_works(t):
-    python = python_with_package(t.build)
+    python = python_with("import websockets.sync.client")
     with t.serve() as s:
         p = subprocess.run([python, os.path.abspath(__file__), "--client", str(s.port)],
                            capture_output=True, text=True, timeout=2 * PATIENCE)

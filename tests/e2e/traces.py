@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 
-from harness import Skip, equal, find_python, png, run, simple_inputs, wait_until
+from harness import equal, png, python_with, run, simple_inputs, wait_until
 
 READ = """
 import base64, json, sys
@@ -51,9 +51,7 @@ class Collector:
     """Keeps what is posted; answer(n) gives status and headers of the n-th request."""
 
     def __init__(self, t, answer=lambda n: (200, {}), body=b""):
-        self.python, why = find_python(t.build, "venv-otlp", ["opentelemetry-proto"], PROBE)
-        if self.python is None:
-            raise Skip(f"opentelemetry-proto cannot be had: {why}")
+        self.python = python_with(PROBE)
         self.bodies, self.headers, self.n = [], [], 0
         outer = self
 

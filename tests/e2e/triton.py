@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Triton's own Python client (tritonclient, HTTP) works against the server unchanged.
 
-The client comes from the Python that runs this, or else from a virtual environment that is made in
-the build directory when first needed; without either the test skips. This file is both: the test,
-and, with --client, the part that the environment's Python runs.
+Without the client the test skips (python_with in harness.py). This file is both: the test, and,
+with --client, the part that the Python which has the client runs.
 """
 import os
 import subprocess
@@ -166,11 +165,9 @@ def make_in(http, data):
 
 
 def run_client(t, mode, **serve):
-    from harness import CLIENT_PACKAGE, Skip, equal, find_python
+    from harness import equal, python_with
 
-    python, why = find_python(t.build)
-    if python is None:
-        raise Skip(f"cannot install {CLIENT_PACKAGE}: {why}")
+    python = python_with("import tritonclient.http.aio")
     with t.serve(**serve) as s:
         p = subprocess.run([python, os.path.abspath(__file__), mode, f"127.0.0.1:{s.port}"],
                            capture_output=True, text=True, timeout=300)
