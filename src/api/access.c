@@ -43,6 +43,7 @@ struct vly_grant {
     unsigned char hash[VLY_KEY_HASH_BYTES];
     vly_key_scope scope;                 /* of what was asked for */
     char key_name[VLY_KEY_NAME_MAX + 1]; /* "": none */
+    bool is_admin;                       /* the key's scope */
     vly_nsec wait_ns;
 };
 
@@ -217,6 +218,7 @@ static vly_status check_key(vly_grant *g, const vly_http_request *req, vly_key_s
         !vly_key_ring_find(a->opts.keys, g->hash, vly_clock_unix_ms(), &k))
         return refuse_invalid(g->api, err);
     memcpy(g->key_name, k.name, sizeof(g->key_name));
+    g->is_admin = k.scope == VLY_SCOPE_ADMIN;
     g->scope = scope;
     if (k.scope < scope) {
         vly_counter_add(&g->api->access_stats.denied[VLY_ACCESS_SCOPE], 1);
@@ -462,6 +464,17 @@ vly_str vly_access_key_name(const vly_http_request *req)
 {
     const vly_grant *g = grant_of(req);
     return g != NULL ? vly_str_from(g->key_name) : VLY_STR("");
+}
+
+vly_imu_who vly_access_who(const vly_api *api, const vly_http_request *req)
+{
+    const vly_grant *g = api->needs_keys ? grant_of(req) : NULL;
+
+    _Static_assert(VLY_KEY_NAME_MAX <= VLY_IMU_NAME_MAX, "a key's name is an owner");
+    return (vly_imu_who){
+        .owner = g != NULL ? vly_str_from(g->key_name) : VLY_STR(""),
+        .sees_all = !api->needs_keys || (g != NULL && g->is_admin),
+    };
 }
 
 bool vly_access_has_key(const vly_http_request *req)

@@ -81,6 +81,9 @@ bool vly_access_may_go_on(void *ctx, const vly_http_request *req, vly_stream_end
 bool vly_access_find_client(const vly_http_request *req, char text[VLY_ADDRESS_TEXT_MAX]);
 /* What the grant of a request says for others; empty and 0 when there is none. */
 vly_str vly_access_key_name(const vly_http_request *req);
+/* Whose sessions it begins, and which it may see: those of its key's name; an admin's key all, as
+ * everybody where no keys are asked for. Borrowed from req. */
+vly_imu_who vly_access_who(const vly_api *api, const vly_http_request *req);
 /* RateLimit and RateLimit-Policy as of draft-ietf-httpapi-ratelimit-headers-09, where limits apply;
  * returns how many. */
 #define VLY_ACCESS_HEADERS_MAX 2

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* volley.v1.Steps: recordings and sessions. Answers are made from the JSON of their REST twins. */
 #include "codec/grpc_steps.h"
+#include "api/access.h"
 #include "api/grpc_methods.h"
 #include "api/imu_json.h"
 #include "api/imu_list.h"
@@ -77,18 +78,19 @@ static vly_status read_id(const vly_grpc_call *call, vly_str *ret, vly_err *err)
     return vly_grpc_name_parse(call->message, ret, err);
 }
 
-typedef vly_status (*session_fn)(vly_imu_sessions *s, vly_str id, vly_imu_session_info *ret,
-                                 vly_err *err);
+typedef vly_status (*session_fn)(vly_imu_sessions *s, const vly_imu_who *who, vly_str id,
+                                 vly_imu_session_info *ret, vly_err *err);
 
 static vly_status on_session(vly_grpc_call *call, session_fn fn, vly_buf *out, vly_err *err)
 {
+    const vly_imu_who who = vly_access_who(call->api, call->req);
     vly_imu_session_info info;
     vly_buf json;
     vly_str id;
     vly_status st = read_id(call, &id, err);
 
     if (st == VLY_OK)
-        st = fn(call->api->imu_sessions, id, &info, err);
+        st = fn(call->api->imu_sessions, &who, id, &info, err);
     if (st != VLY_OK)
         return st;
     vly_buf_init(&json, VLY_MEM_NET, call->api->max_answer_bytes);
@@ -113,6 +115,7 @@ vly_status vly_grpc_steps_delete(vly_grpc_call *call, vly_buf *out, vly_err *err
 
 vly_status vly_grpc_steps_list(vly_grpc_call *call, vly_buf *out, vly_err *err)
 {
+    const vly_imu_who who = vly_access_who(call->api, call->req);
     vly_grpc_sessions_request r;
     char last[VLY_IMU_ID_LEN + 1];
     vly_buf json;
@@ -127,8 +130,8 @@ vly_status vly_grpc_steps_list(vly_grpc_call *call, vly_buf *out, vly_err *err)
                         (unsigned long long)r.limit);
     vly_buf_init(&json, VLY_MEM_NET, call->api->max_answer_bytes);
     vly_buf_puts(&json, "{\"sessions\":[");
-    st = vly_imu_list_json(call->api->imu_sessions, r.after, r.limit > 0 ? r.limit : LIST_DEFAULT,
-                           &json, last, err);
+    st = vly_imu_list_json(call->api->imu_sessions, &who, r.after,
+                           r.limit > 0 ? r.limit : LIST_DEFAULT, &json, last, err);
     vly_buf_puts(&json, "]}");
     return answer_json("volley.v1.ListSessionsResponse", st, &json, out, err);
 }

@@ -3,6 +3,7 @@
  * volley.v1.Steps/Stream: readings in, steps out. The first request opens a session; a request that
  * is wrong is refused by a message, and the call goes on.
  */
+#include "api/access.h"
 #include "api/grpc_methods.h"
 #include "api/imu_json.h"
 #include "api/steps_stream.h"
@@ -230,8 +231,11 @@ void vly_grpc_steps_stream(vly_api *api, vly_http_request *req)
         vly_grpc_fail(req, &err);
         return;
     }
-    *s = (vly_steps_stream){
-        .dialect = &dialect, .api = api, .has_gyro = true, .rate_hz = api->imu_rate_hz};
+    *s = (vly_steps_stream){.dialect = &dialect,
+                            .api = api,
+                            .who = vly_access_who(api, req),
+                            .has_gyro = true,
+                            .rate_hz = api->imu_rate_hz};
     if (vly_steps_stream_accept(s, req, &err) == VLY_OK)
         return;
     vly_free(s);

@@ -5,6 +5,7 @@
  */
 #include "api/routes.h"
 
+#include "api/access.h"
 #include "api/answer.h"
 #include "api/desk.h"
 #include "api/guide.h"
@@ -52,15 +53,17 @@ static void list(vly_work *work)
 {
     list_call *c = (list_call *)work;
     vly_imu_sessions *sessions = c->api->imu_sessions;
+    const vly_imu_who who = vly_access_who(c->api, c->req);
+    size_t n = 0, n_attached = 0;
     char last[VLY_IMU_ID_LEN + 1];
     vly_err err = VLY_ERR_INIT;
     vly_buf b;
     rows r = {.b = &b};
 
     vly_buf_init(&b, VLY_MEM_NET, c->api->max_answer_bytes);
-    vly_buf_printf(&b, "{\"active_sessions\":%" PRId64 ",\"sessions\":{",
-                   (int64_t)vly_gauge_get(&vly_imu_sessions_get_stats(sessions)->sessions));
-    (void)!vly_imu_list(sessions, VLY_STR(""), LIST_MAX, put_row, &r, last, &err);
+    vly_imu_sessions_count(sessions, &who, &n, &n_attached);
+    vly_buf_printf(&b, "{\"active_sessions\":%zu,\"sessions\":{", n);
+    (void)!vly_imu_list(sessions, &who, VLY_STR(""), LIST_MAX, put_row, &r, last, &err);
     vly_buf_printf(&b, "},\"total_requests\":%" PRIu64 "}", r.sum);
     vly_guide_answer(c->req, &err, &b);
 }
@@ -88,21 +91,23 @@ static vly_status not_found(vly_status st, vly_err *err)
                : st;
 }
 
-static vly_status find(const vly_api *api, vly_str id, vly_imu_session_info *ret, vly_err *err)
+static vly_status find(const vly_api *api, const vly_imu_who *who, vly_str id,
+                       vly_imu_session_info *ret, vly_err *err)
 {
     if (api->imu_sessions == NULL)
         return vly_fail(err, VLY_EUNAVAILABLE, VLY_STEPS_NOT_HERE);
-    return not_found(vly_imu_sessions_find(api->imu_sessions, id, ret, err), err);
+    return not_found(vly_imu_sessions_find(api->imu_sessions, who, id, ret, err), err);
 }
 
 void vly_route_guide_session(vly_api *api, vly_http_request *req, const vly_str *captures)
 {
+    const vly_imu_who who = vly_access_who(api, req);
     vly_imu_session_info info;
     vly_err err = VLY_ERR_INIT;
     vly_buf b;
 
     vly_buf_init(&b, VLY_MEM_NET, api->max_answer_bytes);
-    if (find(api, captures[0], &info, &err) == VLY_OK) {
+    if (find(api, &who, captures[0], &info, &err) == VLY_OK) {
         vly_buf_puts(&b, "{\"session_id\":");
         vly_buf_json_str(&b, vly_str_from(info.id));
         vly_buf_printf(&b,
@@ -116,14 +121,16 @@ void vly_route_guide_session(vly_api *api, vly_http_request *req, const vly_str 
 
 void vly_route_guide_session_end(vly_api *api, vly_http_request *req, const vly_str *captures)
 {
+    const vly_imu_who who = vly_access_who(api, req);
     vly_imu_session_info info;
     vly_err err = VLY_ERR_INIT;
     vly_buf b;
 
     vly_buf_init(&b, VLY_MEM_NET, api->max_answer_bytes);
-    vly_status st = find(api, captures[0], &info, &err);
+    vly_status st = find(api, &who, captures[0], &info, &err);
     if (st == VLY_OK)
-        st = not_found(vly_imu_sessions_remove(api->imu_sessions, captures[0], NULL, &err), &err);
+        st = not_found(vly_imu_sessions_remove(api->imu_sessions, &who, captures[0], NULL, &err),
+                       &err);
     if (st == VLY_OK) {
         vly_buf_printf(&b, "{\"message\":\"Session %s terminated successfully\",\"timestamp\":\"",
                        info.id);

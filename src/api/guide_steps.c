@@ -9,6 +9,7 @@
  */
 #include "api/routes.h"
 
+#include "api/access.h"
 #include "api/answer.h"
 #include "api/guide.h"
 #include "api/steps_query.h"
@@ -101,7 +102,11 @@ static vly_status read_user(vly_http_request *req, vly_str *ret, vly_err *err)
 static vly_status enter(const vly_api *api, vly_http_request *req, visit *v, vly_err *err)
 {
     static const vly_imu_session_events events = {.on_events = on_events};
-    vly_imu_open open = {.device = VLY_STR(DEVICE), .has_gyro = true, .events = &events, .ctx = v};
+    vly_imu_open open = {.device = VLY_STR(DEVICE),
+                         .who = vly_access_who(api, req),
+                         .has_gyro = true,
+                         .events = &events,
+                         .ctx = v};
 
     if (api->imu_sessions == NULL)
         return vly_fail(err, VLY_EUNAVAILABLE, VLY_STEPS_NOT_HERE);
@@ -275,6 +280,7 @@ static void put_summary(const vly_api *api, const vly_imu_session_info *info, vl
 static vly_status look(const vly_api *api, vly_http_request *req, bool is_reset,
                        vly_imu_session_info *ret, vly_err *err)
 {
+    const vly_imu_who who = vly_access_who(api, req);
     vly_str user;
 
     *ret = (vly_imu_session_info){.next = 0};
@@ -282,9 +288,9 @@ static vly_status look(const vly_api *api, vly_http_request *req, bool is_reset,
         return vly_fail(err, VLY_EUNAVAILABLE, VLY_STEPS_NOT_HERE);
     vly_status st = read_user(req, &user, err);
     if (st == VLY_OK)
-        st = vly_imu_sessions_find_name(api->imu_sessions, user, VLY_STR(DEVICE), ret, err);
+        st = vly_imu_sessions_find_name(api->imu_sessions, &who, user, VLY_STR(DEVICE), ret, err);
     if (st == VLY_OK && is_reset)
-        st = vly_imu_sessions_reset(api->imu_sessions, vly_str_from(ret->id), ret, err);
+        st = vly_imu_sessions_reset(api->imu_sessions, &who, vly_str_from(ret->id), ret, err);
     return st;
 }
 

@@ -9,6 +9,7 @@
  */
 #include "api/routes.h"
 
+#include "api/access.h"
 #include "api/answer.h"
 #include "api/guide.h"
 #include "api/steps_query.h"
@@ -336,7 +337,8 @@ static vly_status attach(realtime *r, vly_http_request *req, bool *ret_has_repla
     *ret_has_replaced = info.has_replaced;
     if (!info.is_resumed)
         return VLY_OK;
-    return vly_imu_sessions_reset(r->base.api->imu_sessions, vly_str_from(info.id), NULL, err);
+    return vly_imu_sessions_reset(r->base.api->imu_sessions, &r->base.who, vly_str_from(info.id),
+                                  NULL, err);
 }
 
 static vly_status open_stream(realtime *r, vly_http_request *req, vly_err *err)
@@ -373,8 +375,11 @@ void vly_route_guide_realtime(vly_api *api, vly_http_request *req, const vly_str
         vly_guide_fail(req, 503, "out of memory for the stream");
         return;
     }
-    r->base = (vly_steps_stream){
-        .dialect = &dialect, .api = api, .has_gyro = true, .rate_hz = api->imu_rate_hz};
+    r->base = (vly_steps_stream){.dialect = &dialect,
+                                 .api = api,
+                                 .who = vly_access_who(api, req),
+                                 .has_gyro = true,
+                                 .rate_hz = api->imu_rate_hz};
     r->idle.ring = look;
     r->begun_ms = vly_clock_unix_ms();
     atomic_store(&r->heard_ns, vly_clock_now());

@@ -7,8 +7,8 @@
 
 #define PAGE 64 /* sessions taken at a time */
 
-vly_status vly_imu_list(vly_imu_sessions *sessions, vly_str after, size_t n, vly_imu_list_fn fn,
-                        void *ctx, char last[VLY_IMU_ID_LEN + 1], vly_err *err)
+vly_status vly_imu_list(vly_imu_sessions *sessions, const vly_imu_who *who, vly_str after, size_t n,
+                        vly_imu_list_fn fn, void *ctx, char last[VLY_IMU_ID_LEN + 1], vly_err *err)
 {
     vly_imu_session_info page[PAGE];
     size_t n_all = 0, n_got = 0, want = 0;
@@ -16,7 +16,7 @@ vly_status vly_imu_list(vly_imu_sessions *sessions, vly_str after, size_t n, vly
     last[0] = '\0';
     do {
         want = n - n_all < PAGE ? n - n_all : PAGE;
-        vly_status st = vly_imu_sessions_list(sessions, after, page, want, &n_got, err);
+        vly_status st = vly_imu_sessions_list(sessions, who, after, page, want, &n_got, err);
         if (st != VLY_OK)
             return st;
         for (size_t i = 0; i < n_got; i++)
@@ -38,8 +38,8 @@ static void put(void *ctx, const vly_imu_session_info *info, size_t idx)
     vly_imu_put_session(b, info);
 }
 
-vly_status vly_imu_list_json(vly_imu_sessions *sessions, vly_str after, size_t n, vly_buf *b,
-                             char last[VLY_IMU_ID_LEN + 1], vly_err *err)
+vly_status vly_imu_list_json(vly_imu_sessions *sessions, const vly_imu_who *who, vly_str after,
+                             size_t n, vly_buf *b, char last[VLY_IMU_ID_LEN + 1], vly_err *err)
 {
-    return vly_imu_list(sessions, after, n, put, b, last, err);
+    return vly_imu_list(sessions, who, after, n, put, b, last, err);
 }

@@ -103,6 +103,7 @@ vly_status vly_steps_stream_attach(vly_steps_stream *s, const vly_steps_source *
     const vly_imu_open open = {.user = source->user,
                                .device = source->device,
                                .id = source->id,
+                               .who = s->who,
                                .has_gyro = s->has_gyro,
                                .is_unstored = s->dialect->is_passing && source->user.len == 0,
                                .events = &session_events,
@@ -250,7 +251,7 @@ vly_status vly_steps_stream_reset(vly_steps_stream *s, vly_imu_session_info *ret
         return vly_fail(err, VLY_ECANCELLED, "the session is somebody else's, or was removed");
     if (!has_run)
         return vly_fail(err, VLY_EBUSY, "too many readings wait: reset when they have run");
-    return vly_imu_sessions_reset(s->api->imu_sessions, vly_str_from(s->id), ret, err);
+    return vly_imu_sessions_reset(s->api->imu_sessions, &s->who, vly_str_from(s->id), ret, err);
 }
 
 void vly_steps_stream_finish(vly_steps_stream *s)

@@ -41,6 +41,7 @@ typedef struct vly_steps_dialect {
 struct vly_steps_stream {
     const vly_steps_dialect *dialect;
     vly_api *api;
+    vly_imu_who who;              /* borrowed from the request, which outlives the stream */
     vly_imu_session *session;     /* NULL: not attached */
     _Atomic(vly_stream *) stream; /* NULL: not accepted */
     unsigned loop_idx;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * /v1/sessions: sessions of motion sensors. An id is the key to its session, so whoever may list
- * them may do everything: like the other paths of an operator, a proxy is to guard the list.
+ * /v1/sessions: sessions of motion sensors. A key sees those that it has begun, an admin's all
+ * (vly_access_who). Without keys an id is the key to its session, so whoever may list them may do
+ * everything: a proxy is to guard the list.
  */
 #include "api/routes.h"
 
+#include "api/access.h"
 #include "api/answer.h"
 #include "api/desk.h"
 #include "api/imu_json.h"
@@ -74,21 +76,22 @@ typedef struct list_call {
 static void list(vly_work *work)
 {
     const list_call *c = (const list_call *)work;
-    const vly_imu_sessions_stats *stats = vly_imu_sessions_get_stats(c->api->imu_sessions);
+    const vly_imu_who who = vly_access_who(c->api, c->req);
+    size_t n = 0, n_attached = 0;
     char last[VLY_IMU_ID_LEN + 1];
     vly_buf b;
     vly_err err;
 
     vly_buf_init(&b, VLY_MEM_NET, c->api->max_answer_bytes);
     vly_buf_puts(&b, "{\"sessions\":[");
-    if (vly_imu_list_json(c->api->imu_sessions, c->after, c->limit, &b, last, &err) != VLY_OK) {
+    if (vly_imu_list_json(c->api->imu_sessions, &who, c->after, c->limit, &b, last, &err) !=
+        VLY_OK) {
         vly_buf_release(&b);
         vly_answer_err(c->req, &err);
         return;
     }
-    vly_buf_printf(&b, "],\"count\":%lld,\"attached\":%lld",
-                   (long long)vly_gauge_get(&stats->sessions),
-                   (long long)vly_gauge_get(&stats->attached));
+    vly_imu_sessions_count(c->api->imu_sessions, &who, &n, &n_attached);
+    vly_buf_printf(&b, "],\"count\":%zu,\"attached\":%zu", n, n_attached);
     if (last[0] != '\0')
         vly_buf_printf(&b, ",\"after\":\"%s\"", last);
     vly_buf_putc(&b, '}');
@@ -123,17 +126,18 @@ void vly_route_v1_sessions(vly_api *api, vly_http_request *req, const vly_str *c
 
 /* ---- one ---- */
 
-typedef vly_status (*session_fn)(vly_imu_sessions *s, vly_str id, vly_imu_session_info *ret_info,
-                                 vly_err *err);
+typedef vly_status (*session_fn)(vly_imu_sessions *s, const vly_imu_who *who, vly_str id,
+                                 vly_imu_session_info *ret_info, vly_err *err);
 
 static void do_to_one(const vly_api *api, vly_http_request *req, vly_str id, session_fn fn)
 {
+    const vly_imu_who who = vly_access_who(api, req);
     vly_imu_session_info info;
     vly_err err;
 
     if (!is_here(api, req))
         return;
-    if (fn(api->imu_sessions, id, &info, &err) == VLY_OK)
+    if (fn(api->imu_sessions, &who, id, &info, &err) == VLY_OK)
         answer_session(api, req, &info);
     else
         vly_answer_err(req, &err);

@@ -10,6 +10,7 @@
  */
 #include "api/v1_stream.h"
 
+#include "api/access.h"
 #include "api/imu_json.h"
 #include "api/steps_query.h"
 #include "net/websocket.h"
@@ -204,6 +205,7 @@ vly_status vly_v1_stream_steps(vly_api *api, vly_http_request *req, vly_err *err
         return vly_fail(err, VLY_ENOMEM, "out of memory for the stream");
     s->dialect = &dialect;
     s->api = api;
+    s->who = vly_access_who(api, req);
     s->has_gyro = true;
     s->rate_hz = api->imu_rate_hz;
     vly_status st = open_stream(s, req, err);

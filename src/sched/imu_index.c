@@ -41,9 +41,9 @@ size_t vly_imu__index_bucket(const vly_imu_index *t, const vly_imu_id *id)
     return first >> (32 - t->n_bits);
 }
 
-static size_t name_bucket(const vly_imu_index *t, vly_str user, vly_str device)
+static size_t name_bucket(const vly_imu_index *t, vly_str owner, vly_str user, vly_str device)
 {
-    uint64_t h = vly_map_hash(user) * 31 + vly_map_hash(device);
+    uint64_t h = (vly_map_hash(owner) * 31 + vly_map_hash(user)) * 31 + vly_map_hash(device);
     return (size_t)(h & (((uint64_t)1 << t->n_bits) - 1));
 }
 
@@ -57,11 +57,13 @@ static vly_imu_entry **find_id(const vly_imu_index *t, const vly_imu_id *id)
     return at;
 }
 
-static vly_imu_entry **find_name(const vly_imu_index *t, vly_str user, vly_str device)
+static vly_imu_entry **find_name(const vly_imu_index *t, vly_str owner, vly_str user,
+                                 vly_str device)
 {
-    vly_imu_entry **at = &t->by_name[name_bucket(t, user, device)];
+    vly_imu_entry **at = &t->by_name[name_bucket(t, owner, user, device)];
 
-    while (*at != NULL && (!vly_str_eq((*at)->user, user) || !vly_str_eq((*at)->device, device)))
+    while (*at != NULL && (!vly_str_eq((*at)->owner, owner) || !vly_str_eq((*at)->user, user) ||
+                           !vly_str_eq((*at)->device, device)))
         at = &(*at)->next_by_name;
     return at;
 }
@@ -76,7 +78,7 @@ void vly_imu__index_add(vly_imu_index *t, vly_imu_entry *e)
     t->n++;
     if (e->user.len == 0)
         return;
-    at = &t->by_name[name_bucket(t, e->user, e->device)];
+    at = &t->by_name[name_bucket(t, e->owner, e->user, e->device)];
     e->next_by_name = *at;
     *at = e;
 }
@@ -91,7 +93,7 @@ void vly_imu__index_remove(vly_imu_index *t, vly_imu_entry *e)
     t->n--;
     if (e->user.len == 0)
         return;
-    at = find_name(t, e->user, e->device);
+    at = find_name(t, e->owner, e->user, e->device);
     VLY_ASSERT(*at == e);
     *at = e->next_by_name;
 }
@@ -102,9 +104,10 @@ vly_imu_entry *vly_imu__index_find(const vly_imu_index *t, const vly_imu_id *id)
     return e != NULL && compare_ids(&e->id, id) == 0 ? e : NULL;
 }
 
-vly_imu_entry *vly_imu__index_find_name(const vly_imu_index *t, vly_str user, vly_str device)
+vly_imu_entry *vly_imu__index_find_name(const vly_imu_index *t, vly_str owner, vly_str user,
+                                        vly_str device)
 {
-    return *find_name(t, user, device);
+    return *find_name(t, owner, user, device);
 }
 
 vly_imu_entry *vly_imu__index_next(const vly_imu_index *t, const vly_imu_id *after, size_t *bucket,

@@ -34,7 +34,7 @@ typedef struct vly_imu_id {
 /* A session. Guarded by the lock of the registry, but for what is said otherwise. */
 struct vly_imu_entry {
     vly_imu_id id; /* immutable, as the next */
-    vly_str user, device;
+    vly_str owner, user, device;
     vly_imu_entry *next_by_id, *next_by_name; /* in their buckets */
     vly_imu_entry *older, *newer;             /* while is_idle */
     vly_imu_entry *next_changed;              /* while is_changed */
@@ -146,7 +146,8 @@ void vly_imu__index_add(vly_imu_index *t, vly_imu_entry *e);
 void vly_imu__index_remove(vly_imu_index *t, vly_imu_entry *e);
 vly_imu_entry *vly_imu__index_find(const vly_imu_index *t, const vly_imu_id *id);
 /* user not empty. */
-vly_imu_entry *vly_imu__index_find_name(const vly_imu_index *t, vly_str user, vly_str device);
+vly_imu_entry *vly_imu__index_find_name(const vly_imu_index *t, vly_str owner, vly_str user,
+                                        vly_str device);
 /* The first whose id is after this one (NULL: of all) that lies in buckets from *bucket to
  * *bucket + n_buckets; NULL: none, *bucket is where to go on, 2^n_bits is the end. */
 vly_imu_entry *vly_imu__index_next(const vly_imu_index *t, const vly_imu_id *after, size_t *bucket,
@@ -160,7 +161,8 @@ vly_status vly_imu__check_name(const char *what, vly_str name, vly_err *err);
 /* ---- sessions; _locked: the caller holds the lock ---- */
 
 /* One reference, in no table. NULL: out of memory. */
-vly_imu_entry *vly_imu__entry_new(const vly_imu_id *id, vly_str user, vly_str device);
+vly_imu_entry *vly_imu__entry_new(const vly_imu_id *id, vly_str owner, vly_str user,
+                                  vly_str device);
 void vly_imu__entry_unref_locked(vly_imu_entry *e);
 void vly_imu__session_unref_locked(vly_imu_session *a);
 /* Its row is no longer what it is. */
@@ -204,7 +206,7 @@ void vly_imu__save_close(vly_imu_sessions *s);
 
 /* ---- record ---- */
 
-#define VLY_IMU_RECORD_MAX (128 + 2 * VLY_IMU_NAME_MAX + sizeof(vly_step_stream))
+#define VLY_IMU_RECORD_MAX (128 + 3 * VLY_IMU_NAME_MAX + sizeof(vly_step_stream))
 
 /* Returns the length; seal, which may be later, makes it one that opens again. */
 size_t vly_imu__record_write(const vly_imu_entry *e, char *bytes);

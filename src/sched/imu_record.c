@@ -17,7 +17,8 @@ typedef struct record_head {
     uint64_t next;
     int64_t begun_ms, heard_ms;
     uint32_t stream_len;
-    uint8_t user_len, device_len, has_gyro, unused;
+    uint8_t user_len, device_len, has_gyro;
+    uint8_t owner_len; /* 0 in states of before there were owners: nobody's */
 } record_head;
 
 _Static_assert(sizeof(record_head) == 40, "no padding: its bytes are stored");
@@ -32,7 +33,8 @@ size_t vly_imu__record_write(const vly_imu_entry *e, char *bytes)
                               .stream_len = sizeof(e->stream),
                               .user_len = (uint8_t)e->user.len,
                               .device_len = (uint8_t)e->device.len,
-                              .has_gyro = e->has_gyro};
+                              .has_gyro = e->has_gyro,
+                              .owner_len = (uint8_t)e->owner.len};
     char *at = bytes;
 
     memcpy(at, &head, sizeof(head));
@@ -41,6 +43,8 @@ size_t vly_imu__record_write(const vly_imu_entry *e, char *bytes)
     at += e->user.len;
     memcpy(at, e->device.ptr, e->device.len);
     at += e->device.len;
+    memcpy(at, e->owner.ptr, e->owner.len);
+    at += e->owner.len;
     memcpy(at, &e->stream, sizeof(e->stream));
     at += sizeof(e->stream);
     return (size_t)(at - bytes);
@@ -60,9 +64,11 @@ void vly_imu__record_seal(char *bytes, size_t len)
 
 static bool is_whole(const record_head *head, vly_str bytes)
 {
-    size_t want = sizeof(*head) + head->user_len + (size_t)head->device_len + head->stream_len;
+    size_t want = sizeof(*head) + head->user_len + (size_t)head->device_len + head->owner_len +
+                  head->stream_len;
     return bytes.len == want && head->user_len <= VLY_IMU_NAME_MAX &&
-           head->device_len <= VLY_IMU_NAME_MAX && head->sum == sum_of(bytes.ptr, bytes.len);
+           head->device_len <= VLY_IMU_NAME_MAX && head->owner_len <= VLY_IMU_NAME_MAX &&
+           head->sum == sum_of(bytes.ptr, bytes.len);
 }
 
 vly_status vly_imu__record_read(vly_str key, vly_str bytes, const vly_step_model *m,
@@ -83,17 +89,20 @@ vly_status vly_imu__record_read(vly_str key, vly_str bytes, const vly_step_model
         return vly_fail(err, VLY_EFORMAT, "session '%.*s': the state is damaged", VLY_STR_ARG(key));
     vly_str user = {bytes.ptr + sizeof(head), head.user_len};
     vly_str device = {user.ptr + user.len, head.device_len};
+    vly_str owner = {device.ptr + device.len, head.owner_len};
     if (head.stream_len == sizeof(stream))
-        memcpy(&stream, device.ptr + device.len, sizeof(stream));
+        memcpy(&stream, owner.ptr + owner.len, sizeof(stream));
     if (head.stream_len != sizeof(stream) || !vly_step_stream_valid(&stream, sizeof(stream), m))
         return vly_fail(err, VLY_EUNSUPPORTED, "session '%.*s': of another model or version",
                         VLY_STR_ARG(key));
     vly_status st = vly_imu__check_name("user", user, err);
     if (st == VLY_OK)
         st = vly_imu__check_name("device", device, err);
+    if (st == VLY_OK)
+        st = vly_imu__check_name("owner", owner, err);
     if (st != VLY_OK)
         return st;
-    vly_imu_entry *e = vly_imu__entry_new(&id, user, device);
+    vly_imu_entry *e = vly_imu__entry_new(&id, owner, user, device);
     if (e == NULL)
         return vly_fail(err, VLY_ENOMEM, "out of memory for a session");
     e->stream = stream;

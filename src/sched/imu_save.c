@@ -303,7 +303,7 @@ static void restore_entry(restoring *r, vly_imu_entry *e)
     vly_imu_entry *same = NULL;
 
     if (e->user.len > 0)
-        same = vly_imu__index_find_name(&s->index, e->user, e->device);
+        same = vly_imu__index_find_name(&s->index, e->owner, e->user, e->device);
     if (age_of(r, e->heard_ms) >= s->opts.idle_ns || vly_imu__index_find(&s->index, &e->id) ||
         (same != NULL && same->heard_ms > e->heard_ms)) {
         drop_row(s, e);
@@ -327,7 +327,7 @@ static void refuse_row(restoring *r, const vly_session_row *row)
     vly_imu_entry *e = NULL;
 
     if (age_of(r, row->changed_ms) >= r->s->opts.idle_ns && vly_imu__id_parse(row->key, &id))
-        e = vly_imu__entry_new(&id, (vly_str){NULL, 0}, (vly_str){NULL, 0});
+        e = vly_imu__entry_new(&id, VLY_STR(""), VLY_STR(""), VLY_STR(""));
     if (e != NULL)
         drop_row(r->s, e);
 }

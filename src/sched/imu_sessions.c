@@ -11,22 +11,35 @@
 
 /* ---- references ---- */
 
-vly_imu_entry *vly_imu__entry_new(const vly_imu_id *id, vly_str user, vly_str device)
+/* Copies name to *at, which is moved behind it. */
+static vly_str put_name(char **at, vly_str name)
 {
-    vly_imu_entry *e = vly_calloc(VLY_MEM_SCHED, 1, sizeof(*e) + user.len + device.len);
+    vly_str copy = {*at, name.len};
+
+    if (name.len > 0)
+        memcpy(*at, name.ptr, name.len);
+    *at += name.len;
+    return copy;
+}
+
+vly_imu_entry *vly_imu__entry_new(const vly_imu_id *id, vly_str owner, vly_str user, vly_str device)
+{
+    vly_imu_entry *e = vly_calloc(VLY_MEM_SCHED, 1, sizeof(*e) + owner.len + user.len + device.len);
 
     if (e == NULL)
         return NULL;
     char *names = (char *)(e + 1);
     e->id = *id;
     e->n_refs = 1;
-    e->user = (vly_str){names, user.len};
-    e->device = (vly_str){names + user.len, device.len};
-    if (user.len > 0)
-        memcpy(names, user.ptr, user.len);
-    if (device.len > 0)
-        memcpy(names + user.len, device.ptr, device.len);
+    e->owner = put_name(&names, owner);
+    e->user = put_name(&names, user);
+    e->device = put_name(&names, device);
     return e;
+}
+
+static bool may_see(const vly_imu_who *who, const vly_imu_entry *e)
+{
+    return who->sees_all || vly_str_eq(who->owner, e->owner);
 }
 
 void vly_imu__entry_unref_locked(vly_imu_entry *e)
@@ -226,7 +239,7 @@ static vly_imu_entry *new_entry(vly_imu_sessions *s, const vly_imu_open *o, vly_
 
     if (make_id(&id, err) != VLY_OK)
         return NULL;
-    e = vly_imu__entry_new(&id, o->user, o->device);
+    e = vly_imu__entry_new(&id, o->who.owner, o->user, o->device);
     if (e == NULL) {
         vly_fail(err, VLY_ENOMEM, "out of memory for a session");
         return NULL;
@@ -247,8 +260,8 @@ static vly_status find_or_add(vly_imu_sessions *s, const vly_imu_open *o, const 
     if (id != NULL)
         e = vly_imu__index_find(&s->index, id);
     else if (o->user.len > 0)
-        e = vly_imu__index_find_name(&s->index, o->user, o->device);
-    if (e != NULL) {
+        e = vly_imu__index_find_name(&s->index, o->who.owner, o->user, o->device);
+    if (e != NULL && may_see(&o->who, e)) {
         e->is_resumed = true;
         *ret = e;
         return VLY_OK;
@@ -381,13 +394,13 @@ void vly_imu_session_info_get(vly_imu_session *session, vly_imu_session_info *re
 
 /* ---- by id ---- */
 
-static vly_status find_locked(vly_imu_sessions *s, vly_str id_text, vly_imu_entry **ret,
-                              vly_err *err)
+static vly_status find_locked(vly_imu_sessions *s, const vly_imu_who *who, vly_str id_text,
+                              vly_imu_entry **ret, vly_err *err)
 {
     vly_imu_id id;
     vly_imu_entry *e = vly_imu__id_parse(id_text, &id) ? vly_imu__index_find(&s->index, &id) : NULL;
 
-    if (e == NULL)
+    if (e == NULL || !may_see(who, e))
         return vly_fail(err, VLY_ENOTFOUND, "no session '%.*s'",
                         (int)(id_text.len < VLY_IMU_ID_LEN ? id_text.len : VLY_IMU_ID_LEN),
                         id_text.len > 0 ? id_text.ptr : "");
@@ -395,21 +408,21 @@ static vly_status find_locked(vly_imu_sessions *s, vly_str id_text, vly_imu_entr
     return VLY_OK;
 }
 
-vly_status vly_imu_sessions_find(vly_imu_sessions *s, vly_str id, vly_imu_session_info *ret_info,
-                                 vly_err *err)
+vly_status vly_imu_sessions_find(vly_imu_sessions *s, const vly_imu_who *who, vly_str id,
+                                 vly_imu_session_info *ret_info, vly_err *err)
 {
     vly_imu_entry *e = NULL;
 
     pthread_mutex_lock(&s->lock);
-    vly_status st = find_locked(s, id, &e, err);
+    vly_status st = find_locked(s, who, id, &e, err);
     if (st == VLY_OK && ret_info != NULL)
         vly_imu__info_locked(e, ret_info);
     pthread_mutex_unlock(&s->lock);
     return st;
 }
 
-vly_status vly_imu_sessions_find_name(vly_imu_sessions *s, vly_str user, vly_str device,
-                                      vly_imu_session_info *ret_info, vly_err *err)
+vly_status vly_imu_sessions_find_name(vly_imu_sessions *s, const vly_imu_who *who, vly_str user,
+                                      vly_str device, vly_imu_session_info *ret_info, vly_err *err)
 {
     vly_status st = vly_imu__check_name("user", user, err);
 
@@ -419,7 +432,7 @@ vly_status vly_imu_sessions_find_name(vly_imu_sessions *s, vly_str user, vly_str
         return st;
     VLY_ASSERT(user.len > 0);
     pthread_mutex_lock(&s->lock);
-    const vly_imu_entry *e = vly_imu__index_find_name(&s->index, user, device);
+    const vly_imu_entry *e = vly_imu__index_find_name(&s->index, who->owner, user, device);
     if (e != NULL && ret_info != NULL)
         vly_imu__info_locked(e, ret_info);
     pthread_mutex_unlock(&s->lock);
@@ -440,13 +453,13 @@ static void reset(vly_imu_sessions *s, vly_imu_entry *e)
     vly_imu__changed_locked(s, e);
 }
 
-vly_status vly_imu_sessions_reset(vly_imu_sessions *s, vly_str id, vly_imu_session_info *ret_info,
-                                  vly_err *err)
+vly_status vly_imu_sessions_reset(vly_imu_sessions *s, const vly_imu_who *who, vly_str id,
+                                  vly_imu_session_info *ret_info, vly_err *err)
 {
     vly_imu_entry *e = NULL;
 
     pthread_mutex_lock(&s->lock);
-    vly_status st = find_locked(s, id, &e, err);
+    vly_status st = find_locked(s, who, id, &e, err);
     if (st == VLY_OK)
         reset(s, e);
     if (st == VLY_OK && ret_info != NULL)
@@ -455,14 +468,14 @@ vly_status vly_imu_sessions_reset(vly_imu_sessions *s, vly_str id, vly_imu_sessi
     return st;
 }
 
-vly_status vly_imu_sessions_remove(vly_imu_sessions *s, vly_str id, vly_imu_session_info *ret_info,
-                                   vly_err *err)
+vly_status vly_imu_sessions_remove(vly_imu_sessions *s, const vly_imu_who *who, vly_str id,
+                                   vly_imu_session_info *ret_info, vly_err *err)
 {
     vly_imu_session *lost = NULL;
     vly_imu_entry *e = NULL;
 
     pthread_mutex_lock(&s->lock);
-    vly_status st = find_locked(s, id, &e, err);
+    vly_status st = find_locked(s, who, id, &e, err);
     if (st == VLY_OK && ret_info != NULL)
         vly_imu__info_locked(e, ret_info);
     if (st == VLY_OK)
@@ -474,8 +487,8 @@ vly_status vly_imu_sessions_remove(vly_imu_sessions *s, vly_str id, vly_imu_sess
 
 /* A page is not one moment: the lock is given back between buckets, so that loops do not wait for
  * a look at many of them. */
-vly_status vly_imu_sessions_list(vly_imu_sessions *s, vly_str after, vly_imu_session_info *ret,
-                                 size_t cap, size_t *ret_n, vly_err *err)
+vly_status vly_imu_sessions_list(vly_imu_sessions *s, const vly_imu_who *who, vly_str after,
+                                 vly_imu_session_info *ret, size_t cap, size_t *ret_n, vly_err *err)
 {
     size_t n = 0, end = (size_t)1 << s->index.n_bits;
     vly_imu_id id;
@@ -489,8 +502,9 @@ vly_status vly_imu_sessions_list(vly_imu_sessions *s, vly_str after, vly_imu_ses
         pthread_mutex_lock(&s->lock);
         const vly_imu_entry *e =
             vly_imu__index_next(&s->index, has_id ? &id : NULL, &bucket, LIST_STRIDE);
-        if (e != NULL) {
+        if (e != NULL && may_see(who, e))
             vly_imu__info_locked(e, &ret[n++]);
+        if (e != NULL) {
             id = e->id;
             has_id = true;
         }
@@ -498,6 +512,25 @@ vly_status vly_imu_sessions_list(vly_imu_sessions *s, vly_str after, vly_imu_ses
     }
     *ret_n = n;
     return VLY_OK;
+}
+
+void vly_imu_sessions_count(vly_imu_sessions *s, const vly_imu_who *who, size_t *ret_n,
+                            size_t *ret_attached)
+{
+    size_t end = who->sees_all ? 0 : (size_t)1 << s->index.n_bits;
+
+    *ret_n = who->sees_all ? (size_t)vly_gauge_get(&s->stats.sessions) : 0;
+    *ret_attached = who->sees_all ? (size_t)vly_gauge_get(&s->stats.attached) : 0;
+    for (size_t bucket = 0; bucket < end;) {
+        pthread_mutex_lock(&s->lock);
+        for (size_t i = 0; i < LIST_STRIDE && bucket < end; i++, bucket++) {
+            for (const vly_imu_entry *e = s->index.by_id[bucket]; e != NULL; e = e->next_by_id) {
+                *ret_n += may_see(who, e);
+                *ret_attached += may_see(who, e) && e->attached != NULL;
+            }
+        }
+        pthread_mutex_unlock(&s->lock);
+    }
 }
 
 const vly_imu_sessions_stats *vly_imu_sessions_get_stats(const vly_imu_sessions *s)

@@ -16,6 +16,9 @@
  * When a session is replaced, what the old one had pushed and was not run yet is dropped; `next`
  * tells the new one where to go on. After close it runs all the same, unless another opens first.
  *
+ * A session belongs to who began it: others do not find it, neither by its id nor by a name, and
+ * names of different owners do not meet.
+ *
  * Threads: one of a session's loop, or one thread in its place, calls push and end, always the
  * same; close, too, or any thread when that one does not push at the time. The rest: any thread.
  * Callbacks come on the thread of the loop that pushes, on_replaced on the one that opens or
@@ -49,6 +52,14 @@ typedef struct vly_imu_sessions_opts {
     unsigned snapshot_ms;     /* 0: no thread of its own, the caller calls tick */
     vly_nsec (*now)(void);    /* NULL: vly_clock_now */
 } vly_imu_sessions_opts;
+
+/* Who asks. */
+typedef struct vly_imu_who {
+    vly_str owner; /* what begins is its; empty: nobody's. At most VLY_IMU_NAME_MAX bytes */
+    bool sees_all; /* by id, also what is not its own */
+} vly_imu_who;
+
+#define VLY_IMU_ALL (&(const vly_imu_who){.sees_all = true})
 
 /* Of one session, at a moment. */
 typedef struct vly_imu_session_info {
@@ -90,15 +101,16 @@ void vly_imu_sessions_free(vly_imu_sessions *s);
  * bytes. */
 typedef struct vly_imu_open {
     vly_str user, device, id;
+    vly_imu_who who;
     bool has_gyro;
     bool is_unstored; /* one that begins is never saved: nobody comes back to it */
     const vly_imu_session_events *events; /* borrowed until close; each may be NULL */
     void *ctx;
 } vly_imu_open;
 
-/* EBUSY (429): too many sessions; ENOTFOUND: no session of that id; EINVAL: a name. ret_info may be
- * NULL. Waits for the batch that the session is in, so that `next` is not of before it: not to be
- * called by a callback. */
+/* EBUSY (429): too many sessions; ENOTFOUND: no session of that id that it may have; EINVAL: a
+ * name. ret_info may be NULL. Waits for the batch that the session is in, so that `next` is not of
+ * before it: not to be called by a callback. */
 vly_status vly_imu_session_open(vly_imu_sessions *s, const vly_imu_open *open,
                                 vly_imu_session **ret, vly_imu_session_info *ret_info,
                                 vly_err *err) VLY_MUST_CHECK;
@@ -134,22 +146,28 @@ bool vly_imu_sessions_turn(vly_imu_sessions *s, unsigned loop);
  * Blocks on the disk. Thread: any, one at a time. */
 void vly_imu_sessions_tick(vly_imu_sessions *s);
 
-/* Sessions in order of their ids, after the id `after` (empty: from the first; it need not exist),
- * at most cap. EINVAL: after is no id. */
-vly_status vly_imu_sessions_list(vly_imu_sessions *s, vly_str after, vly_imu_session_info *ret,
-                                 size_t cap, size_t *ret_n, vly_err *err) VLY_MUST_CHECK;
-/* ENOTFOUND. Reset: counts and state begin anew, numbers of readings go on. Remove: forgets it, who
- * is attached is told on_replaced. ret_info, of after the reset or before the removal, may be NULL.
- */
-vly_status vly_imu_sessions_find(vly_imu_sessions *s, vly_str id, vly_imu_session_info *ret_info,
+/* Sessions that who may see in order of their ids, after the id `after` (empty: from the first; it
+ * need not exist), at most cap. EINVAL: after is no id. */
+vly_status vly_imu_sessions_list(vly_imu_sessions *s, const vly_imu_who *who, vly_str after,
+                                 vly_imu_session_info *ret, size_t cap, size_t *ret_n,
                                  vly_err *err) VLY_MUST_CHECK;
-/* The same of a user, not empty, and a device. EINVAL: a name. */
-vly_status vly_imu_sessions_find_name(vly_imu_sessions *s, vly_str user, vly_str device,
-                                      vly_imu_session_info *ret_info, vly_err *err) VLY_MUST_CHECK;
-vly_status vly_imu_sessions_reset(vly_imu_sessions *s, vly_str id, vly_imu_session_info *ret_info,
-                                  vly_err *err) VLY_MUST_CHECK;
-vly_status vly_imu_sessions_remove(vly_imu_sessions *s, vly_str id, vly_imu_session_info *ret_info,
-                                   vly_err *err) VLY_MUST_CHECK;
+/* How many these are; looks at each, unless it may see all. */
+void vly_imu_sessions_count(vly_imu_sessions *s, const vly_imu_who *who, size_t *ret_n,
+                            size_t *ret_attached);
+/* ENOTFOUND: there is none, or it is somebody else's. Reset: counts and state begin anew, numbers
+ * of readings go on. Remove: forgets it, who is attached is told on_replaced. ret_info, of after
+ * the reset or before the removal, may be NULL.
+ */
+vly_status vly_imu_sessions_find(vly_imu_sessions *s, const vly_imu_who *who, vly_str id,
+                                 vly_imu_session_info *ret_info, vly_err *err) VLY_MUST_CHECK;
+/* The same of a user, not empty, and a device: its own alone. EINVAL: a name. */
+vly_status vly_imu_sessions_find_name(vly_imu_sessions *s, const vly_imu_who *who, vly_str user,
+                                      vly_str device, vly_imu_session_info *ret_info,
+                                      vly_err *err) VLY_MUST_CHECK;
+vly_status vly_imu_sessions_reset(vly_imu_sessions *s, const vly_imu_who *who, vly_str id,
+                                  vly_imu_session_info *ret_info, vly_err *err) VLY_MUST_CHECK;
+vly_status vly_imu_sessions_remove(vly_imu_sessions *s, const vly_imu_who *who, vly_str id,
+                                   vly_imu_session_info *ret_info, vly_err *err) VLY_MUST_CHECK;
 
 typedef struct vly_imu_sessions_stats {
     vly_gauge sessions, attached, waiting; /* waiting: readings pushed and not run */

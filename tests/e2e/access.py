@@ -9,8 +9,10 @@ import json
 import os
 import re
 import socket
+import struct
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 PROBE = "import tritonclient.http, tritonclient.grpc"
@@ -67,14 +69,51 @@ def client(url, key, read_key):
         assert b"volley" in call(b"", metadata=(("authorization", f"Bearer {read_key}"),))
 
 
+def client_sessions(url, mine, other, boss, session):
+    """A session over gRPC: its own key's and an admin's alone."""
+    import grpc
+    name = b"\x0a\x20" + session.encode()  # field 1 of every request that names one
+    with grpc.insecure_channel(url) as channel:
+        def call(method, key, message=b""):
+            try:
+                return channel.unary_unary("/volley.v1.Steps/" + method)(
+                    message, metadata=(("x-api-key", key),))
+            except grpc.RpcError as e:
+                return e.code().name
+        for key, known in ((mine, True), (other, False), (boss, True)):
+            assert (session.encode() in call("ListSessions", key)) == known, known
+            assert (call("GetSession", key, name) == "NOT_FOUND") != known
+            assert (call("ResetSession", key, name) == "NOT_FOUND") != known
+
+        def joins(key):
+            heard = threading.Event()
+
+            def requests():
+                yield b"\x0a\x22\x1a\x20" + session.encode()  # open { session }
+                heard.wait()  # no half-close: that ends the session
+            answers = channel.stream_stream("/volley.v1.Steps/Stream")(
+                requests(), metadata=(("x-api-key", key),))
+            try:
+                return session.encode() in next(answers)
+            except grpc.RpcError as e:
+                return e.code().name
+            finally:
+                answers.cancel()
+                heard.set()
+        assert (joins(other), joins(mine)) == ("NOT_FOUND", True)
+
+
 if len(sys.argv) > 1 and sys.argv[1] == "--client":
     client(*sys.argv[2:5])
+    sys.exit(0)
+if len(sys.argv) > 1 and sys.argv[1] == "--client-sessions":
+    client_sessions(*sys.argv[2:7])
     sys.exit(0)
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from harness import (PATIENCE, Answer, equal, python_with, run, simple_inputs,  # noqa: E402
                      wait_until)
-from ws_client import CLOSE, WebSocket  # noqa: E402
+from ws_client import BINARY, CLOSE, WebSocket  # noqa: E402
 
 
 class Keys:
@@ -464,6 +503,76 @@ def floods_are_shed(t):
         equal(s.ask("POST", "/v2/models/slow/infer", body).status, 200, "afterwards")
 
 
+def sessions_have_owners(t):
+    keys = Keys(t, "owners.json")
+    for name, scope in (("ann", "infer"), ("bob", "infer"), ("boss", "admin")):
+        keys.mint(name, "--scope", scope)
+    store = ("--store", t.path("owners.db"))
+
+    def opens(s, name, target):
+        ws = WebSocket(s.port, "/v1/stream?kind=steps&" + target,
+                       protocols=["volley", "volley.key." + keys.text[name]] if name else ())
+        if ws.status != 101:
+            return ws.status
+        session = ws.json()["session"]
+        ws.send(struct.pack("<4sBBHQqIff", b"VIMU", 1, 5, 2, 0, 0, 0, 0, 0)  # so that it is saved
+                + struct.pack("<i6fi6f", 0, *[1] * 6, 12500, *[1] * 6), BINARY)
+        ws.ask(action="stats")
+        assert session in str(ws.json())
+        return session
+
+    def sees(s, name, path="/v1/sessions"):
+        a = s.ask("GET", path, headers=keys.headers(name))
+        equal(a.status, 200)
+        a = a.json()
+        if path == "/sessions":
+            equal(a["active_sessions"], len(a["sessions"]))
+            return set(a["sessions"])
+        equal(a["count"], len(a["sessions"]))
+        return {row["session"] for row in a["sessions"]}
+
+    with t.serve(*store) as s:
+        nobodys = opens(s, None, "user=ann&device=d")
+        equal(s.stop(), 0)
+    with t.serve("--keys", keys.path, "--set", "access.check_ms=20", *store) as s:
+        own = {name: opens(s, name, "user=u&device=d") for name in ("ann", "bob")}
+        equal(opens(s, "ann", "user=u&device=d"), own["ann"], "it goes on")
+        assert opens(s, "ann", "user=ann&device=d") != nobodys
+        for path in ("/v1/sessions", "/sessions"):
+            equal(sees(s, "bob", path), {own["bob"]})
+            equal(len(sees(s, "ann", path)), 2)
+            equal(len(sees(s, "boss", path)), 4)
+        one = "/v1/sessions/" + own["bob"]
+        for method, path in (("GET", one), ("POST", one + ":reset"), ("DELETE", one),
+                             ("GET", "/sessions/" + own["bob"]),
+                             ("DELETE", "/sessions/" + own["bob"])):
+            equal(s.ask(method, path, headers=keys.headers("ann")).status, 404, path)
+        equal(opens(s, "ann", "session=" + own["bob"]), 404, "a take-over")
+        equal(opens(s, "bob", "session=" + own["bob"]), own["bob"])
+        equal(s.ask("GET", "/v1/sessions/" + nobodys, headers=keys.headers("boss")).status, 200)
+        python, why = find_python(t.build, "venv-access", PACKAGES, PROBE)
+        if python is not None:
+            p = subprocess.run([python, os.path.abspath(__file__), "--client-sessions",
+                                f"127.0.0.1:{s.port}", keys.text["bob"], keys.text["ann"],
+                                keys.text["boss"], own["bob"]], capture_output=True, text=True,
+                               timeout=300)
+            equal(p.returncode, 0, p.stdout + p.stderr)
+        else:
+            print(f"# not over gRPC: cannot install {', '.join(PACKAGES)}: {why}")
+        keys.command("revoke", "bob")  # and a new one in its place
+        keys.mint("bob")
+        wait_until("the new key is taken",
+                   lambda: s.ask("GET", "/v2", headers=keys.headers("bob")).status == 200)
+        equal(sees(s, "bob"), {own["bob"]})
+        equal(s.stop(), 0)
+    with t.serve("--keys", keys.path, *store) as s:
+        equal(sees(s, "bob"), {own["bob"]}, "the next process")
+        equal(opens(s, "bob", "user=u&device=d"), own["bob"])
+        equal(s.ask("DELETE", one, headers=keys.headers("boss")).status, 200)
+        equal(sees(s, "bob"), set())
+        equal(s.stop(), 0)
+
+
 def clients_bring_keys(t):
     python = python_with(PROBE)
     keys = three_keys(t, "clients.json")
@@ -477,4 +586,4 @@ def clients_bring_keys(t):
 run(scopes_are_held, keys_end_when_they_should, keys_come_and_go, keys_are_told_nowhere,
     rates_are_held, streams_are_counted, streams_end_with_their_keys, strangers_hold_no_memory,
     addresses_are_counted, admin_has_its_own_listener, pages_of_others_are_told_apart,
-    nothing_is_open_by_mistake, floods_are_shed, clients_bring_keys)
+    nothing_is_open_by_mistake, floods_are_shed, sessions_have_owners, clients_bring_keys)

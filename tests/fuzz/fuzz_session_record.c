@@ -72,7 +72,7 @@ static size_t write_good(char *bytes)
     vly_imu_id id;
 
     VLY_ASSERT(vly_imu__id_parse(KEY, &id));
-    vly_imu_entry *e = vly_imu__entry_new(&id, VLY_STR("user"), VLY_STR("device"));
+    vly_imu_entry *e = vly_imu__entry_new(&id, VLY_STR("key"), VLY_STR("user"), VLY_STR("device"));
     VLY_ASSERT(e != NULL);
     vly_step_stream_init(&e->stream, model, true);
     go_on(e);

@@ -113,7 +113,8 @@ static void a_session_goes_on_in_the_next_process(void **state)
     stop(); /* saves */
     start();
     assert_int_equal(vly_counter_get(&stats()->restored), 1);
-    assert_int_equal(vly_imu_sessions_find(s, vly_str_from(first.id), &info, &err), VLY_OK);
+    assert_int_equal(vly_imu_sessions_find(s, VLY_IMU_ALL, vly_str_from(first.id), &info, &err),
+                     VLY_OK);
     assert_false(info.is_attached);
     assert_true(info.is_resumed);
     assert_int_equal(info.begun_ms, first.begun_ms);
@@ -125,6 +126,64 @@ static void a_session_goes_on_in_the_next_process(void **state)
     imu_oracle(walk, IMU_READINGS, false, &want, NULL);
     imu_assert_events(&told, &want);
     vly_imu_session_close(a);
+}
+
+static void owners_are_kept(void **state)
+{
+    (void)state;
+    const vly_imu_who ann = {VLY_STR("ann"), false};
+    const vly_imu_open o = {.user = VLY_STR("u"), .device = VLY_STR("d"), .who = ann};
+    vly_imu_session_info first, nobodys, info;
+    vly_imu_session *a, *b;
+
+    assert_int_equal(vly_imu_session_open(s, &o, &a, &first, &err), VLY_OK);
+    b = imu_open(s, "u", NULL, &nobodys);
+    assert_string_not_equal(first.id, nobodys.id);
+    imu_feed(s, a, 0, 0, walk, 30, 30);
+    imu_feed(s, b, 0, 0, walk, 30, 30);
+    vly_imu_session_close(a);
+    vly_imu_session_close(b);
+    for (int i = 0; i < 2; i++) {
+        vly_imu_sessions_tick(s);
+        stop();
+        start();
+        assert_int_equal(vly_counter_get(&stats()->restored), 2);
+        assert_int_equal(vly_imu_sessions_find(s, &ann, vly_str_from(first.id), &info, &err),
+                         VLY_OK);
+        assert_int_equal(vly_imu_sessions_find(s, &ann, vly_str_from(nobodys.id), &info, &err),
+                         VLY_ENOTFOUND);
+        assert_int_equal(vly_imu_session_open(s, &o, &a, &info, &err), VLY_OK);
+        assert_string_equal(info.id, first.id);
+        imu_feed(s, a, 0, info.next, walk, 30, 30);
+        vly_imu_session_close(a);
+    }
+}
+
+/* One that nobody owns is stored as before there were owners: a head of 40 bytes, the last of them
+ * 0, the names, the stream. So stores of that time open. */
+static void states_of_nobody_stay_as_they_were(void **state)
+{
+    (void)state;
+    vly_imu_id id = {{1, 2, 3}};
+    char bytes[VLY_IMU_RECORD_MAX], key[VLY_IMU_ID_LEN + 1];
+    vly_imu_entry *e = vly_imu__entry_new(&id, VLY_STR(""), VLY_STR("ann"), VLY_STR("watch"));
+
+    assert_non_null(e);
+    vly_step_stream_init(&e->stream, imu_model, true);
+    size_t len = vly_imu__record_write(e, bytes);
+    assert_int_equal(len, 40 + 3 + 5 + sizeof(vly_step_stream));
+    assert_memory_equal(bytes + 36, ((char[]){3, 5, 0, 0}), 4);
+    assert_memory_equal(bytes + 40, "annwatch", 8);
+    assert_memory_equal(bytes + 48, &e->stream, sizeof(e->stream));
+    vly_imu__entry_unref_locked(e);
+    vly_imu__record_seal(bytes, len);
+    vly_imu__id_format(&id, key);
+    assert_int_equal(
+        vly_imu__record_read(vly_str_from(key), (vly_str){bytes, len}, imu_model, &e, &err),
+        VLY_OK);
+    assert_int_equal(e->owner.len, 0);
+    assert_true(vly_str_is(e->device, "watch"));
+    vly_imu__entry_unref_locked(e);
 }
 
 static void only_what_has_changed_is_saved(void **state)
@@ -171,7 +230,8 @@ static void forgotten_ones_leave_the_store(void **state)
     assert_int_equal(n_stored(), 3);
     vly_imu_session_end(a, 0);
     imu_run_all(s, 0);
-    assert_int_equal(vly_imu_sessions_remove(s, vly_str_from(info.id), NULL, &err), VLY_OK);
+    assert_int_equal(vly_imu_sessions_remove(s, VLY_IMU_ALL, vly_str_from(info.id), NULL, &err),
+                     VLY_OK);
     vly_imu_session_close(a);
     vly_imu_session_close(b);
     vly_imu_session_close(c);
@@ -209,11 +269,13 @@ static void resets_are_saved(void **state)
 
     imu_feed(s, a, 0, 0, walk, 800, 100);
     vly_imu_sessions_tick(s);
-    assert_int_equal(vly_imu_sessions_reset(s, vly_str_from(info.id), NULL, &err), VLY_OK);
+    assert_int_equal(vly_imu_sessions_reset(s, VLY_IMU_ALL, vly_str_from(info.id), NULL, &err),
+                     VLY_OK);
     vly_imu_session_close(a);
     stop();
     start();
-    assert_int_equal(vly_imu_sessions_find(s, vly_str_from(info.id), &info, &err), VLY_OK);
+    assert_int_equal(vly_imu_sessions_find(s, VLY_IMU_ALL, vly_str_from(info.id), &info, &err),
+                     VLY_OK);
     assert_int_equal(info.next, 800);
     assert_int_equal(info.totals.n_readings, 0);
 }
@@ -249,7 +311,8 @@ static int go_on_with_a_full_disk(void)
         vly_imu_sessions_tick(s);
     if (vly_counter_get(&stats()->snapshot_errors) != 3 || told.durable != 100)
         return 2;
-    if (vly_imu_sessions_find(s, vly_str_from(info.id), &info, &err) != VLY_OK || info.next != 800)
+    if (vly_imu_sessions_find(s, VLY_IMU_ALL, vly_str_from(info.id), &info, &err) != VLY_OK ||
+        info.next != 800)
         return 3;
     if (!limit_files(RLIM_INFINITY))
         return 4;
@@ -563,7 +626,8 @@ static void kill_9_loses_and_doubles_no_step(void **state)
     assert_true(vly_counter_get(&stats()->restored) > 0);
     live(walks);
     assert_clients_know_all(walks);
-    assert_int_equal(vly_imu_sessions_list(s, VLY_STR(""), page, 64, &n, &err), VLY_OK);
+    assert_int_equal(vly_imu_sessions_list(s, VLY_IMU_ALL, VLY_STR(""), page, 64, &n, &err),
+                     VLY_OK);
     assert_int_equal(n, 64);
     for (size_t i = 0; i < n; i++) {
         imu_oracle(walks[strtoul(page[i].user + 5, NULL, 10) % SEEDS], PER_SESSION, false, &told,
@@ -576,6 +640,7 @@ static void kill_9_loses_and_doubles_no_step(void **state)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 UNIT_TESTS(TEST(passing_ones_are_not_saved), TEST(a_session_goes_on_in_the_next_process),
+           TEST(owners_are_kept), TEST(states_of_nobody_stay_as_they_were),
            TEST(only_what_has_changed_is_saved), TEST(forgotten_ones_leave_the_store),
            TEST(what_was_never_saved_need_not_be_removed), TEST(resets_are_saved),
            TEST(a_store_that_fails_is_said_once_and_tried_again),

@@ -73,7 +73,7 @@ static void a_session_tells_what_the_file_tells(void **state)
     assert_int_equal(told.n_ended, 1);
     assert_int_equal(told.n_replaced, 0);
     imu_assert_totals(&told.info.totals, &totals);
-    assert_int_equal(vly_imu_sessions_find(s, vly_str_from(told.info.id), NULL, &err),
+    assert_int_equal(vly_imu_sessions_find(s, VLY_IMU_ALL, vly_str_from(told.info.id), NULL, &err),
                      VLY_ENOTFOUND);
     assert_int_equal(vly_imu_session_push(a, 0, VLY_IMU_NEXT, walk, 1, &err), VLY_ECANCELLED);
     vly_imu_session_close(a);
@@ -212,7 +212,8 @@ static void a_session_waits_for_its_user(void **state)
     assert_true(first.is_attached);
     imu_feed(s, a, 0, 0, walk, 700, 50);
     vly_imu_session_close(a);
-    assert_int_equal(vly_imu_sessions_find(s, vly_str_from(first.id), &info, &err), VLY_OK);
+    assert_int_equal(vly_imu_sessions_find(s, VLY_IMU_ALL, vly_str_from(first.id), &info, &err),
+                     VLY_OK);
     assert_false(info.is_attached);
     assert_totals_of(&info, 700);
     a = imu_open(s, "ann", &told, &info);
@@ -265,7 +266,8 @@ static void the_new_one_replaces_the_old_one(void **state)
     vly_imu_session_info_get(b, &info);
     assert_totals_of(&info, 800);
     vly_imu_session_close(a);
-    assert_int_equal(vly_imu_sessions_find(s, vly_str_from(info.id), &info, &err), VLY_OK);
+    assert_int_equal(vly_imu_sessions_find(s, VLY_IMU_ALL, vly_str_from(info.id), &info, &err),
+                     VLY_OK);
     assert_true(info.is_attached);
     vly_imu_session_close(b);
     assert_int_equal(old.n_replaced, 1);
@@ -302,6 +304,73 @@ static void a_session_without_user_is_found_by_id(void **state)
     assert_int_equal(open_as(none, none, VLY_STR("no id"), &a), VLY_ENOTFOUND);
     assert_int_equal(open_as(none, none, VLY_STR("00112233445566778899aabbccddeeff"), &a),
                      VLY_ENOTFOUND);
+}
+
+static vly_imu_session *open_of(const vly_imu_who *who, const char *user, vly_imu_session_info *ret)
+{
+    const vly_imu_open o = {
+        .user = vly_str_from(user), .device = VLY_STR("d"), .who = *who, .events = &imu_tells};
+    vly_imu_session *a = NULL;
+
+    assert_int_equal(vly_imu_session_open(s, &o, &a, ret, &err), VLY_OK);
+    return a;
+}
+
+static void expect_seen(const vly_imu_who *who, size_t n_want, size_t n_want_attached)
+{
+    vly_imu_session_info page[8];
+    size_t n, n_attached;
+
+    assert_int_equal(vly_imu_sessions_list(s, who, VLY_STR(""), page, 8, &n, &err), VLY_OK);
+    assert_int_equal(n, n_want);
+    vly_imu_sessions_count(s, who, &n, &n_attached);
+    assert_int_equal(n, n_want);
+    assert_int_equal(n_attached, n_want_attached);
+}
+
+static void sessions_belong_to_who_begins_them(void **state)
+{
+    (void)state;
+    const vly_imu_who ann = {VLY_STR("ann"), false}, bob = {VLY_STR("bob"), false},
+                      boss = {VLY_STR("boss"), true};
+    vly_imu_session_info anns, bobs, info;
+
+    vly_imu_session *a = open_of(&ann, "u", &anns), *b = open_of(&bob, "u", &bobs);
+    assert_string_not_equal(anns.id, bobs.id);
+    assert_false(bobs.has_replaced);
+    imu_feed(s, b, 0, 0, walk, 100, 100);
+    vly_imu_session_close(b);
+    const vly_str id = vly_str_from(bobs.id);
+    expect_seen(&ann, 1, 1);
+    expect_seen(&bob, 1, 0);
+    expect_seen(&boss, 2, 1);
+    expect_seen(&(vly_imu_who){VLY_STR(""), false}, 0, 0);
+
+    assert_int_equal(vly_imu_sessions_find(s, &ann, id, &info, &err), VLY_ENOTFOUND);
+    assert_int_equal(vly_imu_sessions_reset(s, &ann, id, &info, &err), VLY_ENOTFOUND);
+    assert_int_equal(vly_imu_sessions_remove(s, &ann, id, &info, &err), VLY_ENOTFOUND);
+    const vly_imu_open theft = {.id = id, .who = ann, .events = &imu_tells};
+    assert_int_equal(vly_imu_session_open(s, &theft, &b, NULL, &err), VLY_ENOTFOUND);
+    assert_int_equal(vly_imu_sessions_find_name(s, &ann, VLY_STR("u"), VLY_STR("d"), &info, &err),
+                     VLY_OK);
+    assert_string_equal(info.id, anns.id);
+    assert_int_equal(vly_imu_sessions_find_name(s, &boss, VLY_STR("u"), VLY_STR("d"), &info, &err),
+                     VLY_ENOTFOUND);
+    assert_int_equal(vly_imu_sessions_find(s, &bob, id, &info, &err), VLY_OK);
+    assert_int_equal(info.totals.n_readings, 100);
+
+    b = open_of(&bob, "u", &info);
+    assert_string_equal(info.id, bobs.id);
+    assert_int_equal(info.next, 100);
+    vly_imu_session_close(b);
+    const vly_imu_open help = {.id = id, .who = boss, .events = &imu_tells};
+    assert_int_equal(vly_imu_session_open(s, &help, &b, NULL, &err), VLY_OK);
+    vly_imu_session_close(b);
+    assert_int_equal(vly_imu_sessions_find(s, &bob, id, &info, &err), VLY_OK); /* his still */
+    assert_int_equal(vly_imu_sessions_remove(s, &boss, id, &info, &err), VLY_OK);
+    expect_seen(&bob, 0, 0);
+    expect_seen(&boss, 1, 1);
+    vly_imu_session_close(a);
 }
 
 static void names_are_checked(void **state)
@@ -359,7 +428,8 @@ static void idle_ones_are_forgotten(void **state)
     vly_imu_sessions_tick(s);
     assert_int_equal(vly_gauge_get(&stats()->sessions), 1);
     assert_int_equal(vly_counter_get(&stats()->expired), 1);
-    assert_int_equal(vly_imu_sessions_find(s, vly_str_from(info.id), NULL, &err), VLY_OK);
+    assert_int_equal(vly_imu_sessions_find(s, VLY_IMU_ALL, vly_str_from(info.id), NULL, &err),
+                     VLY_OK);
     a = imu_open(s, "ann", &told, &info);
     assert_false(info.is_resumed);
     vly_imu_session_close(b);
@@ -385,7 +455,8 @@ static void lists_have_pages(void **state)
         vly_imu_session_close(imu_open(s, user, &told, NULL));
     }
     while (n == 7) {
-        assert_int_equal(vly_imu_sessions_list(s, vly_str_from(last), page, 7, &n, &err), VLY_OK);
+        assert_int_equal(
+            vly_imu_sessions_list(s, VLY_IMU_ALL, vly_str_from(last), page, 7, &n, &err), VLY_OK);
         for (size_t i = 0; i < n; i++) {
             assert_true(strcmp(page[i].id, last) > 0);
             memcpy(last, page[i].id, sizeof(last));
@@ -396,11 +467,13 @@ static void lists_have_pages(void **state)
         }
     }
     assert_int_equal(n_all, 40);
-    assert_int_equal(
-        vly_imu_sessions_list(s, VLY_STR("ffffffffffffffffffffffffffffffff"), page, 7, &n, &err),
-        VLY_OK);
+    assert_int_equal(vly_imu_sessions_list(s, VLY_IMU_ALL,
+                                           VLY_STR("ffffffffffffffffffffffffffffffff"), page, 7, &n,
+                                           &err),
+                     VLY_OK);
     assert_int_equal(n, 0);
-    assert_int_equal(vly_imu_sessions_list(s, VLY_STR("x"), page, 7, &n, &err), VLY_EINVAL);
+    assert_int_equal(vly_imu_sessions_list(s, VLY_IMU_ALL, VLY_STR("x"), page, 7, &n, &err),
+                     VLY_EINVAL);
 }
 
 static void a_reset_begins_anew(void **state)
@@ -412,7 +485,8 @@ static void a_reset_begins_anew(void **state)
     vly_imu_session *a = imu_open(s, "ann", &told, &info);
 
     imu_feed(s, a, 0, 0, walk, 800, 100);
-    assert_int_equal(vly_imu_sessions_reset(s, vly_str_from(info.id), &info, &err), VLY_OK);
+    assert_int_equal(vly_imu_sessions_reset(s, VLY_IMU_ALL, vly_str_from(info.id), &info, &err),
+                     VLY_OK);
     assert_int_equal(info.totals.n_steps, 0);
     assert_int_equal(info.totals.n_readings, 0);
     assert_int_equal(info.next, 800);
@@ -424,7 +498,8 @@ static void a_reset_begins_anew(void **state)
     imu_assert_totals(&info.totals, &totals);
     assert_int_equal(info.next, 1600);
     vly_imu_session_close(a);
-    assert_int_equal(vly_imu_sessions_reset(s, VLY_STR("x"), NULL, &err), VLY_ENOTFOUND);
+    assert_int_equal(vly_imu_sessions_reset(s, VLY_IMU_ALL, VLY_STR("x"), NULL, &err),
+                     VLY_ENOTFOUND);
 }
 
 static void a_removed_one_is_gone(void **state)
@@ -436,10 +511,12 @@ static void a_removed_one_is_gone(void **state)
 
     imu_feed(s, a, 0, 0, walk, 100, 100);
     assert_int_equal(vly_imu_session_push(a, 0, 100, walk + 100, 1, &err), VLY_OK);
-    assert_int_equal(vly_imu_sessions_remove(s, vly_str_from(info.id), &other, &err), VLY_OK);
+    assert_int_equal(vly_imu_sessions_remove(s, VLY_IMU_ALL, vly_str_from(info.id), &other, &err),
+                     VLY_OK);
     assert_int_equal(other.next, 100);
     assert_int_equal(told.n_replaced, 1);
-    assert_int_equal(vly_imu_sessions_remove(s, vly_str_from(info.id), NULL, &err), VLY_ENOTFOUND);
+    assert_int_equal(vly_imu_sessions_remove(s, VLY_IMU_ALL, vly_str_from(info.id), NULL, &err),
+                     VLY_ENOTFOUND);
     imu_run_all(s, 0);
     vly_imu_session_close(a);
     a = imu_open(s, "ann", &told, &other);
@@ -472,7 +549,8 @@ static void a_callback_may_close(void **state)
     assert_int_equal(vly_imu_session_push(told.session, 0, 0, walk, IMU_READINGS, &err), VLY_OK);
     imu_run_all(s, 0);
     assert_int_equal(told.n, 1);
-    assert_int_equal(vly_imu_sessions_find(s, vly_str_from(info.id), &info, &err), VLY_OK);
+    assert_int_equal(vly_imu_sessions_find(s, VLY_IMU_ALL, vly_str_from(info.id), &info, &err),
+                     VLY_OK);
     assert_false(info.is_attached);
     assert_int_equal(info.next, IMU_READINGS);
 }
@@ -586,10 +664,12 @@ static void who_closes_may_forget(void **state)
     vly_imu_session *b = imu_open(s, "ann", &told, NULL);
 
     vly_imu_session_close_forget(a);
-    assert_int_equal(vly_imu_sessions_find(s, vly_str_from(info.id), NULL, &err), VLY_OK);
+    assert_int_equal(vly_imu_sessions_find(s, VLY_IMU_ALL, vly_str_from(info.id), NULL, &err),
+                     VLY_OK);
     assert_int_equal(vly_imu_session_push(b, 0, VLY_IMU_NEXT, walk, 3, &err), VLY_OK);
     vly_imu_session_close_forget(b); /* what waits goes, too */
-    assert_int_equal(vly_imu_sessions_find(s, vly_str_from(info.id), NULL, &err), VLY_ENOTFOUND);
+    assert_int_equal(vly_imu_sessions_find(s, VLY_IMU_ALL, vly_str_from(info.id), NULL, &err),
+                     VLY_ENOTFOUND);
     assert_int_equal(told.n_replaced, 1);
     imu_run_all(s, 0);
     assert_int_equal(vly_gauge_get(&stats()->waiting), 0);
@@ -603,7 +683,8 @@ UNIT_TESTS(TEST(a_session_tells_what_the_file_tells), TEST(all_sessions_of_a_tur
            TEST(readings_have_numbers), TEST(what_waits_is_limited), TEST(a_turn_ends_in_time),
            TEST(a_session_waits_for_its_user), TEST(what_was_pushed_before_close_is_run),
            TEST(the_new_one_replaces_the_old_one), TEST(a_session_without_user_is_found_by_id),
-           TEST(names_are_checked), TEST(sessions_are_limited), TEST(idle_ones_are_forgotten),
-           TEST(lists_have_pages), TEST(a_reset_begins_anew), TEST(a_removed_one_is_gone),
-           TEST(a_callback_may_close), TEST(a_callback_may_push_and_end), TEST(one_may_run_first),
+           TEST(sessions_belong_to_who_begins_them), TEST(names_are_checked),
+           TEST(sessions_are_limited), TEST(idle_ones_are_forgotten), TEST(lists_have_pages),
+           TEST(a_reset_begins_anew), TEST(a_removed_one_is_gone), TEST(a_callback_may_close),
+           TEST(a_callback_may_push_and_end), TEST(one_may_run_first),
            TEST(who_lost_it_is_told_so_by_run), TEST(who_closes_may_forget))

@@ -90,12 +90,13 @@ static void look(void)
     vly_err err;
     size_t n = 0;
 
-    assert_int_equal(vly_imu_sessions_list(s, VLY_STR(""), page, 4, &n, &err), VLY_OK);
+    assert_int_equal(vly_imu_sessions_list(s, VLY_IMU_ALL, VLY_STR(""), page, 4, &n, &err), VLY_OK);
     for (size_t i = 0; i < n; i++) {
         assert_true(page[i].totals.n_readings == page[i].next);
         assert_true(page[i].durable <= page[i].next);
-        assert_int_equal(vly_imu_sessions_find(s, vly_str_from(page[i].id), &page[i], &err),
-                         VLY_OK);
+        assert_int_equal(
+            vly_imu_sessions_find(s, VLY_IMU_ALL, vly_str_from(page[i].id), &page[i], &err),
+            VLY_OK);
     }
 }
 
