@@ -7,8 +7,10 @@
 #include "sys/file.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -75,6 +77,10 @@ static const vly_opt options[] = {
             "WebSocket: messages of the server before it is asked"),
     VLY_OPT(vly_load_opts, answer_has, 0, TEXT, "answer-has", "TEXT",
             "WebSocket, gRPC streams: messages without it answer nothing"),
+    VLY_OPT(vly_load_opts, check, 0, TEXT, "check", "TEXT",
+            "an answer without this text is wrong, and counts as failed"),
+    VLY_OPT(vly_load_opts, first, 0, TEXT, "first", "FILE",
+            "WebSocket, gRPC streams: a message that each connection begins with"),
     VLY_OPT(vly_load_opts, one_way, 0, FLAG, "one-way", NULL,
             "WebSocket: messages have no answers, done once sent"),
     VLY_OPT(vly_load_opts, slos, 0, LIST, "slo", "OBJECTIVE",
@@ -136,6 +142,7 @@ static uint64_t ask_memory(const vly_load_setup *s)
     target.method = VLY_STR("GET");
     t.target = &target;
     t.is_streaming = false;
+    t.check = (vly_str){NULL, 0};
     vly_buf_init(&answer, VLY_MEM_CLI, ANSWER_MAX);
     if (vly_load_ask(vly_load_kind_find(VLY_STR("http1")), &t, (vly_str){0}, &answer, &status, NULL,
                      &err) == VLY_OK &&
@@ -172,6 +179,34 @@ static int watch_signals(sigset_t *old)
     sigaddset(&set, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &set, old);
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+/* Connections are descriptors; what it comes to is told when not all of them can be made. */
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* That the report has a place is known before an hour has gone by. */
+static vly_status check_report(const char *path, vly_err *err)
+{
+    const char *slash = path != NULL ? strrchr(path, '/') : NULL;
+    char directory[PATH_MAX];
+
+    if (path == NULL)
+        return VLY_OK;
+    if (vly_dir_exists(path))
+        return vly_fail(err, VLY_EIO, "option --report '%s': is a directory", path);
+    const int n = slash == NULL ? 1 : slash == path ? 1 : (int)(slash - path);
+    (void)snprintf(directory, sizeof(directory), "%.*s", n, slash == NULL ? "." : path);
+    if (access(directory, W_OK | X_OK) != 0)
+        return vly_fail(err, VLY_EIO, "option --report '%s': %s", path, strerror(errno));
+    return VLY_OK;
 }
 
 /* ---- after --------------------------------------------------------------------------------- */
@@ -269,8 +304,10 @@ static int load_all(vly_load_setup *s, const vly_load_opts *o, const char *url)
     char began[32];
     vly_err err = VLY_ERR_INIT;
     int exit_status = VLY_EXIT_FAILURE;
-    vly_status st = vly_load_setup_init(s, o, url, &err);
+    vly_status st = check_report(o->report, &err);
 
+    if (st == VLY_OK)
+        st = vly_load_setup_init(s, o, url, &err);
     tell_time(began, sizeof(began));
     vly_load_report report = {.result = &result,
                               .opts = &s->run,
@@ -305,6 +342,7 @@ static int run(const void *opts, int n_args, char *const *args)
         return vly_command_fail(&err);
     }
     signal(SIGPIPE, SIG_IGN);
+    raise_file_limit();
     const int exit_status = load_all(s, opts, args[0]);
     vly_free(s);
     return exit_status;

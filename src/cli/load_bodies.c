@@ -12,16 +12,16 @@
 
 /* ---- files --------------------------------------------------------------------------------- */
 
-static vly_status read_whole(vly_arena *arena, const char *path, vly_str *ret, vly_err *err)
+vly_status vly_load_setup_read(vly_load_setup *s, const char *path, vly_str *ret, vly_err *err)
 {
     vly_buf file;
 
     vly_buf_init(&file, VLY_MEM_CLI, FILE_MAX);
     vly_status st = vly_file_read(path, FILE_MAX, &file, err);
     if (st == VLY_OK) {
-        char *copy = vly_arena_alloc(arena, file.len + 1);
+        char *copy = vly_arena_alloc(&s->arena, file.len + 1);
         if (copy == NULL)
-            st = vly_arena_fail(arena, err);
+            st = vly_arena_fail(&s->arena, err);
         else if (file.len > 0)
             memcpy(copy, file.ptr, file.len);
         *ret = (vly_str){copy, file.len};
@@ -43,7 +43,7 @@ static vly_status add_file(vly_load_setup *s, const char *path, bool is_picture,
                            vly_err *err)
 {
     vly_load_body body = {.mark = VLY_LOAD_MARK_NONE};
-    vly_status st = read_whole(&s->arena, path, &body.bytes, err);
+    vly_status st = vly_load_setup_read(s, path, &body.bytes, err);
 
     if (st == VLY_OK && is_unique && !is_picture)
         st =
@@ -101,6 +101,9 @@ static vly_status set_type(vly_load_setup *s, const char *type, vly_err *err)
 {
     const char *header = vly_arena_printf(&s->arena, "Content-Type: %s", type);
 
+    if (strncmp(s->transport, "http", 4) != 0 ||
+        vly_load_target_has(&s->target, VLY_STR("content-type")))
+        return VLY_OK;
     return header != NULL ? vly_load_setup_header(s, vly_str_from(header), err)
                           : vly_arena_fail(&s->arena, err);
 }
@@ -150,6 +153,7 @@ static vly_status ask_metadata(vly_load_setup *s, const char *name, vly_buf *ans
         return vly_arena_fail(&s->arena, err);
     t.target = &target;
     t.is_streaming = false;
+    t.check = (vly_str){NULL, 0};
     target.path =
         is_grpc(s) ? VLY_STR("/inference.GRPCInferenceService/ModelMetadata") : vly_str_from(path);
     target.method = is_grpc(s) ? VLY_STR("POST") : VLY_STR("GET");
@@ -175,7 +179,7 @@ static vly_status set_input(vly_load_setup *s, vly_load_model *m, const char *te
         return vly_fail(err, VLY_EINVAL, "option --input-data '%s': the model has no such input",
                         text);
     const char *path = rest.ptr != NULL ? rest.ptr : text;
-    vly_status st = read_whole(&s->arena, path, &npy, err);
+    vly_status st = vly_load_setup_read(s, path, &npy, err);
     if (st == VLY_OK)
         st = vly_load_model_set(m, i, npy, &s->arena, err);
     return st == VLY_OK ? st : vly_fail_in(err, st, "'%s'", path);
@@ -253,8 +257,6 @@ static vly_status add_model(vly_load_setup *s, const vly_load_opts *o, vly_err *
 
     if (strlen(o->model) > 120)
         return vly_fail(err, VLY_EINVAL, "option --model: expected a name of 1 to 120 bytes");
-    if (strcmp(s->transport, "websocket") == 0)
-        return vly_fail(err, VLY_EINVAL, "option --model: not over a WebSocket");
     vly_buf_init(&answer, VLY_MEM_CLI, ANSWER_MAX);
     vly_status st = ask_metadata(s, o->model, &answer, err);
     if (st == VLY_OK)

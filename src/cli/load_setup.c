@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/load_setup.h"
 
+#include "base/assert.h"
+
 #include <stdio.h>
 
 #define ARENA_BUDGET ((size_t)2 << 30)
@@ -94,6 +96,11 @@ static vly_status read_slos(vly_load_setup *s, const vly_load_opts *o, vly_err *
 
 /* ---- the way ------------------------------------------------------------------------------- */
 
+static bool is_transport(const vly_load_setup *s, const char *name)
+{
+    return strcmp(s->transport, name) == 0;
+}
+
 static vly_status choose_transport(vly_load_setup *s, const vly_load_opts *o, vly_err *err)
 {
     const char *name = o->protocol != NULL ? o->protocol : s->target.transport;
@@ -103,6 +110,41 @@ static vly_status choose_transport(vly_load_setup *s, const vly_load_opts *o, vl
     if (s->run.kind == NULL)
         return vly_fail(err, VLY_EINVAL,
                         "option --protocol '%s': expected http1, http2, grpc or ws", name);
+    if (strcmp(s->target.transport, "http1") != 0 && strcmp(s->target.transport, s->transport) != 0)
+        return vly_fail(err, VLY_EINVAL, "option --protocol '%s': the URL says another", name);
+    if (is_transport(s, "grpc") && vly_str_is(s->target.path, "/"))
+        s->target.path = o->stream ? VLY_STR("/inference.GRPCInferenceService/ModelStreamInfer")
+                                   : VLY_STR("/inference.GRPCInferenceService/ModelInfer");
+    return VLY_OK;
+}
+
+/* An option that would have no effect is a mistake. */
+static vly_status check_fit(const vly_load_setup *s, const vly_load_opts *o, vly_err *err)
+{
+    static const char streams[] = "a WebSocket or a gRPC --stream", model[] = "--model";
+    const bool is_grpc = is_transport(s, "grpc"), is_ws = is_transport(s, "websocket");
+    const bool is_stream = is_ws || (is_grpc && o->stream), has_model = o->model != NULL;
+    const struct {
+        const char *option;
+        bool is_given, fits;
+        const char *what;
+    } rules[] = {{"stream", o->stream, is_grpc, "gRPC"},
+                 {"greetings", o->greetings != 0, is_stream, streams},
+                 {"answer-has", o->answer_has != NULL, is_stream, streams},
+                 {"one-way", o->one_way, is_stream, streams},
+                 {"first", o->first != NULL, is_stream, streams},
+                 {"check", o->check != NULL, !o->one_way, "answers, which --one-way has none of"},
+                 {"method", o->method != NULL, !is_grpc && !is_ws, "HTTP"},
+                 {"picture", o->pictures.n > 0, !is_grpc, "HTTP or a WebSocket"},
+                 {"model", has_model, !is_ws, "HTTP or gRPC"},
+                 {"form", o->form != NULL, has_model && !is_grpc, "--model over HTTP"},
+                 {"input-data", o->input_data.n > 0, has_model, model},
+                 {"rows", o->rows != 1, has_model, model}};
+
+    for (size_t i = 0; i < VLY_COUNT(rules); i++)
+        if (rules[i].is_given && !rules[i].fits)
+            return vly_fail(err, VLY_EINVAL, "option --%s: goes with %s only", rules[i].option,
+                            rules[i].what);
     return VLY_OK;
 }
 
@@ -132,7 +174,7 @@ static vly_status check_count(const char *option, int64_t value, int64_t max, vl
 static vly_status read_counts(vly_load_setup *s, const vly_load_opts *o, vly_err *err)
 {
     const bool is_http1 = strcmp(s->transport, "http1") == 0;
-    const int64_t in_flight = o->in_flight > 0 ? o->in_flight : o->closed || is_http1 ? 1 : 100;
+    const int64_t in_flight = o->in_flight != 0 ? o->in_flight : o->closed || is_http1 ? 1 : 100;
     vly_status st = check_count("connections", o->connections, 65536, err);
 
     if (st == VLY_OK)
@@ -141,6 +183,10 @@ static vly_status read_counts(vly_load_setup *s, const vly_load_opts *o, vly_err
         st = check_count("in-flight", in_flight, 65536, err);
     if (st == VLY_OK)
         st = check_count("max-outstanding", o->max_outstanding, 10000000, err);
+    if (st == VLY_OK)
+        st = check_count("rows", o->rows, 1 << 20, err);
+    if (st == VLY_OK && o->greetings != 0)
+        st = check_count("greetings", o->greetings, 1 << 20, err);
     if (st != VLY_OK)
         return st;
     if (is_http1 && in_flight > 1)
@@ -185,12 +231,28 @@ vly_status vly_load_setup_header(vly_load_setup *s, vly_str header, vly_err *err
     return VLY_OK;
 }
 
+/* One of the user's: it takes the place of our own, and may not break the framing. */
+static vly_status add_header(vly_load_setup *s, vly_str header, vly_err *err)
+{
+    static const char *const ours[] = {"connection", "content-length", "transfer-encoding"};
+    vly_str value = header, name = vly_str_trim(vly_str_split(&value, ':'));
+
+    for (size_t i = 0; i < VLY_COUNT(ours); i++)
+        if (vly_str_eq_nocase(name, vly_str_from(ours[i])))
+            return vly_fail(err, VLY_EINVAL, "option --header '%.*s': not this one",
+                            VLY_STR_ARG(header));
+    if (!vly_str_eq_nocase(name, VLY_STR("host")))
+        return vly_load_setup_header(s, header, err);
+    s->target.authority = vly_str_trim(value);
+    return VLY_OK;
+}
+
 static vly_status read_headers(vly_load_setup *s, const vly_load_opts *o, vly_err *err)
 {
     vly_status st = VLY_OK;
 
     for (size_t i = 0; i < o->headers.n && st == VLY_OK; i++)
-        st = vly_load_setup_header(s, vly_str_from(o->headers.item[i]), err);
+        st = add_header(s, vly_str_from(o->headers.item[i]), err);
     if (st != VLY_OK || o->key == NULL)
         return st;
     const char *key = vly_arena_printf(&s->arena, "Authorization: Bearer %s", o->key);
@@ -203,6 +265,8 @@ static vly_status set_way(vly_load_setup *s, const vly_load_opts *o, vly_err *er
     vly_status st = choose_transport(s, o, err);
 
     if (st == VLY_OK)
+        st = check_fit(s, o, err);
+    if (st == VLY_OK)
         st = read_counts(s, o, err);
     if (st == VLY_OK)
         st = read_timeouts(s, o, err);
@@ -210,8 +274,8 @@ static vly_status set_way(vly_load_setup *s, const vly_load_opts *o, vly_err *er
         st = read_others(s, o, err);
     if (st == VLY_OK)
         st = read_headers(s, o, err);
-    if (o->stream && vly_str_is(s->target.path, "/inference.GRPCInferenceService/ModelInfer"))
-        s->target.path = VLY_STR("/inference.GRPCInferenceService/ModelStreamInfer");
+    if (st == VLY_OK && o->first != NULL)
+        st = vly_load_setup_read(s, o->first, &s->run.transport.first, err);
     s->run.transport.target = &s->target;
     s->run.transport.ca = o->ca;
     s->run.transport.is_unverified = o->insecure;
@@ -219,7 +283,8 @@ static vly_status set_way(vly_load_setup *s, const vly_load_opts *o, vly_err *er
     s->run.transport.is_one_way = o->one_way;
     s->run.transport.n_greetings = (unsigned)o->greetings;
     s->run.transport.answer_has = vly_str_from(o->answer_has);
-    if (strcmp(s->transport, "websocket") == 0)
+    s->run.transport.check = vly_str_from(o->check);
+    if (st == VLY_OK && is_transport(s, "websocket"))
         s->run.transport.error_has = VLY_STR("\"error\":\""); /* as Volley says it */
     s->run.spin_ns = o->spin ? 100 * VLY_NSEC_PER_US : 0;
     return st;

@@ -24,7 +24,7 @@ typedef struct vly_load_opts {
     int64_t rows;
     bool unique;
     /* the way */
-    const char *protocol, *timeout, *connect_timeout, *ca, *answer_has;
+    const char *protocol, *timeout, *connect_timeout, *ca, *answer_has, *check, *first;
     vly_opt_list also;
     int64_t connections, in_flight, threads, greetings, max_outstanding;
     bool stream, insecure, one_way, no_check, spin;
@@ -53,6 +53,8 @@ void vly_load_setup_release(vly_load_setup *s);
 /* The bodies alone, when all else is set up: in load_bodies.c. */
 vly_status vly_load_setup_bodies(vly_load_setup *s, const vly_load_opts *o,
                                  vly_err *err) VLY_MUST_CHECK;
+vly_status vly_load_setup_read(vly_load_setup *s, const char *path, vly_str *ret,
+                               vly_err *err) VLY_MUST_CHECK; /* a whole file */
 vly_status vly_load_setup_header(vly_load_setup *s, vly_str header, vly_err *err) VLY_MUST_CHECK;
 
 #endif

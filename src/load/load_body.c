@@ -44,7 +44,7 @@ vly_status vly_load_body_picture(vly_str picture, vly_arena *arena, vly_load_bod
     *ret = (vly_load_body){.bytes = {bytes, picture.len + piece.len},
                            .mark = is_png ? VLY_LOAD_MARK_PNG : VLY_LOAD_MARK_HEX,
                            .at = at + (is_png ? 10 : 4)};
-    vly_load_body_stamp(ret, 0, bytes);
+    (void)vly_load_body_mark(ret, 0, bytes + ret->at);
     return VLY_OK;
 }
 
@@ -59,36 +59,36 @@ static void put_digits(char *to, uint64_t number, unsigned base)
 /* The checksum covers type and content. */
 static void put_png_checksum(char *digits)
 {
-    const Bytef *begin = (const Bytef *)digits - 6;
-    const uint32_t crc = (uint32_t)crc32(0, begin, 6 + DIGITS);
+    static const Bytef begin[6] = "tEXtn";
+    const uint32_t crc = (uint32_t)crc32(crc32(0, begin, 6), (const Bytef *)digits, DIGITS);
 
     for (size_t i = 0; i < 4; i++)
         digits[DIGITS + i] = (char)(crc >> (24 - 8 * i));
 }
 
-void vly_load_body_stamp(const vly_load_body *body, uint64_t number, char *bytes)
+size_t vly_load_body_mark(const vly_load_body *body, uint64_t number, char mark[VLY_LOAD_MARK_MAX])
 {
-    char *at = bytes + body->at;
     const uint32_t low = (uint32_t)number, bits = UINT32_C(0x3f000000) | (low & 0x7fffff);
 
     switch (body->mark) {
     case VLY_LOAD_MARK_NONE:
         break;
     case VLY_LOAD_MARK_HEX:
-        put_digits(at, number, 16);
-        break;
+        put_digits(mark, number, 16);
+        return DIGITS;
     case VLY_LOAD_MARK_PNG:
-        put_digits(at, number, 16);
-        put_png_checksum(at);
-        break;
+        put_digits(mark, number, 16);
+        put_png_checksum(mark);
+        return DIGITS + 4;
     case VLY_LOAD_MARK_DECIMAL:
-        put_digits(at, number, 10);
-        break;
+        put_digits(mark, number, 10);
+        return DIGITS;
     case VLY_LOAD_MARK_FLOAT:
-        memcpy(at, &bits, sizeof(bits));
-        break;
+        memcpy(mark, &bits, sizeof(bits));
+        return sizeof(bits);
     case VLY_LOAD_MARK_BYTES:
-        memcpy(at, &low, sizeof(low));
-        break;
+        memcpy(mark, &low, sizeof(low));
+        return sizeof(low);
     }
+    return 0;
 }

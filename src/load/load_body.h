@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #define VLY_LOAD_BODIES_MAX 4096
+#define VLY_LOAD_MARK_MAX   20 /* bytes */
 
 typedef enum vly_load_mark {
     VLY_LOAD_MARK_NONE,
@@ -37,7 +38,8 @@ typedef struct vly_load_body {
 vly_status vly_load_body_picture(vly_str picture, vly_arena *arena, vly_load_body *ret,
                                  vly_err *err) VLY_MUST_CHECK;
 
-/* Writes the mark of request `number` into bytes, a copy of the body's. */
-void vly_load_body_stamp(const vly_load_body *body, uint64_t number, char *bytes);
+/* The mark of request `number`, which stands in the body at body->at. Returns its bytes; 0: none.
+ */
+size_t vly_load_body_mark(const vly_load_body *body, uint64_t number, char mark[VLY_LOAD_MARK_MAX]);
 
 #endif

@@ -312,8 +312,10 @@ static void plan_attempt(vly_load_conn *c, bool was_open)
     c->address = is_bound ? c->address : has_other ? c->address + 1 : 0;
     c->n_failures = was_useful ? 0 : c->n_failures + !has_other;
     vly_load_timer_set(t->loop, &c->timer, has_other ? 0 : t->now_ns + back_off(c));
-    if (!was_open && !has_other)
-        vly_load__strand(c, vly_str_from(c->why));
+    if (was_open || has_other)
+        return;
+    t->counts.connect_failures++;
+    vly_load__strand(c, vly_str_from(c->why));
 }
 
 static void shut(vly_load_conn *c)
@@ -323,12 +325,12 @@ static void shut(vly_load_conn *c)
 
     cut(c);
     vly_load__hide(c);
+    vly_load__take_back(c, true);
     fail_flying(c);
     if (was_begun)
         t->kind->close(c);
     t->counts.n_open -= was_open;
     t->n_trying -= !was_open;
-    t->counts.connect_failures += !was_open;
     c->state = VLY_LOAD_DOWN;
     c->is_broken = c->is_draining = c->is_blocked = false;
     c->n_ghosts = 0;
@@ -336,6 +338,7 @@ static void shut(vly_load_conn *c)
     c->unsent = NULL;
     plan_attempt(c, was_open);
     c->is_useful = false;
+    vly_load__hand_out(t);
 }
 
 /* After anything: writes, takes calls, closes what is broken, and tells what is done. */
@@ -345,6 +348,10 @@ static void settle(vly_load_conn *c)
         write_some(c);
     if (!c->is_broken)
         vly_load__offer(c);
+    if (c->is_draining) {
+        vly_load__take_back(c, false);
+        vly_load__hand_out(c->t);
+    }
     if (c->is_draining && c->flying.n == 0)
         vly_load__break(c, "the server takes no more on this connection");
     if (c->is_broken)

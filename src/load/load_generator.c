@@ -15,11 +15,11 @@
 #define AT_ONCE  256 /* requests handed over before sockets are looked at again */
 #define DRAIN_NS (VLY_NSEC_PER_SEC / 2)
 
-/* A request, and the memory of its body when that is its own. */
+/* A request, and what makes its body distinct. */
 typedef struct shot {
     vly_load_call call;
     vly_nsec handed_ns;
-    char *own;
+    char mark[VLY_LOAD_MARK_MAX];
     struct shot *next_free, *next;
 } shot;
 
@@ -28,7 +28,7 @@ struct vly_load_generator {
     unsigned index, n_connections;
     int done_fd;
     vly_load_recorder recorder;
-    _Atomic size_t in_flight; /* as of the last turn; statistics: relaxed */
+    _Atomic size_t in_flight; /* the most since it was looked at; statistics: relaxed */
     _Atomic bool is_stopped;
 
     pthread_t thread;
@@ -45,7 +45,7 @@ struct vly_load_generator {
     vly_load_watch wake; /* an eventfd, for stop */
     bool is_watching;
     shot *free, *all;
-    size_t n_shots, body_max;
+    size_t n_shots;
     uint64_t number; /* of the next request, counted over all threads */
     vly_nsec end_ns; /* closed loop: nothing is sent any more */
 };
@@ -62,13 +62,6 @@ static shot *new_shot(vly_load_generator *g)
     if (g->n_shots == g->opts->max_outstanding)
         return NULL;
     shot *s = vly_calloc(VLY_MEM_CLI, 1, sizeof(*s));
-    if (s != NULL && g->opts->is_unique && g->body_max > 0) {
-        s->own = vly_alloc(VLY_MEM_CLI, g->body_max);
-        if (s->own == NULL) {
-            vly_free(s);
-            return NULL;
-        }
-    }
     if (s != NULL) {
         s->next = g->all;
         g->all = s;
@@ -77,16 +70,20 @@ static shot *new_shot(vly_load_generator *g)
     return s;
 }
 
-static vly_str body_of(const vly_load_generator *g, const shot *s, uint64_t number)
+static void choose_body(const vly_load_generator *g, shot *s)
 {
-    if (g->opts->n_bodies == 0)
-        return (vly_str){0};
-    const vly_load_body *b = &g->opts->bodies[number % g->opts->n_bodies];
-    if (s->own == NULL)
-        return b->bytes;
-    memcpy(s->own, b->bytes.ptr, b->bytes.len);
-    vly_load_body_stamp(b, g->opts->first_mark + number, s->own);
-    return (vly_str){s->own, b->bytes.len};
+    const vly_load_run_opts *o = g->opts;
+    vly_load_call *call = &s->call;
+
+    if (o->n_bodies == 0)
+        return;
+    const vly_load_body *b = &o->bodies[call->number % o->n_bodies];
+    call->body = b->bytes;
+    if (!o->is_unique)
+        return;
+    const size_t n = vly_load_body_mark(b, o->first_mark + call->number, s->mark);
+    call->mark = (vly_str){s->mark, n};
+    call->mark_at = b->at;
 }
 
 static void shoot(vly_load_generator *g, vly_nsec intended_ns)
@@ -103,11 +100,9 @@ static void shoot(vly_load_generator *g, vly_nsec intended_ns)
         vly_load_recorder_add_unsent(&g->recorder);
         return;
     }
-    s->call = (vly_load_call){.number = number,
-                              .intended_ns = intended_ns,
-                              .connection = VLY_LOAD_ANY,
-                              .body = body_of(g, s, number),
-                              .user = s};
+    s->call = (vly_load_call){
+        .number = number, .intended_ns = intended_ns, .connection = VLY_LOAD_ANY, .user = s};
+    choose_body(g, s);
     s->handed_ns = vly_load_loop_now(g->loop);
     if (g->opts->is_closed)
         s->call.intended_ns = s->handed_ns;
@@ -137,7 +132,6 @@ static void free_shots(vly_load_generator *g)
     while (g->all != NULL) {
         shot *s = g->all;
         g->all = s->next;
-        vly_free(s->own);
         vly_free(s);
     }
 }
@@ -146,8 +140,12 @@ static void free_shots(vly_load_generator *g)
 
 static void turn(vly_load_generator *g, vly_nsec until_ns)
 {
+    const size_t n = n_out(g);
+
+    /* two steps: a look in between costs it one figure */
+    if (n > atomic_load_explicit(&g->in_flight, memory_order_relaxed))
+        atomic_store_explicit(&g->in_flight, n, memory_order_relaxed);
     vly_load_loop_turn(g->loop, until_ns);
-    atomic_store_explicit(&g->in_flight, n_out(g), memory_order_relaxed);
 }
 
 /* The next arrival that is this thread's: each takes every n-th. */
@@ -212,7 +210,6 @@ static void drain(vly_load_generator *g)
     }
     if (n_out(g) > 0)
         vly_load_transport_give_up(g->transport);
-    atomic_store_explicit(&g->in_flight, 0, memory_order_relaxed);
 }
 
 static void run_segment(vly_load_generator *g, const vly_load_segment *s)
@@ -248,7 +245,7 @@ static vly_status connect_all(vly_load_generator *g, vly_err *err)
     const vly_nsec end = vly_load_loop_now(g->loop) + t->connect_ms * VLY_NSEC_PER_MS;
     vly_load_counts c = vly_load_transport_counts(g->transport);
 
-    while (c.n_open < g->n_connections && c.connect_failures == 0 &&
+    while (c.n_open < g->n_connections && c.connect_failures < g->n_connections &&
            vly_load_loop_now(g->loop) < end && goes_on(g)) {
         turn(g, end);
         c = vly_load_transport_counts(g->transport);
@@ -339,15 +336,6 @@ static void *run_thread(void *arg)
 
 /* ---- for the run --------------------------------------------------------------------------- */
 
-static size_t longest(const vly_load_run_opts *opts)
-{
-    size_t max = 0;
-
-    for (size_t i = 0; i < opts->n_bodies; i++)
-        max = opts->bodies[i].bytes.len > max ? opts->bodies[i].bytes.len : max;
-    return max;
-}
-
 vly_status vly_load_generator_new(const vly_load_run_opts *opts, unsigned index, int done_fd,
                                   vly_load_generator **ret, vly_err *err)
 {
@@ -361,7 +349,6 @@ vly_status vly_load_generator_new(const vly_load_run_opts *opts, unsigned index,
     g->n_connections = opts->n_connections / n + (index < opts->n_connections % n);
     g->number = index;
     g->done_fd = done_fd;
-    g->body_max = longest(opts);
     g->wake = (vly_load_watch){.on_ready = on_wake, .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
     vly_load_recorder_init(&g->recorder);
     pthread_mutex_init(&g->lock, NULL);
@@ -426,12 +413,17 @@ vly_load_recorder *vly_load_generator_recorder(vly_load_generator *g)
     return &g->recorder;
 }
 
-size_t vly_load_generator_in_flight(const vly_load_generator *g)
+size_t vly_load_generator_take_in_flight(vly_load_generator *g)
 {
-    return atomic_load_explicit(&g->in_flight, memory_order_relaxed);
+    return atomic_exchange_explicit(&g->in_flight, 0, memory_order_relaxed);
 }
 
 vly_load_counts vly_load_generator_sockets(const vly_load_generator *g)
 {
     return g->transport != NULL ? vly_load_transport_counts(g->transport) : (vly_load_counts){0};
+}
+
+const char *vly_load_generator_trouble(const vly_load_generator *g)
+{
+    return g->transport != NULL ? vly_load_transport_trouble(g->transport) : "";
 }

@@ -33,7 +33,10 @@ void vly_load_generator_stop(vly_load_generator *g);
 void vly_load_generator_free(vly_load_generator *g); /* accepts NULL; not within a segment */
 
 vly_load_recorder *vly_load_generator_recorder(vly_load_generator *g);
-size_t vly_load_generator_in_flight(const vly_load_generator *g);
-vly_load_counts vly_load_generator_sockets(const vly_load_generator *g); /* not in a segment */
+/* The most that were under way since the last call. */
+size_t vly_load_generator_take_in_flight(vly_load_generator *g);
+/* Not in a segment, both. Trouble: why the last connection could not be made; empty: all could. */
+vly_load_counts vly_load_generator_sockets(const vly_load_generator *g);
+const char *vly_load_generator_trouble(const vly_load_generator *g);
 
 #endif

@@ -161,8 +161,11 @@ static void say(vly_load_h2 *h, vly_load_h2_stream *s, size_t n)
     size_t k = from_head < n ? from_head : n;
     if (k > 0)
         vly_load__h2_put(h, s->head + h->n_said, k);
-    if (n > k)
-        vly_load__h2_put(h, message.ptr + (h->n_said + k - VLY_GRPC_HEAD_BYTES), n - k);
+    const size_t from = h->n_said + k - VLY_GRPC_HEAD_BYTES;
+    if (n > k && h->has_said_first)
+        vly_load__h2_put_body(h, c->unsent, from, n - k);
+    else if (n > k)
+        vly_load__h2_put(h, message.ptr + from, n - k);
     h->n_said += n;
     if (h->n_said < VLY_GRPC_HEAD_BYTES + message.len)
         return;

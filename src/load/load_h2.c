@@ -19,6 +19,13 @@ void vly_load__h2_put(vly_load_h2 *h, const void *bytes, size_t n)
     h->n_out += n;
 }
 
+void vly_load__h2_put_body(vly_load_h2 *h, const vly_load_call *call, size_t from, size_t n)
+{
+    VLY_ASSERT(n <= OUT_BYTES - h->n_out);
+    vly_load__copy_body(call, from, n, h->out + h->n_out);
+    h->n_out += n;
+}
+
 void vly_load__h2_keep_why(vly_load_h2_stream *s, vly_str text)
 {
     size_t room = sizeof(s->why) - s->n_why;
@@ -44,6 +51,8 @@ static void begin_stream(vly_load_h2 *h, vly_load_h2_stream *s, vly_load_call *c
 {
     h->first_free = s->next_free;
     s->call = call;
+    if (call != NULL)
+        call->stream = s;
     s->n_sent = s->n_why = s->n_messages = 0;
     s->n_head = h->dialect->n_head;
     s->status = 0;
@@ -86,7 +95,7 @@ static void put_body(vly_load_h2 *h, vly_load_h2_stream *s, size_t n)
         n -= k;
     }
     if (n > 0)
-        vly_load__h2_put(h, s->call->body.ptr + (s->n_sent - s->n_head), n);
+        vly_load__h2_put_body(h, s->call, s->n_sent - s->n_head, n);
     s->n_sent += n;
 }
 
@@ -255,6 +264,12 @@ static int on_sent(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
     return 0;
 }
 
+/* After a GOAWAY: it has not gone out, or stands behind the last stream that the server names. */
+static bool was_not_seen(const vly_load_h2_stream *s, uint32_t error)
+{
+    return s->call->sent_ns == 0 || error == NGHTTP2_REFUSED_STREAM;
+}
+
 static int on_close(nghttp2_session *ng, int32_t id, uint32_t error, void *user)
 {
     vly_load_h2 *h = user;
@@ -266,6 +281,8 @@ static int on_close(nghttp2_session *ng, int32_t id, uint32_t error, void *user)
     int n = snprintf(why, sizeof(why), "the stream was reset: %s", nghttp2_http2_strerror(error));
     if (s == h->stream)
         vly_load__break(&h->base, "%s", why);
+    else if (s->call != NULL && h->base.is_draining && was_not_seen(s, error))
+        vly_load__take_back_one(s->call);
     else if (s->call != NULL)
         vly_load__finish(s->call, VLY_LOAD_FAILED, (vly_str){why, (size_t)n});
     end_stream(h, s);
@@ -330,15 +347,12 @@ void vly_load__h2_collect(vly_load_conn *c)
 void vly_load__h2_drop(vly_load_conn *c, vly_load_call *call)
 {
     vly_load_h2 *h = vly_load__h2(c);
+    vly_load_h2_stream *s = call->stream;
 
-    for (unsigned i = 0; i < h->n_streams; i++) {
-        vly_load_h2_stream *s = &h->streams[i];
-        if (s->call != call)
-            continue;
-        s->call = NULL;
-        check(h, nghttp2_submit_rst_stream(h->ng, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_CANCEL));
+    if (s == NULL) /* not begun */
         return;
-    }
+    s->call = NULL;
+    check(h, nghttp2_submit_rst_stream(h->ng, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_CANCEL));
 }
 
 /* ---- life ---- */
@@ -423,7 +437,8 @@ static bool add_fields(vly_load_h2 *h)
                 add_field(h, VLY_STR(":scheme"), t->is_tls ? VLY_STR("https") : VLY_STR("http")) &&
                 add_field(h, VLY_STR(":authority"), t->authority) &&
                 add_field(h, VLY_STR(":path"), vly_buf_str(&h->base.path)) &&
-                add_field(h, VLY_STR("user-agent"), VLY_STR("volley"));
+                (vly_load_target_has(t, VLY_STR("user-agent")) ||
+                 add_field(h, VLY_STR("user-agent"), VLY_STR("volley")));
 
     for (const char *const *f = h->dialect->fields; fits && *f != NULL; f += 2)
         fits = add_field(h, vly_str_from(f[0]), vly_str_from(f[1]));

@@ -92,6 +92,7 @@ vly_load_h2_stream *vly_load__h2_submit(vly_load_h2 *h, vly_load_call *call,
                                         nghttp2_data_source_read_callback read);
 /* n bytes into out; the caller has seen to the room. */
 void vly_load__h2_put(vly_load_h2 *h, const void *bytes, size_t n);
+void vly_load__h2_put_body(vly_load_h2 *h, const vly_load_call *call, size_t from, size_t n);
 void vly_load__h2_keep_why(vly_load_h2_stream *s, vly_str text);
 
 #endif

@@ -58,9 +58,10 @@ static vly_status init(vly_load_conn *c, vly_err *err)
     h->answer.ctx = h;
     h->is_to_head = vly_str_is(method, "HEAD");
     h->may_lack_body = h->is_to_head || vly_str_is(method, "GET") || vly_str_is(method, "DELETE");
-    vly_buf_printf(head, "%.*s %.*s HTTP/1.1\r\nHost: %.*s\r\nUser-Agent: volley\r\n",
-                   VLY_STR_ARG(method), VLY_STR_ARG(vly_buf_str(&c->path)),
-                   VLY_STR_ARG(target->authority));
+    vly_buf_printf(head, "%.*s %.*s HTTP/1.1\r\nHost: %.*s\r\n", VLY_STR_ARG(method),
+                   VLY_STR_ARG(vly_buf_str(&c->path)), VLY_STR_ARG(target->authority));
+    if (!vly_load_target_has(target, VLY_STR("user-agent")))
+        vly_buf_puts(head, "User-Agent: volley\r\n");
     for (size_t i = 0; i < target->n_headers; i++)
         vly_buf_printf(head, "%.*s\r\n", VLY_STR_ARG(target->headers[i]));
     return c->path.failed || head->failed
@@ -99,7 +100,7 @@ static void collect(vly_load_conn *c)
         write_length(h, call->body.len);
     (void)vly_load__add(c, c->head.ptr, c->head.len);
     (void)vly_load__add(c, h->length, h->n_length);
-    (void)vly_load__add(c, call->body.ptr, call->body.len);
+    vly_load__add_body(c, call);
     call->bytes_out = c->head.len + h->n_length + call->body.len;
     call->sent_ns = vly_load_loop_now(c->t->loop);
     c->unsent = NULL;
@@ -142,7 +143,8 @@ static void feed(vly_load_conn *c, vly_str in)
     } else {
         e = vly_load_answer_feed(&h->answer, &in);
     }
-    bool wants_body = h->call->answer != NULL || !is_success(h->answer.status);
+    bool wants_body =
+        h->call->answer != NULL || c->t->opts.check.len > 0 || !is_success(h->answer.status);
     uint64_t left = vly_load_answer_body_left(&h->answer);
     c->skip = wants_body ? 0 : left < SKIP_MAX ? (size_t)left : SKIP_MAX;
     if (e == VLY_LOAD_ANSWER_WHOLE)

@@ -24,6 +24,7 @@
 
 enum {
     VLY_LOAD_OUT_MAX = 64,       /* pieces of one write */
+    VLY_LOAD_BODY_PIECES = 3,    /* of a body with a mark */
     VLY_LOAD_IN_BYTES = 1 << 18, /* of one read */
     VLY_LOAD_WHYS = 16,
     VLY_LOAD_ADDRESSES_MAX = 8,
@@ -123,6 +124,9 @@ struct vly_load_transport {
     vly_load_counts counts;
     bool is_busy; /* on_done is being called */
     char trouble[VLY_LOAD_WHY_MAX];
+    /* Of opts.check: when n bytes match and the next does not, so many still do (Knuth, Morris and
+     * Pratt). */
+    unsigned char fallback[VLY_LOAD_CHECK_MAX + 1];
     char whys[VLY_LOAD_WHYS][VLY_LOAD_WHY_MAX];
     unsigned n_whys; /* taken by calls in done */
     char *in;        /* VLY_LOAD_IN_BYTES */
@@ -132,6 +136,14 @@ struct vly_load_transport {
 /* transport.c, for kinds. */
 /* bytes of the body of call's answer: counted, and appended to call->answer. */
 void vly_load__body(vly_load_call *call, vly_str bytes);
+/* The body of call, in pieces. */
+void vly_load__add_body(vly_load_conn *c, const vly_load_call *call);
+/* n bytes of it, from `from` on. */
+void vly_load__copy_body(const vly_load_call *call, size_t from, size_t n, char *to);
+/* Flying calls of which nothing has gone wait again, before those that came after them; those that
+ * a stream holds only when it is cut. */
+void vly_load__take_back(vly_load_conn *c, bool is_cut);
+void vly_load__take_back_one(vly_load_call *call); /* whatever has gone */
 /* why: of an outcome that is not OK; copied. status of the call is set before. */
 void vly_load__finish(vly_load_call *call, vly_load_outcome outcome, vly_str why);
 /* Of streams: a message has come: a greeting, an answer, or neither. A call that has not gone whole
@@ -142,8 +154,9 @@ void vly_load__sent(vly_load_conn *c);
 
 /* transport.c, for load_conn.c. */
 vly_load_conn *vly_load__conn(const vly_load_transport *t, uint32_t number);
-void vly_load__offer(vly_load_conn *c); /* it may have room for calls that wait */
-void vly_load__hide(vly_load_conn *c);  /* it has none */
+void vly_load__offer(vly_load_conn *c);         /* it may have room for calls that wait */
+void vly_load__hide(vly_load_conn *c);          /* it has none */
+void vly_load__hand_out(vly_load_transport *t); /* what waits, where there is room */
 void vly_load__deliver(vly_load_transport *t);
 /* c could not be made. */
 void vly_load__strand(vly_load_conn *c, vly_str why);

@@ -57,6 +57,14 @@ double vly_load_report_drift(const vly_load_report *r)
     return first > 0 ? (double)last / (double)first : 0;
 }
 
+const char *vly_load_outcome_text(vly_load_outcome outcome)
+{
+    return outcome == VLY_LOAD_STATUS    ? "refused"
+           : outcome == VLY_LOAD_TIMEOUT ? "timed out"
+           : outcome == VLY_LOAD_FAILED  ? "failed"
+                                         : "ok";
+}
+
 /* ---- text ---------------------------------------------------------------------------------- */
 
 void vly_load_format_time(double ns, char *text, size_t cap)
@@ -106,6 +114,7 @@ static void put_errors(vly_buf *b, const vly_load_tally *t)
 {
     const vly_load_outcomes *c = &t->counts;
     bool is_first = true;
+    uint64_t n_others = c->n_refused;
     char what[32];
 
     vly_buf_printf(b, "  %-12s %" PRIu64, "errors", vly_load_n_errors(c));
@@ -116,12 +125,47 @@ static void put_errors(vly_buf *b, const vly_load_tally *t)
     vly_buf_printf(b, " (%.3g %%): ", vly_load_error_share(c) * 100);
     for (size_t i = 0; i < t->n_statuses; i++) {
         snprintf(what, sizeof(what), "of status %d", t->statuses[i].status);
-        put_count(b, &is_first, what, t->statuses[i].n);
+        put_count(b, &is_first, t->statuses[i].status == 0 ? "refused by a message" : what,
+                  t->statuses[i].n);
+        n_others -= t->statuses[i].n;
     }
+    put_count(b, &is_first, "of other statuses", n_others);
     put_count(b, &is_first, "timed out", c->n_timeout);
-    put_count(b, &is_first, "without a connection", c->n_failed);
+    put_count(b, &is_first, "failed", c->n_failed);
     put_count(b, &is_first, "never sent, too many were under way", c->n_unsent);
     vly_buf_putc(b, '\n');
+}
+
+static void put_reasons(vly_buf *b, const vly_load_tally *t)
+{
+    uint64_t n_others = t->counts.n_refused + t->counts.n_failed + t->counts.n_timeout;
+
+    for (size_t i = 0; i < t->n_reasons; i++) {
+        const vly_load_reason *r = &t->reasons[i];
+        vly_buf_printf(b, "  %-12s %" PRIu64 " %s", i == 0 ? "why" : "", r->n,
+                       vly_load_outcome_text(r->outcome));
+        if (r->status != 0)
+            vly_buf_printf(b, " (%d)", r->status);
+        vly_buf_printf(b, ": %s\n", r->text);
+        n_others -= r->n;
+    }
+    if (n_others > 0)
+        vly_buf_printf(b, "  %-12s %" PRIu64 " for other reasons\n", "", n_others);
+}
+
+/* Told when there is something to tell: not all at the begin, or some made again. */
+static void put_connections(vly_buf *b, const vly_load_report *r)
+{
+    const vly_load_result *result = r->result;
+    const unsigned n = r->opts->n_connections;
+
+    if (result->n_opened < n)
+        vly_buf_printf(b, "  %-12s ONLY %u OF %u COULD BE MADE: %s\n", "connections",
+                       result->n_opened, n, result->trouble);
+    if (result->sockets.connects > n || result->sockets.connect_failures > 0)
+        vly_buf_printf(b, "  %-12s %" PRIu64 " made in all, %" PRIu64 " attempts in vain\n",
+                       result->n_opened < n ? "" : "connections", result->sockets.connects,
+                       result->sockets.connect_failures);
 }
 
 static void put_cache(vly_buf *b, const vly_load_report *r)
@@ -212,6 +256,9 @@ static void put_remarks(vly_buf *b, const vly_load_report *r)
                        (double)r->rss_before / 1048576, (double)r->rss_after / 1048576);
     if (r->result->is_interrupted)
         vly_buf_puts(b, "  ended early, by a signal\n");
+    if (vly_load_is_crowded(t))
+        vly_buf_puts(b, "  REQUESTS WAITED FOR A FREE CONNECTION, and that is a part of their "
+                        "latency: with -c\n  or --in-flight more of them are under way.\n");
     if (vly_load_is_late(t))
         vly_buf_puts(b, "  THE GENERATOR WAS LATE ITSELF: what it measures is not the server's "
                         "alone.\n  Lower the rate, add --threads, or give it a core of its own.\n");
@@ -221,8 +268,11 @@ static void put_head(vly_buf *b, const vly_load_report *r)
 {
     const vly_load_run_opts *o = r->opts;
 
-    vly_buf_printf(b, "%s, %s, %u connection%s\n", r->url, r->transport, o->n_connections,
+    vly_buf_printf(b, "%s, %s, %u connection%s", r->url, r->transport, o->n_connections,
                    o->n_connections == 1 ? "" : "s");
+    if (o->n_threads > 1)
+        vly_buf_printf(b, ", %u threads", o->n_threads);
+    vly_buf_putc(b, '\n');
     if (o->is_closed)
         vly_buf_printf(b,
                        "closed loop, %u at once on each: the most that the server does, not what "
@@ -230,8 +280,8 @@ static void put_head(vly_buf *b, const vly_load_report *r)
                        o->transport.max_in_flight);
     else
         vly_buf_printf(b, "open loop, %s\n", r->load);
-    vly_buf_printf(b, "%s; %.1f s, after %.1f s of warm-up\n\n", r->bodies, r->result->seconds,
-                   (double)o->warmup_ns * 1e-9);
+    vly_buf_printf(b, "%s; %.1f s until the last answer, after %.1f s of warm-up\n\n", r->bodies,
+                   r->result->seconds, (double)o->warmup_ns * 1e-9);
 }
 
 void vly_load_report_text(const vly_load_report *r, vly_buf *to)
@@ -243,6 +293,8 @@ void vly_load_report_text(const vly_load_report *r, vly_buf *to)
     vly_buf_printf(to, "  %-12s %" PRIu64 ", %.1f/s answered well\n", "requests",
                    vly_load_n_all(&t->counts), r->result->ok_per_s);
     put_errors(to, t);
+    put_reasons(to, t);
+    put_connections(to, r);
     put_times(to, "latency", &t->latency);
     put_times(to, "service", &t->service);
     put_cache(to, r);

@@ -9,6 +9,9 @@
 #include "base/buf.h"
 #include "load/load_run.h"
 
+/* "refused", "failed" or "timed out": of a reason. */
+const char *vly_load_outcome_text(vly_load_outcome outcome);
+
 /* All is borrowed. */
 typedef struct vly_load_report {
     const vly_load_result *result;
@@ -17,7 +20,6 @@ typedef struct vly_load_report {
     const char *transport; /* "http1" */
     const char *load;      /* of the plan: "500/s, Poisson" */
     const char *bodies;    /* "3 pictures in turn" */
-    const char *command;   /* as it was given; NULL: not told */
     const char *began;     /* wall clock; NULL: not told */
     /* Resident memory of the server, in bytes, before and after; 0: it does not tell. */
     uint64_t rss_before, rss_after;

@@ -259,10 +259,6 @@ vly_status vly_load_report_html(const vly_load_report *r, vly_buf *to, vly_err *
     vly_buf_puts(to, "<pre>");
     if (r->began != NULL)
         put_escaped(to, vly_str_from(r->began));
-    if (r->command != NULL) {
-        vly_buf_puts(to, "\n");
-        put_escaped(to, vly_str_from(r->command));
-    }
     vly_buf_puts(to, "</pre>\n</body></html>\n");
     return to->failed ? vly_fail(err, VLY_ELIMIT, "the report is too large") : VLY_OK;
 }

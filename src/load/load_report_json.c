@@ -41,11 +41,25 @@ static void put_counts(vly_buf *b, const vly_load_outcomes *c)
 
 static void put_statuses(vly_buf *b, const vly_load_tally *t)
 {
+    uint64_t n_others = t->counts.n_refused;
+
     vly_buf_puts(b, "\"statuses\":{");
     for (size_t i = 0; i < t->n_statuses; i++)
         vly_buf_printf(b, "%s\"%d\":%" PRIu64, i > 0 ? "," : "", t->statuses[i].status,
                        t->statuses[i].n);
-    vly_buf_puts(b, "},");
+    for (size_t i = 0; i < t->n_statuses; i++)
+        n_others -= t->statuses[i].n;
+    if (n_others > 0)
+        vly_buf_printf(b, ",\"other\":%" PRIu64, n_others);
+    vly_buf_puts(b, "},\"reasons\":[");
+    for (size_t i = 0; i < t->n_reasons; i++) {
+        const vly_load_reason *r = &t->reasons[i];
+        vly_buf_printf(b, "%s{\"outcome\":\"%s\",\"status\":%d,\"count\":%" PRIu64 ",\"text\":",
+                       i > 0 ? "," : "", vly_load_outcome_text(r->outcome), r->status, r->n);
+        vly_buf_json_str(b, vly_str_from(r->text));
+        vly_buf_putc(b, '}');
+    }
+    vly_buf_puts(b, "],");
 }
 
 static void put_objectives(vly_buf *b, const vly_load_report *r)
@@ -112,10 +126,12 @@ void vly_load_report_json(const vly_load_report *r, vly_buf *b)
     put_text(b, "bodies", r->bodies);
     put_text(b, "began", r->began);
     vly_buf_printf(b,
-                   "\"connections\":%u,\"threads\":%u,\"warmup_s\":%.3f,\"seconds\":%.6g,"
-                   "\"requests\":%" PRIu64 ",",
-                   r->opts->n_connections, r->opts->n_threads, (double)r->opts->warmup_ns * 1e-9,
-                   result->seconds, vly_load_n_all(&t->counts));
+                   "\"connections\":%u,\"connected\":%u,\"connects\":%" PRIu64
+                   ",\"connect_failures\":%" PRIu64 ",\"threads\":%u,\"warmup_s\":%.3f,"
+                   "\"seconds\":%.6g,\"requests\":%" PRIu64 ",",
+                   r->opts->n_connections, result->n_opened, result->sockets.connects,
+                   result->sockets.connect_failures, r->opts->n_threads,
+                   (double)r->opts->warmup_ns * 1e-9, result->seconds, vly_load_n_all(&t->counts));
     put_counts(b, &t->counts);
     vly_buf_printf(b,
                    ",\"error_share\":%.6g,\"ok_per_s\":%.6g,\"cached_per_s\":%.6g,"
@@ -130,6 +146,7 @@ void vly_load_report_json(const vly_load_report *r, vly_buf *b)
     put_times(b, "computed_ms", &t->computed);
     put_times(b, "refused_ms", &t->refused);
     put_times(b, "lateness_ms", &t->lateness);
+    put_times(b, "waited_ms", &t->waits);
     put_objectives(b, r);
     put_steps(b, result);
     put_moments(b, result);

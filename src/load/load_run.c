@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <math.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -29,28 +30,31 @@ typedef struct run {
     bool is_warmup;
     vly_nsec looked_ns, second_ns, point_ns; /* ends of what has been looked at, told, and kept */
     vly_load_recent *fresh, *second, *point;
-    vly_load_tally *tally; /* of the segment at hand */
+    size_t second_in_flight, point_in_flight; /* the most within them */
+    vly_load_tally *tally;                    /* of the segment at hand */
 } run;
 
 /* ---- looking ------------------------------------------------------------------------------- */
 
-static size_t in_flight(const run *r)
+static void look_in_flight(run *r)
 {
     size_t n = 0;
 
     for (unsigned i = 0; i < r->n_generators; i++)
-        n += vly_load_generator_in_flight(r->generators[i]);
-    return n;
+        n += vly_load_generator_take_in_flight(r->generators[i]);
+    r->second_in_flight = n > r->second_in_flight ? n : r->second_in_flight;
+    r->point_in_flight = n > r->point_in_flight ? n : r->point_in_flight;
 }
 
-static vly_load_moment moment_of(const run *r, const vly_load_recent *what, vly_nsec begin_ns,
-                                 vly_nsec end_ns)
+static vly_load_moment moment_of(const run *r, const vly_load_recent *what, size_t in_flight,
+                                 vly_nsec begin_ns, vly_nsec end_ns)
 {
     const vly_nsec base = r->plan_begin_ns != 0 ? r->plan_begin_ns : r->segment.begin_ns;
     const vly_nsec middle = begin_ns / 2 + end_ns / 2;
     double planned = 0;
 
-    if (!r->opts->is_closed && middle >= r->segment.begin_ns) {
+    if (!r->opts->is_closed && middle >= r->segment.begin_ns &&
+        middle - r->segment.begin_ns < r->segment.duration_ns) {
         vly_nsec at = middle - r->segment.begin_ns;
         for (size_t i = 0; i < r->segment.first; i++)
             at += r->segment.plan->phases[i].duration_ns;
@@ -63,7 +67,7 @@ static vly_load_moment moment_of(const run *r, const vly_load_recent *what, vly_
                              .p99_ns = vly_load_histogram_quantile(&what->latency, 0.99),
                              .max_ns = what->latency.max,
                              .planned = planned,
-                             .in_flight = in_flight(r),
+                             .in_flight = in_flight,
                              .is_warmup = r->is_warmup};
 }
 
@@ -72,19 +76,21 @@ static void add_point(run *r, vly_nsec now)
     vly_load_result *to = r->result;
 
     if (!r->is_warmup && to->n_moments < VLY_LOAD_MOMENTS_MAX && now > r->point_ns)
-        to->moments[to->n_moments++] = moment_of(r, r->point, r->point_ns, now);
+        to->moments[to->n_moments++] = moment_of(r, r->point, r->point_in_flight, r->point_ns, now);
     memset(r->point, 0, sizeof(*r->point));
     r->point_ns = now;
+    r->point_in_flight = 0;
 }
 
 static void tell(run *r, vly_nsec now)
 {
     if (r->opts->on_moment != NULL && now > r->second_ns) {
-        const vly_load_moment m = moment_of(r, r->second, r->second_ns, now);
+        const vly_load_moment m = moment_of(r, r->second, r->second_in_flight, r->second_ns, now);
         r->opts->on_moment(r->opts->ctx, &m);
     }
     memset(r->second, 0, sizeof(*r->second));
     r->second_ns = now;
+    r->second_in_flight = 0;
 }
 
 static void look(run *r, vly_nsec now, bool is_last)
@@ -92,6 +98,7 @@ static void look(run *r, vly_nsec now, bool is_last)
     memset(r->fresh, 0, sizeof(*r->fresh));
     for (unsigned i = 0; i < r->n_generators; i++)
         vly_load_recorder_take_recent(vly_load_generator_recorder(r->generators[i]), r->fresh);
+    look_in_flight(r);
     vly_load_recent_merge(r->second, r->fresh);
     vly_load_recent_merge(r->point, r->fresh);
     r->looked_ns = now;
@@ -243,8 +250,6 @@ static vly_nsec choose_moment(const vly_load_run_opts *opts)
 {
     const vly_nsec duration = vly_load_plan_duration(opts->plan);
 
-    if (opts->is_stepped)
-        return VLY_NSEC_PER_SEC;
     if (duration < 10 * VLY_NSEC_PER_SEC)
         return VLY_NSEC_PER_SEC / 5;
     return duration < POINTS * VLY_NSEC_PER_SEC ? VLY_NSEC_PER_SEC : duration / POINTS;
@@ -276,6 +281,12 @@ static vly_status begin(run *r, vly_err *err)
     wait_for_all(r, false); /* connected, or not */
     for (unsigned i = 0; i < r->n_generators && st == VLY_OK; i++)
         st = vly_load_generator_opened(r->generators[i], err);
+    for (unsigned i = 0; i < r->n_generators; i++) {
+        to->n_opened += vly_load_generator_sockets(r->generators[i]).n_open;
+        if (to->trouble[0] == '\0')
+            (void)snprintf(to->trouble, sizeof(to->trouble), "%s",
+                           vly_load_generator_trouble(r->generators[i]));
+    }
     return st;
 }
 
@@ -338,6 +349,12 @@ bool vly_load_is_late(const vly_load_tally *t)
 {
     const uint64_t late = vly_load_histogram_quantile(&t->lateness, 0.99);
     return late > VLY_NSEC_PER_MS && late * 10 > vly_load_histogram_quantile(&t->latency, 0.99);
+}
+
+bool vly_load_is_crowded(const vly_load_tally *t)
+{
+    const uint64_t waits = vly_load_histogram_quantile(&t->waits, 0.99);
+    return waits > VLY_NSEC_PER_MS && waits * 10 > vly_load_histogram_quantile(&t->latency, 0.99);
 }
 
 /* ---- one request --------------------------------------------------------------------------- */

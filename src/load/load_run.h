@@ -29,7 +29,7 @@ typedef struct vly_load_moment {
     vly_load_outcomes counts;
     vly_nsec p50_ns, p99_ns, max_ns; /* 0: nothing was answered */
     double planned;                  /* requests a second; closed loop: 0 */
-    size_t in_flight;                /* at its end */
+    size_t in_flight;                /* the most at once, about */
     bool is_warmup;
 } vly_load_moment;
 
@@ -69,6 +69,8 @@ typedef struct vly_load_result {
     vly_load_step *steps;
     size_t n_steps;
     vly_load_counts sockets;
+    unsigned n_opened;              /* connections when the load began */
+    char trouble[VLY_LOAD_WHY_MAX]; /* why others could not be made then; empty: they could */
     bool is_interrupted;
 } vly_load_result;
 
@@ -81,6 +83,9 @@ void vly_load_result_release(vly_load_result *r); /* accepts a zeroed one */
 
 /* Whether the generator was late by so much that the latencies are its own, not the server's. */
 bool vly_load_is_late(const vly_load_tally *tally);
+
+/* Whether requests waited so long for a free connection that it tells in their latency. */
+bool vly_load_is_crowded(const vly_load_tally *tally);
 
 /* One request, by itself, on the caller's thread: for looking before the load begins. Its answer is
  * appended to *answer; *ret_status as of a call; *ret_is_ok (may be NULL): it is a success, which

@@ -111,9 +111,17 @@ vly_status vly_load_target_parse(vly_str url, vly_load_target *ret, vly_err *err
     if (t.path.len > 0 && t.path.ptr[0] == '?')
         return vly_fail(err, VLY_EINVAL, "url: expected '/' before '?'");
     if (t.path.len <= 1)
-        t.path = vly_str_is(vly_str_from(s->transport), "grpc")
-                     ? VLY_STR("/inference.GRPCInferenceService/ModelInfer")
-                     : VLY_STR("/");
+        t.path = VLY_STR("/");
     *ret = t;
     return VLY_OK;
+}
+
+bool vly_load_target_has(const vly_load_target *t, vly_str name)
+{
+    for (size_t i = 0; i < t->n_headers; i++) {
+        vly_str rest = t->headers[i];
+        if (vly_str_eq_nocase(vly_str_trim(vly_str_split(&rest, ':')), name))
+            return true;
+    }
+    return false;
 }

@@ -24,9 +24,11 @@ typedef struct vly_load_target {
     size_t n_headers;
 } vly_load_target;
 
+/* Whether headers has one of that name, in any case. */
+bool vly_load_target_has(const vly_load_target *t, vly_str name);
+
 /* http://, https://, grpc://, grpcs://, ws:// or wss://, then HOST[:PORT][/PATH]. The result is
- * views into url, and no method or headers. grpc:// without a path means ModelInfer of Triton's
- * service. EINVAL says what is wrong with which part. */
+ * views into url, and no method or headers. EINVAL says what is wrong with which part. */
 vly_status vly_load_target_parse(vly_str url, vly_load_target *ret, vly_err *err) VLY_MUST_CHECK;
 
 #endif

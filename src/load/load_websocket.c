@@ -10,7 +10,7 @@
 
 #include <stdio.h>
 
-enum { HEADS = VLY_LOAD_OUT_MAX / 2 - 1 }; /* messages of one write; and control frames, once */
+enum { HEADS = VLY_LOAD_OUT_MAX / 2 }; /* messages of one write, at most */
 
 #define MESSAGE_MAX_BYTES ((size_t)256 << 20)
 
@@ -67,9 +67,11 @@ static vly_status init(vly_load_conn *c, vly_err *err)
     if (!vly_websocket_make_accept(vly_str_from(key), w->accept))
         return vly_fail(err, VLY_EINTERNAL, "WebSocket: no SHA-1");
     vly_buf_printf(&c->head,
-                   "GET %.*s HTTP/1.1\r\nHost: %.*s\r\nUser-Agent: volley\r\nUpgrade: websocket\r\n"
+                   "GET %.*s HTTP/1.1\r\nHost: %.*s\r\nUpgrade: websocket\r\n"
                    "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n",
                    VLY_STR_ARG(vly_buf_str(&c->path)), VLY_STR_ARG(target->authority), key);
+    if (!vly_load_target_has(target, VLY_STR("user-agent")))
+        vly_buf_puts(&c->head, "User-Agent: volley\r\n");
     for (size_t i = 0; i < target->n_headers; i++)
         vly_buf_printf(&c->head, "%.*s\r\n", VLY_STR_ARG(target->headers[i]));
     vly_buf_puts(&c->head, "\r\n");
@@ -104,13 +106,16 @@ static void close_conn(vly_load_conn *c)
 
 /* ---- out ---- */
 
-static void add_message(websocket_conn *w, vly_str message)
+static void add_head(websocket_conn *w, size_t len)
 {
     unsigned char *head = w->heads[w->n_heads++];
-    size_t n = vly_websocket_ask_head(head, w->base.t->opts.is_text, message.len);
 
-    (void)vly_load__add(&w->base, head, n);
-    (void)vly_load__add(&w->base, message.ptr, message.len);
+    (void)vly_load__add(&w->base, head, vly_websocket_ask_head(head, w->base.t->opts.is_text, len));
+}
+
+static bool has_room(const websocket_conn *w)
+{
+    return w->n_heads < HEADS && w->base.n_out + 1 + VLY_LOAD_BODY_PIECES <= VLY_LOAD_OUT_MAX;
 }
 
 /* Answers to pings, and our close. They stand between messages. */
@@ -137,16 +142,19 @@ static void collect(vly_load_conn *c)
     }
     vly_load__sent(c);
     add_control(w);
-    if (!w->has_said_first)
-        add_message(w, c->t->opts.first);
+    if (!w->has_said_first) {
+        add_head(w, c->t->opts.first.len);
+        (void)vly_load__add(c, c->t->opts.first.ptr, c->t->opts.first.len);
+    }
     w->has_said_first = true;
     if (c->state != VLY_LOAD_OPEN || c->unsent == NULL)
         return;
     vly_nsec now = vly_load_loop_now(c->t->loop);
-    for (; c->unsent != NULL && w->n_heads < HEADS; c->unsent = c->unsent->queue.next) {
+    for (; c->unsent != NULL && has_room(w); c->unsent = c->unsent->queue.next) {
         c->unsent->sent_ns = now;
         c->unsent->bytes_out = c->unsent->body.len;
-        add_message(w, c->unsent->body);
+        add_head(w, c->unsent->body.len);
+        vly_load__add_body(c, c->unsent);
         c->unsent->end = c->n_added;
     }
 }

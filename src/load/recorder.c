@@ -29,6 +29,27 @@ static void count_status(vly_load_tally *t, int status, uint64_t n)
         t->statuses[t->n_statuses++] = (vly_load_status_count){status, n};
 }
 
+static void count_reason(vly_load_tally *t, vly_load_outcome outcome, int status, vly_str why,
+                         uint64_t n)
+{
+    vly_load_reason r = {.outcome = outcome, .status = status, .n = n};
+
+    for (size_t i = 0; i < why.len && i + 1 < sizeof(r.text); i++)
+        r.text[i] = why.ptr[i];
+    for (char *c = r.text; *c != '\0'; c++)
+        *c = (char)(*c < ' ' || *c > '~' ? '.' : *c);
+    for (size_t i = 0; i < t->n_reasons; i++) {
+        vly_load_reason *known = &t->reasons[i];
+        if (known->outcome == outcome && known->status == status &&
+            strcmp(known->text, r.text) == 0) {
+            known->n += n;
+            return;
+        }
+    }
+    if (t->n_reasons < VLY_LOAD_REASONS_MAX)
+        t->reasons[t->n_reasons++] = r;
+}
+
 static void count(vly_load_outcomes *c, const vly_load_call *call)
 {
     c->n_ok += call->outcome == VLY_LOAD_OK;
@@ -40,10 +61,12 @@ static void count(vly_load_outcomes *c, const vly_load_call *call)
     c->bytes_out += call->bytes_out;
 }
 
-static void add_success(vly_load_tally *t, const vly_load_call *call, vly_nsec latency)
+static void add_success(vly_load_tally *t, const vly_load_call *call, vly_nsec handed_ns,
+                        vly_nsec latency)
 {
     vly_load_histogram_add(call->is_cached ? &t->hits : &t->computed, latency);
     vly_load_histogram_add(&t->service, since(call->sent_ns, call->done_ns));
+    vly_load_histogram_add(&t->waits, since(handed_ns, call->sent_ns));
     t->last_ok_ns = call->done_ns > t->last_ok_ns ? call->done_ns : t->last_ok_ns;
 }
 
@@ -61,7 +84,9 @@ void vly_load_recorder_add(vly_load_recorder *r, const vly_load_call *call, vly_
         vly_load_histogram_add(&r->recent.latency, latency);
     }
     if (call->outcome == VLY_LOAD_OK)
-        add_success(t, call, latency);
+        add_success(t, call, handed_ns, latency);
+    else
+        count_reason(t, call->outcome, call->status, call->why, 1);
     if (call->outcome == VLY_LOAD_STATUS) {
         vly_load_histogram_add(&t->refused, latency);
         count_status(t, call->status, 1);
@@ -100,8 +125,13 @@ void vly_load_tally_merge(vly_load_tally *to, const vly_load_tally *from)
     vly_load_histogram_merge(&to->computed, &from->computed);
     vly_load_histogram_merge(&to->refused, &from->refused);
     vly_load_histogram_merge(&to->lateness, &from->lateness);
+    vly_load_histogram_merge(&to->waits, &from->waits);
     for (size_t i = 0; i < from->n_statuses; i++)
         count_status(to, from->statuses[i].status, from->statuses[i].n);
+    for (size_t i = 0; i < from->n_reasons; i++) {
+        const vly_load_reason *r = &from->reasons[i];
+        count_reason(to, r->outcome, r->status, vly_str_from(r->text), r->n);
+    }
     to->last_ok_ns = from->last_ok_ns > to->last_ok_ns ? from->last_ok_ns : to->last_ok_ns;
 }
 

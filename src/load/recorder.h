@@ -20,12 +20,14 @@
 #include <pthread.h>
 
 #define VLY_LOAD_STATUSES_MAX 16
+#define VLY_LOAD_REASONS_MAX  8
+#define VLY_LOAD_REASON_BYTES 160
 
 typedef struct vly_load_outcomes {
     uint64_t n_ok;
     uint64_t n_hits;    /* of those that are ok: from the server's cache */
     uint64_t n_refused; /* answered, but with an error */
-    uint64_t n_failed;  /* no connection, or a broken one */
+    uint64_t n_failed;  /* no connection, a broken one, or a wrong answer */
     uint64_t n_timeout;
     uint64_t n_unsent; /* too many were under way already */
     uint64_t bytes_in, bytes_out;
@@ -36,7 +38,15 @@ typedef struct vly_load_status_count {
     uint64_t n;
 } vly_load_status_count;
 
-/* Zeroed: nothing yet. 210 kB: not for the stack. */
+/* What was said of requests that came to nothing: a failure, a refusal or a time-out. */
+typedef struct vly_load_reason {
+    vly_load_outcome outcome;
+    int status;
+    uint64_t n;
+    char text[VLY_LOAD_REASON_BYTES]; /* its begin, in printable ASCII; NUL-terminated */
+} vly_load_reason;
+
+/* Zeroed: nothing yet. 240 kB: not for the stack. */
 typedef struct vly_load_tally {
     vly_load_outcomes counts;
     vly_load_histogram latency;  /* of successes and time-outs, from when they were due */
@@ -45,8 +55,11 @@ typedef struct vly_load_tally {
     vly_load_histogram computed; /* latency of the other successes */
     vly_load_histogram refused;  /* latency of answers that are errors */
     vly_load_histogram lateness; /* from due to handed to the transport: what the generator adds */
+    vly_load_histogram waits;    /* of successes, from handed to sent: for a free connection */
     vly_load_status_count statuses[VLY_LOAD_STATUSES_MAX]; /* of answers that are errors */
     size_t n_statuses;
+    vly_load_reason reasons[VLY_LOAD_REASONS_MAX]; /* the first that differ */
+    size_t n_reasons;
     vly_nsec last_ok_ns; /* when the last success was there */
 } vly_load_tally;
 

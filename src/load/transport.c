@@ -51,6 +51,15 @@ static void pull(vly_load_list *l, vly_load_call *call)
     l->n--;
 }
 
+static void push_first(vly_load_list *l, vly_load_call *call)
+{
+    call->queue.prev = NULL;
+    call->queue.next = l->first;
+    *(l->first != NULL ? &l->first->queue.prev : &l->last) = call;
+    l->first = call;
+    l->n++;
+}
+
 static void push_all(vly_load_transport *t, vly_load_call *call)
 {
     call->all.prev = t->all_last;
@@ -135,6 +144,78 @@ void vly_load__offer(vly_load_conn *c)
         show(c);
 }
 
+static void begin_call(vly_load_call *call)
+{
+    call->sent_ns = call->done_ns = 0;
+    call->status = 0;
+    call->is_cached = false;
+    call->why = (vly_str){NULL, 0};
+    call->bytes_in = call->bytes_out = call->n_matched = 0;
+    call->slot = call->stream = NULL;
+    call->end = 0;
+}
+
+static vly_load_list *queue_of(vly_load_transport *t, const vly_load_call *call)
+{
+    return call->connection == VLY_LOAD_ANY ? &t->waiting
+                                            : &vly_load__conn(t, call->connection)->waiting;
+}
+
+void vly_load__take_back_one(vly_load_call *call)
+{
+    vly_load_conn *c = call->slot;
+
+    if (c->unsent == call)
+        c->unsent = call->queue.next;
+    pull(&c->flying, call);
+    begin_call(call);
+    push_first(queue_of(c->t, call), call);
+}
+
+void vly_load__take_back(vly_load_conn *c, bool is_cut)
+{
+    for (vly_load_call *call = c->flying.last, *prev; call != NULL; call = prev) {
+        prev = call->queue.prev;
+        if (call->sent_ns == 0 && (is_cut || call->stream == NULL))
+            vly_load__take_back_one(call);
+    }
+}
+
+void vly_load__hand_out(vly_load_transport *t)
+{
+    while (t->waiting.first != NULL && t->roomy_first != NULL) {
+        vly_load_call *call = t->waiting.first;
+        pull(&t->waiting, call);
+        fly(t->roomy_first, call);
+    }
+}
+
+/* ---- bodies ---- */
+
+void vly_load__add_body(vly_load_conn *c, const vly_load_call *call)
+{
+    const size_t tail = call->mark_at + call->mark.len;
+
+    if (call->mark.len == 0) {
+        (void)vly_load__add(c, call->body.ptr, call->body.len);
+        return;
+    }
+    (void)vly_load__add(c, call->body.ptr, call->mark_at);
+    (void)vly_load__add(c, call->mark.ptr, call->mark.len);
+    (void)vly_load__add(c, call->body.ptr + tail, call->body.len - tail);
+}
+
+void vly_load__copy_body(const vly_load_call *call, size_t from, size_t n, char *to)
+{
+    const size_t tail = call->mark_at + call->mark.len;
+    const size_t begin = from > call->mark_at ? from : call->mark_at;
+    const size_t end = from + n < tail ? from + n : tail;
+
+    memcpy(to, call->body.ptr + from, n);
+    if (begin < end)
+        memcpy(to + (begin - from), call->mark.ptr + (begin - call->mark_at), end - begin);
+}
+
 /* ---- done ---- */
 
 static vly_str keep_why(vly_load_transport *t, vly_load_outcome outcome, vly_str why)
@@ -167,8 +248,15 @@ static void complete(vly_load_transport *t, vly_load_call *call, vly_load_outcom
 void vly_load__finish(vly_load_call *call, vly_load_outcome outcome, vly_str why)
 {
     vly_load_conn *c = call->slot;
+    char room[VLY_LOAD_CHECK_MAX + 32];
 
     VLY_ASSERT(c != NULL); /* it flies */
+    const vly_str check = c->t->opts.check;
+    if (outcome == VLY_LOAD_OK && call->n_matched < check.len) {
+        int n = snprintf(room, sizeof(room), "the answer lacks '%.*s'", VLY_STR_ARG(check));
+        outcome = VLY_LOAD_FAILED;
+        why = (vly_str){room, (size_t)n};
+    }
     if (c->unsent == call)
         c->unsent = call->queue.next;
     c->is_useful = c->is_useful || outcome == VLY_LOAD_OK || outcome == VLY_LOAD_STATUS;
@@ -176,11 +264,40 @@ void vly_load__finish(vly_load_call *call, vly_load_outcome outcome, vly_str why
     complete(c->t, call, outcome, why);
 }
 
+static void make_fallback(vly_load_transport *t)
+{
+    const vly_str text = t->opts.check;
+
+    for (size_t i = 1, n = 0; i < text.len; i++) {
+        while (n > 0 && text.ptr[i] != text.ptr[n])
+            n = t->fallback[n];
+        n += text.ptr[i] == text.ptr[n];
+        t->fallback[i + 1] = (unsigned char)n;
+    }
+}
+
+/* Bodies come in pieces, which may cut the text. */
+static void match(const vly_load_transport *t, vly_load_call *call, vly_str bytes)
+{
+    const vly_str text = t->opts.check;
+    size_t n = call->n_matched;
+
+    for (size_t i = 0; i < bytes.len && n < text.len; i++) {
+        while (n > 0 && bytes.ptr[i] != text.ptr[n])
+            n = t->fallback[n];
+        n += bytes.ptr[i] == text.ptr[n];
+    }
+    call->n_matched = n;
+}
+
 void vly_load__body(vly_load_call *call, vly_str bytes)
 {
+    const vly_load_conn *c = call->slot;
     vly_buf *to = call->answer;
 
     call->bytes_in += bytes.len;
+    if (c->t->opts.check.len > 0)
+        match(c->t, call, bytes);
     if (to == NULL)
         return;
     size_t room = to->max_bytes > to->len ? to->max_bytes - to->len : 0;
@@ -225,7 +342,10 @@ void vly_load__message(vly_load_conn *c, vly_str message, bool says_no)
 
 void vly_load__sent(vly_load_conn *c)
 {
-    while (c->t->opts.is_one_way && c->flying.first != c->unsent)
+    if (!c->t->opts.is_one_way || c->flying.first == c->unsent)
+        return;
+    c->t->now_ns = vly_load_loop_now(c->t->loop);
+    while (c->flying.first != c->unsent)
         vly_load__finish(c->flying.first, VLY_LOAD_OK, (vly_str){NULL, 0});
 }
 
@@ -269,9 +389,7 @@ static void give_up(vly_load_transport *t, vly_load_call *call, vly_str flying, 
     vly_load_conn *c = call->slot;
 
     if (c == NULL) {
-        pull(call->connection == VLY_LOAD_ANY ? &t->waiting
-                                              : &vly_load__conn(t, call->connection)->waiting,
-             call);
+        pull(queue_of(t, call), call);
         complete(t, call, VLY_LOAD_TIMEOUT, waiting);
         return;
     }
@@ -310,13 +428,7 @@ void vly_load_transport_give_up(vly_load_transport *t)
 void vly_load_transport_send(vly_load_transport *t, vly_load_call *call)
 {
     VLY_ASSERT(call->connection == VLY_LOAD_ANY || call->connection < t->opts.n_connections);
-    call->sent_ns = call->done_ns = 0;
-    call->status = 0;
-    call->is_cached = false;
-    call->why = (vly_str){NULL, 0};
-    call->bytes_in = call->bytes_out = 0;
-    call->slot = NULL;
-    call->end = 0;
+    begin_call(call);
     push_all(t, call);
     if (t->opts.timeout_ms > 0 && !vly_heap_has(&t->timer.node))
         vly_load_timer_set(t->loop, &t->timer, deadline(t));
@@ -326,7 +438,7 @@ void vly_load_transport_send(vly_load_transport *t, vly_load_call *call)
     if (c != NULL)
         fly(c, call);
     else
-        push(own != NULL ? &own->waiting : &t->waiting, call);
+        push(queue_of(t, call), call);
 }
 
 size_t vly_load_transport_in_flight(const vly_load_transport *t)
@@ -415,6 +527,9 @@ static vly_status check_opts(const vly_load_kind *kind, const vly_load_transport
                         "HTTP/1.1 takes one request at a time on a connection: use more of them");
     if (o->n_others >= VLY_LOAD_ADDRESSES_MAX)
         return vly_fail(err, VLY_ELIMIT, "expected at most %d servers", VLY_LOAD_ADDRESSES_MAX);
+    if (o->check.len > VLY_LOAD_CHECK_MAX)
+        return vly_fail(err, VLY_ELIMIT, "expected a text of at most %d bytes to look for",
+                        VLY_LOAD_CHECK_MAX);
     if (o->target->host.len >= sizeof(((vly_load_transport *)NULL)->host))
         return vly_fail(err, VLY_EINVAL, "host: %zu bytes are too long", o->target->host.len);
     return VLY_OK;
@@ -434,6 +549,7 @@ vly_status vly_load_transport_open(const vly_load_kind *kind, const vly_load_tra
     t->opts = *opts;
     t->loop = opts->loop;
     t->timer.on_due = on_timeout;
+    make_fallback(t);
     vly_buf_init(&t->plain, VLY_MEM_NET, VLY_LOAD_IN_BYTES + 2 * VLY_TLS_RECORD_BYTES);
     memcpy(t->host, opts->target->host.ptr, opts->target->host.len);
     st = resolve(t, err);

@@ -11,8 +11,9 @@
  *     send(call) -> waits for a connection -> sent -> on_done(call), once, whatever happens
  *
  * A connection that cannot be made, or breaks, is made again: at once when it has been of use,
- * else after 10 ms, 20 ms, ... 1 s. What was under way on it fails; what waits goes on waiting, but
- * fails when no connection is open and none could be made. Nothing is sent twice.
+ * else after 10 ms, 20 ms, ... 1 s. What was under way on it fails; what waits, or was to go out on
+ * it and has not, goes on waiting, but fails when no connection is open and none could be made. So
+ * do requests that HTTP/2's GOAWAY names as not looked at; nothing else is sent twice.
  */
 #ifndef VLY_LOAD_TRANSPORT_H
 #define VLY_LOAD_TRANSPORT_H
@@ -40,7 +41,9 @@ struct vly_load_call {
     vly_nsec intended_ns; /* when it was due; of one transport's calls, in this order */
     uint32_t connection;  /* that has to send it, from 0; VLY_LOAD_ANY */
     vly_str body;         /* borrowed until done; of gRPC the message without its frame */
-    vly_buf *answer;      /* its body is appended here, as far as it fits; NULL: counted only */
+    vly_str mark;         /* the same; stands in the body at mark_at, for as many bytes of it */
+    size_t mark_at;
+    vly_buf *answer; /* its body is appended here, as far as it fits; NULL: counted only */
     void *user;
 
     /* By the transport. */
@@ -56,11 +59,13 @@ struct vly_load_call {
     struct vly_load_links { /* private */
         vly_load_call *prev, *next;
     } all, queue;
-    void *slot;   /* private */
-    uint64_t end; /* private */
+    void *slot, *stream; /* private, as what follows */
+    uint64_t end;
+    size_t n_matched;
 };
 
-#define VLY_LOAD_WHY_MAX 512
+#define VLY_LOAD_WHY_MAX   512
+#define VLY_LOAD_CHECK_MAX 255 /* bytes of the text to look for */
 
 typedef struct vly_load_transport_opts {
     vly_load_loop *loop;           /* borrowed */
@@ -84,6 +89,8 @@ typedef struct vly_load_transport_opts {
     unsigned n_greetings; /* messages of the server, on each connection, before it is asked */
     vly_str answer_has;   /* a message without this text is no answer; empty: all are */
     vly_str error_has;    /* an answer with this text says no; empty: none does */
+
+    vly_str check; /* an answer without this text is wrong: FAILED; empty: none is */
     void *ctx;
     void (*on_done)(void *ctx, vly_load_call *call); /* in a turn, never in send; may send */
     /* A message that is no answer. In a turn. NULL: counted only. */
@@ -91,7 +98,7 @@ typedef struct vly_load_transport_opts {
 } vly_load_transport_opts;
 
 typedef struct vly_load_counts {
-    uint64_t connects, connect_failures; /* attempts of which something came, and nothing */
+    uint64_t connects, connect_failures; /* sockets connected; rounds of all addresses in vain */
     uint64_t bytes_in, bytes_out;        /* of sockets */
     uint64_t messages;                   /* that were no answers */
     unsigned n_open;                     /* connections that calls can go out on */

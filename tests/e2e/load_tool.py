@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import pty
+import resource
 import signal
 import socket
 import struct
@@ -21,7 +22,7 @@ class Known:
 
     def __init__(self, stalls_at=0, stall_s=0.0):
         self.stalls_at, self.stall_s = stalls_at, stall_s
-        self.n, self.n_connections, self.bodies, self.headers = 0, 0, [], []
+        self.n, self.n_connections, self.bodies, self.headers, self.heads = 0, 0, [], [], []
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self.thread.start()
@@ -43,6 +44,7 @@ class Known:
                 length = int(headers.get("Content-Length", 0))
                 self.bodies.append(await reader.readexactly(length))
                 self.headers.append(headers)
+                self.heads.append(head)
                 self.n += 1
                 path = lines[0].split()[1].split("?")[0]
                 writer.write(await self.answer(path, self.n))
@@ -126,6 +128,7 @@ def tells_outcomes_apart(t):
         r = load(t, s.url("/half"), "--rate", "200", "--duration", "1s", "--warmup", "0",
                  "--no-check")
         equal((r["ok"], r["refused"], r["statuses"]), (100, 100, {"503": 100}))
+        equal(r["reasons"], [{"outcome": "refused", "status": 503, "count": 100, "text": "busy"}])
         equal(r["error_share"], 0.5)
         equal(r["refused_ms"]["count"], 100)
         s.n = 0
@@ -135,10 +138,64 @@ def tells_outcomes_apart(t):
         r = load(t, s.url("/never"), "--rate", "20", "--duration", "1s", "--warmup", "0",
                  "--no-check", "--timeout", "300ms", status=1)
         equal((r["ok"], r["timeout"]), (0, 20))
+        equal([(x["outcome"], x["text"], x["count"]) for x in r["reasons"]],
+              [("timed out", "no answer in time", 20)])
         assert r["latency_ms"]["min"] >= 300, "a time-out counts with what was waited"
         r = load(t, s.url("/never"), "--rate", "100", "--duration", "1s", "--warmup", "0",
                  "--no-check", "--timeout", "2s", "--max-outstanding", "10", status=1)
         equal((r["timeout"], r["unsent"]), (10, 90))
+
+
+def looks_through_answers(t):
+    with Known() as s:
+        plan = ["--rate", "100", "--duration", "500ms", "--warmup", "0"]
+        r = load(t, s.url("/ok"), *plan, "--check", "ell")
+        equal(r["ok"], 50)
+        r = load(t, s.url("/ok"), *plan, "--check", "elk", "--no-check", status=1)
+        equal((r["ok"], r["failed"]), (0, 50))
+        equal([(x["text"], x["count"]) for x in r["reasons"]], [("the answer lacks 'elk'", 50)])
+        text = load(t, s.url("/ok"), *plan, "--check", "elk", status=1)
+        assert "the answer lacks 'elk'" in text, text
+
+
+def tells_connections_that_cannot_be_made(t):
+    def run_within(soft, hard):
+        p = subprocess.run([t.volley, "load", s.url("/ok"), "--rate", "100", "--duration", "500ms",
+                            "--warmup", "0", "-c", "100", "--quiet", "--json"],
+                           capture_output=True, text=True, timeout=120,
+                           preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE,
+                                                                 (soft, hard)))
+        equal(p.returncode, 0, p.stderr)
+        return json.loads(p.stdout)
+
+    with Known() as s:
+        r = run_within(40, 40)
+        assert 20 < r["connected"] < 40 and r["connect_failures"] > 0, r["connected"]
+        equal((r["ok"], r["connections"]), (50, 100))
+        r = run_within(40, 400)
+        equal((r["ok"], r["connected"], r["connect_failures"]), (50, 100, 0))
+
+
+def replaces_its_own_headers(t):
+    with Known() as s:
+        load(t, s.url("/ok"), "-d", "100ms", "--warmup", "0", "--data", "{}", "-H", "host: x.y",
+             "-H", "Content-type: text/x", "-H", "User-Agent: me")
+        lines = s.heads[-1].split("\r\n")[1:-2]
+        equal(sorted(lines), ["Content-Length: 2", "Content-type: text/x", "Host: x.y",
+                              "User-Agent: me"])
+
+
+def refuses_options_that_do_not_fit(t):
+    for url, *args in (("http", "--stream"), ("http", "--greetings", "1"), ("http", "--one-way"),
+                       ("http", "--answer-has", "x"), ("http", "--first", "/dev/null"),
+                       ("grpc", "--picture", "x.jpg"), ("grpc", "--method", "GET"),
+                       ("ws", "--model", "m"), ("http", "--rows", "2"), ("http", "--form", "json"),
+                       ("http", "--input-data", "x"), ("ws", "--one-way", "--check", "x"),
+                       ("ws", "--greetings", "-1"), ("grpc", "--protocol", "http1"),
+                       ("ws", "--in-flight", "-3"), ("http", "--header", "Content-Length: 1")):
+        option = args[-2] if len(args) > 1 else args[0]
+        text = load(t, f"{url}://127.0.0.1:1/", *args, status=2)
+        assert f"option {option}" in text, text
 
 
 def is_free_of_coordinated_omission(t):
@@ -246,6 +303,7 @@ def speaks_other_protocols(t):
         plan = ["--rate", "100", "--duration", "500ms", "--warmup", "0", "-c", "3"]
         for url, transport, more in (
                 (f"grpc://{at}", "grpc", ["--model", "simple"]),
+                (f"http://{at}", "grpc", ["--model", "simple", "--protocol", "grpc"]),
                 (f"grpc://{at}", "grpc", ["--model", "simple", "--unique", "--stream"]),
                 (f"http://{at}", "http2", ["--model", "simple", "--protocol", "http2"]),
                 (f"http://{at}/health", "http2", ["--protocol", "http2"]),
@@ -293,11 +351,11 @@ def writes_reports(t):
     equal(xml.etree.ElementTree.parse(svg).getroot().tag, "{http://www.w3.org/2000/svg}svg")
 
 
-def prints_what_it_cannot_write(t):
+def knows_at_once_what_it_cannot_write(t):
     with Known() as s:
-        r = load(t, s.url("/ok"), "--rate", "50", "--duration", "1s", "--warmup", "0", "--report",
-                 t.path("nowhere") + "/x.html", status=1)
-        equal(r["ok"], 50)
+        text = load(t, s.url("/ok"), "--report", t.path("nowhere") + "/x.html", status=1)
+        assert "option --report" in text and "No such file" in text, text
+        equal(s.n, 0, "requests")
         r = load(t, s.url("/ok"), "--rate", "0.001", "--poisson", "--duration", "500ms",
                  "--warmup", "0", "--no-check", status=1)
         equal(r["requests"], 0, "nothing was measured")
@@ -357,8 +415,10 @@ def draws_on_a_terminal(t):
     assert "100, " in out.decode() and "answered well" in out.decode(), out
 
 
-run(counts_exactly, spreads_connections, tells_outcomes_apart, is_free_of_coordinated_omission,
+run(counts_exactly, spreads_connections, tells_outcomes_apart, looks_through_answers,
+    tells_connections_that_cannot_be_made, replaces_its_own_headers,
+    refuses_options_that_do_not_fit, is_free_of_coordinated_omission,
     judges_objectives, steps_until_it_breaks, sends_bodies_in_turn, asks_the_server_for_a_model,
     speaks_other_protocols, says_when_there_is_no_server, writes_reports,
-    prints_what_it_cannot_write, ends_early_with_a_report, tells_what_was_left_at_the_end,
+    knows_at_once_what_it_cannot_write, ends_early_with_a_report, tells_what_was_left_at_the_end,
     draws_on_a_terminal)

@@ -20,7 +20,7 @@ static void write_requests(vly_load_model *m, vly_arena *arena)
     for (int form = VLY_LOAD_FORM_JSON; form <= VLY_LOAD_FORM_GRPC; form++) {
         vly_buf_clear(&b);
         if (vly_load_model_request(m, (vly_load_form)form, &b, &body, &head, &err) == VLY_OK)
-            vly_load_body_stamp(&body, 7, b.ptr);
+            (void)vly_load_body_mark(&body, 7, b.ptr + body.at);
     }
     vly_buf_release(&b);
 }

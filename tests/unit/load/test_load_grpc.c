@@ -16,7 +16,7 @@ typedef struct both {
 
 static void begin(both *b, bool is_streaming, const char *first)
 {
-    load_begin(&b->f, "grpc", "");
+    load_begin(&b->f, "grpc", "/inference.GRPCInferenceService/ModelInfer");
     b->f.opts.is_streaming = is_streaming;
     b->f.opts.max_in_flight = 4;
     b->f.opts.error_has = VLY_STR("ERR");
@@ -133,9 +133,11 @@ static void stream_pairs_messages_in_order(void **state)
     begin(&b, true, NULL);
     for (size_t i = 0; i < 5; i++)
         calls[i] = load_call(&b.f, i % 2 == 0 ? "ab" : "xyz");
+    calls[1].mark = VLY_STR("YZ");
+    calls[1].mark_at = 1;
     send(&b, calls, 5);
     assert_int_equal(b.s.n_asked, 1); /* four on their way: max_in_flight */
-    assert_body(&b, 0, BYTES("\0\0\0\0\2ab\0\0\0\0\3xyz\0\0\0\0\2ab\0\0\0\0\3xyz"));
+    assert_body(&b, 0, BYTES("\0\0\0\0\2ab\0\0\0\0\3xYZ\0\0\0\0\2ab\0\0\0\0\3xyz"));
     assert_false(b.s.asked[0].is_ended);
     h2_stream_say(&b.s, 0, BYTES("\0\0\0\0\1a\0\0\0\0\5ERR-b\0\0"));
     assert_int_equal(b.f.n_done, 2);

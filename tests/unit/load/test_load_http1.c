@@ -135,6 +135,51 @@ static void answers_come_in_any_pieces(void **state)
     load_end(&f);
 }
 
+static void mark_stands_in_the_body(void **state)
+{
+    (void)state;
+    load_fixture f;
+
+    begin(&f);
+    vly_load_call call = load_call(&f, "0123456789");
+    call.mark = VLY_STR("AB");
+    call.mark_at = 3;
+    vly_load_transport_send(f.t, &call);
+    load_turn(&f);
+    assert_true(vly_str_ends(load_take(&f, 0), VLY_STR("Length: 10\r\n\r\n012AB56789")));
+    load_end(&f);
+}
+
+static void answers_are_looked_through(void **state)
+{
+    (void)state;
+    static const char head[] = "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n";
+    static const struct {
+        const char *piece, *rest;
+        vly_load_outcome outcome;
+    } cases[] = {{"xaba", "cab", VLY_LOAD_OK}, /* begun twice, and cut */
+                 {"abac", "xxx", VLY_LOAD_OK},
+                 {"xxxa", "bac", VLY_LOAD_OK},
+                 {"abab", "abx", VLY_LOAD_FAILED},
+                 {"xxxx", "aba", VLY_LOAD_FAILED}};
+
+    for (size_t i = 0; i < VLY_COUNT(cases); i++) {
+        load_fixture f;
+        load_begin(&f, "http", "/");
+        f.opts.check = VLY_STR("abac");
+        load_open(&f, "http1");
+        vly_load_call call = load_call(&f, "");
+        vly_load_transport_send(f.t, &call);
+        load_turn(&f);
+        load_answer(&f, 0, head);
+        load_answer(&f, 0, cases[i].piece);
+        load_answer(&f, 0, cases[i].rest);
+        assert_done(&f, 0, cases[i].outcome,
+                    cases[i].outcome == VLY_LOAD_OK ? "" : "the answer lacks 'abac'");
+        load_end(&f);
+    }
+}
+
 static void answer_keeps_what_fits(void **state)
 {
     (void)state;
@@ -543,7 +588,8 @@ static void steady_state_allocates_nothing(void **state)
 
 UNIT_TESTS(cmocka_unit_test(request_is_written_as_it_should), cmocka_unit_test(get_has_no_length),
            cmocka_unit_test(times_are_intended_sent_and_done),
-           cmocka_unit_test(answers_come_in_any_pieces), cmocka_unit_test(answer_keeps_what_fits),
+           cmocka_unit_test(answers_come_in_any_pieces), cmocka_unit_test(mark_stands_in_the_body),
+           cmocka_unit_test(answers_are_looked_through), cmocka_unit_test(answer_keeps_what_fits),
            cmocka_unit_test(large_answers_are_counted),
            cmocka_unit_test(large_requests_arrive_whole),
            cmocka_unit_test(calls_wait_in_order_for_connections),

@@ -230,6 +230,53 @@ static void going_away_moves_to_another_connection(void **state)
     end(&b);
 }
 
+/* Those behind the last stream that it names go on the next connection, and count from when they
+ * were due. */
+static void what_was_not_looked_at_is_asked_again(void **state)
+{
+    (void)state;
+    vly_load_call calls[3];
+    both b;
+    h2_server next;
+
+    begin(&b, 3, 0);
+    for (size_t i = 0; i < 3; i++)
+        calls[i] = load_call(&b.f, "a");
+    const vly_nsec begin_ns = b.f.now_ns;
+    send(&b, calls, 3);
+    assert_int_equal(b.s.n_asked, 3);
+    h2_go_away(&b.s, b.s.asked[0].id);
+    assert_int_equal(b.f.n_done, 0);
+    h2_answer(&b.s, 0, "200", NULL, "x", 1);
+    load_move_time(&b.f, 5);
+    assert_int_equal(b.f.n_peers, 2);
+    h2_begin(&next, &b.f, 1, 0);
+    assert_int_equal(next.n_asked, 2);
+    h2_answer(&next, 0, "200", NULL, "x", 1);
+    h2_answer(&next, 1, "200", NULL, "x", 1);
+    assert_int_equal(b.f.n_done, 3);
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(b.f.done[i].outcome, VLY_LOAD_OK);
+    assert_int_equal(calls[1].intended_ns, begin_ns);
+    assert_int_equal(calls[1].sent_ns, begin_ns + 5 * VLY_NSEC_PER_MS);
+    h2_end(&next);
+    end(&b);
+}
+
+static void mark_stands_in_the_body(void **state)
+{
+    (void)state;
+    both b;
+
+    begin(&b, 1, 0);
+    vly_load_call call = load_call(&b.f, "0123456789");
+    call.mark = VLY_STR("AB");
+    call.mark_at = 3;
+    send(&b, &call, 1);
+    assert_true(vly_str_is(vly_buf_str(&b.s.asked[0].body), "012AB56789"));
+    end(&b);
+}
+
 static void lost_connection_fails_all_its_calls(void **state)
 {
     (void)state;
@@ -295,5 +342,7 @@ UNIT_TESTS(cmocka_unit_test(requests_carry_what_they_should),
            cmocka_unit_test(large_bodies_arrive_whole), cmocka_unit_test(reset_is_a_failure_of_one),
            cmocka_unit_test(timeout_cancels_the_stream_alone),
            cmocka_unit_test(going_away_moves_to_another_connection),
+           cmocka_unit_test(what_was_not_looked_at_is_asked_again),
+           cmocka_unit_test(mark_stands_in_the_body),
            cmocka_unit_test(lost_connection_fails_all_its_calls),
            cmocka_unit_test(other_protocols_are_told), cmocka_unit_test(silent_server_is_given_up))

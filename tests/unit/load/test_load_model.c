@@ -95,7 +95,7 @@ static void writes_json(void **state)
     assert_int_equal(vly_load_model_request(&m, VLY_LOAD_FORM_JSON, &buf, &body, &head, &err),
                      VLY_OK);
     assert_int_equal(body.mark, VLY_LOAD_MARK_DECIMAL);
-    vly_load_body_stamp(&body, 5000, buf.ptr);
+    (void)vly_load_body_mark(&body, 5000, buf.ptr + body.at);
     assert_int_equal(vly_infer_json_parse(body.bytes, &limits, &arena, &got, &err), VLY_OK);
     assert_int_equal(got.n_inputs, 2);
     assert_true(vly_str_is(got.inputs[0].datatype, "FP32"));

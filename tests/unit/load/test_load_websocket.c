@@ -58,9 +58,10 @@ static void upgrade_is_asked_for(void **state)
     f.target.n_headers = 1;
     load_open(&f, "websocket");
     (void)snprintf(want, sizeof(want),
-                   "GET /stream?device=7 HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nUser-Agent: volley\r\n"
+                   "GET /stream?device=7 HTTP/1.1\r\nHost: 127.0.0.1:%u\r\n"
                    "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-                   "Sec-WebSocket-Key: dm9sbGV5LWxvYWQtMTIzNA==\r\nX-Key: 1\r\n\r\n",
+                   "Sec-WebSocket-Key: dm9sbGV5LWxvYWQtMTIzNA==\r\nUser-Agent: volley\r\n"
+                   "X-Key: 1\r\n\r\n",
                    f.port);
     assert_taken(&f, want, strlen(want));
     load_end(&f);
@@ -80,8 +81,10 @@ static void messages_go_and_answers_come_in_order(void **state)
     vly_buf_init(&body, VLY_MEM_NET, 16);
     calls[1].answer = &body;
     vly_nsec begin_ns = f.now_ns;
+    calls[1].mark = VLY_STR("C");
+    calls[1].mark_at = 1;
     send(&f, calls, 3);
-    assert_taken(&f, BYTES("\x81\x81\0\0\0\0a\x81\x82\0\0\0\0bc"));
+    assert_taken(&f, BYTES("\x81\x81\0\0\0\0a\x81\x82\0\0\0\0bC"));
     load_move_time(&f, 3);
     load_answer_bytes(&f, 0,
                       BYTES("\x81\x01"
