@@ -550,15 +550,6 @@ def sessions_have_owners(t):
         equal(opens(s, "ann", "session=" + own["bob"]), 404, "a take-over")
         equal(opens(s, "bob", "session=" + own["bob"]), own["bob"])
         equal(s.ask("GET", "/v1/sessions/" + nobodys, headers=keys.headers("boss")).status, 200)
-        python, why = find_python(t.build, "venv-access", PACKAGES, PROBE)
-        if python is not None:
-            p = subprocess.run([python, os.path.abspath(__file__), "--client-sessions",
-                                f"127.0.0.1:{s.port}", keys.text["bob"], keys.text["ann"],
-                                keys.text["boss"], own["bob"]], capture_output=True, text=True,
-                               timeout=300)
-            equal(p.returncode, 0, p.stdout + p.stderr)
-        else:
-            print(f"# not over gRPC: cannot install {', '.join(PACKAGES)}: {why}")
         keys.command("revoke", "bob")  # and a new one in its place
         keys.mint("bob")
         wait_until("the new key is taken",
@@ -571,6 +562,20 @@ def sessions_have_owners(t):
         equal(s.ask("DELETE", one, headers=keys.headers("boss")).status, 200)
         equal(sees(s, "bob"), set())
         equal(s.stop(), 0)
+
+
+def sessions_have_owners_over_grpc(t):
+    python = python_with(PROBE)
+    keys = Keys(t, "grpc_owners.json")
+    for name, scope in (("ann", "infer"), ("bob", "infer"), ("boss", "admin")):
+        keys.mint(name, "--scope", scope)
+    with t.serve("--keys", keys.path) as s:
+        ws = WebSocket(s.port, "/v1/stream?kind=steps&user=u",
+                       protocols=["volley", "volley.key." + keys.text["bob"]])
+        p = subprocess.run([python, os.path.abspath(__file__), "--client-sessions",
+                            f"127.0.0.1:{s.port}", *(keys.text[n] for n in ("bob", "ann", "boss")),
+                            ws.json()["session"]], capture_output=True, text=True, timeout=300)
+        equal(p.returncode, 0, p.stdout + p.stderr)
 
 
 def clients_bring_keys(t):
@@ -586,4 +591,5 @@ def clients_bring_keys(t):
 run(scopes_are_held, keys_end_when_they_should, keys_come_and_go, keys_are_told_nowhere,
     rates_are_held, streams_are_counted, streams_end_with_their_keys, strangers_hold_no_memory,
     addresses_are_counted, admin_has_its_own_listener, pages_of_others_are_told_apart,
-    nothing_is_open_by_mistake, floods_are_shed, sessions_have_owners, clients_bring_keys)
+    nothing_is_open_by_mistake, floods_are_shed, sessions_have_owners,
+    sessions_have_owners_over_grpc, clients_bring_keys)
