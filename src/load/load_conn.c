@@ -121,7 +121,10 @@ static bool send_plain(vly_load_conn *c)
 
     if (m.msg_iovlen == 0)
         return false;
-    ssize_t n = sendmsg(c->watch.fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+    const int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+    ssize_t n = m.msg_iovlen == 1
+                    ? send(c->watch.fd, m.msg_iov->iov_base, m.msg_iov->iov_len, flags)
+                    : sendmsg(c->watch.fd, &m, flags);
     if (!was_sent(c, n))
         return false;
     advance(c, (size_t)n);
