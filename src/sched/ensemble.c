@@ -232,6 +232,7 @@ static vly_status start_step(run *r, step_run *x, unsigned loop, vly_err *err)
                      .priority = outer->priority,
                      .timeout_us = outer->timeout_us,
                      .sequence = outer->sequence,
+                     .is_copy = outer->is_copy,
                      .encode = step_encode,
                      .done = step_done,
                      .options = VLY_DETECTOR_OPTIONS_INIT,
@@ -470,7 +471,7 @@ static vly_status open_run(ensemble *e, vly_job *job, run **ret, vly_err *err)
     return vly_fail(err, VLY_ENOMEM, "out of memory for model '%s'", e->served->name);
 }
 
-static vly_status take_places(ensemble *e, size_t n, vly_err *err)
+static vly_status take_places(ensemble *e, const vly_job *first, size_t n, vly_err *err)
 {
     size_t max = e->opts->max_waiting;
     bool is_full = false;
@@ -484,7 +485,7 @@ static vly_status take_places(ensemble *e, size_t n, vly_err *err)
     pthread_mutex_unlock(&e->lock);
     if (!is_full)
         return VLY_OK;
-    vly_counter_add(&e->served->stats.failures[VLY_JOB_FAILURE_REJECTED], n);
+    vly_served_count_rejected(e->served, first, n);
     return vly_fail(err, VLY_EBUSY, "model '%s': Exceeds maximum queue size of %zu",
                     e->served->name, max);
 }
@@ -520,7 +521,7 @@ static vly_status ensemble_submit(vly_runner *base, vly_job *const *jobs, size_t
 {
     ensemble *e = (ensemble *)base;
     run *list = NULL;
-    vly_status st = take_places(e, n, err);
+    vly_status st = take_places(e, jobs[0], n, err);
 
     if (st != VLY_OK)
         return st;

@@ -63,6 +63,7 @@ struct vly_job {
     uint64_t priority;                /* 1: first; 0: the model's default */
     uint64_t timeout_us;              /* of the wait in the queue, where its policy allows it; 0 */
     vly_job_sequence sequence;
+    bool is_copy; /* for a shadow of a route: no client's request, and not counted as one */
 
     /* Both optional, on whatever thread runs the job: prepare may fill in the inputs, and keeps the
      * job out of batches; encode turns the results, which are gone afterwards, into an answer.

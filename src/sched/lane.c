@@ -351,7 +351,7 @@ static vly_status lane_submit(vly_runner *r, vly_job *const *jobs, size_t n, vly
     if (st == VLY_OK)
         return st;
     if (st == VLY_EBUSY) {
-        vly_counter_add(&m->stats.failures[VLY_JOB_FAILURE_REJECTED], n);
+        vly_served_count_rejected(m, jobs[0], n);
         vly_fail_in(err, st, "model '%s'", m->name);
     }
     count_down(lane->home, n);

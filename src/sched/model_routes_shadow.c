@@ -165,6 +165,7 @@ static bool fill(vly_route_shadow *x, const vly_job *job, vly_str id)
                        .picture = vly_buf_str(&x->picture),
                        .options = job->options,
                        .inputs = x->inputs,
+                       .is_copy = true,
                        .n_inferences = job->n_inferences};
     x->job.options.classes = NULL; /* which end with the request: of all classes, then */
     x->job.options.n_classes = 0;

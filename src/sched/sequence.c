@@ -607,7 +607,7 @@ static vly_status batcher_submit(vly_runner *r, vly_job *const *jobs, size_t n, 
     }
     pthread_mutex_unlock(&b->lock);
     if (st == VLY_EBUSY)
-        vly_counter_add(&b->served->stats.failures[VLY_JOB_FAILURE_REJECTED], 1);
+        vly_served_count_rejected(b->served, job, 1);
     if (is_first)
         start_all(q, loop);
     return st;

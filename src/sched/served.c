@@ -131,15 +131,19 @@ static vly_job_failure failure_of(vly_status st)
     return VLY_JOB_FAILURE_BACKEND;
 }
 
-void vly_served_finish(vly_served *m, vly_job *job, vly_status st)
+void vly_served_count_rejected(vly_served *m, const vly_job *first, size_t n)
 {
-    vly_served_stats *stats = &m->stats;
+    if (!first->is_copy)
+        vly_counter_add(&m->stats.failures[VLY_JOB_FAILURE_REJECTED], n);
+}
+
+/* As the counters of requests have it. */
+static void count_request(vly_served_stats *stats, const vly_job *job, vly_status st)
+{
     vly_nsec began = job->received_ns != 0 ? job->received_ns : job->queued_ns;
 
-    job->status = st;
     if (st == VLY_OK) {
         vly_counter_add(&stats->success, 1);
-        vly_counter_add(&stats->inferences, job->n_inferences != 0 ? job->n_inferences : 1);
         vly_histogram_record(&stats->queue, job->times.queue);
         vly_histogram_record(&stats->compute_input, job->times.input);
         vly_histogram_record(&stats->compute_infer, job->times.infer);
@@ -149,5 +153,14 @@ void vly_served_finish(vly_served *m, vly_job *job, vly_status st)
         vly_counter_add(&stats->failures[failure_of(st)], 1);
         vly_counter_add(&stats->failed_ns, vly_clock_now() - began);
     }
+}
+
+void vly_served_finish(vly_served *m, vly_job *job, vly_status st)
+{
+    job->status = st;
+    if (st == VLY_OK)
+        vly_counter_add(&m->stats.inferences, job->n_inferences != 0 ? job->n_inferences : 1);
+    if (!job->is_copy)
+        count_request(&m->stats, job, st);
     job->done(job);
 }

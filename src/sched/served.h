@@ -44,7 +44,8 @@ typedef struct vly_batch_stat {
 
 #define VLY_BATCH_STATS_MAX 64 /* sizes told apart; those met later are not counted */
 
-/* Durations in nanoseconds, of successful jobs. */
+/* Durations in nanoseconds, of successful jobs. Copies of requests (vly_job.is_copy) count where
+ * work is counted: inferences, executions, batches, what waits; nowhere else. */
 typedef struct vly_served_stats {
     vly_counter success;
     vly_counter failures[VLY_JOB_FAILURE_N];
@@ -115,6 +116,8 @@ static inline uint64_t vly_served_identity(const vly_served *m)
 void vly_served_count_run(vly_served *m, size_t n_inferences, const vly_job_times *times);
 /* Counts a request that needed no run: its answer was known. */
 void vly_served_count_known(vly_served *m, vly_nsec received_ns);
+/* Counts n jobs that the queue had no room for; first: one of them. */
+void vly_served_count_rejected(vly_served *m, const vly_job *first, size_t n);
 /* Counts a job that has ended with st, and gives it back to its caller by done. */
 void vly_served_finish(vly_served *m, vly_job *job, vly_status st);
 

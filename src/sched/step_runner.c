@@ -115,7 +115,7 @@ static item *new_items(runner *r, vly_job *const *jobs, size_t n)
     return list;
 }
 
-static vly_status take_places(runner *r, size_t n, vly_err *err)
+static vly_status take_places(runner *r, const vly_job *first, size_t n, vly_err *err)
 {
     size_t max = r->opts->max_waiting;
     vly_status st = VLY_OK;
@@ -130,7 +130,7 @@ static vly_status take_places(runner *r, size_t n, vly_err *err)
     pthread_mutex_unlock(&r->lock);
     if (st == VLY_OK)
         return st;
-    vly_counter_add(&r->served->stats.failures[VLY_JOB_FAILURE_REJECTED], n);
+    vly_served_count_rejected(r->served, first, n);
     return vly_fail(err, st, "model '%s': Exceeds maximum queue size of %zu", r->served->name, max);
 }
 
@@ -139,7 +139,7 @@ static vly_status submit(vly_runner *base, vly_job *const *jobs, size_t n, vly_e
     runner *r = (runner *)base;
     item *list = new_items(r, jobs, n);
     vly_status st =
-        list != NULL ? take_places(r, n, err)
+        list != NULL ? take_places(r, jobs[0], n, err)
                      : vly_fail(err, VLY_ENOMEM, "out of memory for model '%s'", r->served->name);
 
     if (st != VLY_OK) {
