@@ -2,6 +2,9 @@
 /*
  * /v1/routes: what routes there are and how their arms fare; setting, removing, promoting, rolling
  * back. Changes are made at the desk, because they write a file.
+ *
+ * The ETag of a route is its revision: of its settings, that is; figures do not change it. Changes
+ * take If-Match, and If-None-Match: *, so that nobody undoes what they have not seen.
  */
 #include "api/routes.h"
 
@@ -11,12 +14,15 @@
 #include "codec/json_doc.h"
 #include "sched/model_routes.h"
 
+#include <stdio.h>
+
 /* Lives in the arena of the request until it is answered. */
 typedef struct route_call {
     vly_work work; /* first */
     vly_api *api;
     vly_http_request *req;
     vly_str name;
+    vly_route_terms terms;
     void (*run)(struct route_call *c);
 } route_call;
 
@@ -58,9 +64,12 @@ static void put_shadow(vly_buf *b, const vly_route_arm *shadow)
 static void put_route(const vly_api *api, const vly_model_route *route, vly_buf *b)
 {
     const vly_route_spec *s = &route->spec;
+    char revision[VLY_ROUTE_REVISION];
 
+    vly_route_revision_print(route->revision, revision);
     vly_buf_putc(b, '{');
     vly_route_spec_put_rest(b, s);
+    vly_buf_printf(b, ",\"revision\":\"%s\"", revision);
     if (route->shadow != NULL)
         put_shadow(b, route->shadow);
     vly_buf_puts(b, ",\"arms\":[");
@@ -111,29 +120,45 @@ void vly_route_v1_routes(vly_api *api, vly_http_request *req, const vly_str *cap
         vly_desk_answer(api, req, answer_all);
 }
 
-/* route: a reference that ends here; NULL: there is none of that name. */
-static void answer_route(const vly_api *api, vly_http_request *req, vly_str name,
-                         vly_model_route *route, int status)
+/* route: a reference that ends here. */
+static void answer_route(const vly_api *api, vly_http_request *req, vly_model_route *route,
+                         int status)
 {
-    vly_err err;
+    char revision[VLY_ROUTE_REVISION], tag[VLY_ROUTE_REVISION + 2];
     vly_buf b;
 
-    if (route == NULL) {
-        vly_fail(&err, VLY_ENOTFOUND, "there is no route '%.*s'", VLY_STR_ARG(name));
-        vly_answer_err(req, &err);
-        return;
-    }
     vly_buf_init(&b, VLY_MEM_NET, api->max_answer_bytes);
     put_route(api, route, &b);
+    vly_route_revision_print(route->revision, revision);
+    snprintf(tag, sizeof(tag), "\"%s\"", revision);
     vly_model_route_unref(route);
-    vly_answer_json(req, status, &b);
+    const vly_http_header header = {VLY_STR("ETag"), vly_str_from(tag)};
+    if (b.failed) {
+        vly_answer_json(req, status, &b); /* which says so */
+        return;
+    }
+    vly_answer(req, &(vly_http_answer){.status = status,
+                                       .content_type = "application/json",
+                                       .headers = &header,
+                                       .n_headers = 1,
+                                       .parts = &b,
+                                       .n_parts = 1});
+    vly_buf_release(&b);
 }
 
 void vly_route_v1_route(vly_api *api, vly_http_request *req, const vly_str *captures)
 {
-    if (is_here(api, req))
-        answer_route(api, req, captures[0], vly_model_routes_find(api->model_routes, captures[0]),
-                     200);
+    vly_err err;
+
+    if (!is_here(api, req))
+        return;
+    vly_model_route *route = vly_model_routes_find(api->model_routes, captures[0]);
+    if (route != NULL) {
+        answer_route(api, req, route, 200);
+        return;
+    }
+    vly_fail(&err, VLY_ENOTFOUND, "there is no route '%.*s'", VLY_STR_ARG(captures[0]));
+    vly_answer_err(req, &err);
 }
 
 /* ---- changes ---- */
@@ -144,32 +169,60 @@ static void run_change(vly_work *work)
     c->run(c);
 }
 
+static bool has_flag(vly_http_msg *msg, const char *name)
+{
+    vly_str text;
+
+    return vly_http_msg_query(msg, name, &text) == VLY_OK && vly_str_is(text, "true");
+}
+
+/* RFC 9110 13.1. A weak tag is as good: a proxy that compresses makes ours weak. */
+static vly_status read_terms(vly_http_msg *msg, vly_route_terms *ret, vly_err *err)
+{
+    vly_str match = vly_http_msg_header(msg, "If-Match");
+    vly_str none = vly_http_msg_header(msg, "If-None-Match");
+    vly_route_terms t = {.must_be_new = vly_str_is(none, "*"),
+                         .must_exist = vly_str_is(match, "*"),
+                         .may_revive = has_flag(msg, "revive"),
+                         .any_interface = has_flag(msg, "force")};
+
+    if (none.ptr != NULL && !t.must_be_new)
+        return vly_fail(err, VLY_EINVAL, "'If-None-Match': expected *, got '%.*s'",
+                        VLY_STR_ARG(none));
+    if (!t.must_exist)
+        t.revisions = match;
+    *ret = t;
+    return VLY_OK;
+}
+
 static void change(vly_api *api, vly_http_request *req, vly_str name, void (*run)(route_call *c))
 {
+    vly_route_terms terms;
     vly_err err;
 
     if (!is_here(api, req))
         return;
+    if (read_terms(&req->msg, &terms, &err) != VLY_OK) {
+        vly_answer_err(req, &err);
+        return;
+    }
     route_call *c = vly_arena_calloc(&req->msg.arena, 1, sizeof(*c));
     if (c == NULL) {
         vly_fail(&err, VLY_ENOMEM, "out of memory for the request");
         vly_answer_err(req, &err);
         return;
     }
-    *c = (route_call){.work.run = run_change, .api = api, .req = req, .name = name, .run = run};
+    *c = (route_call){
+        .work.run = run_change, .api = api, .req = req, .name = name, .terms = terms, .run = run};
     vly_desk_submit(api, &c->work);
 }
 
-static vly_model_route *find(const route_call *c)
-{
-    return vly_model_routes_find(c->api->model_routes, c->name);
-}
-
 /* The route as it is after a change, or why there was none. */
-static void finish(const route_call *c, vly_status st, const vly_err *err)
+static void finish(const route_call *c, vly_status st, vly_model_route *route, int status,
+                   const vly_err *err)
 {
     if (st == VLY_OK)
-        answer_route(c->api, c->req, c->name, find(c), 200);
+        answer_route(c->api, c->req, route, status);
     else
         vly_answer_err(c->req, err);
 }
@@ -178,6 +231,7 @@ static void set(route_call *c)
 {
     vly_http_msg *msg = &c->req->msg;
     vly_route_spec *spec = vly_arena_alloc(&msg->arena, sizeof(*spec));
+    vly_model_route *route = NULL;
     bool is_new = false;
     vly_err err;
     vly_status st = spec != NULL ? VLY_OK : vly_arena_fail(&msg->arena, &err);
@@ -185,35 +239,21 @@ static void set(route_call *c)
     if (st == VLY_OK)
         st = vly_route_spec_read(vly_buf_str(&msg->body), c->name, &msg->arena, spec, &err);
     if (st == VLY_OK)
-        st = vly_model_routes_set(c->api->model_routes, spec, &is_new, &err);
-    if (st == VLY_OK)
-        answer_route(c->api, c->req, c->name, find(c), is_new ? 201 : 200);
-    else
-        vly_answer_err(c->req, &err);
+        st = vly_model_routes_set(c->api->model_routes, spec, &c->terms, &route, &is_new, &err);
+    finish(c, st, route, is_new ? 201 : 200, &err);
 }
 
 /* Answers with the route as it was. */
 static void remove_route(route_call *c)
 {
-    vly_model_route *route = find(c);
+    vly_model_route *route = NULL;
     vly_err err;
+    vly_status st = vly_model_routes_remove(c->api->model_routes, c->name, &c->terms, &route, &err);
 
-    if (vly_model_routes_remove(c->api->model_routes, c->name, &err) == VLY_OK) {
-        answer_route(c->api, c->req, c->name, route, 200);
-        return;
-    }
-    vly_model_route_unref(route);
-    vly_answer_err(c->req, &err);
+    finish(c, st, route, 200, &err);
 }
 
-/* The body of :promote and :rollback. */
-typedef struct order {
-    vly_str model, version;
-    const char *why;
-    double share;
-} order;
-
-static vly_status read_member(yyjson_val *key, yyjson_val *value, order *o, vly_err *err)
+static vly_status read_member(yyjson_val *key, yyjson_val *value, vly_route_order *o, vly_err *err)
 {
     const char *text = yyjson_get_str(value);
     vly_str s = {text, yyjson_get_len(value)};
@@ -233,10 +273,11 @@ static vly_status read_member(yyjson_val *key, yyjson_val *value, order *o, vly_
     return VLY_OK;
 }
 
-static vly_status read_order(const route_call *c, order *ret, vly_err *err)
+/* The body of :promote and :rollback. */
+static vly_status read_order(const route_call *c, vly_route_order *ret, vly_err *err)
 {
     vly_http_msg *msg = &c->req->msg;
-    order o = {.share = 1, .why = "no reason was given"};
+    vly_route_order o = {.share = 1, .why = "no reason was given"};
     yyjson_val *root = NULL, *key, *value;
     size_t i, n;
     vly_status st = vly_json_doc_read(vly_buf_str(&msg->body), &msg->arena, &root, err);
@@ -255,26 +296,26 @@ static vly_status read_order(const route_call *c, order *ret, vly_err *err)
 
 static void promote(route_call *c)
 {
+    vly_model_route *route = NULL;
+    vly_route_order o;
     vly_err err;
-    order o;
     vly_status st = read_order(c, &o, &err);
 
     if (st == VLY_OK)
-        st = vly_model_routes_promote(c->api->model_routes, c->name, o.model, o.version, o.share,
-                                      &err);
-    finish(c, st, &err);
+        st = vly_model_routes_promote(c->api->model_routes, c->name, &o, &c->terms, &route, &err);
+    finish(c, st, route, 200, &err);
 }
 
 static void roll_back(route_call *c)
 {
+    vly_model_route *route = NULL;
+    vly_route_order o;
     vly_err err;
-    order o;
     vly_status st = read_order(c, &o, &err);
 
     if (st == VLY_OK)
-        st = vly_model_routes_roll_back(c->api->model_routes, c->name, o.model, o.version, o.why,
-                                        &err);
-    finish(c, st, &err);
+        st = vly_model_routes_roll_back(c->api->model_routes, c->name, &o, &c->terms, &route, &err);
+    finish(c, st, route, 200, &err);
 }
 
 void vly_route_v1_route_set(vly_api *api, vly_http_request *req, const vly_str *captures)

@@ -31,7 +31,8 @@
     X(EMEDIA, -14, "unsupported media type", 415, 3)                                               \
     X(EUNAUTHENTICATED, -15, "unauthenticated", 401, 16)                                           \
     X(EDENIED, -16, "permission denied", 403, 7)                                                   \
-    X(EEXHAUSTED, -17, "too many requests", 429, 8)
+    X(EEXHAUSTED, -17, "too many requests", 429, 8)                                                \
+    X(ECHANGED, -18, "changed meanwhile", 412, 10)
 
 typedef enum vly_status {
 #define VLY_STATUS_ENUM(name, value, text, http, grpc) VLY_##name = (value),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* `volley route ...`: the routes of a running server, over HTTP. */
 #include "cli/command.h"
+#include "cli/route_edit.h"
 #include "cli/route_table.h"
 #include "net/http_client.h"
 #include "sys/file.h"
@@ -11,6 +12,8 @@
 #define ANSWER_BYTES_MAX ((size_t)16 << 20)
 #define BODY_BYTES_MAX   ((size_t)1 << 20)
 #define TIMEOUT_MS       30000
+#define PATH_BYTES       256
+#define NOT_FOUND        404
 
 typedef struct route_opts {
     const char *server;
@@ -24,13 +27,15 @@ typedef struct route_opts {
     const char *shadow;
     vly_opt_list guard;
     const char *shares;
-    double hold_s;
+    double hold_s; /* 0: not named */
+    bool may_revive;
+    bool is_forced;
     /* promote, rollback */
     double share;
     const char *why;
 } route_opts;
 
-static const route_opts defaults = {.server = "http://127.0.0.1:8000", .hold_s = 600, .share = 1};
+static const route_opts defaults = {.server = "http://127.0.0.1:8000", .share = 1};
 
 /* ---- asking ---- */
 
@@ -44,48 +49,65 @@ static vly_status told(int status, const vly_buf *answer, vly_err *err)
     return vly_fail(err, VLY_EIO, "the server answered with status %d", status);
 }
 
-static vly_status send_request(const route_opts *o, const char *method, const char *path,
-                               vly_str body, vly_buf *answer, vly_err *err)
+/* What is asked for; every part is borrowed. */
+typedef struct question {
+    const char *method, *path;
+    vly_http_header condition; /* empty: none */
+    vly_str body;
+} question;
+
+/* OK: there is an answer, whatever its status. */
+static vly_status send_request(const route_opts *o, const question *q, int *ret_status,
+                               vly_buf *answer, vly_err *err)
 {
     const char *key = o->key != NULL ? o->key : getenv("VOLLEY_API_KEY");
-    vly_http_header headers[2] = {{VLY_STR("Content-Type"), VLY_STR("application/json")}};
+    vly_http_header headers[3] = {{VLY_STR("Content-Type"), VLY_STR("application/json")}};
+    size_t n_headers = 1;
     vly_http_client *client = NULL;
     vly_buf url, token;
-    int status = 0;
 
     vly_buf_init(&url, VLY_MEM_CLI, VLY_HTTP_CLIENT_URL_MAX);
     vly_buf_init(&token, VLY_MEM_CLI, 4096);
-    vly_buf_printf(&url, "%s%s", o->server, path);
+    vly_buf_printf(&url, "%s%s", o->server, q->path);
     vly_buf_printf(&token, "Bearer %s", key != NULL ? key : "");
-    headers[1] = (vly_http_header){VLY_STR("Authorization"), vly_buf_str(&token)};
-    const vly_http_client_request r = {.method = method,
+    if (key != NULL)
+        headers[n_headers++] = (vly_http_header){VLY_STR("Authorization"), vly_buf_str(&token)};
+    if (q->condition.name.len > 0)
+        headers[n_headers++] = q->condition;
+    const vly_http_client_request r = {.method = q->method,
                                        .url = url.ptr,
                                        .headers = headers,
-                                       .n_headers = key != NULL ? 2 : 1,
-                                       .body = body,
+                                       .n_headers = n_headers,
+                                       .body = q->body,
                                        .ca = o->ca,
                                        .timeout_ms = TIMEOUT_MS};
     vly_status st = url.failed || token.failed
                         ? vly_fail(err, VLY_EINVAL, "--server or --key is too long")
                         : vly_http_client_new(&client, err);
     if (st == VLY_OK)
-        st = vly_http_client_send(client, &r, &status, answer, err);
-    if (st == VLY_OK && (status < 200 || status > 299))
-        st = told(status, answer, err);
+        st = vly_http_client_send(client, &r, ret_status, answer, err);
     vly_http_client_free(client);
     vly_buf_release(&token);
     vly_buf_release(&url);
     return st;
 }
 
-/* Sends, and prints the answer. */
-static int ask(const route_opts *o, const char *method, const char *path, vly_str body)
+static bool is_success(int status)
 {
+    return status >= 200 && status <= 299;
+}
+
+/* Sends, and prints the answer. */
+static int ask(const route_opts *o, const question *q)
+{
+    int status = 0;
     vly_buf answer;
     vly_err err;
 
     vly_buf_init(&answer, VLY_MEM_CLI, ANSWER_BYTES_MAX);
-    vly_status st = send_request(o, method, path, body, &answer, &err);
+    vly_status st = send_request(o, q, &status, &answer, &err);
+    if (st == VLY_OK && !is_success(status))
+        st = told(status, &answer, &err);
     if (st == VLY_OK && o->is_json)
         printf("%.*s\n", VLY_STR_ARG(vly_buf_str(&answer)));
     else if (st == VLY_OK)
@@ -95,25 +117,30 @@ static int ask(const route_opts *o, const char *method, const char *path, vly_st
 }
 
 /* The name goes into the path as it is, so it must be one. */
+static vly_status put_path(char path[PATH_BYTES], const char *name, const char *rest, vly_err *err)
+{
+    if (!vly_route_name_is_valid(vly_str_from(name)))
+        return vly_fail(err, VLY_EINVAL,
+                        "'%s' is no name of a route: letters, digits, '.', '_', '-'", name);
+    snprintf(path, PATH_BYTES, "/v1/routes/%s%s", name, rest);
+    return VLY_OK;
+}
+
 static int ask_of(const route_opts *o, const char *method, const char *name, const char *verb,
                   vly_str body)
 {
-    char path[256];
+    char path[PATH_BYTES];
     vly_err err;
 
-    if (!vly_route_name_is_valid(vly_str_from(name))) {
-        vly_fail(&err, VLY_EINVAL, "'%s' is no name of a route: letters, digits, '.', '_', '-'",
-                 name);
+    if (put_path(path, name, verb, &err) != VLY_OK)
         return vly_command_fail(&err);
-    }
-    snprintf(path, sizeof(path), "/v1/routes/%s%s", name, verb);
-    return ask(o, method, path, body);
+    return ask(o, &(question){.method = method, .path = path, .body = body});
 }
 
 static int run_list(const void *opts, int n_args, char *const *args)
 {
     (void)n_args, (void)args;
-    return ask(opts, "GET", "/v1/routes", VLY_STR(""));
+    return ask(opts, &(question){.method = "GET", .path = "/v1/routes"});
 }
 
 static int run_show(const void *opts, int n_args, char *const *args)
@@ -130,6 +157,105 @@ static int run_remove(const void *opts, int n_args, char *const *args)
 
 /* ---- set ---- */
 
+/* The route as it is; false: there is none of that name. */
+static vly_status get_route(const route_opts *o, const char *name, vly_route_spec *ret,
+                            bool *ret_is_there, vly_err *err)
+{
+    char path[PATH_BYTES];
+    vly_arena arena;
+    vly_buf answer;
+    int status = 0;
+    vly_status st = put_path(path, name, "", err);
+
+    if (st != VLY_OK)
+        return st;
+    vly_arena_init(&arena, VLY_MEM_CLI, (size_t)64 << 10, ANSWER_BYTES_MAX);
+    vly_buf_init(&answer, VLY_MEM_CLI, ANSWER_BYTES_MAX);
+    st = send_request(o, &(question){.method = "GET", .path = path}, &status, &answer, err);
+    *ret_is_there = st == VLY_OK && is_success(status);
+    if (*ret_is_there)
+        st = vly_route_spec_read(vly_buf_str(&answer), vly_str_from(name), &arena, ret, err);
+    else if (st == VLY_OK && status != NOT_FOUND)
+        st = told(status, &answer, err);
+    vly_buf_release(&answer);
+    vly_arena_release(&arena);
+    return st;
+}
+
+static int put_route(const route_opts *o, const char *name, vly_http_header condition, vly_str body)
+{
+    char path[PATH_BYTES], query[64];
+    vly_err err;
+
+    snprintf(query, sizeof(query), "?%s%s", o->may_revive ? "revive=true&" : "",
+             o->is_forced ? "force=true" : "");
+    if (put_path(path, name, query, &err) != VLY_OK)
+        return vly_command_fail(&err);
+    return ask(o, &(question){.method = "PUT", .path = path, .condition = condition, .body = body});
+}
+
+/* Of the route as it is, so that nothing that came meanwhile is lost. */
+static int set_parts(const route_opts *o, const char *name, int n_arms, char *const *arms,
+                     vly_buf *body)
+{
+    const vly_route_edits edits = {.arms = arms,
+                                   .n_arms = (size_t)n_arms,
+                                   .probation = o->probation,
+                                   .guard = &o->guard,
+                                   .shadow = o->shadow,
+                                   .shares = o->shares,
+                                   .hold_s = o->hold_s,
+                                   .salt = o->salt};
+    vly_http_header condition = {VLY_STR("If-None-Match"), VLY_STR("*")};
+    char tag[VLY_ROUTE_REVISION + 2];
+    vly_route_spec s = {.n_arms = 0};
+    bool is_there = false;
+    vly_err err;
+    vly_status st = get_route(o, name, &s, &is_there, &err);
+
+    if (st == VLY_OK)
+        st = vly_route_edit(&edits, &s, &err);
+    if (st != VLY_OK)
+        return vly_command_fail(&err);
+    if (is_there) {
+        snprintf(tag, sizeof(tag), "\"%s\"", s.revision);
+        condition = (vly_http_header){VLY_STR("If-Match"), vly_str_from(tag)};
+    }
+    snprintf(s.name, sizeof(s.name), "%s", name);
+    vly_buf_putc(body, '{');
+    vly_route_spec_put(body, &s);
+    vly_buf_putc(body, '}');
+    return put_route(o, name, condition, vly_buf_str(body));
+}
+
+static int set_file(const route_opts *o, const char *name, vly_buf *body)
+{
+    vly_err err;
+
+    if (vly_file_read(o->file, BODY_BYTES_MAX, body, &err) != VLY_OK)
+        return vly_command_fail(&err);
+    return put_route(o, name, (vly_http_header){.name = VLY_STR("")}, vly_buf_str(body));
+}
+
+static int run_set(const void *opts, int n_args, char *const *args)
+{
+    const route_opts *o = opts;
+    vly_buf body;
+    vly_err err;
+
+    if (o->file != NULL && n_args > 1) {
+        vly_fail(&err, VLY_EINVAL, "--file holds the arms: name none");
+        return vly_command_fail(&err);
+    }
+    vly_buf_init(&body, VLY_MEM_CLI, BODY_BYTES_MAX);
+    int rc = o->file != NULL ? set_file(o, args[0], &body)
+                             : set_parts(o, args[0], n_args - 1, args + 1, &body);
+    vly_buf_release(&body);
+    return rc;
+}
+
+/* ---- promote, rollback ---- */
+
 /* "model/version" or "model": "model":"...","version":"..." */
 static void put_target(vly_buf *b, vly_str text)
 {
@@ -142,114 +268,6 @@ static void put_target(vly_buf *b, vly_str text)
     vly_buf_puts(b, ",\"version\":");
     vly_buf_json_str(b, text);
 }
-
-/* "ARM=NUMBER" as its two parts. */
-static vly_status split(const char *text, vly_str *ret_arm, vly_str *ret_number, vly_err *err)
-{
-    vly_str rest = vly_str_from(text);
-    double unused;
-
-    *ret_arm = vly_str_split(&rest, '=');
-    *ret_number = rest;
-    if (rest.ptr == NULL || !vly_str_to_f64(rest, &unused))
-        return vly_fail(err, VLY_EINVAL, "'%s': expected NAME=NUMBER", text);
-    return VLY_OK;
-}
-
-static vly_status put_arms(const route_opts *o, int n, char *const *arms, vly_buf *b, vly_err *err)
-{
-    bool has_probation = o->probation == NULL;
-
-    vly_buf_puts(b, "{\"arms\":[");
-    for (int i = 0; i < n; i++) {
-        vly_str arm, weight;
-        vly_status st = split(arms[i], &arm, &weight, err);
-        if (st != VLY_OK)
-            return st;
-        bool is_on = o->probation != NULL && vly_str_is(arm, o->probation);
-        has_probation = has_probation || is_on;
-        vly_buf_puts(b, i > 0 ? ",{" : "{");
-        put_target(b, arm);
-        vly_buf_printf(b, ",\"weight\":%.*s%s}", VLY_STR_ARG(weight),
-                       is_on ? ",\"state\":\"probation\"" : "");
-    }
-    vly_buf_putc(b, ']');
-    if (!has_probation)
-        return vly_fail(err, VLY_EINVAL, "--probation %s: none of the arms", o->probation);
-    return VLY_OK;
-}
-
-static vly_status put_guard(const vly_opt_list *guard, vly_buf *b, vly_err *err)
-{
-    for (size_t i = 0; i < guard->n; i++) {
-        vly_str key, value;
-        vly_status st = split(guard->item[i], &key, &value, err);
-        if (st != VLY_OK)
-            return vly_fail_in(err, st, "--guard");
-        vly_buf_puts(b, i > 0 ? "," : ",\"guard\":{");
-        vly_buf_json_str(b, key);
-        vly_buf_printf(b, ":%.*s", VLY_STR_ARG(value));
-    }
-    vly_buf_puts(b, guard->n > 0 ? "}" : "");
-    return VLY_OK;
-}
-
-static vly_status put_shadow(const char *text, vly_buf *b, vly_err *err)
-{
-    vly_str arm, share;
-    vly_status st = split(text, &arm, &share, err);
-
-    if (st != VLY_OK)
-        return vly_fail_in(err, st, "--shadow");
-    vly_buf_puts(b, ",\"shadow\":{");
-    put_target(b, arm);
-    vly_buf_printf(b, ",\"share\":%.*s}", VLY_STR_ARG(share));
-    return VLY_OK;
-}
-
-static vly_status put_route(const route_opts *o, int n, char *const *arms, vly_buf *b, vly_err *err)
-{
-    vly_status st = put_arms(o, n, arms, b, err);
-
-    if (st == VLY_OK)
-        st = put_guard(&o->guard, b, err);
-    if (st == VLY_OK && o->shadow != NULL)
-        st = put_shadow(o->shadow, b, err);
-    if (st != VLY_OK)
-        return st;
-    if (o->salt != NULL) {
-        vly_buf_puts(b, ",\"salt\":");
-        vly_buf_json_str(b, vly_str_from(o->salt));
-    }
-    if (o->shares != NULL)
-        vly_buf_printf(b, ",\"schedule\":{\"shares\":[%s],\"hold_s\":%g}", o->shares, o->hold_s);
-    vly_buf_putc(b, '}');
-    return b->failed ? vly_fail(err, VLY_ELIMIT, "the route is too long") : VLY_OK;
-}
-
-static int run_set(const void *opts, int n_args, char *const *args)
-{
-    const route_opts *o = opts;
-    vly_buf body;
-    vly_err err;
-    vly_status st;
-
-    vly_buf_init(&body, VLY_MEM_CLI, BODY_BYTES_MAX);
-    if (o->file != NULL && n_args > 1)
-        st = vly_fail(&err, VLY_EINVAL, "--file holds the arms: name none");
-    else if (o->file != NULL)
-        st = vly_file_read(o->file, BODY_BYTES_MAX, &body, &err);
-    else if (n_args < 2)
-        st = vly_fail(&err, VLY_EINVAL, "expected arms, as yolov8n/1=90 yolov8n/2=10, or --file");
-    else
-        st = put_route(o, n_args - 1, args + 1, &body, &err);
-    int rc =
-        st == VLY_OK ? ask_of(o, "PUT", args[0], "", vly_buf_str(&body)) : vly_command_fail(&err);
-    vly_buf_release(&body);
-    return rc;
-}
-
-/* ---- promote, rollback ---- */
 
 static int order(const route_opts *o, int n_args, char *const *args, const char *verb,
                  void (*put)(const route_opts *o, vly_buf *b))
@@ -305,17 +323,24 @@ static const vly_opt options[] = {COMMON, VLY_OPT_END};
 
 static const vly_opt set_options[] = {
     COMMON,
-    VLY_OPT(route_opts, file, 'f', TEXT, "file", "FILE", "the route as JSON, in place of arms"),
+    VLY_OPT(route_opts, file, 'f', TEXT, "file", "FILE",
+            "the whole route as JSON, in place of all others"),
     VLY_OPT(route_opts, probation, 0, TEXT, "probation", "ARM", "the arm that the guard watches"),
     VLY_OPT(route_opts, guard, 'g', LIST, "guard", "NAME=NUMBER",
             "max_error_rate, max_error_increase, max_latency_ms, max_latency_ratio; window_s, "
-            "min_requests, confidence, quantile"),
+            "min_requests, confidence, quantile; or none"),
     VLY_OPT(route_opts, shares, 0, TEXT, "schedule", "SHARES",
-            "of the arm on probation, one after the other while it is healthy: 0.01,0.1,0.5,1"),
-    VLY_OPT(route_opts, hold_s, 0, FLOAT, "hold", "SECONDS", "of each share (default: 600)"),
+            "of the arm on probation, one after the other while it is healthy: 0.01,0.1,0.5,1; "
+            "or none"),
+    VLY_OPT(route_opts, hold_s, 0, FLOAT, "hold", "SECONDS",
+            "of each share (default of a new schedule: 600)"),
     VLY_OPT(route_opts, shadow, 0, TEXT, "shadow", "ARM=SHARE",
-            "model that gets a copy of this share of the requests"),
+            "model that gets a copy of this share of the requests; or none"),
     VLY_OPT(route_opts, salt, 0, TEXT, "salt", "TEXT", "another one deals the sessions anew"),
+    VLY_OPT(route_opts, may_revive, 0, FLAG, "revive", NULL,
+            "give an arm that was rolled back traffic again"),
+    VLY_OPT(route_opts, is_forced, 0, FLAG, "force", NULL,
+            "though arms differ in inputs or outputs; though the route is not what FILE was of"),
     VLY_OPT_END,
 };
 
@@ -367,13 +392,16 @@ const vly_command vly_command_route_set = {
     .details =
         "An arm is MODEL or MODEL/VERSION; it gets its weight over the sum of all. Sessions keep\n"
         "their arm, and a change of weights moves no more of them than it must. An arm on\n"
-        "probation that is worse than the guard allows loses its traffic. The change is made as\n"
-        "a whole, and outlives the server when it has a routes.file.\n",
+        "probation that is worse than the guard allows loses its traffic.\n"
+        "What is not named stays as it is, arms too; ARM=none takes one away. When the route\n"
+        "changes meanwhile, nothing is set. The change is made as a whole, and outlives the\n"
+        "server when it has a routes.file.\n",
     .examples = "  volley route set detector yolov8n/1=90 yolov8n/2=10\n"
                 "  volley route set detector yolov8n/1=99 yolov8n/2=1 --probation yolov8n/2 \\\n"
                 "      --guard max_error_increase=0.01 --guard max_latency_ratio=1.5 \\\n"
                 "      --schedule 0.01,0.1,0.5,1 --hold 600\n"
-                "  volley route set detector yolov8n=1 --shadow yolov8s=0.05\n"
+                "  volley route set detector --shadow yolov8s=0.05\n"
+                "  volley route set detector yolov8n/1=none yolov8n/3=10\n"
                 "  volley route set detector --file detector.json\n",
     .opts = set_options,
     .opts_bytes = sizeof(route_opts),

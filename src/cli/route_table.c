@@ -53,6 +53,31 @@ static void print_schedule(yyjson_val *schedule)
     printf("\n");
 }
 
+static void print_guard(yyjson_val *guard)
+{
+    yyjson_val *key, *value;
+    size_t i, n;
+
+    printf("  guard:");
+    yyjson_obj_foreach(guard, i, n, key, value)
+    {
+        printf("%s %s %g", i > 0 ? "," : "", yyjson_get_str(key), yyjson_get_num(value));
+    }
+    printf("\n");
+}
+
+static void print_shadow(yyjson_val *shadow, yyjson_val *stats)
+{
+    const char *version = text_of(shadow, "version");
+
+    printf("  shadow %s%s%s: %g %%; %llu agreed, %llu differed, %llu failed, %llu dropped\n",
+           text_of(shadow, "model"), version[0] != '\0' ? "/" : "", version,
+           100 * number_of(shadow, "share"), (unsigned long long)count_of(stats, "agreed"),
+           (unsigned long long)count_of(stats, "differed"),
+           (unsigned long long)count_of(stats, "failed"),
+           (unsigned long long)count_of(stats, "dropped"));
+}
+
 static void print_route(yyjson_val *route)
 {
     yyjson_val *arm, *shadow = yyjson_obj_get(route, "shadow");
@@ -66,9 +91,9 @@ static void print_route(yyjson_val *route)
         print_arm(arm);
     }
     if (shadow != NULL)
-        printf("  shadow %s%s%s: %g %%\n", text_of(shadow, "model"),
-               text_of(shadow, "version")[0] != '\0' ? "/" : "", text_of(shadow, "version"),
-               100 * number_of(shadow, "share"));
+        print_shadow(shadow, yyjson_obj_get(route, "shadow_stats"));
+    if (yyjson_obj_get(route, "guard") != NULL)
+        print_guard(yyjson_obj_get(route, "guard"));
     if (yyjson_obj_get(route, "schedule") != NULL)
         print_schedule(yyjson_obj_get(route, "schedule"));
 }

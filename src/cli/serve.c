@@ -208,7 +208,8 @@ static vly_status read_again(void *ctx, vly_config *c, vly_err *err)
 {
     const server *s = ctx;
 
-    return read_settings(c, s->opts, err);
+    vly_status st = read_settings(c, s->opts, err);
+    return st == VLY_OK ? vly_model_routes_check_file(s->routes.routes, err) : st;
 }
 
 /* From here on settings may be read again. */
@@ -219,6 +220,7 @@ static vly_status open_settings(server *s, vly_err *err)
 
     s->users.scheduler = s->scheduler;
     s->users.api = &s->api;
+    s->users.routes = s->routes.routes;
     s->users.tls_check_ms = s->config.tls_check_ms;
     s->users.access_check_ms = s->config.access_check_ms;
     s->users.drain_timeout_ms = s->config.drain_timeout_ms;

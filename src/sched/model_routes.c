@@ -76,6 +76,7 @@ static vly_route_outcome outcome_of(vly_status st)
     case VLY_EUNAUTHENTICATED:
     case VLY_EDENIED:
     case VLY_EEXHAUSTED:
+    case VLY_ECHANGED:
         return VLY_ROUTE_OUTCOME_REFUSED;
     case VLY_EUNSUPPORTED:
     case VLY_ENOMEM:
@@ -173,15 +174,10 @@ void vly_model_route_unref(vly_model_route *route)
     vly_free(route);
 }
 
-static bool is_target(const vly_route_arm *a, const vly_route_target *t)
-{
-    return strcmp(a->target.model, t->model) == 0 && strcmp(a->target.version, t->version) == 0;
-}
-
 static vly_route_arm *find_arm(const vly_model_route *route, const vly_route_target *t)
 {
     for (size_t i = 0; route != NULL && i < route->spec.n_arms; i++)
-        if (is_target(route->arms[i], t))
+        if (vly_route_target_eq(&route->arms[i]->target, t))
             return route->arms[i];
     return NULL;
 }
@@ -210,7 +206,7 @@ static vly_status add_shadow(vly_model_route *route, const vly_model_route *old,
 
     if (!(s->shadow_share > 0))
         return VLY_OK;
-    if (old != NULL && old->shadow != NULL && is_target(old->shadow, &s->shadow))
+    if (old != NULL && old->shadow != NULL && vly_route_target_eq(&old->shadow->target, &s->shadow))
         route->shadow = vly_route_arm_ref(old->shadow);
     else
         route->shadow = arm_new(s->name, &s->shadow);
@@ -228,7 +224,9 @@ vly_status vly_model_route__new(const vly_route_spec *spec, const vly_model_rout
     if (route == NULL)
         return vly_fail(err, VLY_ENOMEM, "out of memory for route '%s'", spec->name);
     route->spec = *spec;
+    route->spec.revision[0] = '\0';
     atomic_init(&route->n_refs, 1);
+    st = vly_route_spec_revision(spec, &route->revision, err);
     for (size_t i = 0; i < spec->n_arms && st == VLY_OK; i++)
         st = add_arm(route, i, old, forget, err);
     if (st == VLY_OK)
@@ -341,15 +339,17 @@ vly_served *vly_route__find_model(vly_model_routes *r, const vly_route_target *t
 /* Told once, not with each request. */
 static void tell_missing(vly_route_arm *a, bool is_missing)
 {
+    char text[VLY_ROUTE_TARGET_TEXT];
+
     if (atomic_load_explicit(&a->is_missing, memory_order_relaxed) == is_missing ||
         atomic_exchange(&a->is_missing, is_missing) == is_missing)
         return;
     if (is_missing)
-        vly_warn("route '%s': arm %s%s%s does not serve: its requests go to the others", a->route,
-                 a->target.model, a->target.version[0] != '\0' ? "/" : "", a->target.version);
+        vly_warn("route '%s': arm %s does not serve: its requests go to the others", a->route,
+                 vly_route_target_text(&a->target, text));
     else
-        vly_info("route '%s': arm %s%s%s serves again", a->route, a->target.model,
-                 a->target.version[0] != '\0' ? "/" : "", a->target.version);
+        vly_info("route '%s': arm %s serves again", a->route,
+                 vly_route_target_text(&a->target, text));
 }
 
 /* A reference when this request is one of the shadow's share. */

@@ -25,7 +25,8 @@
  *
  *     model_routes_choice  session -> arm          model_routes_guard  figures -> verdict
  *     model_routes_spec    settings of a route     model_routes_read   JSON -> settings
- *     model_routes         table and requests      model_routes_keep   changes, file, time
+ *     model_routes         table and requests      model_routes_keep   changes, time
+ *     model_routes_check   are the models fit      model_routes_file   the file
  *
  * Thread: any. Whoever changes a route may wait for the file.
  */
@@ -104,7 +105,8 @@ void vly_route_arm_count_late(vly_route_arm *a, vly_nsec now);
 void vly_route_arm_count_known(vly_route_arm *a);
 
 typedef struct vly_model_route {
-    vly_route_spec spec; /* immutable, as the next two */
+    vly_route_spec spec; /* immutable, as the next four */
+    uint64_t revision;
     vly_route_arm *arms[VLY_ROUTE_ARMS_MAX];
     vly_route_arm *shadow; /* NULL: none */
     vly_route_choice choices[VLY_ROUTE_ARMS_MAX];
@@ -175,19 +177,53 @@ void vly_route_table_unref(vly_route_table *t);
 
 /* ---- changes: whole or not at all, and in the file before they count ---- */
 
-/* ENOTFOUND, EUNAVAILABLE: an arm or the shadow does not serve; EEXIST: the name is that of a model
- * which is no arm; ELIMIT: too many routes; EIO: the file. *ret_is_new may be NULL. */
-vly_status vly_model_routes_set(vly_model_routes *r, const vly_route_spec *spec, bool *ret_is_new,
-                                vly_err *err) VLY_MUST_CHECK;
-vly_status vly_model_routes_remove(vly_model_routes *r, vly_str name, vly_err *err) VLY_MUST_CHECK;
-/* Ends the probation of the arm, which gets this share. model and version empty: the one on
- * probation. ENOTFOUND; EUNAVAILABLE: it does not serve; EINVAL: it is not clear which one. */
-vly_status vly_model_routes_promote(vly_model_routes *r, vly_str name, vly_str model,
-                                    vly_str version, double share, vly_err *err) VLY_MUST_CHECK;
-/* Takes all traffic from the arm. Also EINVAL: nobody else could take it. */
-vly_status vly_model_routes_roll_back(vly_model_routes *r, vly_str name, vly_str model,
-                                      vly_str version, const char *why,
+/* On what a change is made, and what may come of it. */
+typedef struct vly_route_terms {
+    vly_str revisions; /* text in which that of the route must occur; ptr NULL: any will do */
+    bool must_exist;   /* the route, as the next one: else ECHANGED */
+    bool must_be_new;
+    bool may_revive; /* an arm that was rolled back may get traffic again; for set, as the next */
+    bool any_interface; /* arms may differ in what they take and give; and a revision in the
+                           setting is not looked at */
+} vly_route_terms;
+
+/* In all of them terms NULL is {0}; *ret, which may be NULL, is a new reference to the route after
+ * it, or as it was removed. ECHANGED: the route is not the one that is meant, or the file was
+ * changed by somebody else; EIO: the file cannot be written. */
+
+/* Also ENOTFOUND, EUNAVAILABLE: an arm or the shadow does not serve; EEXIST: the name is that of a
+ * model which is no arm; EINVAL: arms differ, the shadow cannot be asked, an arm that was rolled
+ * back would work again; ELIMIT: too many routes. */
+vly_status vly_model_routes_set(vly_model_routes *r, const vly_route_spec *spec,
+                                const vly_route_terms *terms, vly_model_route **ret,
+                                bool *ret_is_new, vly_err *err) VLY_MUST_CHECK;
+/* ENOTFOUND. */
+vly_status vly_model_routes_remove(vly_model_routes *r, vly_str name, const vly_route_terms *terms,
+                                   vly_model_route **ret, vly_err *err) VLY_MUST_CHECK;
+
+/* What is to become of one arm. */
+typedef struct vly_route_order {
+    vly_str model, version; /* empty: the one on probation */
+    double share;           /* of a promotion */
+    const char *why;        /* of a roll-back */
+} vly_route_order;
+
+/* Ends the probation of the arm, which gets this share. ENOTFOUND; EUNAVAILABLE: it does not serve;
+ * EINVAL: it is not clear which one. */
+vly_status vly_model_routes_promote(vly_model_routes *r, vly_str name, const vly_route_order *o,
+                                    const vly_route_terms *terms, vly_model_route **ret,
+                                    vly_err *err) VLY_MUST_CHECK;
+/* Takes all traffic from the arm. ENOTFOUND; EINVAL: also, nobody else could take it. */
+vly_status vly_model_routes_roll_back(vly_model_routes *r, vly_str name, const vly_route_order *o,
+                                      const vly_route_terms *terms, vly_model_route **ret,
                                       vly_err *err) VLY_MUST_CHECK;
+
+/* Reads the file and says what is wrong with it; nothing changes. EINVAL, EIO, ENOTFOUND: it was
+ * there; ENOMEM. */
+vly_status vly_model_routes_check_file(vly_model_routes *r, vly_err *err) VLY_MUST_CHECK;
+/* Takes up what somebody else has made of the file, whole or not at all; a route that is the same
+ * goes on as it was, and arms keep what was counted. Errors likewise. */
+vly_status vly_model_routes_reload(vly_model_routes *r, vly_err *err) VLY_MUST_CHECK;
 
 /* Lets the guard look at what it has not seen, and schedules go on. Blocks on the file. */
 void vly_model_routes_tick(vly_model_routes *r, vly_nsec now);

@@ -16,7 +16,8 @@ struct vly_model_routes {
     size_t shadow_max, shadow_max_bytes;
     _Atomic size_t n_shadows;
     pthread_mutex_t
-        change; /* held by whoever makes the next table, and writes the file; before lock */
+        change;        /* held by whoever makes the next table, and writes the file; before lock */
+    uint64_t file_sum; /* of what was read or written last; 0: nothing was. Guarded by change */
     pthread_mutex_t lock;
     vly_route_table *table; /* guarded by lock; replaced under change too */
     _Atomic size_t n_routes;
@@ -39,5 +40,20 @@ vly_route_table *vly_model_routes__publish(vly_model_routes *r, vly_route_table 
 
 /* Does it serve? A new reference, or NULL. */
 vly_served *vly_route__find_model(vly_model_routes *r, const vly_route_target *t);
+
+/* ---- model_routes_check ---- */
+
+/* ENOTFOUND, EUNAVAILABLE: it does not. what: "arm". */
+vly_status vly_route__check_serves(vly_model_routes *r, const char *what, const vly_route_target *t,
+                                   vly_err *err) VLY_MUST_CHECK;
+/* All that vly_model_routes_set says of models. */
+vly_status vly_route__check_models(vly_model_routes *r, const vly_route_spec *s, bool any_interface,
+                                   vly_err *err) VLY_MUST_CHECK;
+
+/* ---- model_routes_file; under the change lock ---- */
+
+/* Puts the table in the file. ECHANGED: somebody else has changed it since. */
+vly_status vly_routes_file__write(vly_model_routes *r, const vly_route_table *t,
+                                  vly_err *err) VLY_MUST_CHECK;
 
 #endif

@@ -8,35 +8,10 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "sys/file.h"
 #include "sys/line_log.h"
 
 #include <stdio.h>
 #include <time.h>
-
-#define FILE_ARENA_BYTES ((size_t)64 << 20)
-
-/* ---- the file ---- */
-
-static vly_status write_file(const vly_model_routes *r, const vly_route_table *t, vly_err *err)
-{
-    vly_buf b;
-
-    if (r->file == NULL)
-        return VLY_OK;
-    vly_buf_init(&b, VLY_MEM_SCHED, VLY_ROUTES_BYTES_MAX);
-    vly_buf_puts(&b, "{\"routes\":[");
-    for (size_t i = 0; i < t->n; i++) {
-        vly_buf_puts(&b, i > 0 ? ",\n{" : "\n{");
-        vly_route_spec_put(&b, &t->routes[i]->spec);
-        vly_buf_putc(&b, '}');
-    }
-    vly_buf_puts(&b, "\n]}\n");
-    vly_status st = b.failed ? vly_fail(err, VLY_ENOMEM, "out of memory for the file of routes")
-                             : vly_file_write(r->file, b.ptr, b.len, err);
-    vly_buf_release(&b);
-    return st;
-}
 
 /* ---- one change, under the change lock ---- */
 
@@ -76,13 +51,13 @@ static vly_status exchange(vly_model_routes *r, vly_str name, vly_model_route *i
         vly_model_route_unref(in);
         return vly_fail(err, VLY_ENOMEM, "out of memory for the routes");
     }
-    vly_status st = write_file(r, t, &why);
+    vly_status st = vly_routes_file__write(r, t, &why);
     if (st != VLY_OK && must_save) {
         vly_route_table_unref(t);
         return vly_fail(err, st, "%s", why.msg);
     }
     if (st != VLY_OK)
-        vly_error("routes: %s; the change is lost with the process", why.msg);
+        vly_error("routes: %s; this change is not in it", why.msg);
     vly_route_table_unref(vly_model_routes__publish(r, t));
     return VLY_OK;
 }
@@ -97,84 +72,114 @@ static vly_status apply(vly_model_routes *r, const vly_route_spec *spec, const v
     return st == VLY_OK ? exchange(r, vly_str_from(spec->name), route, must_save, err) : st;
 }
 
-static const char *text_of(const vly_route_target *t, char text[VLY_ROUTE_MODEL_MAX + 32])
-{
-    snprintf(text, VLY_ROUTE_MODEL_MAX + 32, "%s%s%s", t->model, t->version[0] != '\0' ? "/" : "",
-             t->version);
-    return text;
-}
-
 /* ---- requests for a change ---- */
 
-static vly_status check_serves(vly_model_routes *r, const char *what, const vly_route_target *t,
-                               vly_err *err)
+/* old NULL: there is no route of that name. */
+static vly_status check_terms(const vly_route_terms *t, vly_str name, const vly_model_route *old,
+                              vly_err *err)
 {
-    vly_served *m =
-        vly_scheduler_find(r->scheduler, vly_str_from(t->model), vly_str_from(t->version));
-    char text[VLY_ROUTE_MODEL_MAX + 32];
-    vly_status st = VLY_OK;
+    char now[VLY_ROUTE_REVISION];
 
-    if (m == NULL)
-        st = vly_fail(err, VLY_ENOTFOUND, "%s '%s' is not found", what, text_of(t, text));
-    else if (m->servable == NULL)
-        st = vly_fail(err, VLY_EUNAVAILABLE, "%s '%s' is not available: %s", what, text_of(t, text),
-                      m->error != NULL ? m->error : "it is loading");
-    vly_served_unref(m);
+    if (old == NULL && (t->must_exist || t->revisions.ptr != NULL))
+        return vly_fail(err, VLY_ECHANGED, "there is no route '%.*s'", VLY_STR_ARG(name));
+    if (old == NULL)
+        return VLY_OK;
+    if (t->must_be_new)
+        return vly_fail(err, VLY_ECHANGED, "there is a route '%.*s' already", VLY_STR_ARG(name));
+    vly_route_revision_print(old->revision, now);
+    if (t->revisions.ptr == NULL ||
+        memmem(t->revisions.ptr, t->revisions.len, now, VLY_ROUTE_REVISION - 1) != NULL)
+        return VLY_OK;
+    return vly_fail(err, VLY_ECHANGED,
+                    "route '%.*s' has changed: expected revision %.*s, it is %s now",
+                    VLY_STR_ARG(name), VLY_STR_ARG(t->revisions), now);
+}
+
+/* The row of the route, when it is the one that is meant. */
+static vly_status find_row(const vly_model_routes *r, vly_str name, const vly_route_terms *terms,
+                           size_t *ret_at, bool *ret_is_there, vly_err *err)
+{
+    *ret_at = vly_route_table__find(r->table, name, ret_is_there);
+    return terms == NULL
+               ? VLY_OK
+               : check_terms(terms, name, *ret_is_there ? r->table->routes[*ret_at] : NULL, err);
+}
+
+/* Nobody gets traffic back by the way. */
+static vly_status check_revived(const vly_route_spec *s, const vly_route_spec *old, vly_err *err)
+{
+    char text[VLY_ROUTE_TARGET_TEXT];
+
+    for (size_t i = 0; i < s->n_arms; i++) {
+        const vly_route_target *t = &s->arms[i].target;
+        size_t k = 0;
+        while (k < old->n_arms && !vly_route_target_eq(t, &old->arms[k].target))
+            k++;
+        if (k < old->n_arms && old->arms[k].state == VLY_ROUTE_ROLLED_BACK &&
+            s->arms[i].state != VLY_ROUTE_ROLLED_BACK)
+            return vly_fail(err, VLY_EINVAL,
+                            "route '%s': arm '%s' was rolled back (%s: %s); revive=true lets it "
+                            "work again",
+                            s->name, vly_route_target_text(t, text),
+                            vly_route_reason_name(old->arms[k].reason), old->arms[k].why);
+    }
+    return VLY_OK;
+}
+
+static vly_status check_replaced(const vly_model_routes *r, const vly_route_spec *s,
+                                 const vly_model_route *old, const vly_route_terms *terms,
+                                 vly_err *err)
+{
+    const vly_route_terms own = {.revisions = vly_str_from(s->revision)};
+    vly_str name = vly_str_from(s->name);
+
+    if (old == NULL && r->table->n >= r->max_routes)
+        return vly_fail(err, VLY_ELIMIT, "there are %zu routes, allowed are no more (routes.max)",
+                        r->table->n);
+    if (old == NULL)
+        return VLY_OK;
+    vly_status st = VLY_OK;
+    if (s->revision[0] != '\0' && (terms == NULL || !terms->any_interface))
+        st = check_terms(&own, name, old, err);
+    if (st == VLY_OK && (terms == NULL || !terms->may_revive))
+        st = check_revived(s, &old->spec, err);
     return st;
 }
 
-/* A route stands in front of a model of its name only when it leads there. */
-static vly_status check_name(vly_model_routes *r, const vly_route_spec *s, vly_err *err)
+/* The route as it is now; under the change lock. */
+static void give(vly_model_routes *r, vly_str name, vly_model_route **ret)
 {
-    vly_served *m = vly_scheduler_find(r->scheduler, vly_str_from(s->name), VLY_STR(""));
-    bool is_arm = m == NULL;
+    bool is_there;
+    size_t at = vly_route_table__find(r->table, name, &is_there);
 
-    vly_served_unref(m);
-    for (size_t i = 0; i < s->n_arms && !is_arm; i++)
-        is_arm = strcmp(s->arms[i].target.model, s->name) == 0;
-    if (is_arm)
-        return VLY_OK;
-    return vly_fail(err, VLY_EEXIST,
-                    "a model is named '%s' too, and is no arm of the route: its clients would get "
-                    "other models",
-                    s->name);
+    VLY_ASSERT(is_there);
+    if (ret != NULL)
+        *ret = vly_model_route__ref(r->table->routes[at]);
 }
 
-static vly_status check_served(vly_model_routes *r, const vly_route_spec *s, vly_err *err)
-{
-    vly_status st = check_name(r, s, err);
-
-    for (size_t i = 0; i < s->n_arms && st == VLY_OK; i++)
-        st = check_serves(r, "arm", &s->arms[i].target, err);
-    if (st == VLY_OK && s->shadow_share > 0)
-        st = check_serves(r, "shadow", &s->shadow, err);
-    return st == VLY_OK ? st : vly_fail_in(err, st, "route '%s'", s->name);
-}
-
-/* The arm on probation gets the share of the schedule's step. */
-static void begin_schedule(vly_route_spec *s)
-{
-    if (s->n_steps > 0)
-        vly_route_spec_set_share(s, vly_route_spec_on_probation(s), s->steps[s->step]);
-}
-
-vly_status vly_model_routes_set(vly_model_routes *r, const vly_route_spec *spec, bool *ret_is_new,
-                                vly_err *err)
+vly_status vly_model_routes_set(vly_model_routes *r, const vly_route_spec *spec,
+                                const vly_route_terms *terms, vly_model_route **ret,
+                                bool *ret_is_new, vly_err *err)
 {
     vly_route_spec s = *spec;
-    bool is_there;
-    vly_status st = check_served(r, &s, err);
+    vly_model_route *old = NULL;
+    bool is_there = false;
+    size_t at;
+    vly_status st = vly_route__check_models(r, &s, terms != NULL && terms->any_interface, err);
 
     if (st != VLY_OK)
         return st;
-    begin_schedule(&s);
+    vly_route_spec_begin_schedule(&s);
     pthread_mutex_lock(&r->change);
-    size_t at = vly_route_table__find(r->table, vly_str_from(s.name), &is_there);
-    if (!is_there && r->table->n >= r->max_routes)
-        st = vly_fail(err, VLY_ELIMIT, "there are %zu routes, allowed are no more (routes.max)",
-                      r->table->n);
-    else
-        st = apply(r, &s, is_there ? r->table->routes[at] : NULL, true, true, err);
+    st = find_row(r, vly_str_from(s.name), terms, &at, &is_there, err);
+    if (st == VLY_OK && is_there)
+        old = r->table->routes[at];
+    if (st == VLY_OK)
+        st = check_replaced(r, &s, old, terms, err);
+    if (st == VLY_OK)
+        st = apply(r, &s, old, true, true, err);
+    if (st == VLY_OK)
+        give(r, vly_str_from(s.name), ret);
     pthread_mutex_unlock(&r->change);
     if (st == VLY_OK && ret_is_new != NULL)
         *ret_is_new = !is_there;
@@ -188,72 +193,87 @@ static vly_status no_route(vly_str name, vly_err *err)
     return vly_fail(err, VLY_ENOTFOUND, "there is no route '%.*s'", VLY_STR_ARG(name));
 }
 
-vly_status vly_model_routes_remove(vly_model_routes *r, vly_str name, vly_err *err)
+vly_status vly_model_routes_remove(vly_model_routes *r, vly_str name, const vly_route_terms *terms,
+                                   vly_model_route **ret, vly_err *err)
 {
+    vly_model_route *old = NULL;
     bool is_there;
+    size_t at;
 
     pthread_mutex_lock(&r->change);
-    vly_route_table__find(r->table, name, &is_there);
-    vly_status st = is_there ? exchange(r, name, NULL, true, err) : no_route(name, err);
+    vly_status st = find_row(r, name, terms, &at, &is_there, err);
+    if (st == VLY_OK && !is_there)
+        st = no_route(name, err);
+    if (st == VLY_OK) {
+        old = vly_model_route__ref(r->table->routes[at]);
+        st = exchange(r, name, NULL, true, err);
+    }
     pthread_mutex_unlock(&r->change);
     if (st == VLY_OK)
         vly_info("route '%.*s': removed", VLY_STR_ARG(name));
+    if (st == VLY_OK && ret != NULL)
+        *ret = old;
+    else
+        vly_model_route_unref(old);
     return st;
 }
 
 /* The arm that is meant. */
-static vly_status find_arm(const vly_route_spec *s, vly_str model, vly_str version, size_t *ret,
+static vly_status find_arm(const vly_route_spec *s, const vly_route_order *o, size_t *ret,
                            vly_err *err)
 {
-    size_t i = model.len == 0 && version.len == 0 ? vly_route_spec_on_probation(s)
-                                                  : vly_route_spec_find(s, model, version);
+    bool is_named = o->model.len > 0 || o->version.len > 0;
+    size_t i =
+        is_named ? vly_route_spec_find(s, o->model, o->version) : vly_route_spec_on_probation(s);
 
     if (i < s->n_arms) {
         *ret = i;
         return VLY_OK;
     }
-    if (model.len == 0 && version.len == 0)
+    if (!is_named)
         return vly_fail(err, VLY_EINVAL,
                         "route '%s': name the arm; not exactly one is on probation", s->name);
     return vly_fail(err, VLY_ENOTFOUND, "route '%s': not exactly one arm is '%.*s' version '%.*s'",
-                    s->name, VLY_STR_ARG(model), VLY_STR_ARG(version));
+                    s->name, VLY_STR_ARG(o->model), VLY_STR_ARG(o->version));
 }
 
 /* An edit of one arm of one route. */
 typedef struct edit {
-    vly_str model, version;
+    const vly_route_order *order;
+    const vly_route_terms *terms;
     bool is_promotion;
-    double share;    /* of a promotion */
-    const char *why; /* of a roll-back */
 } edit;
 
 static vly_status edit_arm(vly_model_routes *r, vly_route_spec *s, const edit *e, size_t *ret_arm,
                            vly_err *err)
 {
-    vly_status st = find_arm(s, e->model, e->version, ret_arm, err);
+    vly_status st = find_arm(s, e->order, ret_arm, err);
 
     if (st == VLY_OK && e->is_promotion)
-        st = check_serves(r, "arm", &s->arms[*ret_arm].target, err);
+        st = vly_route__check_serves(r, "arm", &s->arms[*ret_arm].target, err);
     if (st != VLY_OK)
         return st;
     if (e->is_promotion)
-        vly_route_spec_promote(s, *ret_arm, e->share);
-    else if (!vly_route_spec_roll_back(s, *ret_arm, VLY_ROUTE_REQUEST, e->why, vly_clock_unix_ms()))
+        vly_route_spec_promote(s, *ret_arm, e->order->share);
+    else if (!vly_route_spec_roll_back(s, *ret_arm, VLY_ROUTE_REQUEST, e->order->why,
+                                       vly_clock_unix_ms()))
         return vly_fail(err, VLY_EINVAL, "route '%s': no other arm could take the traffic",
                         s->name);
     return VLY_OK;
 }
 
-static vly_status edit_route(vly_model_routes *r, vly_str name, const edit *e, vly_err *err)
+static vly_status edit_route(vly_model_routes *r, vly_str name, const edit *e,
+                             vly_model_route **ret, vly_err *err)
 {
-    char text[VLY_ROUTE_MODEL_MAX + 32];
+    char text[VLY_ROUTE_TARGET_TEXT];
     vly_route_spec s = {.n_arms = 0};
-    size_t arm = 0;
+    size_t at, arm = 0;
     bool is_there;
 
     pthread_mutex_lock(&r->change);
-    size_t at = vly_route_table__find(r->table, name, &is_there);
-    vly_status st = is_there ? VLY_OK : no_route(name, err);
+    vly_status st = find_row(r, name, e->terms, &at, &is_there, err);
+    if (st == VLY_OK && !is_there)
+        st = no_route(name, err);
     if (st == VLY_OK) {
         s = r->table->routes[at]->spec;
         st = edit_arm(r, &s, e, &arm, err);
@@ -262,28 +282,31 @@ static vly_status edit_route(vly_model_routes *r, vly_str name, const edit *e, v
         st = apply(r, &s, r->table->routes[at], false, true, err);
     if (st == VLY_OK && !e->is_promotion)
         vly_counter_add(&r->table->routes[at]->arms[arm]->rollbacks[VLY_ROUTE_REQUEST], 1);
+    if (st == VLY_OK)
+        give(r, name, ret);
     pthread_mutex_unlock(&r->change);
     if (st == VLY_OK)
-        vly_info("route '%s': arm %s %s%s", s.name, text_of(&s.arms[arm].target, text),
+        vly_info("route '%s': arm %s %s%s", s.name,
+                 vly_route_target_text(&s.arms[arm].target, text),
                  e->is_promotion ? "promoted" : "rolled back by request: ",
-                 e->is_promotion ? "" : e->why);
+                 e->is_promotion ? "" : e->order->why);
     return st;
 }
 
-vly_status vly_model_routes_promote(vly_model_routes *r, vly_str name, vly_str model,
-                                    vly_str version, double share, vly_err *err)
+vly_status vly_model_routes_promote(vly_model_routes *r, vly_str name, const vly_route_order *o,
+                                    const vly_route_terms *terms, vly_model_route **ret,
+                                    vly_err *err)
 {
-    if (!(share > 0 && share <= 1))
+    if (!(o->share > 0 && o->share <= 1))
         return vly_fail(err, VLY_EINVAL, "'share': expected a number above 0, up to 1");
-    return edit_route(
-        r, name, &(edit){.model = model, .version = version, .is_promotion = true, .share = share},
-        err);
+    return edit_route(r, name, &(edit){.order = o, .terms = terms, .is_promotion = true}, ret, err);
 }
 
-vly_status vly_model_routes_roll_back(vly_model_routes *r, vly_str name, vly_str model,
-                                      vly_str version, const char *why, vly_err *err)
+vly_status vly_model_routes_roll_back(vly_model_routes *r, vly_str name, const vly_route_order *o,
+                                      const vly_route_terms *terms, vly_model_route **ret,
+                                      vly_err *err)
 {
-    return edit_route(r, name, &(edit){.model = model, .version = version, .why = why}, err);
+    return edit_route(r, name, &(edit){.order = o, .terms = terms}, ret, err);
 }
 
 /* ---- the guard ---- */
@@ -347,10 +370,10 @@ static void roll_back(vly_model_routes *r, vly_model_route *route, size_t arm,
                       vly_route_reason reason, const char *why)
 {
     vly_route_spec s = route->spec;
-    char text[VLY_ROUTE_MODEL_MAX + 32];
+    char text[VLY_ROUTE_TARGET_TEXT];
     vly_err err;
 
-    text_of(&s.arms[arm].target, text);
+    vly_route_target_text(&s.arms[arm].target, text);
     if (!vly_route_spec_roll_back(&s, arm, reason, why, vly_clock_unix_ms()) ||
         (reason != VLY_ROUTE_UNAVAILABLE && !has_any_that_serves(r, &s))) {
         vly_warn("route '%s': arm %s is bad (%s: %s), but there is no other to take its traffic",
@@ -378,7 +401,7 @@ static bool has_been_seen(vly_model_route *route, size_t arm, vly_nsec now)
 static void advance(vly_model_routes *r, vly_model_route *route, size_t arm, vly_nsec now)
 {
     vly_route_spec s = route->spec;
-    char text[VLY_ROUTE_MODEL_MAX + 32];
+    char text[VLY_ROUTE_TARGET_TEXT];
     vly_err err;
 
     if (route->step_ns == 0)
@@ -395,7 +418,7 @@ static void advance(vly_model_routes *r, vly_model_route *route, size_t arm, vly
     else
         vly_route_spec_set_share(&s, arm, share);
     vly_info("route '%s': arm %s is healthy and gets %g %%%s", s.name,
-             text_of(&s.arms[arm].target, text), 100 * share,
+             vly_route_target_text(&s.arms[arm].target, text), 100 * share,
              is_over ? "; its probation is over" : "");
     if (apply(r, &s, route, true, false, &err) != VLY_OK)
         vly_error("route '%s': %s", s.name, err.msg);
@@ -457,56 +480,6 @@ static void *keep(void *arg)
 
 /* ---- life ---- */
 
-static vly_status load(vly_model_routes *r, const vly_route_spec *specs, size_t n, vly_err *err)
-{
-    vly_status st = VLY_OK;
-    vly_err why;
-
-    for (size_t i = 0; i < n && st == VLY_OK; i++) {
-        vly_model_route *route = NULL;
-        vly_route_spec s = specs[i];
-        bool is_there;
-        if (check_served(r, &s, &why) != VLY_OK)
-            vly_warn("%s", why.msg);
-        begin_schedule(&s);
-        st = vly_model_route__new(&s, NULL, true, &route, err);
-        if (st != VLY_OK)
-            return st;
-        size_t at = vly_route_table__find(r->table, vly_str_from(s.name), &is_there);
-        vly_route_table *t = table_with(r->table, at, is_there, route);
-        if (t == NULL) {
-            vly_model_route_unref(route);
-            return vly_fail(err, VLY_ENOMEM, "out of memory for the routes");
-        }
-        vly_route_table_unref(vly_model_routes__publish(r, t));
-    }
-    return st;
-}
-
-static vly_status read_file(vly_model_routes *r, vly_err *err)
-{
-    vly_route_spec *specs = NULL;
-    vly_arena arena;
-    vly_buf text;
-    size_t n = 0;
-
-    if (r->file == NULL || !vly_file_exists(r->file))
-        return VLY_OK;
-    vly_arena_init(&arena, VLY_MEM_SCHED, (size_t)64 << 10, FILE_ARENA_BYTES);
-    vly_buf_init(&text, VLY_MEM_SCHED, VLY_ROUTES_BYTES_MAX + 1);
-    vly_status st = vly_file_read(r->file, VLY_ROUTES_BYTES_MAX, &text, err);
-    if (st == VLY_OK) {
-        st = vly_route_specs_read(vly_buf_str(&text), r->max_routes, &arena, &specs, &n, err);
-        if (st != VLY_OK)
-            vly_fail_in(err, st, "'%s'", r->file);
-    }
-    if (st == VLY_OK)
-        st = load(r, specs, n, err);
-    vly_buf_release(&text);
-    vly_arena_release(&arena);
-    return st;
-}
-
 static void init_locks(vly_model_routes *r)
 {
     pthread_condattr_t monotonic;
@@ -549,7 +522,7 @@ vly_status vly_model_routes_new(const vly_model_routes_opts *opts, vly_model_rou
     r->shadow_max = opts->shadow_max;
     r->shadow_max_bytes = opts->shadow_max_bytes;
     init_locks(r);
-    vly_status st = read_file(r, err);
+    vly_status st = vly_model_routes_reload(r, err);
     if (st == VLY_OK && opts->shadow_log != NULL && opts->shadow_log[0] != '\0')
         st = vly_line_log_open(opts->shadow_log, opts->shadow_log_bytes, &r->shadow_log, err);
     if (st == VLY_OK && opts->check_ms > 0)

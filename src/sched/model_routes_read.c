@@ -254,7 +254,7 @@ static vly_status read_shadow(const member *m, yyjson_val *v, void *to, vly_err 
     return st;
 }
 
-static vly_status read_guard(const member *m, yyjson_val *v, void *to, vly_err *err)
+static vly_status read_bounds(yyjson_val *v, vly_route_guard *g, vly_err *err)
 {
     static const member members[] = {
         {"window_s", read_s_as_ns, AT(vly_route_guard, window_ns), 0, 0.1, 86400},
@@ -266,10 +266,17 @@ static vly_status read_guard(const member *m, yyjson_val *v, void *to, vly_err *
         {"max_latency_ms", read_ms_as_ns, AT(vly_route_guard, max_latency_ns), 0, 0.001, 3.6e6},
         {"max_latency_ratio", read_number, AT(vly_route_guard, max_latency_ratio), 0, 1, 1000},
     };
+
+    return read_object("guard", v, members, VLY_COUNT(members), g, err);
+}
+
+static vly_status read_guard(const member *m, yyjson_val *v, void *to, vly_err *err)
+{
     vly_route_spec *s = to;
     vly_route_guard g = VLY_ROUTE_GUARD_INIT;
-    vly_status st = read_object(m->key, v, members, VLY_COUNT(members), &g, err);
+    vly_status st = read_bounds(v, &g, err);
 
+    (void)m;
     if (st != VLY_OK)
         return st;
     if (g.max_error_rate < 0 && g.max_error_increase < 0 && g.max_latency_ns == 0 &&
@@ -332,8 +339,7 @@ static vly_status check_arms(const vly_route_spec *s, vly_err *err)
         const vly_route_arm_spec *a = &s->arms[i];
         sum += a->weight;
         for (size_t k = 0; k < i; k++)
-            if (strcmp(a->target.model, s->arms[k].target.model) == 0 &&
-                strcmp(a->target.version, s->arms[k].target.version) == 0)
+            if (vly_route_target_eq(&a->target, &s->arms[k].target))
                 return vly_fail(err, VLY_EINVAL, "arms %zu and %zu are the same", k + 1, i + 1);
         if (a->state == VLY_ROUTE_ROLLED_BACK && a->weight > 0)
             return vly_fail(err, VLY_EINVAL, "arm %zu is rolled back: its weight must be 0", i + 1);
@@ -368,6 +374,7 @@ static vly_status read_route(yyjson_val *v, vly_str name, vly_route_spec *ret, v
         {"guard", read_guard, 0, 0, 0, 0},
         {"schedule", read_schedule, 0, 0, 0, 0},
         {"shadow_stats", ignore, 0, 0, 0, 0},
+        {"revision", read_text, AT(vly_route_spec, revision), VLY_ROUTE_REVISION, 0, 0},
     };
 
     *ret = (vly_route_spec){.n_arms = 0};
@@ -388,6 +395,20 @@ static vly_status read_route(yyjson_val *v, vly_str name, vly_route_spec *ret, v
         memcpy(ret->name, name.ptr, name.len);
     st = check(ret, err);
     return st == VLY_OK ? st : vly_fail_in(err, st, "route '%s'", ret->name);
+}
+
+vly_status vly_route_guard_read(vly_str json, vly_arena *arena, vly_route_guard *guard,
+                                vly_err *err)
+{
+    yyjson_val *root = NULL;
+    vly_route_guard g = *guard;
+    vly_status st = vly_json_doc_read(json, arena, &root, err);
+
+    if (st == VLY_OK)
+        st = read_bounds(root, &g, err);
+    if (st == VLY_OK)
+        *guard = g;
+    return st;
 }
 
 vly_status vly_route_spec_read(vly_str json, vly_str name, vly_arena *arena, vly_route_spec *ret,

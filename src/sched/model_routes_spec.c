@@ -2,6 +2,7 @@
 #include "sched/model_routes_spec.h"
 
 #include "base/assert.h"
+#include "base/fnv1a.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -25,6 +26,18 @@ bool vly_route_name_is_valid(vly_str name)
             return false;
     }
     return name.len > 0 && name.len <= VLY_ROUTE_NAME_MAX;
+}
+
+bool vly_route_target_eq(const vly_route_target *a, const vly_route_target *b)
+{
+    return strcmp(a->model, b->model) == 0 && strcmp(a->version, b->version) == 0;
+}
+
+const char *vly_route_target_text(const vly_route_target *t, char text[VLY_ROUTE_TARGET_TEXT])
+{
+    snprintf(text, VLY_ROUTE_TARGET_TEXT, "%s%s%s", t->model, t->version[0] != '\0' ? "/" : "",
+             t->version);
+    return text;
 }
 
 static double sum_of_others(const vly_route_spec *s, size_t arm)
@@ -67,6 +80,26 @@ void vly_route_spec_set_share(vly_route_spec *s, size_t arm, double share)
     s->arms[arm].weight = s->arms[arm].set_weight > 0 ? s->arms[arm].set_weight : 1;
 }
 
+void vly_route_spec_begin_schedule(vly_route_spec *s)
+{
+    if (s->n_steps > 0)
+        vly_route_spec_set_share(s, vly_route_spec_on_probation(s), s->steps[s->step]);
+}
+
+/* Cut where a character ends: half of one would be written as more bytes than may be read. */
+static void set_why(vly_route_arm_spec *a, const char *why)
+{
+    size_t n = strlen(why);
+
+    if (n >= sizeof(a->why)) {
+        n = sizeof(a->why) - 1;
+        while (n > 0 && ((unsigned char)why[n] & 0xc0) == 0x80)
+            n--;
+    }
+    memcpy(a->why, why, n);
+    a->why[n] = '\0';
+}
+
 bool vly_route_spec_roll_back(vly_route_spec *s, size_t arm, vly_route_reason reason,
                               const char *why, uint64_t now_ms)
 {
@@ -81,7 +114,7 @@ bool vly_route_spec_roll_back(vly_route_spec *s, size_t arm, vly_route_reason re
     a->state = VLY_ROUTE_ROLLED_BACK;
     a->reason = reason;
     a->since_ms = now_ms;
-    snprintf(a->why, sizeof(a->why), "%s", why);
+    set_why(a, why);
     return true;
 }
 
@@ -230,4 +263,23 @@ void vly_route_spec_put(vly_buf *b, const vly_route_spec *s)
         vly_buf_putc(b, '}');
     }
     vly_buf_putc(b, ']');
+}
+
+vly_status vly_route_spec_revision(const vly_route_spec *s, uint64_t *ret, vly_err *err)
+{
+    vly_buf b;
+
+    vly_buf_init(&b, VLY_MEM_SCHED, VLY_ROUTES_BYTES_MAX);
+    vly_route_spec_put(&b, s);
+    vly_status st =
+        b.failed ? vly_fail(err, VLY_ENOMEM, "out of memory for route '%s'", s->name) : VLY_OK;
+    if (st == VLY_OK)
+        *ret = vly_fnv1a(VLY_FNV1A, b.ptr, b.len);
+    vly_buf_release(&b);
+    return st;
+}
+
+void vly_route_revision_print(uint64_t revision, char text[VLY_ROUTE_REVISION])
+{
+    snprintf(text, VLY_ROUTE_REVISION, "%016llx", (unsigned long long)revision);
 }

@@ -11,7 +11,8 @@
  *    "schedule": {"shares": [0.01, 0.1, 0.5, 1], "hold_s": 600}}
  *
  * Members that answers add ("share", "stats", ...) are taken and left aside, so that what came out
- * goes in again; any other unknown member is an error. Outside data: everything is bounded.
+ * goes in again; "revision" then says on what the change is made. Any other unknown member is an
+ * error. Outside data: everything is bounded.
  */
 #ifndef VLY_SCHED_MODEL_ROUTES_SPEC_H
 #define VLY_SCHED_MODEL_ROUTES_SPEC_H
@@ -26,6 +27,7 @@
 #define VLY_ROUTE_MODEL_MAX   255
 #define VLY_ROUTE_VERSION_MAX 20
 #define VLY_ROUTE_SALT_MAX    64
+#define VLY_ROUTE_REVISION    17 /* 16 hexadecimal digits and a NUL */
 #define VLY_ROUTE_WEIGHT_MAX  1e9
 #define VLY_ROUTES_BYTES_MAX  ((size_t)4 << 20) /* of the file */
 
@@ -48,6 +50,11 @@ typedef struct vly_route_target {
     char model[VLY_ROUTE_MODEL_MAX + 1];
     char version[VLY_ROUTE_VERSION_MAX + 1]; /* empty: the one served by default */
 } vly_route_target;
+
+bool vly_route_target_eq(const vly_route_target *a, const vly_route_target *b);
+/* "model/version", or "model"; returns text. */
+#define VLY_ROUTE_TARGET_TEXT (VLY_ROUTE_MODEL_MAX + VLY_ROUTE_VERSION_MAX + 2)
+const char *vly_route_target_text(const vly_route_target *t, char text[VLY_ROUTE_TARGET_TEXT]);
 
 typedef struct vly_route_arm_spec {
     vly_route_target target;
@@ -72,6 +79,7 @@ typedef struct vly_route_spec {
     size_t n_steps;                    /* 0: it is promoted by hand */
     size_t step;                       /* the one it is at */
     uint64_t hold_ms;                  /* of each step */
+    char revision[VLY_ROUTE_REVISION]; /* of what it is to replace; empty: of whatever is there */
 } vly_route_spec;
 
 /* The route of this JSON object, checked but for what is served. name: of the route, when json need
@@ -82,6 +90,10 @@ vly_status vly_route_spec_read(vly_str json, vly_str name, vly_arena *arena, vly
 vly_status vly_route_specs_read(vly_str json, size_t max, vly_arena *arena, vly_route_spec **ret,
                                 size_t *ret_n, vly_err *err) VLY_MUST_CHECK;
 
+/* The members of this object into *guard, the others stay. EINVAL. */
+vly_status vly_route_guard_read(vly_str json, vly_arena *arena, vly_route_guard *guard,
+                                vly_err *err) VLY_MUST_CHECK;
+
 /* The members of the object, without its braces. */
 void vly_route_spec_put(vly_buf *b, const vly_route_spec *s);
 /* Of one arm alone, likewise. */
@@ -89,11 +101,18 @@ void vly_route_arm_spec_put(vly_buf *b, const vly_route_arm_spec *a);
 /* The other members: all but arms. */
 void vly_route_spec_put_rest(vly_buf *b, const vly_route_spec *s);
 
+/* Changes with anything that is printed; the same on every server. ENOMEM. */
+vly_status vly_route_spec_revision(const vly_route_spec *s, uint64_t *ret,
+                                   vly_err *err) VLY_MUST_CHECK;
+void vly_route_revision_print(uint64_t revision, char text[VLY_ROUTE_REVISION]);
+
 /* The arm's share of the requests: its weight over the sum. */
 double vly_route_spec_share(const vly_route_spec *s, size_t arm);
 /* Gives the arm this share (0 < share <= 1) by its own weight alone, so that only sessions that
  * come to it or go from it move; with 1 the weights of the others become 0. */
 void vly_route_spec_set_share(vly_route_spec *s, size_t arm, double share);
+/* The arm on probation gets the share of its schedule's step. */
+void vly_route_spec_begin_schedule(vly_route_spec *s);
 /* The arm gets nothing any more; when nothing is left, the others get what they were set to. False:
  * there is nobody else to take it. */
 bool vly_route_spec_roll_back(vly_route_spec *s, size_t arm, vly_route_reason reason,

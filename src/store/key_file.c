@@ -6,8 +6,6 @@
 #include "codec/json_budget.h"
 #include "sys/file.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -363,29 +361,6 @@ vly_status vly_key_file_read(const char *path, vly_key_set *ret, vly_err *err)
     return st;
 }
 
-/* The lock's file stays: removed, a writer that waits for it would hold one that nobody else sees.
- */
-static vly_status lock(const char *path, int *ret_fd, vly_err *err)
-{
-    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    vly_buf name;
-    int rc = -1;
-
-    vly_buf_init(&name, VLY_MEM_STORE, (size_t)1 << 16);
-    vly_buf_printf(&name, "%s.lock", path);
-    int fd = name.failed ? -1 : open(name.ptr, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    while (fd >= 0 && (rc = fcntl(fd, F_OFD_SETLKW, &whole)) != 0 && errno == EINTR)
-        continue;
-    vly_status st =
-        rc == 0 ? VLY_OK : vly_fail(err, VLY_EIO, "'%s.lock': %s", path, strerror(errno));
-    if (rc == 0)
-        *ret_fd = fd;
-    else if (fd >= 0)
-        close(fd);
-    vly_buf_release(&name);
-    return st;
-}
-
 static vly_status write_set(const char *path, const vly_key_set *s, vly_err *err)
 {
     vly_buf text;
@@ -402,7 +377,7 @@ vly_status vly_key_file_edit(const char *path, vly_key_edit_fn edit, void *ctx, 
 {
     vly_key_set s = {NULL, 0};
     int fd = -1;
-    vly_status st = lock(path, &fd, err);
+    vly_status st = vly_file_lock(path, &fd, err);
 
     if (st != VLY_OK)
         return st;

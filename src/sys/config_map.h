@@ -219,8 +219,8 @@
     X(INT, mqtt_max_devices, "mqtt.max_devices", 10000, 1, 10000000,                               \
       "devices attached at a time; messages of one more are left out, and counted")                \
     X(TEXT, routes_file, "routes.file", "", 0, 4096,                                               \
-      "JSON file of routes: read at the start, written with each change; by default there is "     \
-      "none")                                                                                      \
+      "JSON file of routes: read at the start and with settings, written with each change; by "    \
+      "default there is none")                                                                     \
     X(INT, routes_max, "routes.max", 64, 1, 1000, "routes; one more is refused")                   \
     X(INT, routes_check_ms, "routes.check_ms", 1000, 10, 3600000,                                  \
       "how often routes look after their arms: verdicts of the guard, steps of a schedule")        \

@@ -148,6 +148,27 @@ vly_status vly_file_write_private(const char *path, const void *bytes, size_t le
     return write_file(path, bytes, len, 0600, err);
 }
 
+vly_status vly_file_lock(const char *path, int *ret_fd, vly_err *err)
+{
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    vly_buf name;
+    int rc = -1;
+
+    vly_buf_init(&name, VLY_MEM_BASE, (size_t)1 << 16);
+    vly_buf_printf(&name, "%s.lock", path);
+    int fd = name.failed ? -1 : open(name.ptr, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    while (fd >= 0 && (rc = fcntl(fd, F_OFD_SETLKW, &whole)) != 0 && errno == EINTR)
+        continue;
+    vly_status st =
+        rc == 0 ? VLY_OK : vly_fail(err, VLY_EIO, "'%s.lock': %s", path, strerror(errno));
+    if (rc == 0)
+        *ret_fd = fd;
+    else if (fd >= 0)
+        close(fd);
+    vly_buf_release(&name);
+    return st;
+}
+
 bool vly_file_exists(const char *path)
 {
     struct stat sb;

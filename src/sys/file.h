@@ -31,6 +31,11 @@ vly_status vly_file_write(const char *path, const void *bytes, size_t len,
 vly_status vly_file_write_private(const char *path, const void *bytes, size_t len,
                                   vly_err *err) VLY_MUST_CHECK;
 
+/* Waits until no other process holds the lock of this file, which is another one, PATH.lock, made
+ * when there is none; it is held until *ret_fd is closed. It stays: removed, a process that waits
+ * would hold one that nobody else sees. */
+vly_status vly_file_lock(const char *path, int *ret_fd, vly_err *err) VLY_MUST_CHECK;
+
 bool vly_file_exists(const char *path); /* a regular file, or a link to one */
 bool vly_dir_exists(const char *path);
 

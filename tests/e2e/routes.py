@@ -27,8 +27,8 @@ def versions(t, name, *numbers):
         f.write("version_policy: { all {} }\n")
 
 
-def put(s, name, route, status=201):
-    answer = s.ask("PUT", f"/v1/routes/{name}", json.dumps(route))
+def put(s, name, route, status=201, query=""):
+    answer = s.ask("PUT", f"/v1/routes/{name}{query}", json.dumps(route))
     equal(answer.status, status, answer.body)
     return answer.json()
 
@@ -219,9 +219,12 @@ def arm_with_another_interface_is_rolled_back(t):
                 ("sum", "simple", "simple_identity", lambda: s.infer("sum", inputs)),
                 ("eye", "colour", "simple",
                  lambda: s.ask("POST", "/v1/images:detect?model=eye", picture))):
-            put(s, name, {"arms": [{"model": good, "weight": 50},
-                                   {"model": bad, "weight": 50, "state": "probation"}],
-                          "guard": guard})
+            route = {"arms": [{"model": good, "weight": 50},
+                              {"model": bad, "weight": 50, "state": "probation"}],
+                     "guard": guard}
+            refused = put(s, name, route, 400)
+            assert "interfaces differ (force=true allows it)" in refused["error"], refused
+            put(s, name, route, query="?force=true")
             arm = serve_until_rolled_back(s, name, ask)
             equal(arm["reason"], "errors_vs_baseline")
             assert arm["stats"]["refused"] > 0, arm
@@ -306,42 +309,6 @@ def version_that_unloads_passes_its_sessions_on(t):
         equal(ask_sessions(s, "ab", names), before, "as before")
 
 
-def commands(t):
-    versions(t, "simple", 2)
-
-    def volley(*args, rc=0):
-        p = subprocess.run([t.volley, "route", *args, "--server", url], capture_output=True,
-                           text=True, env=dict(os.environ, VOLLEY_API_KEY="unused"))
-        if "lacks libcurl" in p.stderr:
-            raise Skip("the build has no HTTP client")
-        equal(p.returncode, rc, p.stdout + p.stderr)
-        return p.stdout if rc == 0 else p.stderr
-
-    with t.serve() as s:
-        url = f"http://127.0.0.1:{s.port}"
-        assert "there are no routes" in volley("list")
-        volley("set", "ab", "simple/1=90", "simple/2=10", "--probation", "simple/2", "--guard",
-               "max_error_rate=0.1", "--shadow", "slow=0.5", "--salt", "x", "--schedule",
-               "0.1,1", "--hold", "60")
-        shown = volley("show", "ab")
-        for text in ("simple/1", "90.000 %", "probation", "shadow slow: 50 %", "[10 %] 100 %"):
-            assert text in shown, shown
-        saved = t.path("ab.json")
-        with open(saved, "w") as f:
-            f.write(volley("show", "ab", "--json"))
-        assert "100.000 %" in volley("promote", "ab")
-        volley("rollback", "ab", "simple/2", "--why", "it barks")
-        assert "it barks" in volley("list")
-        volley("set", "ab", "--file", saved)
-        assert "probation" in volley("show", "ab")
-        volley("remove", "ab")
-        assert "there is no route 'ab'" in volley("show", "ab", rc=1)
-        assert "arm 'nobody' is not found" in volley("set", "ab", "nobody=1", rc=1)
-        assert "expected NAME=NUMBER" in volley("set", "ab", "simple", rc=1)
-        assert "is no name of a route" in volley("show", "a/b", rc=1)
-    assert "127.0.0.1" in volley("list", rc=1)
-
-
 def killed_while_it_writes(t):
     """What it had answered counts after a restart; the file is never half of one."""
     versions(t, "simple", 2)
@@ -396,11 +363,10 @@ def shadow_is_compared(t):
         labels = 'route="sum",shadow="twice"'
         equal(metric(s, f'volley_route_shadow_requests_total{{{labels},outcome="agreed"}}')
               + metric(s, f'volley_route_shadow_requests_total{{{labels},outcome="differed"}}'), 4)
-        # What the other model does not take is its failure, and nobody else's.
-        put(s, "odd", {"arms": [{"model": "plus", "weight": 1}],
-                       "shadow": {"model": "simple", "share": 1}})
-        equal(s.infer("odd", inputs).status, 200)
-        wait_until("it failed", lambda: s.get("/v1/routes/odd").json()["shadow_stats"]["failed"])
+        for name, why in (("simple", "it has no input 'x'"), ("total", "it keeps state")):
+            refused = put(s, "odd", {"arms": [{"model": "plus", "weight": 1}],
+                                     "shadow": {"model": name, "share": 1}}, 400)
+            assert why in refused["error"], refused
         equal(s.stop(), 0)
     with open(log) as f:
         lines = [json.loads(x) for x in f]
@@ -421,6 +387,51 @@ def shadow_is_compared(t):
     p = subprocess.run([t.volley, "route", "compare", log], capture_output=True, text=True,
                        check=True)
     assert "sum: plus/1 against twice/1" in p.stdout, p.stdout
+
+
+def failing_shadow_is_nobodys_fault(t):
+    """Row 5 of a table of four."""
+    make_arms(t)
+    with t.serve() as s:
+        put(s, "pick", {"arms": [{"model": "rows8", "weight": 1}],
+                        "shadow": {"model": "rows4", "share": 1}})
+        equal(s.infer("pick", [{"name": "x", "datatype": "INT64", "shape": [1],
+                                "data": [5]}]).status, 200)
+        wait_until("it failed", lambda: s.get(
+            "/v1/routes/pick").json()["shadow_stats"]["failed"] == 1)
+        equal(arms(s, "pick")[0]["stats"]["failed"], 0)
+
+
+def copies_are_nobodys_requests(t):
+    """What shadows run is work of the model, but no request: here simple/2 has none."""
+    versions(t, "simple", 2)
+    n = 20
+    with t.serve() as s:
+        put(s, "ab", {"arms": [{"model": "simple", "version": "1", "weight": 1}],
+                      "shadow": {"model": "simple", "version": "2", "share": 1}})
+
+        def stats():
+            return s.get("/v1/routes/ab").json()["shadow_stats"]
+        for i in range(n):
+            equal(s.infer("ab", simple_inputs([i] * 16, [2] * 16)).status, 200)
+            wait_until("its copy is done", lambda i=i: sum(
+                stats()[k] for k in ("agreed", "differed", "failed", "dropped")) == i + 1)
+        ran = stats()["agreed"]
+        equal((ran + stats()["dropped"], ran > 0), (n, True))
+        labels = '{model="simple",version="%d"}'
+        for version, requests, runs in ((1, n, n), (2, 0, ran)):
+            v = labels % version
+            equal(metric(s, "nv_inference_request_success" + v), requests)
+            equal(metric(s, "nv_inference_request_duration_us" + v) > 0, requests > 0)
+            equal(metric(s, "nv_inference_exec_count" + v), runs)
+            equal(metric(s, "nv_inference_count" + v), runs)
+        equal(metric(s, 'volley_route_shadow_requests_total{route="ab",shadow="simple/2",'
+                        'outcome="agreed"}'), ran)
+
+        def total():
+            return s.get("/v1/performance").json()["total_requests"]
+        wait_until("the page has seen them", lambda: total() >= n)
+        equal(total(), n)
 
 
 def log_of_shadows_is_json_for_any_name(t):
@@ -494,5 +505,6 @@ run(split_of_many_sessions_is_kept_over_restarts, sessions_are_named_in_every_wa
     pictures_take_routes, bad_arm_is_rolled_back, arm_with_another_interface_is_rolled_back,
     deadlines_of_clients_condemn_nobody, slow_arm_is_rolled_back, healthy_arm_is_promoted,
     version_that_unloads_passes_its_sessions_on, shadow_is_compared,
-    log_of_shadows_is_json_for_any_name, shadow_sees_what_the_detector_sees, commands,
-    killed_while_it_writes, names_of_models)
+    log_of_shadows_is_json_for_any_name, shadow_sees_what_the_detector_sees,
+    failing_shadow_is_nobodys_fault, copies_are_nobodys_requests, killed_while_it_writes,
+    names_of_models)

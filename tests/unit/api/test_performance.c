@@ -227,7 +227,7 @@ static void arms_come_first(void **state)
     assert_int_equal(vly_model_routes_new(&routes_opts, &opts.routes, NULL), VLY_OK);
     assert_int_equal(vly_performance_new(&opts, &p, NULL), VLY_OK);
     vly_performance_sample(p, vly_clock_now() + VLY_NSEC_PER_SEC, clock_ms);
-    assert_int_equal(vly_model_routes_set(opts.routes, &spec, NULL, NULL), VLY_OK);
+    assert_int_equal(vly_model_routes_set(opts.routes, &spec, NULL, NULL, NULL, NULL), VLY_OK);
     vly_performance_sample(p, vly_clock_now() + 2 * VLY_NSEC_PER_SEC, clock_ms);
     assert_int_equal(vly_performance_look(p, 0, &arena, &view, NULL), VLY_OK);
     assert_int_equal(view.n_rows, 2);

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The file of routes. Others write it too: people, scripts, other servers. So it is written only
+ * over what was read or written here last, under a lock that all servers respect, and it is taken
+ * up when that is asked for.
+ */
+#include "sched/model_routes_internal.h"
+
+#include "base/fnv1a.h"
+#include "base/log.h"
+#include "sys/file.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#define FILE_ARENA_BYTES ((size_t)64 << 20)
+
+/* Of a file that is there; never 0. */
+static uint64_t sum_of(vly_str text)
+{
+    uint64_t sum = vly_fnv1a(VLY_FNV1A, text.ptr, text.len);
+    return sum != 0 ? sum : 1;
+}
+
+/* Nothing when there is no file. */
+static vly_status read_text(const vly_model_routes *r, vly_buf *text, uint64_t *ret_sum,
+                            vly_err *err)
+{
+    vly_buf_init(text, VLY_MEM_SCHED, VLY_ROUTES_BYTES_MAX + 1);
+    vly_status st = vly_file_read(r->file, VLY_ROUTES_BYTES_MAX, text, err);
+    *ret_sum = st == VLY_OK ? sum_of(vly_buf_str(text)) : 0;
+    return st == VLY_ENOTFOUND ? VLY_OK : st;
+}
+
+/* ---- writing ---- */
+
+static vly_status check_same(const vly_model_routes *r, vly_err *err)
+{
+    uint64_t sum = 0;
+    vly_buf text;
+    vly_status st = read_text(r, &text, &sum, err);
+
+    vly_buf_release(&text);
+    if (st != VLY_OK || sum == 0 || sum == r->file_sum)
+        return st;
+    return vly_fail(err, VLY_ECHANGED,
+                    "'%s' was changed by somebody else; have it read first (SIGHUP, or POST "
+                    "/v1/config:reload)",
+                    r->file);
+}
+
+static vly_status write_text(vly_model_routes *r, const vly_buf *b, vly_err *err)
+{
+    int lock = -1;
+    vly_status st = vly_file_lock(r->file, &lock, err);
+
+    if (st != VLY_OK)
+        return st;
+    st = check_same(r, err);
+    if (st == VLY_OK)
+        st = vly_file_write(r->file, b->ptr, b->len, err);
+    if (st == VLY_OK)
+        r->file_sum = sum_of(vly_buf_str(b));
+    close(lock);
+    return st;
+}
+
+vly_status vly_routes_file__write(vly_model_routes *r, const vly_route_table *t, vly_err *err)
+{
+    vly_buf b;
+
+    if (r->file == NULL)
+        return VLY_OK;
+    vly_buf_init(&b, VLY_MEM_SCHED, VLY_ROUTES_BYTES_MAX);
+    vly_buf_puts(&b, "{\"routes\":[");
+    for (size_t i = 0; i < t->n; i++) {
+        vly_buf_puts(&b, i > 0 ? ",\n{" : "\n{");
+        vly_route_spec_put(&b, &t->routes[i]->spec);
+        vly_buf_putc(&b, '}');
+    }
+    vly_buf_puts(&b, "\n]}\n");
+    vly_status st = b.failed ? vly_fail(err, VLY_ELIMIT,
+                                        "the routes take more than the %zu bytes that their file "
+                                        "may have, or there is no memory",
+                                        VLY_ROUTES_BYTES_MAX)
+                             : write_text(r, &b, err);
+    vly_buf_release(&b);
+    return st;
+}
+
+/* ---- reading ---- */
+
+/* What the file says, in an arena of its own. */
+typedef struct content {
+    vly_arena arena;
+    vly_route_spec *specs;
+    size_t n;
+    uint64_t sum; /* 0: there is no file */
+} content;
+
+static vly_status read_content(const vly_model_routes *r, content *c, vly_err *err)
+{
+    vly_buf text;
+
+    *c = (content){.n = 0};
+    vly_arena_init(&c->arena, VLY_MEM_SCHED, (size_t)64 << 10, FILE_ARENA_BYTES);
+    vly_status st = read_text(r, &text, &c->sum, err);
+    if (st == VLY_OK && c->sum != 0) {
+        st = vly_route_specs_read(vly_buf_str(&text), r->max_routes, &c->arena, &c->specs, &c->n,
+                                  err);
+        if (st != VLY_OK)
+            vly_fail_in(err, st, "'%s'", r->file);
+    }
+    vly_buf_release(&text);
+    return st;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const vly_route_spec *)a)->name, ((const vly_route_spec *)b)->name);
+}
+
+static void tell_revived(const vly_model_routes *r, const vly_route_spec *s,
+                         const vly_route_spec *old)
+{
+    char text[VLY_ROUTE_TARGET_TEXT];
+
+    for (size_t i = 0; i < s->n_arms; i++)
+        for (size_t k = 0; k < old->n_arms; k++)
+            if (old->arms[k].state == VLY_ROUTE_ROLLED_BACK &&
+                s->arms[i].state != VLY_ROUTE_ROLLED_BACK &&
+                vly_route_target_eq(&s->arms[i].target, &old->arms[k].target))
+                vly_warn("route '%s': arm %s was rolled back (%s) and works again, as '%s' says",
+                         s->name, vly_route_target_text(&s->arms[i].target, text), old->arms[k].why,
+                         r->file);
+}
+
+/* The route of this setting: the present one when that is the same. */
+static vly_status make_route(vly_model_routes *r, const vly_route_spec *spec, vly_model_route **ret,
+                             vly_err *err)
+{
+    vly_model_route *old = NULL;
+    vly_route_spec s = *spec;
+    uint64_t revision = 0;
+    bool is_there;
+    vly_err why;
+    size_t at = vly_route_table__find(r->table, vly_str_from(s.name), &is_there);
+
+    if (is_there)
+        old = r->table->routes[at];
+    vly_route_spec_begin_schedule(&s);
+    vly_status st = vly_route_spec_revision(&s, &revision, err);
+    if (st == VLY_OK && old != NULL && old->revision == revision) {
+        *ret = vly_model_route__ref(old);
+        return VLY_OK;
+    }
+    if (st == VLY_OK)
+        st = vly_model_route__new(&s, old, true, ret, err);
+    if (st == VLY_OK && vly_route__check_models(r, &s, false, &why) != VLY_OK)
+        vly_warn("%s", why.msg);
+    if (st == VLY_OK && old != NULL)
+        tell_revived(r, &s, &old->spec);
+    return st;
+}
+
+static vly_status make_table(vly_model_routes *r, const content *c, vly_route_table **ret,
+                             vly_err *err)
+{
+    vly_route_table *t = vly_route_table__new(c->n);
+    vly_status st = VLY_OK;
+
+    if (t == NULL)
+        return vly_fail(err, VLY_ENOMEM, "out of memory for the routes");
+    if (c->n > 0)
+        qsort(c->specs, c->n, sizeof(c->specs[0]), by_name);
+    for (size_t i = 0; i < c->n && st == VLY_OK; i++)
+        st = make_route(r, &c->specs[i], &t->routes[i], err);
+    if (st == VLY_OK)
+        *ret = t;
+    else
+        vly_route_table_unref(t);
+    return st;
+}
+
+static vly_status check_there(const vly_model_routes *r, const content *c, vly_err *err)
+{
+    if (c->sum != 0 || r->file_sum == 0)
+        return VLY_OK;
+    return vly_fail(err, VLY_ENOTFOUND, "'%s' is gone; the routes stay as they are", r->file);
+}
+
+static vly_status take_up(vly_model_routes *r, const content *c, vly_err *err)
+{
+    vly_route_table *t = NULL;
+    vly_status st = check_there(r, c, err);
+
+    if (st != VLY_OK || c->sum == r->file_sum)
+        return st;
+    st = make_table(r, c, &t, err);
+    if (st != VLY_OK)
+        return st;
+    vly_route_table_unref(vly_model_routes__publish(r, t));
+    r->file_sum = c->sum;
+    vly_info("routes: '%s' was read, %zu routes", r->file, c->n);
+    return VLY_OK;
+}
+
+vly_status vly_model_routes_check_file(vly_model_routes *r, vly_err *err)
+{
+    content c;
+
+    if (r->file == NULL)
+        return VLY_OK;
+    vly_status st = read_content(r, &c, err);
+    if (st == VLY_OK) {
+        pthread_mutex_lock(&r->change);
+        st = check_there(r, &c, err);
+        pthread_mutex_unlock(&r->change);
+    }
+    vly_arena_release(&c.arena);
+    return st;
+}
+
+vly_status vly_model_routes_reload(vly_model_routes *r, vly_err *err)
+{
+    content c;
+
+    if (r->file == NULL)
+        return VLY_OK;
+    pthread_mutex_lock(&r->change);
+    vly_status st = read_content(r, &c, err);
+    if (st == VLY_OK)
+        st = take_up(r, &c, err);
+    pthread_mutex_unlock(&r->change);
+    vly_arena_release(&c.arena);
+    return st;
+}
