@@ -458,6 +458,7 @@ bool vly_batch_queue_take(vly_batch_queue *q, vly_nsec now, vly_batch *ret, vly_
     vly_job **tail = &ret->first;
     for (size_t i = 0; i < p.n_jobs; i++) {
         vly_job *job = first_from(q, 0, false);
+        VLY_ASSERT(job != NULL); /* the plan counts what waits */
         take_out(q, job);
         *tail = job;
         tail = &job->next;

@@ -365,11 +365,13 @@ static void close_session(vly_imu_session *a, bool is_forgotten)
     while (is_called_elsewhere(a))
         pthread_cond_wait(&a->called, &s->lock);
     /* What it has pushed runs first. */
-    if (is_forgotten && e->attached == a)
-        vly_imu__session_unref_locked(vly_imu__forget_locked(s, e));
-    else if (e->attached == a && !atomic_load(&a->is_waiting) && !a->is_calling[VLY_IMU_CALL_RUN]) {
-        vly_imu__session_unref_locked(detach(s, e));
-        vly_imu__idle_locked(s, e, s->opts.now());
+    bool is_at_rest = !atomic_load(&a->is_waiting) && !a->is_calling[VLY_IMU_CALL_RUN];
+    if (e->attached == a && (is_forgotten || is_at_rest)) {
+        vly_imu_session *held = is_forgotten ? vly_imu__forget_locked(s, e) : detach(s, e);
+        VLY_ASSERT(held == a);
+        vly_imu__session_unref_locked(held);
+        if (!is_forgotten)
+            vly_imu__idle_locked(s, e, s->opts.now());
     }
     vly_imu__session_unref_locked(a);
     pthread_mutex_unlock(&s->lock);
