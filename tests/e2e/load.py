@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 
-from harness import Skip, equal, multipart, png, run, simple_inputs
+from harness import Skip, equal, multipart, png, run, simple_inputs, wait_until
 
 N_CLIENTS = 16
 N_REQUESTS = 10000
@@ -57,7 +57,7 @@ def loses_nothing_on_sigterm(t):
         threads = [threading.Thread(target=client, args=(s.port,)) for _ in range(N_CLIENTS)]
         for thread in threads:
             thread.start()
-        time.sleep(1)
+        wait_until("clients are answered", lambda: counts["answered"] > N_CLIENTS)
         s.signal()
         status = s.wait()
         for thread in threads:

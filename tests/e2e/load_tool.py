@@ -320,12 +320,10 @@ def says_when_there_is_no_server(t):
     with socket.socket() as c:
         c.bind(("127.0.0.1", 0))
         port = c.getsockname()[1]
-    begin = time.monotonic()
     text = load(t, f"http://127.0.0.1:{port}/", status=1)
     assert f"127.0.0.1:{port}" in text and "refused" in text, text
     text = load(t, f"http://127.0.0.1:{port}/", "--no-check", status=1)
     assert "cannot connect" in text, text
-    assert time.monotonic() - begin < 20
     for bad in (["--slo", "p99>1s"], ["--rate", "-1"], ["--ramp", "5"], ["--protocol", "ftp"],
                 ["--closed", "--rate", "5"], ["--step", "1..2+1/1s"], ["--duration", "0"],
                 ["--threads", "8", "-c", "4"]):
