@@ -222,16 +222,23 @@ static vly_nsec deadline_of(const vly_infer *call)
     return call->deadline_ns != 0 && call->deadline_ns < own ? call->deadline_ns : own;
 }
 
+static vly_status fail_late(vly_err *err)
+{
+    return vly_fail(err, VLY_EDEADLINE, "Request timeout expired");
+}
+
 static vly_status check_time(const vly_infer *call, vly_err *err)
 {
     if (call->job.deadline_ns != 0 && vly_clock_now() > call->job.deadline_ns)
-        return vly_fail(err, VLY_EDEADLINE, "Request timeout expired");
+        return fail_late(err);
     return VLY_OK;
 }
 
 static vly_status count_failure(vly_infer *call, vly_status st)
 {
-    vly_job_failure why = st == VLY_EDEADLINE ? VLY_JOB_FAILURE_CANCELED : VLY_JOB_FAILURE_OTHER;
+    vly_job_failure why = st == VLY_EDEADLINE ? VLY_JOB_FAILURE_CANCELED
+                          : st == VLY_EBUSY   ? VLY_JOB_FAILURE_REJECTED
+                                              : VLY_JOB_FAILURE_OTHER;
 
     vly_counter_add(&call->model->stats.failures[why], 1);
     return st;
@@ -304,10 +311,16 @@ static void use_on_worker(vly_work *work)
 }
 
 /* Who has computed the same is done: his thread is not to write our answer, and a long line of
- * those who fail is not to become a deep stack. */
-static void resume(vly_infer *call, bool is_known)
+ * those who fail is not to become a deep stack. What is late is answered at once: the workers may
+ * be busy for long. */
+static void resume(vly_infer *call, vly_cache_found how)
 {
-    go_to_worker(call, is_known ? use_on_worker : run_on_worker);
+    vly_err err;
+
+    if (how == VLY_CACHE_LATE)
+        finish(call, count_failure(call, fail_late(&err)), &err);
+    else
+        go_to_worker(call, how == VLY_CACHE_HIT ? use_on_worker : run_on_worker);
 }
 
 static void use(vly_infer *call)
@@ -365,6 +378,11 @@ static vly_status submit(vly_infer *call, bool is_on_loop, vly_err *err)
     vly_cache_found found = vly_infer__ask(call, resume);
     if (found == VLY_CACHE_HIT)
         use(call);
+    if (found == VLY_CACHE_LATE)
+        return count_failure(call, vly_fail(err, VLY_EBUSY,
+                                            "model '%s': the wait for an equal "
+                                            "request would be past the deadline",
+                                            call->model->name));
     if (found != VLY_CACHE_LEAD)
         return VLY_OK;
     if (!has_pictures || !is_on_loop)

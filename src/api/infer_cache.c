@@ -11,7 +11,7 @@
 typedef struct vly_infer_lookup {
     vly_cache_get get; /* first */
     vly_infer *call;
-    void (*resume)(vly_infer *call, bool is_known);
+    vly_infer_resume *resume;
     bool leads;
 } vly_infer_lookup;
 
@@ -114,10 +114,11 @@ static bool is_for_cache(const vly_infer *call)
 static void ready(vly_cache_get *g)
 {
     vly_infer_lookup *l = (vly_infer_lookup *)g;
-    bool is_known = g->value != NULL;
 
-    l->leads = !is_known;
-    l->resume(l->call, is_known);
+    l->leads = g->value == NULL && !g->is_late;
+    if (l->leads)
+        l->call->job.waiting_since_ns = g->begun_ns;
+    l->resume(l->call, l->leads ? VLY_CACHE_LEAD : g->is_late ? VLY_CACHE_LATE : VLY_CACHE_HIT);
 }
 
 static vly_infer_lookup *new_lookup(vly_infer *call)
@@ -132,10 +133,11 @@ static vly_infer_lookup *new_lookup(vly_infer *call)
     l->get.key = key;
     l->get.ready = ready;
     l->get.is_gone = call->is_cancelled;
+    l->get.deadline_ns = call->job.deadline_ns;
     return l;
 }
 
-vly_cache_found vly_infer__ask(vly_infer *call, void (*resume)(vly_infer *call, bool is_known))
+vly_cache_found vly_infer__ask(vly_infer *call, vly_infer_resume *resume)
 {
     if (!is_for_cache(call))
         return VLY_CACHE_LEAD;
@@ -145,6 +147,7 @@ vly_cache_found vly_infer__ask(vly_infer *call, void (*resume)(vly_infer *call, 
     l->resume = resume;
     call->lookup = l;
     call->job.is_wanted = &l->get.has_company;
+    call->job.starts_ns = &l->get.starts_ns;
     vly_cache_found found = vly_cached_ask(call->api, call->cache_wish, &l->get);
     if (found != VLY_CACHE_WAIT)
         l->leads = found == VLY_CACHE_LEAD;

@@ -12,11 +12,14 @@
 
 #include "api/infer.h"
 
+typedef void vly_infer_resume(vly_infer *call, vly_cache_found how);
+
 /* HIT: the value is there, for vly_infer__use. WAIT: resume is called later, once, on any thread
- * and under no lock, and the call is no longer the caller's; then either the value is there, or the
- * lead is the call's. LEAD: run it; also when there is no cache for this call.
+ * and under no lock, and the call is no longer the caller's; then it is HIT, LEAD, or LATE: its
+ * deadline has passed. LEAD: run it; also when there is no cache for this call. LATE: who computes
+ * the same will not begin before the deadline.
  * Inputs are bound, but for pictures; outputs are chosen. */
-vly_cache_found vly_infer__ask(vly_infer *call, void (*resume)(vly_infer *call, bool is_known));
+vly_cache_found vly_infer__ask(vly_infer *call, vly_infer_resume *resume);
 /* Makes call->results of the value. False: it cannot be used, run the call. */
 bool vly_infer__use(vly_infer *call);
 /* Is the value too much to be unpacked and written on a loop thread? */

@@ -267,7 +267,9 @@ static void ready(vly_cache_get *g)
 {
     detect_file *f = g->ctx;
 
-    f->leads = g->value == NULL;
+    f->leads = g->value == NULL; /* it has no deadline: it is not late */
+    if (f->leads)
+        f->job.waiting_since_ns = g->begun_ns;
     f->work = (vly_work){.run = f->leads ? run_on_worker : use_on_worker};
     vly_status st = vly_worker_pool_submit(vly_scheduler_pool(f->call->api->scheduler), &f->work);
     VLY_ASSERT(st == VLY_OK); /* the pool's line has no bound of its own: see scheduler.c */
@@ -308,6 +310,7 @@ static vly_cache_found look_up(detect_call *c, detect_file *f)
     f->get.ready = ready;
     f->get.is_gone = f->job.is_cancelled;
     f->job.is_wanted = &f->get.has_company;
+    f->job.starts_ns = &f->get.starts_ns;
     f->cache = (vly_cache_outcome){.was_asked = true};
     vly_cache_found found = vly_cached_ask(c->api, &c->wish, &f->get);
     if (found == VLY_CACHE_LEAD)
@@ -339,6 +342,7 @@ static size_t look_up_all(detect_call *c, vly_job **jobs)
             use_hit(f);
             break;
         case VLY_CACHE_LEAD:
+        case VLY_CACHE_LATE: /* never: it has no deadline */
             jobs[n++] = &f->job;
             break;
         case VLY_CACHE_WAIT:

@@ -17,6 +17,7 @@ typedef struct shard {
     pthread_mutex_t lock;
     vly_memory_tier tier;                   /* guarded by lock, as all below */
     vly_cache_get *flights[FLIGHT_BUCKETS]; /* leaders, linked by next */
+    uint64_t n_flights;                     /* ever, to number them */
     uint64_t n_lookups, n_hits, n_invalidated;
 } shard;
 
@@ -207,15 +208,28 @@ static void take_off(shard *s, vly_cache_get *g)
     *bucket = g;
 }
 
+/* A flight of its own. */
+static void begin_flight(shard *s, vly_cache_get *g)
+{
+    g->flight = ++s->n_flights;
+    take_off(s, g);
+}
+
 static void wait_for(vly_cache_get *leader, vly_cache_get *g)
 {
-    g->next = NULL;
     atomic_store(&leader->has_company, true);
-    if (leader->first == NULL)
-        leader->first = g;
-    else
-        leader->last->next = g;
+    g->flight = leader->flight;
+    g->next = NULL;
+    g->before = leader->last;
+    *(g->before != NULL ? &g->before->next : &leader->first) = g;
     leader->last = g;
+}
+
+static void wait_no_more(vly_cache_get *leader, const vly_cache_get *g)
+{
+    *(g->before != NULL ? &g->before->next : &leader->first) = g->next;
+    *(g->next != NULL ? &g->next->before : &leader->last) = g->before;
+    atomic_store(&leader->has_company, leader->first != NULL);
 }
 
 /* Ends the flight of g; returns who waited. */
@@ -231,36 +245,37 @@ static vly_cache_get *land(shard *s, vly_cache_get *g)
     return waiting;
 }
 
-/* Moves the first who still wants it to the front. */
-static vly_cache_get *wanted_first(vly_cache_get *waiting, vly_cache_get **last)
+static bool is_wanted(const vly_cache_get *g)
 {
-    vly_cache_get *g = waiting, *before = NULL;
-
-    while (g != NULL && g->is_gone != NULL && atomic_load(g->is_gone)) {
-        before = g;
-        g = g->next;
-    }
-    if (g == NULL || before == NULL)
-        return waiting;
-    before->next = g->next;
-    if (*last == g)
-        *last = before;
-    g->next = waiting;
-    return g;
+    return g->is_gone == NULL || !atomic_load(g->is_gone);
 }
 
-/* One of who waits leads the others; returns him. */
-static vly_cache_get *pass_on(const vly_cache *c, shard *s, vly_cache_get *waiting,
-                              vly_cache_get *last)
+static bool is_more_patient(const vly_cache_get *g, const vly_cache_get *than)
 {
-    vly_cache_get *leader = wanted_first(waiting, &last);
+    if (is_wanted(g) != is_wanted(than))
+        return is_wanted(g);
+    return than->deadline_ns != 0 && (g->deadline_ns == 0 || g->deadline_ns > than->deadline_ns);
+}
 
-    leader->first = leader->next;
-    leader->last = leader->first != NULL ? last : NULL;
-    leader->epoch = atomic_load(&c->epoch);
-    atomic_store(&leader->has_company, leader->first != NULL);
-    take_off(s, leader);
-    return leader;
+/* One of those who wait for g, who has the lead no longer, leads the others; NULL: nobody waits.
+ * Who could not wait for his own result would soon leave the others as they are now. */
+static vly_cache_get *pass_on(const vly_cache *c, shard *s, vly_cache_get *g)
+{
+    vly_cache_get *best = g->first;
+
+    for (vly_cache_get *w = g->first; w != NULL; w = w->next)
+        if (is_more_patient(w, best))
+            best = w;
+    if (best == NULL)
+        return NULL;
+    wait_no_more(g, best);
+    best->first = g->first;
+    best->last = g->last;
+    best->epoch = atomic_load(&c->epoch);
+    atomic_store(&best->has_company, best->first != NULL);
+    land(s, g);
+    take_off(s, best);
+    return best;
 }
 
 /* ---- lookup ---- */
@@ -272,10 +287,13 @@ static void begin(vly_cache *c, vly_cache_get *g)
     g->begun_ns = now(c);
     g->epoch = atomic_load(&c->epoch);
     g->is_alone = false;
+    g->is_late = false;
     atomic_store(&g->has_company, false);
+    atomic_store(&g->starts_ns, 0);
     g->value = NULL;
     g->origin = VLY_CACHE_FROM_NOBODY;
-    g->next = g->first = g->last = NULL;
+    g->next = g->before = g->first = g->last = NULL;
+    g->flight = 0;
     g->remote = (vly_redis_get){.key = g->key};
 }
 
@@ -297,17 +315,46 @@ static vly_cache_value *find(vly_cache *c, shard *s, const vly_cache_get *g)
     return vly_cache_value_ref(e->value);
 }
 
+/* The deadline of one who waits for another; who has it rings no more is ready already. */
+static void ring(vly_alarm *a)
+{
+    vly_cache_get *g = (vly_cache_get *)(void *)((char *)a - offsetof(vly_cache_get, alarm));
+    shard *s = shard_of(g->cache, g->key);
+
+    pthread_mutex_lock(&s->lock);
+    vly_cache_get *leader = *flight_of(s, g->key);
+    g->is_late = leader != NULL && leader != g && leader->flight == g->flight;
+    if (g->is_late)
+        wait_no_more(leader, g);
+    pthread_mutex_unlock(&s->lock);
+    if (g->is_late)
+        g->ready(g);
+}
+
 /* Makes g the leader, or one who waits. */
-static vly_cache_found join(shard *s, vly_cache_get *g)
+static vly_cache_found join(const vly_cache *c, shard *s, vly_cache_get *g)
 {
     vly_cache_get *leader = *flight_of(s, g->key);
 
     if (leader == NULL) {
-        take_off(s, g);
+        begin_flight(s, g);
         return VLY_CACHE_LEAD;
     }
+    if (g->deadline_ns != 0 && atomic_load(&leader->starts_ns) > g->deadline_ns)
+        return VLY_CACHE_LATE;
     wait_for(leader, g);
+    if (g->deadline_ns != 0 && c->opts.alarms != NULL) {
+        g->alarm = (vly_alarm){.ring = ring};
+        vly_alarm_set(c->opts.alarms, &g->alarm, g->deadline_ns);
+    }
     return VLY_CACHE_WAIT;
+}
+
+/* One who waited is ready for something else. Not under the lock: ring takes it. */
+static void end_wait(const vly_cache *c, vly_cache_get *g)
+{
+    if (g->deadline_ns != 0 && c->opts.alarms != NULL)
+        vly_alarm_end(c->opts.alarms, &g->alarm);
 }
 
 static void count_hit(vly_cache_get *g, vly_cache_origin origin, vly_nsec at)
@@ -362,9 +409,9 @@ vly_cache_found vly_cache_lookup(vly_cache *c, vly_cache_get *g)
     pthread_mutex_lock(&s->lock);
     g->value = find(c, s, g);
     if (g->value == NULL)
-        found = join(s, g);
+        found = join(c, s, g);
     pthread_mutex_unlock(&s->lock);
-    if (found == VLY_CACHE_WAIT) /* it may be ready already */
+    if (found == VLY_CACHE_WAIT || found == VLY_CACHE_LATE) /* the first may be ready already */
         return found;
     vly_nsec at = now(c);
     vly_counter_add(&c->lookup_ns, at - g->begun_ns);
@@ -401,6 +448,7 @@ void vly_cache_reject(vly_cache *c, vly_cache_get *g)
     g->origin = VLY_CACHE_FROM_NOBODY;
     g->epoch = atomic_load(&c->epoch);
     g->is_alone = true;
+    g->flight = 0;
     g->first = g->last = g->next = NULL;
     count_miss(g, now(c));
 }
@@ -445,13 +493,12 @@ static vly_cache_get *settle(vly_cache *c, vly_cache_get *g, vly_cache_value *ke
     vly_nsec at = now(c);
 
     pthread_mutex_lock(&s->lock);
-    vly_cache_get *last = g->last;
-    vly_cache_get *waiting = land(s, g);
     bool is_good = kept != NULL && !is_stale(c, g);
+    vly_cache_get *waiting = is_good ? NULL : pass_on(c, s, g);
+    if (waiting == NULL)
+        waiting = land(s, g);
     if (is_good)
         insert(s, g, vly_cache_value_ref(kept), at, ttl);
-    else if (waiting != NULL)
-        waiting = pass_on(c, s, waiting, last);
     pthread_mutex_unlock(&s->lock);
     *ret_leads = !is_good;
     return waiting;
@@ -463,12 +510,14 @@ static void hand_out(const vly_cache *c, vly_cache_get *waiting, vly_cache_value
     vly_nsec at = now(c);
 
     if (leads && waiting != NULL) {
+        end_wait(c, waiting);
         count_miss(waiting, at);
         waiting->ready(waiting);
         return;
     }
     for (vly_cache_get *g = waiting, *next; g != NULL; g = next) {
         next = g->next; /* ready may free g */
+        end_wait(c, g);
         g->value = vly_cache_value_ref(v);
         count_hit(g, VLY_CACHE_FROM_LEADER, at);
         g->ready(g);

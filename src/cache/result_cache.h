@@ -5,10 +5,12 @@
  *     lookup -> HIT    the bytes, at once, from memory
  *            -> LEAD   nobody has them: the caller computes them, then completes or abandons
  *            -> WAIT   somebody computes the same, or Redis is asked: ready is called later, with
- *                      the bytes, or with the lead
+ *                      the bytes, or with the lead, or because the deadline has passed
+ *            -> LATE   somebody computes the same, but will not even begin before the deadline
  *
  * So of any number of equal requests one runs (single flight). A leader that abandons passes the
- * lead to the next who waits and whose client is there; errors are never cached.
+ * lead to who can wait longest of those whose client is there; errors are never cached. Each who
+ * waits for a leader has his own deadline, by an alarm.
  *
  * Memory tier: shards with a byte budget each (cache/memory_tier.h). Values past a size are kept
  * compressed. Every entry has a time to live by its class, which may grow and shrink with how often
@@ -30,6 +32,7 @@
 #include "cache/cache_value.h"
 #include "cache/memory_tier.h"
 #include "cache/redis_tier.h"
+#include "sys/alarm.h"
 
 /* class, setting in seconds, default: those of the guides */
 #define VLY_CACHE_CLASS_MAP(X)                                                                     \
@@ -55,6 +58,7 @@ typedef struct vly_cache_opts {
     size_t pack_min_bytes;
     size_t max_plain_bytes; /* of a value from Redis, unpacked: what this server would not keep */
     vly_redis *redis;       /* borrowed until detach; NULL: none */
+    vly_alarms *alarms;     /* outlive all lookups; NULL: nobody has a deadline */
     vly_nsec (*now)(void);  /* NULL: vly_clock_now */
 } vly_cache_opts;
 
@@ -74,7 +78,12 @@ typedef struct vly_cache_stats {
     vly_histogram hit_ns, miss_ns;   /* of lookup, or wait; of lookup and insertion */
 } vly_cache_stats;
 
-typedef enum vly_cache_found { VLY_CACHE_HIT, VLY_CACHE_LEAD, VLY_CACHE_WAIT } vly_cache_found;
+typedef enum vly_cache_found {
+    VLY_CACHE_HIT,
+    VLY_CACHE_LEAD,
+    VLY_CACHE_WAIT,
+    VLY_CACHE_LATE
+} vly_cache_found;
 
 /* How the bytes came. */
 typedef enum vly_cache_origin {
@@ -84,7 +93,7 @@ typedef enum vly_cache_origin {
     VLY_CACHE_FROM_LEADER,
 } vly_cache_origin;
 
-/* One lookup, embedded in the request; the cache's until it is HIT, complete or abandoned. */
+/* One lookup, embedded in the request; the cache's until it is HIT, LATE, complete or abandoned. */
 typedef struct vly_cache_get vly_cache_get;
 struct vly_cache_get {
     vly_cache_key key;
@@ -94,20 +103,27 @@ struct vly_cache_get {
     vly_cache_stats *stats;
     void *ctx;                   /* the caller's */
     const _Atomic bool *is_gone; /* who has asked does not want it any more; NULL: he does */
-    _Atomic bool has_company;    /* others wait, or have waited, for what this one leads */
-    /* After WAIT, once, on any thread, under no lock: value is set (a HIT), or NULL: the lead is
-     * yours. Must not block, and should leave what takes long to others. */
+    vly_nsec deadline_ns;     /* he waits for a leader no longer than this; 0: as long as needed */
+    _Atomic bool has_company; /* others wait for what this one leads */
+    /* When what this one leads is expected to begin, by who runs it; 0: nobody knows. */
+    _Atomic vly_nsec starts_ns;
+    /* After WAIT, once, on any thread, under no lock: value is set (a HIT), or is_late is (LATE),
+     * or else the lead is yours. Must not block, and should leave what takes long to others. */
     void (*ready)(vly_cache_get *g);
 
     vly_cache_value *value; /* of a HIT: the caller's reference, for vly_cache_unpack */
     vly_cache_origin origin;
+    bool is_late;
+    vly_nsec begun_ns; /* when it was looked up */
 
     /* Private. */
-    vly_nsec begun_ns, looked_ns;
+    vly_nsec looked_ns;
     uint64_t epoch;
     bool is_alone; /* leads without a flight */
-    vly_cache_get *next;
+    vly_cache_get *next, *before;
     vly_cache_get *first, *last; /* who waits for this leader */
+    uint64_t flight;             /* the number of that in which it is; 0: in none */
+    vly_alarm alarm;             /* of the deadline */
     vly_cache *cache;
     vly_redis_get remote;
 };

@@ -475,7 +475,8 @@ static vly_status open_routes(server *s, vly_err *err)
 
 static vly_status open_cache(server *s, vly_err *err)
 {
-    return vly_serve_cache_open(&s->config, s->redis, random_seed(), &s->cache, err);
+    return vly_serve_cache_open(&s->config, s->redis, vly_scheduler_alarms(s->scheduler),
+                                random_seed(), &s->cache, err);
 }
 
 static vly_status open_certificate(server *s, vly_err *err)

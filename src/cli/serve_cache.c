@@ -26,14 +26,15 @@ void vly_serve_cache_times(const vly_config *c, vly_cache_opts *o)
     o->is_ttl_dynamic = c->cache_ttl_dynamic;
 }
 
-vly_status vly_serve_cache_open(const vly_config *c, vly_redis *redis, uint64_t random,
-                                vly_serve_cache *s, vly_err *err)
+vly_status vly_serve_cache_open(const vly_config *c, vly_redis *redis, vly_alarms *alarms,
+                                uint64_t random, vly_serve_cache *s, vly_err *err)
 {
     vly_cache_opts o = {
         .memory_bytes = c->cache_memory_bytes,
         .pack_min_bytes = c->cache_compress_min_bytes,
         .max_plain_bytes = c->http_max_answer_bytes,
         .redis = redis,
+        .alarms = alarms,
     };
 
     if (c->cache_memory_bytes == 0 && redis == NULL)

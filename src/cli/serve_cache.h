@@ -13,11 +13,11 @@ typedef struct vly_serve_cache {
     uint64_t seed;
 } vly_serve_cache;
 
-/* EINVAL names the setting; ENOMEM. redis: borrowed until detach, NULL: none. random: of this
- * process. Close it in any case. */
-vly_status vly_serve_cache_open(const vly_config *c, vly_redis *redis, uint64_t random,
-                                vly_serve_cache *s, vly_err *err) VLY_MUST_CHECK;
-/* The times of opts, as the settings say. */
+/* EINVAL names the setting; ENOMEM. redis: borrowed until detach, NULL: none. alarms outlive its
+ * lookups. random: of this process. Close it in any case. */
+vly_status vly_serve_cache_open(const vly_config *c, vly_redis *redis, vly_alarms *alarms,
+                                uint64_t random, vly_serve_cache *s, vly_err *err) VLY_MUST_CHECK;
+/* Sets the times of o, as the settings say. */
 void vly_serve_cache_times(const vly_config *c, vly_cache_opts *o);
 /* Redis may end: it is not asked any more. */
 void vly_serve_cache_detach(vly_serve_cache *s);

@@ -299,7 +299,7 @@ static vly_status push_job(vly_batch_queue *q, vly_job *job, vly_nsec now, vly_e
     job->place = (vly_job_place){.level = (size_t)priority - 1, .number = q->n_arrived++};
     job->queued_ns = now;
     insert(q, job);
-    vly_nsec at = expiry_of(p, job, now);
+    vly_nsec at = expiry_of(p, job, job->waiting_since_ns != 0 ? job->waiting_since_ns : now);
     if (at != 0)
         vly_heap_add(&q->expiries, &job->place.expiry, at);
     return VLY_OK;

@@ -301,13 +301,11 @@ static void take_turn(vly_work *work)
 /* Better no now than a late answer: refuses jobs that would wait for too long, or past their own
  * deadline. Not where there are priorities: the wait of one level is not known. The lock is held.
  */
-static vly_status check_wait(const vly_lane *lane, const vly_job *job, vly_nsec now, vly_err *err)
+static vly_status check_wait(const vly_lane *lane, const vly_job *job, vly_nsec now, vly_nsec wait,
+                             vly_err *err)
 {
-    vly_nsec wait = vly_queue_wait_behind(&lane->wait, now, vly_batch_queue_len(lane->queue));
     vly_nsec max = lane->home->opts->max_wait_ns;
 
-    if (wait == 0 || vly_batch_queue_rules(lane->queue)->n_levels > 1)
-        return VLY_OK;
     if (max > 0 && wait > max)
         return vly_fail(err, VLY_EBUSY, "the wait would be %llu ms, expected at most %llu ms",
                         (unsigned long long)(wait / VLY_NSEC_PER_MS),
@@ -318,6 +316,22 @@ static vly_status check_wait(const vly_lane *lane, const vly_job *job, vly_nsec 
     return VLY_OK;
 }
 
+/* How long a job that comes now waits; 0: it is not known, or not at all. The lock is held. */
+static vly_nsec expected_wait(const vly_lane *lane, vly_nsec now)
+{
+    if (vly_batch_queue_rules(lane->queue)->n_levels > 1)
+        return 0;
+    return vly_queue_wait_behind(&lane->wait, now, vly_batch_queue_len(lane->queue));
+}
+
+/* The same lock is held as when they were queued: they are there still. */
+static void tell_start(vly_job *const *jobs, size_t n, vly_nsec now, vly_nsec wait)
+{
+    for (size_t i = 0; i < n && wait != 0; i++)
+        if (jobs[i]->starts_ns != NULL)
+            atomic_store(jobs[i]->starts_ns, wait < UINT64_MAX - now ? now + wait : UINT64_MAX);
+}
+
 vly_status vly_lane__queue(vly_lane *lane, vly_job *const *jobs, size_t n, vly_err *err)
 {
     vly_lane_instance *woken = NULL;
@@ -325,12 +339,15 @@ vly_status vly_lane__queue(vly_lane *lane, vly_job *const *jobs, size_t n, vly_e
     pthread_mutex_lock(&lane->lock);
     vly_nsec now = vly_clock_now();
     vly_batch_queue_set_max_waiting(lane->queue, lane->home->opts->max_waiting);
-    vly_status st = check_wait(lane, jobs[0], now, err);
+    vly_nsec wait = expected_wait(lane, now);
+    vly_status st = check_wait(lane, jobs[0], now, wait, err);
     if (st == VLY_OK)
         st = vly_batch_queue_push(lane->queue, jobs, n, now, lane->n_lined + lane->n_running > 0,
                                   err);
-    if (st == VLY_OK)
+    if (st == VLY_OK) {
+        tell_start(jobs, n, now, wait);
         woken = wake(lane, now);
+    }
     vly_job *dropped = vly_batch_queue_dropped(lane->queue);
     pthread_mutex_unlock(&lane->lock);
     send(woken);

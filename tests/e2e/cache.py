@@ -297,6 +297,55 @@ def equal_requests_run_once(t):
         equal(stats(s, "simple")["inference_stats"]["success"]["count"], n)
 
 
+def who_waits_keeps_his_deadline(t):
+    """Behind a leader in a long line: he is refused while the leader is still there, as a third
+    shows, who waits with him. Refused by the clock, and where the wait is known, at once."""
+    def body(value, **parameters):
+        return json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [8, 512],
+                                       "data": [value] * (8 * 512)}], "parameters": parameters})
+
+    def lookups(s):
+        return s.get("/v1/cache").json()["memory"]["lookups"]
+
+    def is_refused(s, value, text):
+        answers = {}
+
+        def ask(who, **parameters):
+            answers[who] = s.ask("POST", "/v2/models/slow/infer", body(value, **parameters))
+        patient = [threading.Thread(target=ask, args=(who,)) for who in ("first", "third")]
+        n = lookups(s)
+        patient[0].start()
+        wait_until("he leads", lambda: lookups(s) > n)
+        ask("second", timeout=20000)
+        patient[1].start()
+        for thread in patient:
+            thread.join()
+        equal({answers[who].status for who in ("first", "third")}, {200})
+        return (answers["second"].status == 503 and text in answers["second"].body
+                and [cached(answers[who]) for who in ("first", "third")] == ["miss", "shared"])
+
+    def refused(text):
+        ended, values = threading.Event(), iter(range(1, 1 << 20))
+        with t.serve(*ALL, "--set", "threads=1", "--set", "model.execution=parallel") as s:
+            def fill():
+                while not ended.is_set():
+                    s.ask("POST", "/v2/models/slow/infer", body(0), {"Cache-Control": "no-store"})
+            fillers = [threading.Thread(target=fill) for _ in range(16)]
+            for thread in fillers:
+                thread.start()
+            try:
+                wait_until(f"one is refused: {text}", lambda: is_refused(s, next(values), text))
+            finally:
+                ended.set()
+                for thread in fillers:
+                    thread.join()
+    refused(b"past the deadline")
+    with open(os.path.join(t.models, "slow", "config.pbtxt"), "a") as f:
+        f.write("max_batch_size: 8\n"  # the wait of one of two levels is not known
+                "dynamic_batching { priority_levels: 2 default_priority_level: 2 }\n")
+    refused(b"Request timeout expired")
+
+
 def warms_up(t):
     blue = png(20, 20, (0, 0, 255))
     with open(t.path("blue one.png"), "wb") as f:
@@ -351,8 +400,9 @@ if sys.argv[1] == "--client":
     grpc_client(sys.argv[2])
     sys.exit(0)
 
-from harness import equal, multipart, png, python_with, run, simple_inputs  # noqa: E402
+from harness import (equal, multipart, png, python_with, run,  # noqa: E402
+                     simple_inputs, wait_until)
 from model_files import adder, explicit, infer, load, make, put  # noqa: E402
 run(hit_equals_miss, pictures, headers_are_heard, only_what_is_enabled, state_is_never_cached,
     reload_forgets, weights_in_other_files, ensembles_follow_their_members,
-    equal_requests_run_once, warms_up, figures, triton_client)
+    equal_requests_run_once, who_waits_keeps_his_deadline, warms_up, figures, triton_client)

@@ -5,6 +5,7 @@
 #include "unit.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 
 static vly_nsec clock_ns; /* one test at a time */
@@ -314,6 +315,120 @@ static void the_lead_is_passed_on(void **state)
     vly_cache_free(f->cache);
 }
 
+/* ---- deadlines of who waits ---- */
+
+static void is_told(vly_cache_get *g)
+{
+    sem_post(g->ctx);
+}
+
+static void who_waits_has_his_own_deadline(void **state)
+{
+    (void)state;
+    vly_cache_opts opts = defaults;
+    sem_t told;
+
+    assert_int_equal(vly_alarms_new(&opts.alarms, NULL), VLY_OK);
+    sem_init(&told, 0, 0);
+    fixture *f = open_cache(&opts);
+    vly_cache_get leader = get_of(f, 1), waiter[3];
+    assert_int_equal(vly_cache_lookup(f->cache, &leader), VLY_CACHE_LEAD);
+    for (int i = 0; i < 3; i++) {
+        waiter[i] = get_of(f, 1);
+        waiter[i].ctx = &told;
+        waiter[i].ready = is_told;
+        waiter[i].deadline_ns = i == 1 ? 1 : vly_clock_now() + 3600 * VLY_NSEC_PER_SEC;
+        assert_int_equal(vly_cache_lookup(f->cache, &waiter[i]), VLY_CACHE_WAIT);
+    }
+    assert_int_equal(sem_wait(&told), 0); /* the leader has not answered, and will not for long */
+    assert_true(waiter[1].is_late);
+    assert_null(waiter[1].value);
+    assert_true(atomic_load(&leader.has_company));
+    vly_cache_complete(f->cache, &leader, VLY_STR("done"));
+    assert_int_equal(sem_trywait(&told), 0);
+    assert_int_equal(sem_trywait(&told), 0);
+    assert_int_not_equal(sem_trywait(&told), 0); /* one answer each */
+    for (int i = 0; i < 3; i += 2) {
+        assert_false(waiter[i].is_late);
+        assert_memory_equal(waiter[i].value->bytes, "done", 4);
+        vly_cache_value_unref(waiter[i].value);
+    }
+    vly_cache_free(f->cache);
+    vly_alarms_free(opts.alarms); /* none waits any more */
+}
+
+static void the_last_one_who_waits_goes(void **state)
+{
+    (void)state;
+    vly_cache_opts opts = defaults;
+    sem_t told;
+
+    assert_int_equal(vly_alarms_new(&opts.alarms, NULL), VLY_OK);
+    sem_init(&told, 0, 0);
+    fixture *f = open_cache(&opts);
+    vly_cache_get leader = get_of(f, 1), waiter = get_of(f, 1);
+    assert_int_equal(vly_cache_lookup(f->cache, &leader), VLY_CACHE_LEAD);
+    waiter.ctx = &told;
+    waiter.ready = is_told;
+    waiter.deadline_ns = 1;
+    assert_int_equal(vly_cache_lookup(f->cache, &waiter), VLY_CACHE_WAIT);
+    assert_int_equal(sem_wait(&told), 0);
+    assert_false(atomic_load(&leader.has_company));
+    vly_cache_abandon(f->cache, &leader);
+    assert_false(waiter.value != NULL);
+    assert_null(look(f, 1)); /* the key is free */
+    vly_cache_free(f->cache);
+    vly_alarms_free(opts.alarms);
+}
+
+static void who_would_wait_too_long_does_not(void **state)
+{
+    (void)state;
+    fixture *f = open_cache(&defaults);
+    vly_cache_get leader = get_of(f, 1), waiter = get_of(f, 1);
+    int n_ready = 0;
+
+    assert_int_equal(vly_cache_lookup(f->cache, &leader), VLY_CACHE_LEAD);
+    atomic_store(&leader.starts_ns, 1000);
+    waiter.ctx = &n_ready;
+    waiter.deadline_ns = 999;
+    assert_int_equal(vly_cache_lookup(f->cache, &waiter), VLY_CACHE_LATE);
+    assert_false(atomic_load(&leader.has_company));
+    waiter.deadline_ns = 1000;
+    assert_int_equal(vly_cache_lookup(f->cache, &waiter), VLY_CACHE_WAIT);
+    vly_cache_complete(f->cache, &leader, VLY_STR("done"));
+    assert_int_equal(n_ready, 1); /* of the second */
+    vly_cache_value_unref(waiter.value);
+    vly_cache_free(f->cache);
+}
+
+/* A lead that is about to end would only be passed on again. */
+static void the_most_patient_leads(void **state)
+{
+    (void)state;
+    static const vly_nsec deadlines[] = {10, 30, 20, 0, 0};
+    fixture *f = open_cache(&defaults);
+    vly_cache_get leader = get_of(f, 1), waiter[VLY_COUNT(deadlines)];
+    int n_ready[VLY_COUNT(deadlines)] = {0};
+    static const size_t order[] = {3, 4, 1, 2, 0};
+    vly_cache_get *leads = &leader;
+
+    assert_int_equal(vly_cache_lookup(f->cache, &leader), VLY_CACHE_LEAD);
+    for (size_t i = 0; i < VLY_COUNT(deadlines); i++) {
+        waiter[i] = get_of(f, 1);
+        waiter[i].ctx = &n_ready[i];
+        waiter[i].deadline_ns = deadlines[i];
+        assert_int_equal(vly_cache_lookup(f->cache, &waiter[i]), VLY_CACHE_WAIT);
+    }
+    for (size_t i = 0; i < VLY_COUNT(order); i++) {
+        vly_cache_abandon(f->cache, leads);
+        leads = &waiter[order[i]];
+        assert_int_equal(n_ready[order[i]], 1);
+    }
+    vly_cache_abandon(f->cache, leads);
+    vly_cache_free(f->cache);
+}
+
 static void refresh_takes_the_place(void **state)
 {
     (void)state;
@@ -423,7 +538,7 @@ enum { THREADS = 4, ROUNDS = 3000, KEYS = 16 };
 
 typedef struct crowd {
     fixture *f;
-    _Atomic uint64_t n_computed, n_right, n_done;
+    _Atomic uint64_t n_computed, n_right, n_late, n_done;
     _Atomic uint64_t in_work[KEYS]; /* computations of one key at a time: never two */
 } crowd;
 
@@ -472,15 +587,22 @@ static void ask(member *m, uint64_t n)
     m->get = get_of(c->f, n + 1);
     m->get.ctx = m;
     m->get.ready = wake;
+    m->get.deadline_ns = n % 3 == 0 ? 1 : n % 3 == 1 ? vly_clock_now() + 20000 : 0;
     vly_cache_found found = vly_cache_lookup(c->f->cache, &m->get);
     if (found == VLY_CACHE_WAIT) {
         pthread_mutex_lock(&m->lock);
         while (!m->is_ready)
             pthread_cond_wait(&m->cond, &m->lock);
         pthread_mutex_unlock(&m->lock);
-        found = m->get.value != NULL ? VLY_CACHE_HIT : VLY_CACHE_LEAD;
+        found = m->get.value != NULL ? VLY_CACHE_HIT
+                : m->get.is_late     ? VLY_CACHE_LATE
+                                     : VLY_CACHE_LEAD;
     }
     atomic_fetch_add(&c->n_done, 1);
+    if (found == VLY_CACHE_LATE) {
+        atomic_fetch_add(&c->n_late, 1);
+        return;
+    }
     if (found == VLY_CACHE_LEAD) {
         compute(m);
         return;
@@ -514,15 +636,18 @@ static void a_crowd_gets_what_it_asks_for(void **state)
     pthread_t threads[THREADS];
 
     opts.now = NULL;
+    assert_int_equal(vly_alarms_new(&opts.alarms, NULL), VLY_OK);
     crowd c = {.f = open_cache(&opts)};
     for (int i = 0; i < THREADS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, ask_around, &c), 0);
     for (int i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
     assert_int_equal(atomic_load(&c.n_done), THREADS * ROUNDS);
-    assert_int_equal(atomic_load(&c.n_right) + atomic_load(&c.n_computed), THREADS * ROUNDS);
+    assert_int_equal(atomic_load(&c.n_right) + atomic_load(&c.n_computed) + atomic_load(&c.n_late),
+                     THREADS * ROUNDS);
     assert_int_equal(vly_counter_get(&c.f->stats.misses), atomic_load(&c.n_computed));
     vly_cache_free(c.f->cache);
+    vly_alarms_free(opts.alarms);
 }
 
 UNIT_TESTS(cmocka_unit_test(finds_what_was_kept), cmocka_unit_test(large_values_come_back_whole),
@@ -532,6 +657,10 @@ UNIT_TESTS(cmocka_unit_test(finds_what_was_kept), cmocka_unit_test(large_values_
            cmocka_unit_test(what_is_found_often_lives_longer),
            cmocka_unit_test(one_computes_the_others_wait), cmocka_unit_test(the_lead_is_passed_on),
            cmocka_unit_test(who_is_gone_does_not_lead), cmocka_unit_test(the_last_leads),
-           cmocka_unit_test(refresh_takes_the_place), cmocka_unit_test(tags_go_together),
+           cmocka_unit_test(who_waits_has_his_own_deadline),
+           cmocka_unit_test(the_last_one_who_waits_goes),
+           cmocka_unit_test(who_would_wait_too_long_does_not),
+           cmocka_unit_test(the_most_patient_leads), cmocka_unit_test(refresh_takes_the_place),
+           cmocka_unit_test(tags_go_together),
            cmocka_unit_test(computations_under_way_are_invalidated),
            cmocka_unit_test(a_crowd_gets_what_it_asks_for))

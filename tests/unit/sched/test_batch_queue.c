@@ -377,6 +377,24 @@ static void timeouts_reject(void **state)
     close_queue();
 }
 
+/* One that has waited elsewhere does not begin anew. */
+static void timeouts_count_from_the_beginning(void **state)
+{
+    (void)state;
+    const vly_queue_policy p = {.timeout_ns = 10 * MS};
+    open_queue(
+        (vly_batch_rules){.max_batch = 1, .policies = &p, .n_levels = 1, .default_level = 1});
+    jobs[0].waiting_since_ns = 95 * MS;
+    jobs[1].waiting_since_ns = 80 * MS;
+    push(0, 1, 100 * MS, false);
+    assert_int_equal(vly_batch_queue_next_expiry(q), 105 * MS);
+    push(1, 1, 100 * MS, false);
+    vly_batch_queue_expire(q, 100 * MS);
+    expect_dropped(1, VLY_EDEADLINE);
+    expect_job(100 * MS, 0);
+    close_queue();
+}
+
 /* "delayed until all other requests at the same priority level that have not reached their timeouts
  * are processed" */
 static void timeouts_delay(void **state)
@@ -667,6 +685,7 @@ UNIT_TESTS(cmocka_unit_test_setup(preferred_sizes_without_delay, clear_jobs),
            cmocka_unit_test_setup(jobs_that_never_share, clear_jobs),
            cmocka_unit_test_setup(priorities, clear_jobs),
            cmocka_unit_test_setup(timeouts_reject, clear_jobs),
+           cmocka_unit_test_setup(timeouts_count_from_the_beginning, clear_jobs),
            cmocka_unit_test_setup(timeouts_delay, clear_jobs),
            cmocka_unit_test_setup(cancelled_jobs_leave, clear_jobs),
            cmocka_unit_test_setup(cancelled_jobs_that_others_want_stay, clear_jobs),

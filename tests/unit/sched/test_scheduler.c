@@ -275,6 +275,28 @@ static void drops_what_is_too_late(void **state)
     stop();
 }
 
+/* In the second round it is known how fast jobs leave the queue. */
+static void says_when_a_job_is_to_start(void **state)
+{
+    (void)state;
+    _Atomic vly_nsec starts[2] = {0, 0};
+    vly_served *m = start(1);
+    for (int round = 0; round < 2; round++) {
+        reset();
+        hold_worker(m);
+        for (size_t i = 0; i < 2; i++) {
+            init_probe(i + 1);
+            probes[i + 1].job.starts_ns = &starts[i];
+            assert_int_equal(submit_one(m, i + 1), VLY_OK);
+        }
+        sem_post(&gate);
+        wait_for(3);
+    }
+    assert_int_equal(atomic_load(&starts[0]), 0); /* none is before it */
+    assert_true(atomic_load(&starts[1]) > probes[1].job.queued_ns);
+    stop();
+}
+
 static void queue_is_bounded(void **state)
 {
     (void)state;
@@ -471,6 +493,7 @@ UNIT_TESTS(cmocka_unit_test_setup_teardown(runs_a_job, write_model, remove_model
            cmocka_unit_test_setup_teardown(counts_failures_by_reason, write_model, remove_model),
            cmocka_unit_test_setup_teardown(model_may_refuse, write_model, remove_model),
            cmocka_unit_test_setup_teardown(drops_what_is_too_late, write_model, remove_model),
+           cmocka_unit_test_setup_teardown(says_when_a_job_is_to_start, write_model, remove_model),
            cmocka_unit_test_setup_teardown(queue_is_bounded, write_model, remove_model),
            cmocka_unit_test_setup_teardown(models_take_turns, write_model, remove_model),
            cmocka_unit_test_setup_teardown(many_threads, write_model, remove_model),
