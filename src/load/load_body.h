@@ -34,7 +34,8 @@ typedef struct vly_load_body {
     size_t at; /* of the mark */
 } vly_load_body;
 
-/* Of a JPEG or a PNG, a copy in arena with a comment for the mark. EUNSUPPORTED: it is neither. */
+/* Of a JPEG, a PNG or a WebP, a copy in arena with a comment for the mark. EUNSUPPORTED: it is none
+ * of them. */
 vly_status vly_load_body_picture(vly_str picture, vly_arena *arena, vly_load_body *ret,
                                  vly_err *err) VLY_MUST_CHECK;
 

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Bodies that are made distinct. What a PNG's checksum must be is tested end to end, by Python. */
 #include "load/load_body.h"
+#include "support/file_bytes.h"
 #include "unit.h"
+
+#include "codec/picture.h"
+
+#include <stdlib.h>
 
 static vly_arena arena;
 static vly_err err;
@@ -39,6 +44,35 @@ static void a_jpeg_gets_a_comment(void **state)
     assert_memory_equal(copy, wanted, sizeof(wanted) - 1);
 }
 
+/* What a decoder makes of it stays the same. */
+static void a_webp_gets_a_chunk(void **state)
+{
+    (void)state;
+    const vly_picture_limits limits = VLY_PICTURE_LIMITS_INIT;
+    vly_picture before = {0}, after = {0};
+    vly_load_body b;
+    size_t n;
+    uint8_t *file = file_bytes(unit_source("tests/fuzz/corpus/picture/lossy.webp"), &n);
+
+    assert_int_equal(vly_load_body_picture((vly_str){(const char *)file, n}, &arena, &b, &err),
+                     VLY_OK);
+    assert_int_equal(b.bytes.len, n + 24);
+    const uint8_t *bytes = (const uint8_t *)b.bytes.ptr;
+    assert_int_equal(bytes[4] | bytes[5] << 8 | bytes[6] << 16, n + 24 - 8);
+    assert_memory_equal(bytes + n, "vlyn\x10\0\0\0", 8);
+    assert_int_equal(b.at, n + 8);
+    assert_int_equal(vly_picture_decode(file, n, &limits, &before, &err), VLY_OK);
+    assert_int_equal(vly_picture_decode(bytes, b.bytes.len, &limits, &after, &err), VLY_OK);
+    assert_int_equal(after.width, before.width);
+    assert_int_equal(after.height, before.height);
+    for (uint32_t y = 0; y < before.height; y++)
+        assert_memory_equal(after.pixels + y * after.stride, before.pixels + y * before.stride,
+                            (size_t)before.width * 3);
+    vly_picture_release(&before);
+    vly_picture_release(&after);
+    free(file);
+}
+
 static void others_are_refused(void **state)
 {
     (void)state;
@@ -46,6 +80,8 @@ static void others_are_refused(void **state)
     vly_load_body b;
 
     assert_int_equal(vly_load_body_picture(VLY_STR("RIFF....WEBP"), &arena, &b, &err),
+                     VLY_EUNSUPPORTED);
+    assert_int_equal(vly_load_body_picture(VLY_STR("RIFF\x04\0\0\0WAVE"), &arena, &b, &err),
                      VLY_EUNSUPPORTED);
     assert_int_equal(vly_load_body_picture((vly_str){png_only, 8}, &arena, &b, &err),
                      VLY_EUNSUPPORTED);
@@ -71,5 +107,6 @@ static void numbers_are_distinct(void **state)
 }
 
 UNIT_TESTS(cmocka_unit_test_setup_teardown(a_jpeg_gets_a_comment, set_up, tear_down),
+           cmocka_unit_test_setup_teardown(a_webp_gets_a_chunk, set_up, tear_down),
            cmocka_unit_test_setup_teardown(others_are_refused, set_up, tear_down),
            cmocka_unit_test(numbers_are_distinct))
