@@ -96,6 +96,7 @@ static bool is_compressible(const char *content_type)
 
     return vly_str_starts(type, VLY_STR("application/json")) ||
            vly_str_starts(type, VLY_STR("application/octet-stream")) ||
+           vly_str_starts(type, VLY_STR("application/openmetrics-text")) ||
            vly_str_starts(type, VLY_STR("text/"));
 }
 

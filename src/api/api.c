@@ -81,9 +81,9 @@ void vly_api_finished(void *ctx, const vly_http_request *req, const vly_http_fin
     vly_access_finished(api, req);
     if (f->status == 0)
         return; /* nothing was answered, and nobody is there to hear it */
+    vly_trace_finished(api->tracer, req, f); /* decides whether it was traced */
     vly_route_stats_count(api->route_stats, req, f);
     vly_access_log_finished(api, req, f);
-    vly_trace_finished(api->tracer, req, f);
 }
 
 size_t vly_api_body_aligned_at(const vly_http_msg *msg)

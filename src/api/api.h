@@ -34,6 +34,7 @@ typedef struct vly_metrics_opts {
     bool summaries; /* of Triton, besides */
     size_t max_models;
     uint64_t memory_limit_bytes; /* of the process */
+    double process_start_s;      /* since 1970 */
     size_t max_connections, max_sessions;
     _Atomic size_t max_queue; /* changes with the settings, as below */
 } vly_metrics_opts;

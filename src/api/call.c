@@ -90,6 +90,14 @@ void vly_call_set_route(const vly_http_request *req, size_t route)
         call->route = route;
 }
 
+void vly_call_set_late(const vly_http_request *req, bool is_late)
+{
+    vly_call *call = vly_call_of(req);
+
+    if (call != NULL)
+        call->is_late = is_late;
+}
+
 void vly_call_set_model(vly_http_request *req, vly_str name)
 {
     vly_call *call = vly_call_of(req);

@@ -31,6 +31,7 @@ typedef struct vly_call {
     struct vly_grant *grant; /* api/access.h; NULL: none was needed */
     bool is_admin;           /* it came by the admin listener */
     bool is_known;           /* it was admitted: by its key, where keys are needed */
+    bool is_late;            /* past the deadline that its client set */
     bool has_times;          /* a model ran, or was to */
     vly_job_times times;
     vly_cache_outcome cache;
@@ -58,6 +59,7 @@ void vly_call_set_model(vly_http_request *req, vly_str name);
 /* arm NULL: it was no route. m: the model that ran; NULL: none. */
 void vly_call_set_arm(vly_http_request *req, const vly_route_arm *arm, const vly_served *m);
 void vly_call_set_times(vly_http_request *req, const vly_job_times *times);
+void vly_call_set_late(const vly_http_request *req, bool is_late);
 
 /* Whether its answer was known: "hit", "shared" (of who asked the same), "miss"; NULL: nobody was
  * asked. */

@@ -24,6 +24,7 @@ static void done(vly_infer *infer)
     vly_infer_parts parts = c->parts;
 
     vly_call_set_times(c->grpc->req, &infer->times);
+    vly_call_set_late(c->grpc->req, infer->is_late);
     vly_call_set_arm(c->grpc->req, infer->arm, infer->served);
     vly_call_set_cache(c->grpc->req, &infer->cache);
     vly_buf_release(&c->grpc->inflated);
@@ -64,7 +65,10 @@ static vly_status begin(vly_grpc_call *call, vly_err *err)
     if (st != VLY_OK)
         return st;
     vly_call_set_model(call->req, c->infer.request.model);
-    return vly_infer_start(&c->infer, err);
+    st = vly_infer_start(&c->infer, err);
+    if (st != VLY_OK)
+        vly_call_set_late(call->req, c->infer.is_late);
+    return st;
 }
 
 void vly_grpc_model_infer(vly_grpc_call *call)

@@ -134,12 +134,14 @@ static vly_status find_target(vly_infer *call, vly_err *err)
     return vly_model_route_first(call->api->model_routes, call->route, &call->model, err);
 }
 
-static void count_arm(const vly_infer *call, vly_status st)
+/* Says whether it is late, and counts for its arm. */
+static void count_arm(vly_infer *call, vly_status st)
 {
     vly_nsec deadline = call->job.deadline_ns;
     vly_nsec now = vly_clock_now();
 
-    if (call->arm != NULL && st == VLY_EDEADLINE && deadline != 0 && deadline <= now)
+    call->is_late = st == VLY_EDEADLINE && deadline != 0 && deadline <= now;
+    if (call->arm != NULL && call->is_late)
         vly_route_arm_count_late(call->arm, now);
     else if (call->arm != NULL && call->was_known && st == VLY_OK)
         vly_route_arm_count_known(call->arm);

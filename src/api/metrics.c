@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * GET /metrics: Prometheus text format 0.0.4.
+ * GET /metrics: Prometheus text format 0.0.4, or OpenMetrics 1.0.0 for who accepts it and names it
+ * first, as Prometheus does.
  *
  * nv_* are Triton's names, for dashboards that exist; volley_* our own, with true histograms in
  * seconds; and those that the guides name. Reading takes no lock: a histogram that is written
@@ -47,16 +48,46 @@ vly_status vly_metrics_names_parse(vly_str text, uint32_t *ret, vly_err *err)
     return VLY_OK;
 }
 
+/* The first type of Accept that there is here decides. Of OpenMetrics: 1.0.0, or any version. */
+static bool wants_open(vly_str accept)
+{
+    while (accept.ptr != NULL) {
+        vly_str item = vly_str_split(&accept, ',');
+        vly_str type = vly_str_trim(vly_str_split(&item, ';'));
+        bool is_ours = true;
+        while (item.ptr != NULL) {
+            vly_str value = vly_str_split(&item, ';');
+            vly_str key = vly_str_trim(vly_str_split(&value, '='));
+            if (vly_str_eq_nocase(key, VLY_STR("version")))
+                is_ours = vly_str_is(vly_str_trim(value), "1.0.0");
+        }
+        if (vly_str_eq_nocase(type, VLY_STR("application/openmetrics-text")) && is_ours)
+            return true;
+        if (vly_str_eq_nocase(type, VLY_STR("text/plain")) || vly_str_is(type, "*/*"))
+            return false;
+    }
+    return false;
+}
+
 static void answer(vly_api *api, vly_http_request *req)
 {
     vly_buf b;
-    const vly_metrics_page page = {
-        .b = &b, .api = api, .http = vly_http_server_stats(req->server), .arena = &req->msg.arena};
+    const vly_metrics_out out = {.b = &b,
+                                 .is_open = wants_open(vly_http_msg_header(&req->msg, "Accept"))};
+    const vly_metrics_page page = {.out = &out,
+                                   .api = api,
+                                   .http = vly_http_server_stats(req->server),
+                                   .arena = &req->msg.arena};
 
     vly_buf_init(&b, VLY_MEM_NET, api->max_answer_bytes);
     for (size_t i = 0; i < VLY_COUNT(subjects); i++)
         subjects[i](&page);
-    vly_answer_body(req, 200, "text/plain; version=0.0.4; charset=utf-8", &b);
+    if (out.is_open)
+        vly_buf_puts(&b, "# EOF\n");
+    vly_answer_body(req, 200,
+                    out.is_open ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
+                                : "text/plain; version=0.0.4; charset=utf-8",
+                    &b);
 }
 
 /* At the desk: hundreds of models take longer than a loop may. */

@@ -37,31 +37,31 @@ static uint64_t hits_of(const series *s)
 
 /* ---- Triton's, of each model ---- */
 
-static void put_nv_models(vly_buf *b, const series *s, size_t n)
+static void put_nv_models(const vly_metrics_out *o, const series *s, size_t n)
 {
-    vly_metrics_head(b, "nv_cache_num_hits_per_model", "counter", "Number of cache hits per model");
+    vly_metrics_head(o, "nv_cache_num_hits_per_model", "counter", "Number of cache hits per model");
     for (size_t i = 0; i < n; i++)
-        vly_metrics_u64(b, "nv_cache_num_hits_per_model", s[i].labels, hits_of(&s[i]));
-    vly_metrics_head(b, "nv_cache_num_misses_per_model", "counter",
+        vly_metrics_u64(o, "nv_cache_num_hits_per_model", s[i].labels, hits_of(&s[i]));
+    vly_metrics_head(o, "nv_cache_num_misses_per_model", "counter",
                      "Number of cache misses per model");
     for (size_t i = 0; i < n; i++)
-        vly_metrics_u64(b, "nv_cache_num_misses_per_model", s[i].labels,
+        vly_metrics_u64(o, "nv_cache_num_misses_per_model", s[i].labels,
                         counter_at(&s[i], STATS(misses)));
-    vly_metrics_head(b, "nv_cache_hit_duration_per_model", "counter",
+    vly_metrics_head(o, "nv_cache_hit_duration_per_model", "counter",
                      "Total cache hit duration per model, in microseconds");
     for (size_t i = 0; i < n; i++)
-        vly_metrics_u64(b, "nv_cache_hit_duration_per_model", s[i].labels,
+        vly_metrics_u64(o, "nv_cache_hit_duration_per_model", s[i].labels,
                         vly_histogram_sum(&s[i].stats->hit_ns) / VLY_NSEC_PER_US);
-    vly_metrics_head(b, "nv_cache_miss_duration_per_model", "counter",
+    vly_metrics_head(o, "nv_cache_miss_duration_per_model", "counter",
                      "Total cache miss duration per model, in microseconds");
     for (size_t i = 0; i < n; i++)
-        vly_metrics_u64(b, "nv_cache_miss_duration_per_model", s[i].labels,
+        vly_metrics_u64(o, "nv_cache_miss_duration_per_model", s[i].labels,
                         vly_histogram_sum(&s[i].stats->miss_ns) / VLY_NSEC_PER_US);
 }
 
 /* ---- Triton's, of its local cache ---- */
 
-static void put_nv_local(vly_buf *b, const vly_cache_totals *t)
+static void put_nv_local(const vly_metrics_out *o, const vly_cache_totals *t)
 {
     uint64_t lookup_us = t->lookup_ns / VLY_NSEC_PER_US;
     uint64_t insertion_us = t->insertion_ns / VLY_NSEC_PER_US;
@@ -83,12 +83,12 @@ static void put_nv_local(vly_buf *b, const vly_cache_totals *t)
     };
 
     for (size_t i = 0; i < VLY_COUNT(rows); i++)
-        vly_metrics_value(b, rows[i].name, "gauge", rows[i].help, rows[i].value);
+        vly_metrics_value(o, rows[i].name, "gauge", rows[i].help, rows[i].value);
 }
 
 /* ---- ours ---- */
 
-static void put_tiers(vly_buf *b, const series *s, size_t n)
+static void put_tiers(const vly_metrics_out *o, const series *s, size_t n)
 {
     static const struct {
         const char *tier;
@@ -96,15 +96,15 @@ static void put_tiers(vly_buf *b, const series *s, size_t n)
     } tiers[] = {
         {"memory", STATS(memory_hits)}, {"redis", STATS(redis_hits)}, {"shared", STATS(shared)}};
 
-    vly_metrics_head(b, "volley_cache_hits_total", "counter",
+    vly_metrics_head(o, "volley_cache_hits_total", "counter",
                      "Answers known, by where from; shared: of a request that asked the same");
     for (size_t i = 0; i < n; i++)
         for (size_t k = 0; k < VLY_COUNT(tiers); k++)
-            vly_buf_printf(b, "volley_cache_hits_total{%s,tier=\"%s\"} %llu\n", s[i].labels,
+            vly_buf_printf(o->b, "volley_cache_hits_total{%s,tier=\"%s\"} %llu\n", s[i].labels,
                            tiers[k].tier, (unsigned long long)counter_at(&s[i], tiers[k].offset));
 }
 
-static void put_counters(vly_buf *b, const series *s, size_t n)
+static void put_counters(const vly_metrics_out *o, const series *s, size_t n)
 {
     static const struct {
         const char *name, *help;
@@ -117,13 +117,13 @@ static void put_counters(vly_buf *b, const series *s, size_t n)
     };
 
     for (size_t k = 0; k < VLY_COUNT(rows); k++) {
-        vly_metrics_head(b, rows[k].name, "counter", rows[k].help);
+        vly_metrics_head(o, rows[k].name, "counter", rows[k].help);
         for (size_t i = 0; i < n; i++)
-            vly_metrics_u64(b, rows[k].name, s[i].labels, counter_at(&s[i], rows[k].offset));
+            vly_metrics_u64(o, rows[k].name, s[i].labels, counter_at(&s[i], rows[k].offset));
     }
 }
 
-static void put_durations(vly_buf *b, const series *s, size_t n)
+static void put_durations(const vly_metrics_out *o, const series *s, size_t n)
 {
     static const struct {
         const char *name, *help;
@@ -136,33 +136,33 @@ static void put_durations(vly_buf *b, const series *s, size_t n)
     };
 
     for (size_t k = 0; k < VLY_COUNT(rows); k++) {
-        vly_metrics_head(b, rows[k].name, "histogram", rows[k].help);
+        vly_metrics_head(o, rows[k].name, "histogram", rows[k].help);
         for (size_t i = 0; i < n; i++)
-            vly_metrics_seconds(b, rows[k].name, s[i].labels, histogram_at(&s[i], rows[k].offset));
+            vly_metrics_seconds(o, rows[k].name, s[i].labels, histogram_at(&s[i], rows[k].offset));
     }
 }
 
-static void put_memory(vly_buf *b, const vly_cache_totals *t)
+static void put_memory(const vly_metrics_out *o, const vly_cache_totals *t)
 {
     const struct {
         const char *reason;
         uint64_t n;
     } gone[] = {{"room", t->evictions}, {"expired", t->expired}, {"invalidated", t->invalidated}};
 
-    vly_metrics_value(b, "volley_cache_memory_bytes", "gauge", "Memory that the cache takes",
+    vly_metrics_value(o, "volley_cache_memory_bytes", "gauge", "Memory that the cache takes",
                       (double)t->bytes);
-    vly_metrics_value(b, "volley_cache_memory_max_bytes", "gauge", "Memory that it may take",
+    vly_metrics_value(o, "volley_cache_memory_max_bytes", "gauge", "Memory that it may take",
                       (double)t->max_bytes);
-    vly_metrics_value(b, "volley_cache_entries", "gauge", "Answers in memory", (double)t->entries);
-    vly_metrics_head(b, "volley_cache_evictions_total", "counter",
+    vly_metrics_value(o, "volley_cache_entries", "gauge", "Answers in memory", (double)t->entries);
+    vly_metrics_head(o, "volley_cache_evictions_total", "counter",
                      "Answers that have left memory, by reason");
     for (size_t i = 0; i < VLY_COUNT(gone); i++)
-        vly_buf_printf(b, "volley_cache_evictions_total{reason=\"%s\"} %llu\n", gone[i].reason,
+        vly_buf_printf(o->b, "volley_cache_evictions_total{reason=\"%s\"} %llu\n", gone[i].reason,
                        (unsigned long long)gone[i].n);
 }
 
 /* The guides' name: of all lookups since the start. */
-static void put_ratio(vly_buf *b, const series *s, size_t n)
+static void put_ratio(const vly_metrics_out *o, const series *s, size_t n)
 {
     uint64_t hits = 0, all = 0;
 
@@ -170,7 +170,7 @@ static void put_ratio(vly_buf *b, const series *s, size_t n)
         hits += hits_of(&s[i]);
         all += hits_of(&s[i]) + counter_at(&s[i], STATS(misses));
     }
-    vly_metrics_value(b, "cache_hit_ratio", "gauge", "Answers known, of all lookups",
+    vly_metrics_value(o, "cache_hit_ratio", "gauge", "Answers known, of all lookups",
                       all > 0 ? (double)hits / (double)all : 0);
 }
 
@@ -198,17 +198,17 @@ static void put(const vly_metrics_page *p, const series *s, size_t n)
 
     vly_cache_get_totals(p->api->cache, &totals);
     if ((names & VLY_METRICS_TRITON) != 0) {
-        put_nv_models(p->b, s, n);
-        put_nv_local(p->b, &totals);
+        put_nv_models(p->out, s, n);
+        put_nv_local(p->out, &totals);
     }
     if ((names & VLY_METRICS_VOLLEY) != 0) {
-        put_tiers(p->b, s, n);
-        put_counters(p->b, s, n);
-        put_durations(p->b, s, n);
-        put_memory(p->b, &totals);
+        put_tiers(p->out, s, n);
+        put_counters(p->out, s, n);
+        put_durations(p->out, s, n);
+        put_memory(p->out, &totals);
     }
     if ((names & VLY_METRICS_GUIDES) != 0)
-        put_ratio(p->b, s, n);
+        put_ratio(p->out, s, n);
 }
 
 void vly_metrics_put_cache(const vly_metrics_page *p)

@@ -9,6 +9,7 @@
 #define VLY_API_METRICS_FAMILIES_H
 
 #include "api/api.h"
+#include "api/metrics_text.h"
 
 /* Whose names there are, for vly_metrics_opts.names (setting metrics.names). */
 #define VLY_METRICS_TRITON UINT32_C(1)
@@ -21,7 +22,7 @@ vly_status vly_metrics_names_parse(vly_str text, uint32_t *ret, vly_err *err) VL
 
 /* A page in the making. Owner: the thread that writes it. */
 typedef struct vly_metrics_page {
-    vly_buf *b;
+    const vly_metrics_out *out;
     const vly_api *api;
     const vly_http_stats *http;
     vly_arena *arena;

@@ -6,25 +6,27 @@
 #include "base/assert.h"
 #include "net/mqtt.h"
 
-static void put_levels(vly_buf *b, const vly_imu_sessions_stats *s, size_t max_sessions)
+static void put_levels(const vly_metrics_out *o, const vly_imu_sessions_stats *s,
+                       size_t max_sessions)
 {
-    vly_metrics_value(b, "volley_imu_sessions", "gauge", "Sessions of motion sensors",
+    vly_metrics_value(o, "volley_imu_sessions", "gauge", "Sessions of motion sensors",
                       (double)vly_gauge_get(&s->sessions));
-    vly_metrics_value(b, "volley_imu_sessions_limit", "gauge",
+    vly_metrics_value(o, "volley_imu_sessions_limit", "gauge",
                       "Sessions that there may be (imu.max_sessions)", (double)max_sessions);
-    vly_metrics_value(b, "volley_imu_sessions_attached", "gauge",
+    vly_metrics_value(o, "volley_imu_sessions_attached", "gauge",
                       "Of these, sessions with a connection", (double)vly_gauge_get(&s->attached));
-    vly_metrics_value(b, "volley_imu_readings_waiting", "gauge", "Readings that wait to be run",
+    vly_metrics_value(o, "volley_imu_readings_waiting", "gauge", "Readings that wait to be run",
                       (double)vly_gauge_get(&s->waiting));
-    vly_metrics_head(b, "volley_imu_snapshot_duration_seconds", "summary",
+    vly_metrics_head(o, "volley_imu_snapshot_duration_seconds", "summary",
                      "Time of one transaction that saves sessions");
-    vly_buf_printf(b, "volley_imu_snapshot_duration_seconds_sum %.9g\n",
+    vly_buf_printf(o->b, "volley_imu_snapshot_duration_seconds_sum %.9g\n",
                    (double)vly_histogram_sum(&s->snapshot_duration) / 1e9);
-    vly_buf_printf(b, "volley_imu_snapshot_duration_seconds_count %llu\n",
+    vly_buf_printf(o->b, "volley_imu_snapshot_duration_seconds_count %llu\n",
                    (unsigned long long)vly_histogram_count(&s->snapshot_duration));
 }
 
-static void put_sessions(vly_buf *b, const vly_imu_sessions_stats *s, size_t max_sessions)
+static void put_sessions(const vly_metrics_out *o, const vly_imu_sessions_stats *s,
+                         size_t max_sessions)
 {
     const vly_metrics_row rows[] = {
         {"volley_imu_sessions_opened_total", "Times that somebody attached to a session",
@@ -48,11 +50,12 @@ static void put_sessions(vly_buf *b, const vly_imu_sessions_stats *s, size_t max
         {"volley_imu_snapshot_errors_total", "Transactions that failed", &s->snapshot_errors},
     };
 
-    put_levels(b, s, max_sessions);
-    vly_metrics_counters(b, rows, VLY_COUNT(rows));
+    put_levels(o, s, max_sessions);
+    vly_metrics_counters(o, rows, VLY_COUNT(rows));
 }
 
-static void put_broker(vly_buf *b, const vly_mqtt_stats *c, const vly_steps_mqtt_stats *s)
+static void put_broker(const vly_metrics_out *o, const vly_mqtt_stats *c,
+                       const vly_steps_mqtt_stats *s)
 {
     const vly_metrics_row rows[] = {
         {"volley_mqtt_connects_total", "Times that the broker was reached", &c->connects},
@@ -70,11 +73,11 @@ static void put_broker(vly_buf *b, const vly_mqtt_stats *c, const vly_steps_mqtt
         {"volley_mqtt_dropped_total", "Events that could not be sent", &c->dropped},
     };
 
-    vly_metrics_value(b, "volley_mqtt_connected", "gauge", "1: the broker is there",
+    vly_metrics_value(o, "volley_mqtt_connected", "gauge", "1: the broker is there",
                       (double)vly_gauge_get(&c->connected));
-    vly_metrics_value(b, "volley_mqtt_devices", "gauge", "Devices attached",
+    vly_metrics_value(o, "volley_mqtt_devices", "gauge", "Devices attached",
                       (double)vly_gauge_get(&s->devices));
-    vly_metrics_counters(b, rows, VLY_COUNT(rows));
+    vly_metrics_counters(o, rows, VLY_COUNT(rows));
 }
 
 static bool is_wanted(const vly_api *api)
@@ -85,13 +88,13 @@ static bool is_wanted(const vly_api *api)
 void vly_metrics_put_imu(const vly_metrics_page *p)
 {
     if (is_wanted(p->api) && p->api->imu_sessions != NULL)
-        put_sessions(p->b, vly_imu_sessions_get_stats(p->api->imu_sessions),
+        put_sessions(p->out, vly_imu_sessions_get_stats(p->api->imu_sessions),
                      p->api->metrics.max_sessions);
 }
 
 void vly_metrics_put_mqtt(const vly_metrics_page *p)
 {
     if (is_wanted(p->api) && p->api->mqtt != NULL)
-        put_broker(p->b, vly_mqtt_get_stats(p->api->mqtt),
+        put_broker(p->out, vly_mqtt_get_stats(p->api->mqtt),
                    vly_steps_mqtt_get_stats(p->api->steps_mqtt));
 }

@@ -36,22 +36,22 @@ static const void *field(const family *f, const series *s)
 
 static void put_counter(const vly_metrics_page *p, const family *f, const series *s)
 {
-    vly_metrics_u64(p->b, f->name, s->labels, vly_counter_get(field(f, s)));
+    vly_metrics_u64(p->out, f->name, s->labels, vly_counter_get(field(f, s)));
 }
 
 static void put_gauge(const vly_metrics_page *p, const family *f, const series *s)
 {
-    vly_metrics_double(p->b, f->name, s->labels, (double)vly_gauge_get(field(f, s)));
+    vly_metrics_double(p->out, f->name, s->labels, (double)vly_gauge_get(field(f, s)));
 }
 
 static void put_sum_us(const vly_metrics_page *p, const family *f, const series *s)
 {
-    vly_metrics_u64(p->b, f->name, s->labels, vly_histogram_sum(field(f, s)) / VLY_NSEC_PER_US);
+    vly_metrics_u64(p->out, f->name, s->labels, vly_histogram_sum(field(f, s)) / VLY_NSEC_PER_US);
 }
 
 static void put_seconds(const vly_metrics_page *p, const family *f, const series *s)
 {
-    vly_metrics_seconds(p->b, f->name, s->labels, field(f, s));
+    vly_metrics_seconds(p->out, f->name, s->labels, field(f, s));
 }
 
 static void put_first_response(const vly_metrics_page *p, const family *f, const series *s)
@@ -66,8 +66,12 @@ static void put_first_response(const vly_metrics_page *p, const family *f, const
     for (size_t i = 0; i < VLY_COUNT(bounds); i++)
         limits[i] = bounds[i].limit;
     uint64_t count = vly_histogram_cumulate(h, limits, VLY_COUNT(bounds), below);
-    vly_metrics_buckets(p->b, f->name, s->labels, bounds, below, VLY_COUNT(bounds), count,
-                        (double)vly_histogram_sum(h) / 1e6);
+    vly_metrics_buckets(p->out, f->name, s->labels,
+                        &(vly_metrics_counts){.bounds = bounds,
+                                              .below = below,
+                                              .n = VLY_COUNT(bounds),
+                                              .count = count,
+                                              .sum = (double)vly_histogram_sum(h) / 1e6});
 }
 
 /* Since the start of the model, where Triton's are of the last minute. */
@@ -81,9 +85,9 @@ static void put_summary_us(const vly_metrics_page *p, const family *f, const ser
 
     for (size_t i = 0; i < VLY_COUNT(quantiles); i++)
         vly_buf_printf(
-            p->b, "%s{%s,quantile=\"%s\"} %llu\n", f->name, s->labels, quantiles[i].text,
+            p->out->b, "%s{%s,quantile=\"%s\"} %llu\n", f->name, s->labels, quantiles[i].text,
             (unsigned long long)(vly_histogram_quantile(h, quantiles[i].q) / VLY_NSEC_PER_US));
-    vly_buf_printf(p->b, "%s_sum{%s} %llu\n%s_count{%s} %llu\n", f->name, s->labels,
+    vly_buf_printf(p->out->b, "%s_sum{%s} %llu\n%s_count{%s} %llu\n", f->name, s->labels,
                    (unsigned long long)(vly_histogram_sum(h) / VLY_NSEC_PER_US), f->name, s->labels,
                    (unsigned long long)vly_histogram_count(h));
 }
@@ -91,14 +95,14 @@ static void put_summary_us(const vly_metrics_page *p, const family *f, const ser
 static void put_failures(const vly_metrics_page *p, const family *f, const series *s)
 {
     for (int reason = 0; reason < VLY_JOB_FAILURE_N; reason++)
-        vly_buf_printf(p->b, "%s{%s,reason=\"%s\"} %llu\n", f->name, s->labels,
+        vly_buf_printf(p->out->b, "%s{%s,reason=\"%s\"} %llu\n", f->name, s->labels,
                        vly_job_failure_name((vly_job_failure)reason),
                        (unsigned long long)vly_counter_get(&s->m->stats.failures[reason]));
 }
 
 static void put_load_time(const vly_metrics_page *p, const family *f, const series *s)
 {
-    vly_metrics_double(p->b, f->name, s->labels, (double)s->m->load_ns / 1e9);
+    vly_metrics_double(p->out, f->name, s->labels, (double)s->m->load_ns / 1e9);
 }
 
 /* Runs of batches up to each size. */
@@ -115,9 +119,12 @@ static void put_batch_sizes(const vly_metrics_page *p, const family *f, const se
             if (size <= bounds[k].limit)
                 below[k] += vly_counter_get(&stats->batches[i].count);
     }
-    vly_metrics_buckets(p->b, f->name, s->labels, bounds, below, VLY_COUNT(bounds),
-                        vly_counter_get(&stats->executions),
-                        (double)vly_counter_get(&stats->inferences));
+    vly_metrics_buckets(p->out, f->name, s->labels,
+                        &(vly_metrics_counts){.bounds = bounds,
+                                              .below = below,
+                                              .n = VLY_COUNT(bounds),
+                                              .count = vly_counter_get(&stats->executions),
+                                              .sum = (double)vly_counter_get(&stats->inferences)});
 }
 
 #define STATS(field) offsetof(vly_served_stats, field)
@@ -218,7 +225,7 @@ static void put_families(const vly_metrics_page *p, const family *f, size_t n_fa
     for (size_t i = 0; i < n_families; i++) {
         if ((f[i].names & p->api->metrics.names) == 0)
             continue;
-        vly_metrics_head(p->b, f[i].name, f[i].type, f[i].help);
+        vly_metrics_head(p->out, f[i].name, f[i].type, f[i].help);
         for (size_t k = 0; k < n_series; k++)
             f[i].put(p, &f[i], &s[k]);
     }
@@ -252,15 +259,15 @@ static void put_set(const vly_metrics_page *p, const vly_model_set *set, size_t 
 
     for (size_t i = 0; i < set->n; i++)
         n[atomic_load(&set->models[i]->state)]++;
-    vly_metrics_head(p->b, "volley_models", "gauge", "Models by state");
+    vly_metrics_head(p->out, "volley_models", "gauge", "Models by state");
     for (size_t state = 0; state < VLY_COUNT(n); state++)
-        vly_buf_printf(p->b, "volley_models{state=\"%s\"} %zu\n",
+        vly_buf_printf(p->out->b, "volley_models{state=\"%s\"} %zu\n",
                        vly_served_state_name((vly_served_state)state), n[state]);
-    vly_metrics_value(p->b, "volley_queue_limit", "gauge",
+    vly_metrics_value(p->out, "volley_queue_limit", "gauge",
                       "Requests that may wait for one model, unless its config says otherwise "
                       "(queue.max)",
                       (double)p->api->metrics.max_queue);
-    vly_metrics_value(p->b, "volley_metrics_models_left_out", "gauge",
+    vly_metrics_value(p->out, "volley_metrics_models_left_out", "gauge",
                       "Models that are not shown here: more than metrics.max_models",
                       (double)n_left_out);
 }

@@ -21,7 +21,7 @@ void vly_metrics_put_otlp(const vly_metrics_page *p)
         {"volley_otlp_requests_total", "Requests to the collector", &s->requests},
         {"volley_otlp_failures_total", "Of them, those that failed", &s->failures},
     };
-    vly_metrics_counters(p->b, rows, VLY_COUNT(rows));
-    vly_metrics_value(p->b, "volley_otlp_queue_bytes", "gauge", "Spans that wait to be sent",
+    vly_metrics_counters(p->out, rows, VLY_COUNT(rows));
+    vly_metrics_value(p->out, "volley_otlp_queue_bytes", "gauge", "Spans that wait to be sent",
                       (double)vly_gauge_get(&s->queue_bytes));
 }

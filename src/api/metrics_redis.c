@@ -5,7 +5,7 @@
 #include "base/assert.h"
 #include "cache/redis_tier.h"
 
-static void put_counters(vly_buf *b, const vly_redis_stats *s)
+static void put_counters(const vly_metrics_out *o, const vly_redis_stats *s)
 {
     const vly_metrics_row rows[] = {
         {"volley_redis_gets_total", "Lookups that came to Redis", &s->gets},
@@ -27,7 +27,7 @@ static void put_counters(vly_buf *b, const vly_redis_stats *s)
         {"volley_redis_openings_total", "Times that the circuit has opened", &s->openings},
     };
 
-    vly_metrics_counters(b, rows, VLY_COUNT(rows));
+    vly_metrics_counters(o, rows, VLY_COUNT(rows));
 }
 
 void vly_metrics_put_redis(const vly_metrics_page *p)
@@ -35,12 +35,13 @@ void vly_metrics_put_redis(const vly_metrics_page *p)
     if (p->api->redis == NULL || (p->api->metrics.names & VLY_METRICS_VOLLEY) == 0)
         return;
     const vly_redis_stats *s = vly_redis_get_stats(p->api->redis);
-    put_counters(p->b, s);
-    vly_metrics_value(p->b, "volley_redis_open", "gauge", "1: the circuit is open, nobody is asked",
+    put_counters(p->out, s);
+    vly_metrics_value(p->out, "volley_redis_open", "gauge",
+                      "1: the circuit is open, nobody is asked",
                       (double)vly_gauge_get(&s->is_open));
-    vly_metrics_value(p->b, "volley_redis_stores_paused", "gauge", "1: Redis takes no results",
+    vly_metrics_value(p->out, "volley_redis_stores_paused", "gauge", "1: Redis takes no results",
                       (double)vly_gauge_get(&s->is_store_paused));
-    vly_metrics_head(p->b, "volley_redis_get_duration_seconds", "histogram",
+    vly_metrics_head(p->out, "volley_redis_get_duration_seconds", "histogram",
                      "From the lookup to the answer of Redis");
-    vly_metrics_seconds(p->b, "volley_redis_get_duration_seconds", "", &s->get_ns);
+    vly_metrics_seconds(p->out, "volley_redis_get_duration_seconds", "", &s->get_ns);
 }

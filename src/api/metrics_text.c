@@ -18,15 +18,26 @@ const vly_metrics_bound vly_metrics_seconds_bounds[VLY_METRICS_SECONDS_N] = {
     {MS(10000), "10"},
 };
 
-void vly_metrics_head(vly_buf *b, const char *name, const char *type, const char *help)
+void vly_metrics_head(const vly_metrics_out *o, const char *name, const char *type,
+                      const char *help)
 {
-    vly_buf_printf(b, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+    static const char total[] = "_total";
+    size_t n = strlen(name), end = sizeof(total) - 1;
+
+    if (o->is_open && strcmp(type, "counter") == 0) {
+        bool is_named_so = n > end && strcmp(name + n - end, total) == 0;
+        n -= is_named_so ? end : 0;
+        type = is_named_so ? type : "unknown";
+    }
+    vly_buf_printf(o->b, "# HELP %.*s %s\n# TYPE %.*s %s\n", (int)n, name, help, (int)n, name,
+                   type);
 }
 
-void vly_metrics_value(vly_buf *b, const char *name, const char *type, const char *help, double v)
+void vly_metrics_value(const vly_metrics_out *o, const char *name, const char *type,
+                       const char *help, double v)
 {
-    vly_metrics_head(b, name, type, help);
-    vly_metrics_double(b, name, "", v);
+    vly_metrics_head(o, name, type, help);
+    vly_metrics_double(o, name, "", v);
 }
 
 void vly_metrics_label(vly_buf *b, const char *key, const char *value)
@@ -55,7 +66,6 @@ static void put_u64(vly_buf *b, uint64_t v)
     char digits[24];
     size_t at = sizeof(digits);
 
-    digits[--at] = '\n';
     do {
         digits[--at] = (char)('0' + v % 10);
         v /= 10;
@@ -65,9 +75,11 @@ static void put_u64(vly_buf *b, uint64_t v)
 }
 
 /* name + suffix + the labels, and of a bucket its edge. */
-static void put_series(vly_buf *b, const char *name, const char *suffix, const char *labels,
-                       const char *le)
+static void put_series(const vly_metrics_out *o, const char *name, const char *suffix,
+                       const char *labels, const char *le)
 {
+    vly_buf *b = o->b;
+
     vly_buf_puts(b, name);
     vly_buf_puts(b, suffix);
     if (labels[0] == '\0' && le == NULL)
@@ -77,54 +89,80 @@ static void put_series(vly_buf *b, const char *name, const char *suffix, const c
     if (le != NULL) {
         vly_buf_puts(b, labels[0] != '\0' ? ",le=\"" : "le=\"");
         vly_buf_puts(b, le);
-        vly_buf_putc(b, '"');
+        vly_buf_puts(b, o->is_open && le[0] != '+' && strchr(le, '.') == NULL ? ".0\"" : "\"");
     }
     vly_buf_putc(b, '}');
 }
 
-void vly_metrics_u64(vly_buf *b, const char *name, const char *labels, uint64_t v)
+static void put_count(const vly_metrics_out *o, const char *name, const char *suffix,
+                      const char *labels, uint64_t v)
 {
-    put_series(b, name, "", labels, NULL);
-    put_u64(b, v);
+    put_series(o, name, suffix, labels, NULL);
+    put_u64(o->b, v);
+    vly_buf_putc(o->b, '\n');
 }
 
-void vly_metrics_double(vly_buf *b, const char *name, const char *labels, double v)
+void vly_metrics_u64(const vly_metrics_out *o, const char *name, const char *labels, uint64_t v)
 {
-    put_series(b, name, "", labels, NULL);
-    vly_buf_printf(b, " %.16g\n", v);
+    put_count(o, name, "", labels, v);
 }
 
-void vly_metrics_counters(vly_buf *b, const vly_metrics_row *rows, size_t n)
+void vly_metrics_double(const vly_metrics_out *o, const char *name, const char *labels, double v)
+{
+    put_series(o, name, "", labels, NULL);
+    vly_buf_printf(o->b, " %.16g\n", v);
+}
+
+void vly_metrics_counters(const vly_metrics_out *o, const vly_metrics_row *rows, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        vly_metrics_head(b, rows[i].name, "counter", rows[i].help);
-        vly_metrics_u64(b, rows[i].name, "", vly_counter_get(rows[i].value));
+        vly_metrics_head(o, rows[i].name, "counter", rows[i].help);
+        vly_metrics_u64(o, rows[i].name, "", vly_counter_get(rows[i].value));
     }
 }
 
-void vly_metrics_buckets(vly_buf *b, const char *name, const char *labels,
-                         const vly_metrics_bound *bounds, const uint64_t *below, size_t n,
-                         uint64_t count, double sum)
+/* " # {trace_id="..."} seconds seconds since 1970" */
+static void put_exemplar(vly_buf *b, const vly_exemplar *e)
 {
-    for (size_t i = 0; i < n; i++) {
-        put_series(b, name, "_bucket", labels, bounds[i].le);
-        put_u64(b, below[i]);
-    }
-    put_series(b, name, "_bucket", labels, "+Inf");
-    put_u64(b, count);
-    put_series(b, name, "_sum", labels, NULL);
-    vly_buf_printf(b, " %.9g\n", sum);
-    put_series(b, name, "_count", labels, NULL);
-    put_u64(b, count);
+    vly_buf_puts(b, " # {trace_id=\"");
+    for (size_t i = 0; i < sizeof(e->trace); i++)
+        vly_buf_printf(b, "%02x", e->trace[i]);
+    vly_buf_printf(b, "\"} %.9g %llu.%03u", (double)e->took_ns / 1e9,
+                   (unsigned long long)(e->unix_ms / 1000), (unsigned)(e->unix_ms % 1000));
 }
 
-void vly_metrics_seconds(vly_buf *b, const char *name, const char *labels, const vly_histogram *h)
+static void put_bucket(const vly_metrics_out *o, const char *name, const char *labels,
+                       const vly_metrics_counts *c, size_t i)
+{
+    put_series(o, name, "_bucket", labels, i < c->n ? c->bounds[i].le : "+Inf");
+    put_u64(o->b, i < c->n ? c->below[i] : c->count);
+    if (o->is_open && c->exemplars != NULL && c->exemplars[i].unix_ms != 0)
+        put_exemplar(o->b, &c->exemplars[i]);
+    vly_buf_putc(o->b, '\n');
+}
+
+void vly_metrics_buckets(const vly_metrics_out *o, const char *name, const char *labels,
+                         const vly_metrics_counts *c)
+{
+    for (size_t i = 0; i <= c->n; i++)
+        put_bucket(o, name, labels, c, i);
+    put_series(o, name, "_sum", labels, NULL);
+    vly_buf_printf(o->b, " %.9g\n", c->sum);
+    put_count(o, name, "_count", labels, c->count);
+}
+
+void vly_metrics_seconds(const vly_metrics_out *o, const char *name, const char *labels,
+                         const vly_histogram *h)
 {
     uint64_t limits[VLY_METRICS_SECONDS_N], below[VLY_METRICS_SECONDS_N];
 
     for (size_t i = 0; i < VLY_METRICS_SECONDS_N; i++)
         limits[i] = vly_metrics_seconds_bounds[i].limit;
     uint64_t count = vly_histogram_cumulate(h, limits, VLY_METRICS_SECONDS_N, below);
-    vly_metrics_buckets(b, name, labels, vly_metrics_seconds_bounds, below, VLY_METRICS_SECONDS_N,
-                        count, (double)vly_histogram_sum(h) / 1e9);
+    vly_metrics_buckets(o, name, labels,
+                        &(vly_metrics_counts){.bounds = vly_metrics_seconds_bounds,
+                                              .below = below,
+                                              .n = VLY_METRICS_SECONDS_N,
+                                              .count = count,
+                                              .sum = (double)vly_histogram_sum(h) / 1e9});
 }

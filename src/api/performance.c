@@ -16,8 +16,9 @@ typedef struct source {
     const char *route, *model, *version;
     const void *id; /* whose counters these are: another one's have begun at zero */
     const vly_histogram *latency;
-    const vly_histogram *known; /* part of latency: from the cache; NULL: not told, as the next */
-    const vly_histogram *queue;
+    const vly_histogram *known; /* part of latency: from the cache; NULL: none is in it */
+    const vly_histogram *queue; /* NULL: not known */
+    uint64_t cached;            /* where known is NULL */
     uint64_t answered, failed, inferences, executions, hits, lookups;
     float pending;
 } source;
@@ -25,7 +26,7 @@ typedef struct source {
 /* Counters as they were a second ago. */
 typedef struct marks {
     vly_histogram_counts latency, known, queue;
-    uint64_t answered, failed, inferences, executions, hits, lookups;
+    uint64_t cached, answered, failed, inferences, executions, hits, lookups;
 } marks;
 
 typedef struct series {
@@ -181,14 +182,15 @@ static void measure(vly_performance *p, series *s, const source *from, double se
     uint64_t inferences = since(from->inferences, &m->inferences);
 
     look_at_histograms(p, m, from, answered > 0);
-    uint64_t cached = p->known.n < answered ? p->known.n : answered;
+    uint64_t cached = from->known != NULL ? p->known.n : since(from->cached, &m->cached);
+    cached = cached < answered ? cached : answered;
     if (s->route[0] == '\0') {
         vly_histogram_counts_add(&p->total, &p->latency);
         p->n_requests += answered + failed;
     }
     *ret = (vly_performance_point){
         .computed = (float)((double)(answered - cached) / seconds),
-        .cached = from->known != NULL ? (float)((double)cached / seconds) : NAN,
+        .cached = (float)((double)cached / seconds),
         .failed = (float)((double)failed / seconds),
         .p50_ms = quantile_ms(&p->latency, 0.5),
         .p95_ms = quantile_ms(&p->latency, 0.95),
@@ -200,6 +202,15 @@ static void measure(vly_performance *p, series *s, const source *from, double se
     };
 }
 
+/* A new arm of a model that has served before: what that did then is none of the arm's. */
+static void forget_the_model(vly_performance *p, series *s, const source *from)
+{
+    s->marks.inferences = from->inferences;
+    s->marks.executions = from->executions;
+    if (from->queue != NULL)
+        vly_histogram_since(from->queue, &s->marks.queue, &p->queue);
+}
+
 static void take(vly_performance *p, const source *from, double seconds)
 {
     series *s = series_of(p, from);
@@ -208,8 +219,11 @@ static void take(vly_performance *p, const source *from, double seconds)
         p->n_left_out++;
         return;
     }
-    if (s->id != from->id)
+    if (s->id != from->id) {
         s->marks = (marks){.answered = 0};
+        if (from->route[0] != '\0')
+            forget_the_model(p, s, from);
+    }
     s->id = from->id;
     s->last = p->n_samples;
     measure(p, s, from, seconds, &s->points[p->n_samples % VLY_PERFORMANCE_POINTS]);
@@ -253,20 +267,34 @@ static void take_models(vly_performance *p, double seconds)
     vly_model_set_unref(set);
 }
 
+/* Of an arm's own are its requests; of its model, when it serves, the queue and the runs. */
 static void take_arm(vly_performance *p, const vly_route_arm *arm, double seconds)
 {
-    const source from = {.route = arm->route,
-                         .model = arm->target.model,
-                         .version = arm->target.version,
-                         .id = arm,
-                         .latency = &arm->latency,
-                         .answered = vly_counter_get(&arm->outcomes[VLY_ROUTE_OUTCOME_OK]),
-                         .failed = vly_counter_get(&arm->outcomes[VLY_ROUTE_OUTCOME_FAILED]) +
-                                   vly_counter_get(&arm->outcomes[VLY_ROUTE_OUTCOME_REJECTED]) +
-                                   vly_counter_get(&arm->outcomes[VLY_ROUTE_OUTCOME_UNAVAILABLE]),
-                         .pending = NAN};
+    const vly_counter *n = arm->outcomes;
+    vly_served *m = vly_scheduler_find(p->opts.scheduler, vly_str_from(arm->target.model),
+                                       vly_str_from(arm->target.version));
+    source from = {.route = arm->route,
+                   .model = arm->target.model,
+                   .version = arm->target.version,
+                   .id = arm,
+                   .latency = &arm->latency,
+                   .cached = vly_counter_get(&n[VLY_ROUTE_OUTCOME_CACHED]),
+                   .answered = vly_counter_get(&n[VLY_ROUTE_OUTCOME_OK]) +
+                               vly_counter_get(&n[VLY_ROUTE_OUTCOME_CACHED]),
+                   .failed = vly_counter_get(&n[VLY_ROUTE_OUTCOME_FAILED]) +
+                             vly_counter_get(&n[VLY_ROUTE_OUTCOME_REJECTED]) +
+                             vly_counter_get(&n[VLY_ROUTE_OUTCOME_REFUSED]) +
+                             vly_counter_get(&n[VLY_ROUTE_OUTCOME_CANCELLED]),
+                   .pending = NAN};
 
+    if (m != NULL) {
+        from.queue = &m->stats.queue;
+        from.inferences = vly_counter_get(&m->stats.inferences);
+        from.executions = vly_counter_get(&m->stats.executions);
+        from.pending = (float)vly_gauge_get(&m->stats.pending);
+    }
     take(p, &from, seconds);
+    vly_served_unref(m);
 }
 
 static void take_routes(vly_performance *p, double seconds)

@@ -23,14 +23,15 @@
 /* What there is of each second; NAN: nothing to tell. The names are those of the answer. */
 #define VLY_PERFORMANCE_FIELDS(X)                                                                  \
     X(computed) /* a second: answers for which a model ran */                                      \
-    X(cached)   /* a second: answers from the cache, or shared with one that was computed; of an   \
-                   arm they are not told apart */                                                  \
-    X(failed)   /* a second */                                                                     \
+    X(cached)   /* a second: answers from the cache, or shared with one that was computed */       \
+    X(failed)   /* a second: requests without an answer, whoever is to blame; what an arm could    \
+                   not take and another one answered is not among them */                          \
     X(p50_ms)   /* of what was computed, received to ready to be sent */                           \
     X(p95_ms)                                                                                      \
     X(p99_ms)                                                                                      \
     X(queue_p95_ms) /* of it, waiting for an instance */                                           \
-    X(pending)      /* waiting at the end of the second */                                         \
+    X(pending)      /* waiting at the end of the second; of an arm, as queue and batch: of the     \
+                       requests to its model, by whatever name */                                  \
     X(batch)        /* inferences in one run of the model, on average */                           \
     X(hit_ratio) /* of lookups in the cache, counted when they are made; the answer may come later \
                   */

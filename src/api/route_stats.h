@@ -8,11 +8,15 @@
  * Not here: streams, whose time is their client's (they are counted as volley_http_streams_total),
  * and what never was a whole request (volley_http_parse_errors_total).
  *
- * Thread: any; counters are relaxed atomics.
+ * A request past the deadline that its client set counts as 4xx: nothing is wrong here.
+ *
+ * Thread: any; counters are relaxed atomics. A lock for requests that were traced, and their
+ * exemplars.
  */
 #ifndef VLY_API_ROUTE_STATS_H
 #define VLY_API_ROUTE_STATS_H
 
+#include "api/metrics_text.h"
 #include "base/clock.h"
 #include "base/status.h"
 #include "net/http_server.h"
@@ -43,5 +47,8 @@ const char *vly_route_pattern(size_t route); /* "other", "/v2/models/{}/infer" *
 const char *vly_route_method(size_t route);  /* "GET", also of HEAD; of other: "other" */
 vly_key_scope vly_route_scope(size_t route); /* that a key needs; of other: none */
 const vly_route_figures *vly_route_stats_at(const vly_route_stats *s, size_t route, int class);
+/* The last traced request of each bucket; false: there is none. Takes a lock. */
+bool vly_route_stats_exemplars(vly_route_stats *s, size_t route, int class,
+                               vly_exemplar ret[VLY_ROUTE_BUCKETS + 1]);
 
 #endif

@@ -105,6 +105,7 @@ static void done(vly_infer *infer)
     vly_v2_answer a = c->answer;
 
     vly_call_set_times(c->req, &infer->times);
+    vly_call_set_late(c->req, infer->is_late);
     vly_call_set_arm(c->req, infer->arm, infer->served);
     vly_call_set_cache(c->req, &infer->cache);
     release(c);
@@ -160,8 +161,10 @@ static vly_status begin(vly_api *api, vly_http_request *req, const vly_str *capt
         .write = write_answer,
         .done = done};
     st = vly_infer_start(&c->infer, err);
-    if (st != VLY_OK)
+    if (st != VLY_OK) {
+        vly_call_set_late(req, c->infer.is_late);
         release(c);
+    }
     return st;
 }
 

@@ -4,6 +4,7 @@
 #include "api/metrics_families.h"
 #include "sys/core_count.h"
 #include "sys/memory_limit.h"
+#include "sys/usage.h"
 
 static vly_status open_performance(const vly_config *c, vly_scheduler *s, vly_model_routes *routes,
                                    vly_serve_metrics *m, vly_err *err)
@@ -29,6 +30,7 @@ vly_status vly_serve_metrics_open(const vly_config *c, vly_scheduler *s, vly_mod
     m->opts.summaries = c->metrics_summaries;
     m->opts.max_models = (size_t)c->metrics_max_models;
     m->opts.memory_limit_bytes = vly_memory_limit();
+    m->opts.process_start_s = vly_usage_process_start();
     m->opts.max_connections = (size_t)c->http_max_connections;
     m->opts.max_sessions = (size_t)c->imu_max_sessions;
     st = vly_route_stats_new(&m->routes, err);

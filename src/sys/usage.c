@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "sys/usage.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define KIB UINT64_C(1024)
@@ -29,14 +32,61 @@ static void read_process(vly_usage *u)
 {
     struct rusage r;
     char text[128];
-    uint64_t pages;
+    uint64_t pages, resident;
+    uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
 
     if (getrusage(RUSAGE_SELF, &r) == 0)
         u->process_cpu_seconds = (double)(r.ru_utime.tv_sec + r.ru_stime.tv_sec) +
                                  (double)(r.ru_utime.tv_usec + r.ru_stime.tv_usec) / 1e6;
     if (read_text("/proc/self/statm", text, sizeof(text)) &&
-        sscanf(text, "%*u %" SCNu64, &pages) == 1)
-        u->process_resident_bytes = pages * (uint64_t)sysconf(_SC_PAGESIZE);
+        sscanf(text, "%" SCNu64 " %" SCNu64, &pages, &resident) == 2) {
+        u->process_virtual_bytes = pages * page_bytes;
+        u->process_resident_bytes = resident * page_bytes;
+    }
+}
+
+/* The size of the folder is their number since Linux 6.2; before, they have to be counted. */
+static uint64_t count_fds(void)
+{
+    static const char path[] = "/proc/self/fd";
+    struct stat st;
+    uint64_t n = 0;
+
+    if (stat(path, &st) == 0 && st.st_size > 0)
+        return (uint64_t)st.st_size;
+    DIR *d = opendir(path);
+    while (d != NULL && readdir(d) != NULL)
+        n++;
+    if (d != NULL)
+        closedir(d);
+    return n > 3 ? n - 3 : 0; /* ".", ".." and the folder itself */
+}
+
+static void read_fds(vly_usage *u)
+{
+    struct rlimit limit;
+
+    u->process_open_fds = count_fds();
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
+        u->process_max_fds = limit.rlim_cur;
+}
+
+double vly_usage_process_start(void)
+{
+    struct timespec now, boot;
+    char text[1024];
+    uint64_t ticks;
+
+    if (!read_text("/proc/self/stat", text, sizeof(text)))
+        return 0;
+    const char *at = strrchr(text, ')'); /* behind the name, which may hold anything */
+    for (int field = 2; at != NULL && field < 22; field++)
+        at = strchr(at + 1, ' ');
+    if (at == NULL || sscanf(at, " %" SCNu64, &ticks) != 1 ||
+        clock_gettime(CLOCK_REALTIME, &now) != 0 || clock_gettime(CLOCK_BOOTTIME, &boot) != 0)
+        return 0;
+    return (double)(now.tv_sec - boot.tv_sec) + (double)(now.tv_nsec - boot.tv_nsec) / 1e9 +
+           (double)ticks / (double)sysconf(_SC_CLK_TCK);
 }
 
 /* "cpu  user nice system idle iowait irq softirq steal ...": waiting for a disk is idle. */
@@ -100,6 +150,7 @@ void vly_usage_read(vly_usage *ret)
 {
     *ret = (vly_usage){0};
     read_process(ret);
+    read_fds(ret);
     read_disk(ret);
     read_cores(ret);
     read_memory(ret);

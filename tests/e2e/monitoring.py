@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import threading
+import time
 import urllib.parse
 import urllib.request
 
@@ -99,7 +100,8 @@ class Prometheus:
         self.log = os.path.join(self.dir, "log")
         with open(self.log, "w") as log:
             self.process = subprocess.Popen(
-                [tool("prometheus"), "--config.file", path, "--storage.tsdb.path",
+                [tool("prometheus"), "--enable-feature=exemplar-storage",
+                 "--config.file", path, "--storage.tsdb.path",
                  os.path.join(self.dir, "data"), "--web.listen-address",
                  f"127.0.0.1:{self.port}"], stdout=log, stderr=log)
 
@@ -226,6 +228,25 @@ def check_alerts(prometheus):
         equal(names_in(r["query"]) - known, set(), r["name"])
 
 
+def check_exemplars(prometheus, traffic):
+    """Prometheus asks for OpenMetrics by itself, and keeps the traces of slow and fast."""
+    found = []
+
+    def is_there():
+        if traffic.problem is not None:
+            raise traffic.problem
+        now = time.time()
+        found[:] = prometheus.get(
+            "/api/v1/query_exemplars", query="volley_http_request_duration_seconds_bucket",
+            start=now - PATIENCE, end=now)["data"]
+        return bool(found)
+    wait_until("an exemplar", is_there)
+    for series in found:
+        for e in series["exemplars"]:
+            assert re.fullmatch("[0-9a-f]{32}", e["labels"]["trace_id"]), series
+            assert float(e["value"]) > 0, series
+
+
 def every_panel_has_data(t):
     tool("prometheus")
     shutil.copytree(os.path.join(t.models, "simple"), os.path.join(t.models, "simple2"))
@@ -245,6 +266,7 @@ def every_panel_has_data(t):
             try:
                 check_queries(prometheus, traffic)
                 check_alerts(prometheus)
+                check_exemplars(prometheus, traffic)
             finally:
                 traffic.stop()
 

@@ -243,6 +243,8 @@ def deadlines_of_clients_condemn_nobody(t):
         for a in arms(s, "ab"):
             assert a["state"] != "rolled_back", a
             equal((a["stats"]["cancelled"], a["stats"]["rejected"]), (100, 0))
+        equal(metric(s, 'volley_requests_total{scope="infer",code="4xx"}'), 200)
+        equal(metric(s, 'volley_requests_total{scope="infer",code="5xx"}'), 0)
 
 
 def slow_arm_is_rolled_back(t):

@@ -120,13 +120,17 @@ static void counts_requests_by_route(void **state)
     assert_says(r, 200, ROUTE("/v2/models/{}/infer", "POST", "4xx") "1\n");
     assert_says(r, 200, ROUTE("/v2/models/{}/versions/{n}/infer", "POST", "4xx") "1\n");
     assert_says(r, 200, ROUTE("other", "other", "4xx") "3\n");
-    assert_says(r, 200, "\nvolley_requests_total{code=\"2xx\"} 2\n");
-    assert_says(r, 200, "\nvolley_requests_total{code=\"4xx\"} 5\n");
-    assert_says(r, 200, "\nvolley_requests_total{code=\"5xx\"} 0\n");
+#define REQUESTS(scope, code) "\nvolley_requests_total{scope=\"" scope "\",code=\"" code "\"} "
+    assert_says(r, 200, REQUESTS("infer", "2xx") "2\n");
+    assert_says(r, 200, REQUESTS("infer", "4xx") "2\n");
+    assert_says(r, 200, REQUESTS("infer", "5xx") "0\n");
+    assert_says(r, 200, REQUESTS("none", "4xx") "3\n");
+    assert_says(r, 200, REQUESTS("admin", "2xx") "0\n");
     assert_null(strstr(r.body, "/a/path"));
     assert_null(strstr(r.body, ROUTE("/v2", "GET", "2xx"))); /* nobody has asked */
 #define TOOK                                                                                       \
-    "volley_http_request_duration_seconds_bucket{route=\"/v2/models/{}/infer\",method=\"POST\","
+    "volley_http_request_duration_seconds_bucket{scope=\"infer\",route=\"/v2/models/{}/infer\","   \
+    "method=\"POST\","
     assert_says(r, 200, TOOK "code=\"2xx\",le=\"10\"} 2\n");
     assert_says(r, 200, TOOK "code=\"2xx\",le=\"+Inf\"} 2\n");
     r = get("/metrics");
@@ -172,18 +176,119 @@ static void names_parse(void **state)
     assert_int_equal(names, VLY_METRICS_GUIDES | VLY_METRICS_TRITON);
 }
 
+static size_t count_of(const char *page, const char *text)
+{
+    size_t n = 0;
+
+    for (const char *at = page; (at = strstr(at, text)) != NULL; at++)
+        n++;
+    return n;
+}
+
 static void models_are_bounded(void **state)
 {
     (void)state;
     svc.api.metrics.max_models = 2;
     reply r = get("/metrics");
-    size_t n = 0;
-    for (const char *at = r.body; (at = strstr(at, "\nnv_inference_count{")) != NULL; at++)
-        n++;
-    assert_int_equal(n, 2);
+    assert_int_equal(count_of(r.body, "\nnv_inference_count{"), 2);
     const char *left = strstr(r.body, "\nvolley_metrics_models_left_out ");
     assert_non_null(left);
     assert_true(strtol(strchr(left, ' '), NULL, 10) >= 15); /* of the 20 or so that serve */
+}
+
+/* Of 3 routes of 2 arms and a shadow each: as many as there is room for. */
+static void arms_are_bounded(void **state)
+{
+    static const char route[] =
+        "{\"arms\":[{\"model\":\"colour\",\"weight\":1},{\"model\":\"colours\",\"weight\":1}],"
+        "\"shadow\":{\"model\":\"colours\",\"share\":0.5}}";
+    const vly_model_routes_opts opts = {
+        .scheduler = svc.scheduler, .max_routes = 8, .shadow_max = 1, .shadow_max_bytes = 1};
+    vly_model_routes *routes;
+
+    (void)state;
+    assert_int_equal(vly_model_routes_new(&opts, &routes, NULL), VLY_OK);
+    svc.api.model_routes = routes; /* before the first request, as the next */
+    svc.api.metrics.max_models = 7;
+    for (int i = 0; i < 3; i++) {
+        const char *const names[] = {"/v1/routes/a", "/v1/routes/b", "/v1/routes/c"};
+        reply made = ask("PUT", names[i], "", route, strlen(route));
+        if (made.status != 201)
+            fail_msg("%d %s", made.status, made.body);
+    }
+    reply r = get("/metrics");
+    assert_int_equal(count_of(r.body, "\nvolley_route_arm_share{"), 6);
+    assert_int_equal(count_of(r.body, "\nvolley_route_arm_state{"), 6); /* the state that is */
+    assert_int_equal(count_of(r.body, "\nvolley_route_shadow_requests_total{"),
+                     VLY_ROUTE_SHADOW_OUTCOMES);
+    assert_says(r, 200, "\nvolley_metrics_arms_left_out 2\n");
+    svc.api.metrics.max_models = 4;
+    r = get("/metrics");
+    assert_int_equal(count_of(r.body, "\nvolley_route_arm_share{"), 4);
+    assert_says(r, 200, "\nvolley_metrics_arms_left_out 5\n");
+    assert_int_equal(post("/v1/routes/a:rollback", "{\"model\":\"colours\"}").status, 200);
+    r = get("/metrics");
+    assert_says(r, 200, "arm=\"colours\",state=\"rolled_back\"} 1\n");
+    vly_model_routes_stop(routes);
+    svc.api.model_routes = NULL;
+    vly_model_routes_free(routes);
+}
+
+#define OPEN_TYPE "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+/* Who names OpenMetrics first gets it. As Prometheus 2.42 and 3.0 ask, and others. */
+static void openmetrics_is_negotiated(void **state)
+{
+    static const struct {
+        const char *accept;
+        bool is_open;
+    } rows[] = {
+        {"application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;"
+         "q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+         true},
+        {"application/openmetrics-text; version=\t1.0.0 ; charset=utf-8", true},
+        {"Application/OpenMetrics-Text", true},
+        {"application/json, application/openmetrics-text", true},
+        {"application/openmetrics-text;version=0.0.1, text/plain", false},
+        {"application/openmetrics-text;version=2.0.0", false},
+        {"text/plain;version=0.0.4, application/openmetrics-text", false},
+        {"*/*", false},
+        {",;,=;", false},
+        {"", false},
+    };
+    char line[256];
+
+    (void)state;
+    for (size_t i = 0; i < VLY_COUNT(rows); i++) {
+        snprintf(line, sizeof(line), "Accept: %s\r\n", rows[i].accept);
+        reply r = ask("GET", "/metrics", line, NULL, 0);
+        assert_int_equal(r.status, 200);
+        assert_string_equal(header(&r, "Content-Type"),
+                            rows[i].is_open ? OPEN_TYPE
+                                            : "text/plain; version=0.0.4; charset=utf-8");
+        size_t n = strlen(r.body);
+        assert_int_equal(strcmp(r.body + n - 6, "# EOF\n") == 0, rows[i].is_open);
+    }
+}
+
+static reply get_open(void)
+{
+    return ask("GET", "/metrics", "Accept: application/openmetrics-text\r\n", NULL, 0);
+}
+
+/* Triton's names are the same; a counter that does not end in _total is of no known type. */
+static void openmetrics_names_families(void **state)
+{
+    (void)state;
+    infer_once();
+    reply r = get_open();
+    assert_true(has_family(r.body, "volley_requests", "counter"));
+    assert_says(r, 200, REQUESTS("infer", "2xx") "1\n");
+    assert_true(has_family(r.body, "nv_inference_count", "unknown"));
+    assert_says(r, 200, "\nnv_inference_count{model=\"id_FP32\",version=\"1\"} ");
+    assert_says(r, 200, TOOK "code=\"2xx\",le=\"10.0\"} 1\n");
+    assert_says(r, 200, TOOK "code=\"2xx\",le=\"0.5\"} ");
+    assert_null(strstr(r.body, "trace_id")); /* nothing was traced */
 }
 
 static vly_metrics_sample at_second(unsigned s)
@@ -235,7 +340,7 @@ static void buckets_of_seconds_are_exact(void **state)
         vly_histogram_record(&h, bounds[i].limit);
         vly_histogram_record(&h, bounds[i].limit + 1);
     }
-    vly_metrics_seconds(&b, "x", "", &h);
+    vly_metrics_seconds(&(vly_metrics_out){.b = &b}, "x", "", &h);
     vly_buf_putc(&b, '\0');
     for (size_t i = 0; i < VLY_METRICS_SECONDS_N; i++) {
         snprintf(line, sizeof(line), "x_bucket{le=\"%s\"} %zu\n", bounds[i].le, 2 * i + 1);
@@ -253,4 +358,7 @@ UNIT_TESTS(cmocka_unit_test(labels_are_utf8), cmocka_unit_test(buckets_of_second
                                            service_stop),
            cmocka_unit_test_setup_teardown(shows_names_but_for_triton, service_start, service_stop),
            cmocka_unit_test_setup_teardown(models_are_bounded, service_start, service_stop),
+           cmocka_unit_test_setup_teardown(arms_are_bounded, service_start, service_stop),
+           cmocka_unit_test_setup_teardown(openmetrics_is_negotiated, service_start, service_stop),
+           cmocka_unit_test_setup_teardown(openmetrics_names_families, service_start, service_stop),
            cmocka_unit_test(names_parse), cmocka_unit_test(a_window_is_at_least_so_long))
