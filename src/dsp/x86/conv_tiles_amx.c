@@ -219,8 +219,8 @@ static int64_t first_tile(const vly_conv_desc *d, const grid *g, int u)
 
 /* --- the finishing of sums --- */
 
-/* What is special about an epilogue: nothing after scale and bias (then a U8 output's scale is in
- * them, too), SiLU, SiLU and a residual after it, or anything. */
+/* What is special about an epilogue: nothing after scale and bias, SiLU (with a U8 output its scale
+ * is in theirs, both times), SiLU and a residual after it, or anything. */
 typedef enum finish_kind {
     FINISH_AFFINE,
     FINISH_SILU,
@@ -269,6 +269,7 @@ struct job {
     uint8_t turn_tile[PIXELS], turn_pixel[PIXELS];  /* the first pixel of each turn of a block */
     int64_t *offsets;                               /* of the steps, bytes from the first tap */
     float *scale, *bias;                            /* [channel tiles * CO] */
+    float *log_scale, *log_bias;                    /* those of the exponent of a SiLU to U8 */
     int32_t *start;                                 /* U8 input: first value of sums */
     unsigned char *sums;                            /* two buffers of SUMS */
     finish_fn *finish;
@@ -284,11 +285,13 @@ VF_INLINE vf finish_vector(const job *j, const pending *p, const void *sums, con
     const vly_residual residual = kind == FINISH_SILU       ? VLY_RESIDUAL_NONE
                                   : kind == FINISH_SILU_SUM ? VLY_RESIDUAL_AFTER
                                                             : j->d->residual;
-    vf v = is_u8 ? _mm512_cvtepi32_ps(_mm512_load_si512(sums)) : _mm512_load_ps(sums);
-
-    v = vf_fma(v, vf_load(j->scale + p->channel), vf_load(j->bias + p->channel));
+    vf sum = is_u8 ? _mm512_cvtepi32_ps(_mm512_load_si512(sums)) : _mm512_load_ps(sums);
+    vf v = vf_fma(sum, vf_load(j->scale + p->channel), vf_load(j->bias + p->channel));
     if (kind == FINISH_AFFINE)
         return v;
+    if (kind == FINISH_SILU && out == VLY_ELEM_U8)
+        return epilogue_logistic(
+            v, vf_fma(sum, vf_load(j->log_scale + p->channel), vf_load(j->log_bias + p->channel)));
     if (residual == VLY_RESIDUAL_BEFORE)
         v = vf_add(v, epilogue_load(j->call->residual, r, p->mask));
     v = epilogue_act(act, v, j->call->alpha, j->call->beta, out);
@@ -515,11 +518,12 @@ VF_INLINE void run_part(const job *j, int64_t first, int64_t end, int left, int 
 
 /* --- runs --- */
 
-/* Memory of a run: sums, then scale, bias and start of [channel tiles * CO], then offsets. */
+/* Memory of a run: sums, then scale, bias, those of the exponent, and start of [channel tiles *
+ * CO], then offsets. */
 static size_t scratch_bytes(const vly_conv_desc *d)
 {
     cut c = cut_of(d, false);
-    return (size_t)2 * SUMS + (size_t)channel_tiles(d) * CO * 3 * sizeof(float) +
+    return (size_t)2 * SUMS + (size_t)channel_tiles(d) * CO * 5 * sizeof(float) +
            (size_t)steps_of(&c) * sizeof(int64_t);
 }
 
@@ -528,14 +532,19 @@ static void set_factors(job *j)
     const vly_conv_call *c = j->call;
     const int32_t *sums =
         (const int32_t *)(const void *)((const unsigned char *)c->packed + sums_offset(j->d));
-    bool is_divided = j->d->out == VLY_ELEM_U8 && finish_kind_of(j->d) == FINISH_AFFINE;
+    finish_kind kind = finish_kind_of(j->d);
+    bool is_divided = j->d->out == VLY_ELEM_U8 && (kind == FINISH_AFFINE || kind == FINISH_SILU);
 
     j->y_factor = j->d->out == VLY_ELEM_U8 ? 1.0f / c->y->scale : 1.0f;
     for (int o = 0; o < channel_tiles(j->d) * CO; o++) {
         bool is_real = o < j->d->c_out;
         float factor = is_divided ? j->y_factor : 1.0f;
-        j->scale[o] = is_real && c->scale != NULL ? c->scale[o] * factor : factor;
-        j->bias[o] = is_real && c->bias != NULL ? c->bias[o] * factor : 0.0f;
+        float scale = is_real && c->scale != NULL ? c->scale[o] : 1.0f;
+        float bias = is_real && c->bias != NULL ? c->bias[o] : 0.0f;
+        j->scale[o] = scale * factor;
+        j->bias[o] = bias * factor;
+        j->log_scale[o] = scale * -EPILOGUE_LOG2_E;
+        j->log_bias[o] = bias * -EPILOGUE_LOG2_E;
         j->start[o] = -c->x->zero * sums[o];
     }
 }
@@ -582,7 +591,9 @@ static void job_init(job *j, const vly_conv_call *call, void *scratch)
     j->sums = scratch;
     j->scale = (float *)(void *)(j->sums + (size_t)(2 * SUMS));
     j->bias = j->scale + channels;
-    j->start = (int32_t *)(void *)(j->bias + channels);
+    j->log_scale = j->bias + channels;
+    j->log_bias = j->log_scale + channels;
+    j->start = (int32_t *)(void *)(j->log_bias + channels);
     j->offsets = (int64_t *)(void *)(j->start + channels);
     j->finish = finishers[d->in == VLY_ELEM_U8][d->out][finish_kind_of(d)];
     set_factors(j);

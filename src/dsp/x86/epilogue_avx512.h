@@ -16,12 +16,12 @@
 #include "dsp/conv.h"
 #include "dsp/vec/vec_act.h"
 
-/* a / (1 + e^-v), within 2^-12 of the value. */
-VF_INLINE vf epilogue_logistic(vf a, vf v)
+#define EPILOGUE_LOG2_E 1.44269504f
+
+/* a / (1 + 2^t), within 2^-12 of the value. */
+VF_INLINE vf epilogue_logistic(vf a, vf t)
 {
-    /* e^-v = 2^t: 2^(t - floor t) by a cubic, relative error 2^-13.7; scalef takes the floor itself
-     */
-    vf t = vf_mul(v, vf_set(-1.44269504f));
+    /* 2^(t - floor t) by a cubic, relative error 2^-13.7; scalef takes the floor itself */
     vf f = _mm512_reduce_ps(t, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
     vf p = vf_fma(f, vf_set(7.80240595e-2f), vf_set(2.26067916e-1f));
     p = vf_fma(p, f, vf_set(6.95833206e-1f));
@@ -34,9 +34,9 @@ VF_INLINE vf epilogue_logistic(vf a, vf v)
 VF_INLINE vf epilogue_act(vly_act act, vf v, float alpha, float beta, vly_elem out)
 {
     if (out != VLY_ELEM_F32 && act == VLY_ACT_SILU)
-        return epilogue_logistic(v, v);
+        return epilogue_logistic(v, vf_mul(v, vf_set(-EPILOGUE_LOG2_E)));
     if (out != VLY_ELEM_F32 && act == VLY_ACT_SIGMOID)
-        return epilogue_logistic(vf_set(1.0f), v);
+        return epilogue_logistic(vf_set(1.0f), vf_mul(v, vf_set(-EPILOGUE_LOG2_E)));
     return vf_act(act, v, alpha, beta);
 }
 
