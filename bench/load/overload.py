@@ -3,7 +3,7 @@
 """Overload: what a server does that is asked for several times what it can do.
 
   overload.py VOLLEY MODEL.onnx PICTURE [--seconds 60] [--times 5] [--deadline-ms 500]
-              [--set NAME=VALUE ...]
+              [--set NAME=VALUE ...] [--realtime]
 
 Starts `volley serve` with queue.max_wait_ms at the deadline, finds its capacity by a closed loop,
 then sends so many times that at a constant rate (`volley load`, open loop), then a closed loop
@@ -13,7 +13,8 @@ the deadline; refused p99 within 5 ms; memory within 256 MiB of what it was; 90 
 again.
 
 Client and server share the machine: the client's part is in every figure, and `lateness_ms` says
-what the client itself was late by.
+what the client itself was late by. With --realtime (root) the client runs before everything else,
+so that what it sees late is the server's, and the server before all but the client.
 """
 import argparse
 import json
@@ -23,14 +24,21 @@ import subprocess
 import sys
 import threading
 
+from serve import go_first  # beside this file
+
 REFUSED_MS = 5
 GROWTH_BYTES = 256 << 20
+
+
+def run_at_once():
+    os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
 
 
 def start(a):
     settings = [f"--set={s}" for s in (f"queue.max_wait_ms={a.deadline_ms}", *a.set)]
     p = subprocess.Popen([a.volley, "serve", "--models", a.model, "--port", "0", *settings],
-                         stdout=subprocess.PIPE, text=True)
+                         stdout=subprocess.PIPE, text=True,
+                         preexec_fn=go_first if a.realtime else None)
     for line in p.stdout:
         found = re.match(r"listening on (http://\S+)", line)
         if found:
@@ -41,7 +49,8 @@ def start(a):
 def load(a, url, *args):
     command = [a.volley, "load", url, "--picture", a.picture, "--unique", "--quiet", "--json",
                "--no-check", *args]
-    p = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    p = subprocess.run(command, stdout=subprocess.PIPE, text=True,
+                       preexec_fn=run_at_once if a.realtime else None)
     if p.returncode not in (0, 4):
         sys.exit(f"{' '.join(command)}: exit status {p.returncode}")
     return json.loads(p.stdout)
@@ -89,6 +98,8 @@ def main():
     p.add_argument("--times", type=float, default=5)
     p.add_argument("--deadline-ms", type=int, default=500)
     p.add_argument("--set", action="append", default=[])
+    p.add_argument("--realtime", action="store_true",
+                   help="figures of an idle machine on a busy one; root")
     a = p.parse_args()
     capacity, rate, before, peak, over, after = measure(a)
     accepted, refused = over["latency_ms"], over["refused_ms"]

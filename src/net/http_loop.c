@@ -2,6 +2,7 @@
 /* One loop: a thread with its connections, the answers that come to it, and its turns. */
 #include "base/assert.h"
 #include "net/http_stream_internal.h"
+#include "sys/slice.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -254,6 +255,7 @@ static void *loop_main(void *arg)
     loop->self = pthread_self();
     snprintf(name, sizeof(name), "volley-net-%u", loop->idx % 1000);
     pthread_setname_np(pthread_self(), name);
+    vly_slice_shorten();
     if (loop->idx == 0)
         vly_http__listen_start(loop->server);
     uv_run(&loop->uv, UV_RUN_DEFAULT);
