@@ -29,12 +29,13 @@ static void print_arm(yyjson_val *arm)
 
     snprintf(name, sizeof(name), "%s%s%s", text_of(arm, "model"), version[0] != '\0' ? "/" : "",
              version);
-    printf("  %-24s %7.3f %%  %-12s %10llu %8llu %8llu %9.3f %9.3f\n", name,
+    printf("  %-24s %7.3f %%  %-12s %10llu %8llu %8llu %8llu %9.3f %9.3f\n", name,
            100 * number_of(arm, "share"), is_there ? text_of(arm, "state") : "unavailable",
            (unsigned long long)(count_of(stats, "ok") + count_of(stats, "cached")),
            (unsigned long long)count_of(stats, "failed"),
            (unsigned long long)(count_of(stats, "rejected") + count_of(stats, "unavailable")),
-           number_of(stats, "p50_ms"), number_of(stats, "p95_ms"));
+           (unsigned long long)count_of(stats, "refused"), number_of(stats, "p50_ms"),
+           number_of(stats, "p95_ms"));
     if (text_of(arm, "why")[0] != '\0')
         printf("    %s: %s\n", text_of(arm, "reason"), text_of(arm, "why"));
 }
@@ -84,8 +85,8 @@ static void print_route(yyjson_val *route)
     size_t i, n;
 
     printf("%s\n", text_of(route, "name"));
-    printf("  %-24s %9s  %-12s %10s %8s %8s %9s %9s\n", "ARM", "SHARE", "STATE", "OK", "FAILED",
-           "REJECTED", "P50 ms", "P95 ms");
+    printf("  %-24s %9s  %-12s %10s %8s %8s %8s %9s %9s\n", "ARM", "SHARE", "STATE", "OK", "FAILED",
+           "REJECTED", "REFUSED", "P50 ms", "P95 ms");
     yyjson_arr_foreach(yyjson_obj_get(route, "arms"), i, n, arm)
     {
         print_arm(arm);

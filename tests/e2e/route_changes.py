@@ -104,6 +104,10 @@ def commands(t):
         for text in ("simple/1", "90.000 %", "probation", "shadow simple/3: 50 %",
                      "[10 %] 100 %", "max_error_rate 0.1"):
             assert text in shown, shown
+        equal(s.infer("ab", []).status, 400)
+        row = next(x.split() for x in volley("show", "ab").splitlines() if "simple/1" in x)
+        heads = next(x.split() for x in shown.splitlines() if "REFUSED" in x)
+        equal(row[heads.index("REFUSED") + 1], "1", "behind the share's %")
         saved = t.path("ab.json")
         with open(saved, "w") as f:
             f.write(volley("show", "ab", "--json"))
