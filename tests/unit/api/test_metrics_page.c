@@ -211,7 +211,8 @@ static void arms_are_bounded(void **state)
     svc.api.model_routes = routes; /* before the first request, as the next */
     svc.api.metrics.max_models = 7;
     for (int i = 0; i < 3; i++) {
-        const char *const names[] = {"/v1/routes/a", "/v1/routes/b", "/v1/routes/c"};
+        const char *const names[] = {"/v1/routes/a?force=true", "/v1/routes/b?force=true",
+                                     "/v1/routes/c?force=true"};
         reply made = ask("PUT", names[i], "", route, strlen(route));
         if (made.status != 201)
             fail_msg("%d %s", made.status, made.body);
