@@ -23,7 +23,7 @@ import zlib
 PATIENCE = 60
 # Clients of others, and what reads documents in formats of others.
 PACKAGES = ("tritonclient[grpc,http]", "grpcio-health-checking", "grpcio-reflection", "websockets",
-            "opentelemetry-proto", "openapi-spec-validator")
+            "opentelemetry-proto", "openapi-spec-validator", "prometheus-client")
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CLIENTS = os.path.join(SOURCE, "build-clients")  # what package managers bring, for every build
 

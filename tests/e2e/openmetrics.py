@@ -5,7 +5,7 @@ import json
 import re
 import subprocess
 
-from harness import Skip, equal, find_python, png, run, simple_inputs
+from harness import equal, png, python_with, run, simple_inputs
 
 READ = """
 import json, sys
@@ -21,11 +21,8 @@ ACCEPT = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=
 LATENCY = "volley_http_request_duration_seconds"
 
 
-def read(t, text, is_open):
-    python, why = find_python(t.build, "venv-metrics", ["prometheus-client"],
-                              "import prometheus_client.openmetrics.parser")
-    if python is None:
-        raise Skip(f"prometheus-client cannot be had: {why}")
+def read(text, is_open):
+    python = python_with("import prometheus_client.openmetrics.parser")
     p = subprocess.run([python, "-c", READ], capture_output=True, text=True,
                        input=json.dumps({"text": text.decode(), "is_open": is_open}))
     equal(p.returncode, 0, p.stderr)
@@ -61,9 +58,9 @@ def both_formats_have_the_same_samples(t):
     equal(answer.headers["content-type"],
           "application/openmetrics-text; version=1.0.0; charset=utf-8")
     equal(text.headers["content-type"], "text/plain; version=0.0.4; charset=utf-8")
-    families = read(t, answer.body, True)
+    families = read(answer.body, True)
     assert len(families) > 100, len(families)
-    equal(names(families) ^ names(read(t, text.body, False)), set(), "in one of the two alone")
+    equal(names(families) ^ names(read(text.body, False)), set(), "in one of the two alone")
     types = {name: kind for name, kind, _ in families}
     equal([types[n] for n in ("volley_requests", "nv_inference_count", LATENCY, "process_open_fds",
                               "nv_inference_request_summary_us")],
@@ -76,7 +73,7 @@ def a_traced_request_is_an_exemplar(t):
         use(s)
         body = json.dumps({"inputs": simple_inputs([1] * 16, [2] * 16)})
         equal(s.ask("POST", "/v2/models/simple/infer", body, {"traceparent": PARENT}).status, 200)
-        families = read(t, s.ask("GET", "/metrics", headers={"Accept": ACCEPT}).body, True)
+        families = read(s.ask("GET", "/metrics", headers={"Accept": ACCEPT}).body, True)
         text = s.get("/metrics").body
     found = [(name, labels["route"], exemplar) for _, _, samples in families
              for name, labels, _, exemplar in samples if exemplar]
