@@ -3,7 +3,8 @@
 # ./demo.sh [MODEL.onnx PHOTO.jpg]: from a bare Debian to answers over HTTP. Starts a server on a
 # free port of this machine. Without arguments it counts the steps of a made-up walk, whose steps
 # are known, and finds a ball; it leaves volley-steps.svg and volley-demo.jpg in the current
-# directory. With a detector and a photo it finds what is on the photo.
+# directory. With a detector and a photo it finds what is on the photo. BUILD=DIR: a build directory
+# of yours instead of build-release.
 set -eu
 case $# in
 0) model="" photo="" ;;
@@ -21,8 +22,9 @@ esac
 out=$PWD
 cd "$(dirname "$0")"
 tools/bootstrap.sh build
-tools/build.sh build-release --buildtype=release -Dtests=disabled
-volley=$PWD/build-release/src/cli/volley
+build=${BUILD:-build-release}
+tools/build.sh "$build" --buildtype=release -Dtests=disabled
+volley=$PWD/$build/src/cli/volley
 
 tmp=$(mktemp -d)
 : >"$tmp/log"

@@ -5,5 +5,5 @@
 set -eu
 cd "$(dirname "$0")"
 tools/bootstrap.sh test
-tools/build.sh build --werror
+tools/build.sh build --buildtype=release --werror
 exec meson test -C build --no-rebuild --print-errorlogs "$@"

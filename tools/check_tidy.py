@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""check_tidy.py BUILD_DIR: clang-tidy over the sources of that build, but for what the build makes.
+"""check_tidy.py BUILD_DIR [BASE]: clang-tidy over the sources of that build, but for what the build
+makes; with BASE over those only that differ from that commit, themselves or a header of ours that
+they include, as long as the rules are the same.
 
 A source that passed is remembered by the hash of its preprocessed text, in BUILD_DIR/tidy/.
 """
@@ -9,11 +11,45 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import shlex
 import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+RULES = {".clang-tidy", "tools/check_tidy.py"}  # a change of these concerns every source
+# The analyzer walks 225,000 states of a function where not told otherwise. This takes a third of
+# the time, measured on 14 files.
+DEPTH = ["--extra-arg=-Xclang", "--extra-arg=-analyzer-config", "--extra-arg=-Xclang",
+         "--extra-arg=max-nodes=50000"]
+
+
+def git(*args):
+    return subprocess.run(["git", *args], cwd=ROOT, check=True, text=True,
+                          stdout=subprocess.PIPE).stdout
+
+
+def with_includers(changed):
+    """The names of these files (they are unique in the tree), and of all that include them."""
+    reached = {pathlib.PurePath(path).name for path in changed}
+    include = re.compile(r'^#include "(?:[^"]*/)?([^"/]+)"', re.M)
+    includes = {path.name: set(include.findall(path.read_text()))
+                for folder in ("src", "tests", "bench", "include")
+                for path in (ROOT / folder).rglob("*.[ch]")}
+    while True:
+        more = {name for name, of in includes.items() if of & reached} - reached
+        if not more:
+            return reached
+        reached |= more
+
+
+def changed_since(base, entries):
+    """Those of the entries that are to be looked at."""
+    changed = git("diff", "--name-only", base).splitlines()
+    if RULES & set(changed):
+        return entries
+    reached = with_includers(changed)
+    return {file: e for file, e in entries.items() if pathlib.PurePath(file).name in reached}
 
 
 def tidy(build, version, entry):
@@ -29,8 +65,8 @@ def tidy(build, version, entry):
     passed = build / "tidy" / key
     if passed.exists():
         return source, ""
-    run = subprocess.run(["clang-tidy", "-p", build, "--quiet", source], cwd=build, text=True,
-                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
+    run = subprocess.run(["clang-tidy", "-p", build, "--quiet", *DEPTH, source], cwd=build,
+                         text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
     if run.returncode == 0:
         passed.touch()
         return source, ""
@@ -46,6 +82,8 @@ def main():
     commands = json.loads((build / "compile_commands.json").read_text())
     entries = {e["file"]: e for e in commands
                if build not in (build / e["file"]).resolve().parents}
+    if len(sys.argv) > 2:
+        entries = changed_since(sys.argv[2], entries)
     n_failed = 0
     with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         for source, text in pool.map(lambda e: tidy(build, version, e), entries.values()):

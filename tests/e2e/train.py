@@ -7,7 +7,9 @@ import signal
 import struct
 import subprocess
 
-from harness import equal, run
+from harness import IS_SANITIZED, equal, run
+
+SECONDS = 60 if IS_SANITIZED else 180  # of each person
 
 
 def volley(t, *args, status=0):
@@ -17,15 +19,15 @@ def volley(t, *args, status=0):
 
 
 def walkers(t):
-    """Three persons, each with three minutes of walking and standing."""
+    """Three persons, walking and standing."""
     folder = t.path("walkers")
     if os.path.isdir(folder):
         return folder
     for i in (1, 2, 3):
         person = os.path.join(folder, f"person_{i}")
         os.makedirs(person)
-        volley(t, "synth", "imu", "--seconds", "180", "--seed", str(i), "--activity", "stand,walk",
-               "--out", os.path.join(person, "walk.csv"),
+        volley(t, "synth", "imu", "--seconds", str(SECONDS), "--seed", str(i), "--activity",
+               "stand,walk", "--out", os.path.join(person, "walk.csv"),
                "--truth", os.path.join(person, "walk.steps.csv"))
     return folder
 
@@ -125,11 +127,14 @@ def never_sees_who_is_held_out(t):
 
 
 def learns(t):
-    """Some two hundred batches are enough for walkers that are so much alike."""
-    got = train(t, "learned", "--epochs", "100", "--hold-out", "person_2", "--json")
+    """Some two hundred batches are enough for walkers that are so much alike. Under a sanitizer a
+    few are made, which teach nothing."""
+    got = train(t, "learned", "--epochs", "5" if IS_SANITIZED else "100", "--hold-out", "person_2",
+                "--json")
     person = json.loads(got.stdout)["persons"]["person_2"]
-    assert person["f1"]["100"]["start"] > 0.8, person
-    assert person["delay_ms"]["max"] <= 250, person
+    if not IS_SANITIZED:
+        assert person["f1"]["100"]["start"] > 0.8, person
+        assert person["delay_ms"]["max"] <= 250, person
     model = os.path.join(t.path("learned"), "steps.onnx")
     judged = json.loads(volley(t, "eval", "steps", "--data", walkers(t), "--person", "person_2",
                                "--model", model, "--json").stdout)["model"]["pooled"]
@@ -138,7 +143,7 @@ def learns(t):
             assert abs(judged["f1"][ms][event] - person["f1"][ms][event]) < 0.02, (judged, person)
     card = read(t.path("learned"), "card.md").decode()
     assert "recordings: not stated" in card and "--hold-out person_2" in card, card
-    assert "Learned from 2 persons, 2 recordings, 6.0 minutes" in card, card
+    assert f"from 2 persons, 2 recordings, {SECONDS / 30:.1f} minutes" in card, card
     assert b"recordings: not stated" in read(model), "the licence that the model names"
     assert "F1 of person_2 " in got.stderr, got.stderr
     assert read(t.path("learned"), "curves.svg").startswith(b"<svg"), "curves"
