@@ -62,13 +62,22 @@ static void open_gate(void)
     pthread_mutex_unlock(&gate.lock);
 }
 
+static vly_model_routes *routes; /* of one test; goes when nobody asks any more */
+
+static int stop_with_routes(void **state)
+{
+    vly_model_routes_stop(routes);
+    int rc = service_stop(state);
+    vly_model_routes_free(routes);
+    return rc;
+}
+
 #define ROUTE "{\"arms\":[{\"model\":\"simple\",\"version\":\"1\",\"weight\":1}]}"
 
 static void answers_while_workers_run(void **state)
 {
     const vly_model_routes_opts opts = {.scheduler = svc.scheduler, .max_routes = 2};
     static const char packed[] = "Accept-Encoding: gzip\r\n";
-    vly_model_routes *routes;
 
     (void)state;
     assert_int_equal(vly_model_routes_new(&opts, &routes, NULL), VLY_OK);
@@ -89,9 +98,6 @@ static void answers_while_workers_run(void **state)
     open_gate();
     vly_worker_pool_drain(vly_scheduler_pool(svc.scheduler));
     assert_int_equal(n_gone(), 2);
-    svc.api.model_routes = NULL;
-    vly_model_routes_stop(routes);
-    vly_model_routes_free(routes);
 }
 
 static void without_a_desk_workers_answer(void **state)
@@ -164,7 +170,8 @@ static void alarms_do_not_wait_for_the_figures(void **state)
     vly_alarm_end(opts.alarms, &b.alarm);
 }
 
-UNIT_TESTS(cmocka_unit_test_setup_teardown(answers_while_workers_run, service_start, service_stop),
+UNIT_TESTS(cmocka_unit_test_setup_teardown(answers_while_workers_run, service_start,
+                                           stop_with_routes),
            cmocka_unit_test_setup_teardown(without_a_desk_workers_answer, service_start,
                                            service_stop),
            cmocka_unit_test_setup_teardown(alarms_do_not_wait_for_the_figures, service_start,
