@@ -41,7 +41,7 @@ class Redis:
             ["redis-server", "--port", "0", "--unixsocket", self.path, "--save", "",
              "--dir", self.directory], stdout=subprocess.PIPE, text=True)
         for line in self.process.stdout:
-            if "ready to accept connections" in line:
+            if "eady to accept connections" in line:  # "Ready" since Redis 7.2
                 return
         raise RuntimeError("redis-server has ended")
 

@@ -27,13 +27,13 @@ void redis_init(redis_process *p)
     snprintf(p->url, sizeof(p->url), "unix:%s", p->socket);
 }
 
-/* It says so on its standard output when it serves. */
+/* It says so on its standard output when it serves: "ready" before Redis 7.2, "Ready" since. */
 static void wait_until_ready(FILE *out)
 {
     char line[512];
 
     while (fgets(line, sizeof(line), out) != NULL)
-        if (strstr(line, "ready to accept connections") != NULL)
+        if (strstr(line, "eady to accept connections") != NULL)
             return;
     VLY_ASSERT(!"redis-server ended");
 }
