@@ -82,8 +82,9 @@ typedef struct vly_api {
     struct vly_settings *settings;           /* borrowed */
     struct vly_tracer *tracer;               /* borrowed; NULL: nothing is traced */
     struct vly_config_live *config;          /* borrowed; NULL: settings are not shown */
-    vly_step_model *step_model;     /* borrowed, as the next; NULL: no steps are detected here */
-    vly_imu_sessions *imu_sessions; /* of step_model, as the next */
+    vly_step_model *step_model;      /* borrowed, as the next; NULL: no steps are detected here */
+    vly_imu_sessions *imu_sessions;  /* of step_model, as the next */
+    struct vly_store_backup *backup; /* of the store of imu_sessions; NULL: there is none */
     struct vly_steps_pool *steps_pool;
     struct vly_mqtt *mqtt;             /* borrowed, for its figures, as the next; NULL: none */
     struct vly_steps_mqtt *steps_mqtt; /* fed by mqtt */

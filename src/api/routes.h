@@ -53,6 +53,8 @@
     X(GET, READ, "/v1/sessions/{}", v1_session)                                                    \
     X(DELETE, INFER, "/v1/sessions/{}", v1_session_remove)                                         \
     X(POST, INFER, "/v1/sessions/{}:reset", v1_session_reset)                                      \
+    X(GET, READ, "/v1/store", v1_store)                                                            \
+    X(POST, ADMIN, "/v1/store:backup", v1_store_backup)                                            \
     X(GET, READ, "/v2", v2_server)                                                                 \
     X(GET, NONE, "/v2/health/live", v2_live)                                                       \
     X(GET, NONE, "/v2/health/ready", v2_ready)                                                     \

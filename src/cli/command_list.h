@@ -17,6 +17,7 @@
     X(route_rollback)                                                                              \
     X(route_remove)                                                                                \
     X(route_compare)                                                                               \
+    X(store_backup)                                                                                \
     X(model_inspect)                                                                               \
     X(model_bench)                                                                                 \
     X(model_run)                                                                                   \

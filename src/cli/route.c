@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* `volley route ...`: the routes of a running server, over HTTP. */
+#include "cli/ask_server.h"
 #include "cli/command.h"
 #include "cli/route_edit.h"
 #include "cli/route_table.h"
-#include "net/http_client.h"
 #include "sys/file.h"
 
 #include <stdio.h>
@@ -39,16 +39,6 @@ static const route_opts defaults = {.server = "http://127.0.0.1:8000", .share = 
 
 /* ---- asking ---- */
 
-/* {"error": "..."} of an answer that is none of success. */
-static vly_status told(int status, const vly_buf *answer, vly_err *err)
-{
-    char text[VLY_ERR_MSG_MAX];
-
-    if (vly_route_error(vly_buf_str(answer), text, sizeof(text)))
-        return vly_fail(err, VLY_EINVAL, "the server says: %s", text);
-    return vly_fail(err, VLY_EIO, "the server answered with status %d", status);
-}
-
 /* What is asked for; every part is borrowed. */
 typedef struct question {
     const char *method, *path;
@@ -56,40 +46,19 @@ typedef struct question {
     vly_str body;
 } question;
 
-/* OK: there is an answer, whatever its status. */
 static vly_status send_request(const route_opts *o, const question *q, int *ret_status,
                                vly_buf *answer, vly_err *err)
 {
-    const char *key = o->key != NULL ? o->key : getenv("VOLLEY_API_KEY");
-    vly_http_header headers[3] = {{VLY_STR("Content-Type"), VLY_STR("application/json")}};
-    size_t n_headers = 1;
-    vly_http_client *client = NULL;
-    vly_buf url, token;
+    const vly_ask ask = {.server = o->server,
+                         .key = o->key,
+                         .ca = o->ca,
+                         .timeout_ms = TIMEOUT_MS,
+                         .method = q->method,
+                         .path = q->path,
+                         .condition = q->condition,
+                         .body = q->body};
 
-    vly_buf_init(&url, VLY_MEM_CLI, VLY_HTTP_CLIENT_URL_MAX);
-    vly_buf_init(&token, VLY_MEM_CLI, 4096);
-    vly_buf_printf(&url, "%s%s", o->server, q->path);
-    vly_buf_printf(&token, "Bearer %s", key != NULL ? key : "");
-    if (key != NULL)
-        headers[n_headers++] = (vly_http_header){VLY_STR("Authorization"), vly_buf_str(&token)};
-    if (q->condition.name.len > 0)
-        headers[n_headers++] = q->condition;
-    const vly_http_client_request r = {.method = q->method,
-                                       .url = url.ptr,
-                                       .headers = headers,
-                                       .n_headers = n_headers,
-                                       .body = q->body,
-                                       .ca = o->ca,
-                                       .timeout_ms = TIMEOUT_MS};
-    vly_status st = url.failed || token.failed
-                        ? vly_fail(err, VLY_EINVAL, "--server or --key is too long")
-                        : vly_http_client_new(&client, err);
-    if (st == VLY_OK)
-        st = vly_http_client_send(client, &r, ret_status, answer, err);
-    vly_http_client_free(client);
-    vly_buf_release(&token);
-    vly_buf_release(&url);
-    return st;
+    return vly_ask_server(&ask, ret_status, answer, err);
 }
 
 static bool is_success(int status)
@@ -107,7 +76,7 @@ static int ask(const route_opts *o, const question *q)
     vly_buf_init(&answer, VLY_MEM_CLI, ANSWER_BYTES_MAX);
     vly_status st = send_request(o, q, &status, &answer, &err);
     if (st == VLY_OK && !is_success(status))
-        st = told(status, &answer, &err);
+        st = vly_ask_refused(status, &answer, &err);
     if (st == VLY_OK && o->is_json)
         printf("%.*s\n", VLY_STR_ARG(vly_buf_str(&answer)));
     else if (st == VLY_OK)
@@ -176,7 +145,7 @@ static vly_status get_route(const route_opts *o, const char *name, vly_route_spe
     if (*ret_is_there)
         st = vly_route_spec_read(vly_buf_str(&answer), vly_str_from(name), &arena, ret, err);
     else if (st == VLY_OK && status != NOT_FOUND)
-        st = told(status, &answer, err);
+        st = vly_ask_refused(status, &answer, err);
     vly_buf_release(&answer);
     vly_arena_release(&arena);
     return st;

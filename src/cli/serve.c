@@ -311,6 +311,7 @@ static vly_status start_http(server *s, vly_err *err)
                        .tracer = s->users.tracer,
                        .step_model = s->steps.model,
                        .imu_sessions = s->steps.sessions,
+                       .backup = s->steps.backup,
                        .steps_pool = s->steps.pool,
                        .guide = {.idle_ns = (vly_nsec)c->guide_idle_ms * VLY_NSEC_PER_MS},
                        .mqtt = s->mqtt.client,
@@ -375,6 +376,7 @@ static bool drain(server *s, const sigset_t *signals)
     sigaddset(&interrupt, SIGINT);
     pthread_sigmask(SIG_UNBLOCK, &interrupt, NULL);
     atomic_store(&s->api.is_draining, true);
+    vly_store_backup_stop(s->steps.backup);
     bool is_drained = vly_http_server_drain(s->http, (unsigned)s->users.drain_timeout_ms);
     pthread_sigmask(SIG_BLOCK, signals, NULL);
     return is_drained;

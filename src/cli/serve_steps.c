@@ -16,6 +16,23 @@ static vly_status open_store(const vly_config *c, vly_serve_steps *s, vly_err *e
     return st == VLY_OK ? st : vly_fail_in(err, st, "setting 'store.path'");
 }
 
+static vly_status open_backup(const vly_config *c, vly_serve_steps *s, vly_err *err)
+{
+    vly_buf path;
+
+    if (s->store == NULL)
+        return VLY_OK;
+    vly_buf_init(&path, VLY_MEM_CLI, 8192);
+    if (c->store_backup_path[0] != '\0')
+        vly_buf_puts(&path, c->store_backup_path);
+    else
+        vly_buf_printf(&path, "%s.backup", c->store_path);
+    vly_status st = path.failed ? vly_fail(err, VLY_ENOMEM, "out of memory for a path")
+                                : vly_store_backup_new(s->store, path.ptr, &s->backup, err);
+    vly_buf_release(&path);
+    return st;
+}
+
 static vly_status start_sessions(const vly_config *c, vly_serve_steps *s, vly_err *err)
 {
     const vly_imu_sessions_opts opts = {.model = s->model,
@@ -55,6 +72,8 @@ vly_status vly_serve_steps_open(const vly_config *c, unsigned n_workers, vly_ser
         return vly_fail_in(err, st, "setting 'steps.model'");
     st = open_store(c, s, err);
     if (st == VLY_OK)
+        st = open_backup(c, s, err);
+    if (st == VLY_OK)
         st = start_sessions(c, s, err);
     if (st == VLY_OK)
         st = vly_steps_pool_new(s->model, (size_t)c->queue_max, n_workers, &s->pool, err);
@@ -67,6 +86,7 @@ void vly_serve_steps_close(vly_serve_steps *s)
 {
     vly_steps_pool_free(s->pool);
     vly_imu_sessions_free(s->sessions);
+    vly_store_backup_free(s->backup);
     vly_session_store_close(s->store);
     vly_step_model_unref(s->model);
 }

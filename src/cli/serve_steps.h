@@ -8,12 +8,14 @@
 
 #include "api/steps_pool.h"
 #include "sched/imu_sessions.h"
+#include "store/store_backup.h"
 #include "sys/config.h"
 
 /* All NULL: no steps are detected. store NULL: sessions end with the process. */
 typedef struct vly_serve_steps {
     vly_step_model *model;
     vly_session_store *store;
+    vly_store_backup *backup; /* of it */
     vly_imu_sessions *sessions;
     vly_steps_pool *pool;
 } vly_serve_steps;

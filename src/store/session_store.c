@@ -7,21 +7,38 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "sys/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #define APPLICATION_ID 0x564c5953 /* "VLYS" */
+#define COPY_PAGES     256        /* of 4 KiB, in one part of a copy */
 
 struct vly_session_store {
+    pthread_mutex_t line; /* who waits for lock holds it, so that a copy does not pass others */
+    pthread_mutex_t lock; /* guards the rest */
     sqlite3 *db;
     sqlite3_stmt *put, *remove, *each;
     char *path;
 };
+
+static void enter(vly_session_store *s)
+{
+    pthread_mutex_lock(&s->line);
+    pthread_mutex_lock(&s->lock);
+    pthread_mutex_unlock(&s->line);
+}
+
+static void leave(vly_session_store *s)
+{
+    pthread_mutex_unlock(&s->lock);
+}
 
 /* ---- errors ---- */
 
@@ -231,9 +248,12 @@ vly_status vly_session_store_open(const char *path, vly_store_safety safety,
     vly_session_store *s = vly_calloc(VLY_MEM_STORE, 1, sizeof(*s));
     vly_status st = VLY_OK;
 
-    if (s != NULL)
-        s->path = vly_strndup(VLY_MEM_STORE, path, strlen(path));
-    if (s == NULL || s->path == NULL)
+    if (s == NULL)
+        return vly_fail(err, VLY_ENOMEM, "out of memory for store '%s'", path);
+    pthread_mutex_init(&s->line, NULL);
+    pthread_mutex_init(&s->lock, NULL);
+    s->path = vly_strndup(VLY_MEM_STORE, path, strlen(path));
+    if (s->path == NULL)
         st = vly_fail(err, VLY_ENOMEM, "out of memory for store '%s'", path);
     if (st == VLY_OK)
         st = open_db(s, err);
@@ -258,6 +278,8 @@ void vly_session_store_close(vly_session_store *s)
     sqlite3_finalize(s->each);
     int code = sqlite3_close(s->db);
     VLY_ASSERT(code == SQLITE_OK); /* no statement is left */
+    pthread_mutex_destroy(&s->lock);
+    pthread_mutex_destroy(&s->line);
     vly_free(s->path);
     vly_free(s);
 }
@@ -310,13 +332,19 @@ static vly_status run_rows(vly_session_store *s, sqlite3_stmt *stmt,
 vly_status vly_session_store_put(vly_session_store *s, const vly_session_row *rows, size_t n,
                                  vly_err *err)
 {
-    return run_rows(s, s->put, bind_put, rows, n, err);
+    enter(s);
+    vly_status st = run_rows(s, s->put, bind_put, rows, n, err);
+    leave(s);
+    return st;
 }
 
 vly_status vly_session_store_remove(vly_session_store *s, const vly_session_row *rows, size_t n,
                                     vly_err *err)
 {
-    return run_rows(s, s->remove, bind_remove, rows, n, err);
+    enter(s);
+    vly_status st = run_rows(s, s->remove, bind_remove, rows, n, err);
+    leave(s);
+    return st;
 }
 
 /* Column i as bytes; empty when it holds none. */
@@ -326,10 +354,10 @@ static vly_str column(sqlite3_stmt *stmt, int i)
     return (vly_str){bytes, bytes != NULL ? (size_t)sqlite3_column_bytes(stmt, i) : 0};
 }
 
-vly_status vly_session_store_each(vly_session_store *s, vly_str kind,
-                                  vly_status (*visit)(void *arg, const vly_session_row *row,
-                                                      vly_err *err),
-                                  void *arg, vly_err *err)
+static vly_status visit_each(vly_session_store *s, vly_str kind,
+                             vly_status (*visit)(void *arg, const vly_session_row *row,
+                                                 vly_err *err),
+                             void *arg, vly_err *err)
 {
     vly_status st = VLY_OK;
     int code = SQLITE_ROW;
@@ -347,5 +375,104 @@ vly_status vly_session_store_each(vly_session_store *s, vly_str kind,
         st = fail_db(s, "read", err);
     sqlite3_reset(s->each);
     sqlite3_clear_bindings(s->each);
+    return st;
+}
+
+vly_status vly_session_store_each(vly_session_store *s, vly_str kind,
+                                  vly_status (*visit)(void *arg, const vly_session_row *row,
+                                                      vly_err *err),
+                                  void *arg, vly_err *err)
+{
+    enter(s);
+    vly_status st = visit_each(s, kind, visit, arg, err);
+    leave(s);
+    return st;
+}
+
+/* ---- a copy ---- */
+
+typedef struct copy {
+    vly_session_store *s;
+    char *part; /* path.part */
+    sqlite3 *db;
+    sqlite3_backup *backup;
+} copy;
+
+static vly_status fail_copy(const copy *c, vly_err *err)
+{
+    return vly_fail(err, status_of(sqlite3_errcode(c->db)), "copy '%s': %s", c->part,
+                    sqlite3_errmsg(c->db));
+}
+
+/* Without a journal: nobody opens the part, and a copy that is not whole is made anew. */
+static vly_status begin_copy(copy *c, vly_err *err)
+{
+    if (unlink(c->part) != 0 && errno != ENOENT)
+        return vly_fail(err, VLY_EIO, "copy '%s': %s", c->part, strerror(errno));
+    vly_status st = make_file(c->part, err);
+    if (st != VLY_OK)
+        return st;
+    int code = sqlite3_open_v2(c->part, &c->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_exec(c->db, "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF", NULL,
+                            NULL, NULL);
+    if (code != SQLITE_OK)
+        return fail_copy(c, err);
+    enter(c->s);
+    c->backup = sqlite3_backup_init(c->db, "main", c->s->db, "main");
+    leave(c->s);
+    return c->backup != NULL ? VLY_OK : fail_copy(c, err);
+}
+
+static vly_status copy_pages(copy *c, bool (*progress)(void *arg, size_t n_pages, size_t n_done),
+                             void *arg, vly_err *err)
+{
+    int code = SQLITE_OK;
+
+    while (code == SQLITE_OK) {
+        enter(c->s);
+        code = sqlite3_backup_step(c->backup, COPY_PAGES);
+        size_t n = (size_t)sqlite3_backup_pagecount(c->backup);
+        size_t n_left = (size_t)sqlite3_backup_remaining(c->backup);
+        leave(c->s);
+        if (code == SQLITE_OK && !progress(arg, n, n - n_left))
+            return vly_fail(err, VLY_ECANCELLED, "copy '%s': cancelled", c->part);
+        if (code == SQLITE_DONE)
+            (void)progress(arg, n, n);
+    }
+    return code == SQLITE_DONE
+               ? VLY_OK
+               : vly_fail(err, status_of(code), "copy '%s': %s", c->part, sqlite3_errstr(code));
+}
+
+/* Ends what begin_copy has begun; the part stays. */
+static void end_copy(copy *c)
+{
+    enter(c->s);
+    sqlite3_backup_finish(c->backup);
+    leave(c->s);
+    sqlite3_close(c->db);
+}
+
+vly_status vly_session_store_copy(vly_session_store *s, const char *path,
+                                  bool (*progress)(void *arg, size_t n_pages, size_t n_done),
+                                  void *arg, vly_err *err)
+{
+    size_t len = strlen(path);
+    copy c = {.s = s, .part = vly_alloc(VLY_MEM_STORE, len + sizeof(".part"))};
+
+    if (c.part == NULL)
+        return vly_fail(err, VLY_ENOMEM, "out of memory for a copy of store '%s'", s->path);
+    memcpy(c.part, path, len);
+    memcpy(c.part + len, ".part", sizeof(".part"));
+    vly_status st = begin_copy(&c, err);
+    if (st == VLY_OK)
+        st = copy_pages(&c, progress, arg, err);
+    end_copy(&c);
+    if (st == VLY_OK)
+        st = vly_file_replace(c.part, path, err);
+    if (st != VLY_OK)
+        unlink(c.part);
+    vly_free(c.part);
     return st;
 }

@@ -13,7 +13,7 @@
  * it open. A new file is made readable for its owner only, for keys may give access to something;
  * one that exists keeps its mode.
  *
- * Thread: one at a time; every call may block on the disk.
+ * Thread: any, but open and close; every call may block on the disk, and waits for another one.
  */
 #ifndef VLY_STORE_SESSION_STORE_H
 #define VLY_STORE_SESSION_STORE_H
@@ -21,6 +21,7 @@
 #include "base/status.h"
 #include "base/str.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -60,6 +61,14 @@ vly_status vly_session_store_remove(vly_session_store *s, const vly_session_row 
 vly_status vly_session_store_each(vly_session_store *s, vly_str kind,
                                   vly_status (*visit)(void *arg, const vly_session_row *row,
                                                       vly_err *err),
+                                  void *arg, vly_err *err) VLY_MUST_CHECK;
+
+/* Copies the database to path, which it replaces when the copy is whole and on the disk: at any
+ * time there is the old file or the new one. Until then it is path.part, of which one that was left
+ * is removed. What others put meanwhile waits for one part of the copy at most, and is in it. Calls
+ * progress after each; false ends it: ECANCELLED. EIO: path cannot be written. */
+vly_status vly_session_store_copy(vly_session_store *s, const char *path,
+                                  bool (*progress)(void *arg, size_t n_pages, size_t n_done),
                                   void *arg, vly_err *err) VLY_MUST_CHECK;
 
 #endif

@@ -234,6 +234,8 @@
       1 * VLY_GIB, "one copy, with the answer that it is compared with; larger ones are dropped")  \
     X(TEXT, store_path, "store.path", "", 0, 4096,                                                 \
       "SQLite file for sessions, which then outlive the process; by default they do not")          \
+    X(TEXT, store_backup_path, "store.backup_path", "", 0, 4096,                                   \
+      "file that POST /v1/store:backup writes; by default store.path with .backup behind it")      \
     X(BOOL, store_power_safe, "store.power_safe", true, 0, 1,                                      \
       "what is saved survives a loss of power, too; false: only the end of the process")           \
     X(TEXT, otlp_endpoint, "otlp.endpoint", "", 0, 4096,                                           \

@@ -169,6 +169,34 @@ vly_status vly_file_lock(const char *path, int *ret_fd, vly_err *err)
     return st;
 }
 
+static int sync_path(const char *path, int flags)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | flags);
+
+    if (fd < 0)
+        return -1;
+    int rc = fsync(fd);
+    int why = errno;
+    close(fd);
+    errno = why;
+    return rc;
+}
+
+vly_status vly_file_replace(const char *from, const char *path, vly_err *err)
+{
+    const char *slash = strrchr(path, '/');
+    char *dir = slash == NULL ? vly_strndup(VLY_MEM_BASE, ".", 1)
+                              : vly_strndup(VLY_MEM_BASE, path, (size_t)(slash - path) + 1);
+    vly_status st = VLY_OK;
+
+    if (dir == NULL)
+        return vly_fail(err, VLY_ENOMEM, "'%s': no memory", path);
+    if (sync_path(from, 0) != 0 || rename(from, path) != 0 || sync_path(dir, O_DIRECTORY) != 0)
+        st = fail_errno(err, path, errno);
+    vly_free(dir);
+    return st;
+}
+
 bool vly_file_exists(const char *path)
 {
     struct stat sb;

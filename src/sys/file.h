@@ -35,6 +35,8 @@ vly_status vly_file_write_private(const char *path, const void *bytes, size_t le
  * when there is none; it is held until *ret_fd is closed. It stays: removed, a process that waits
  * would hold one that nobody else sees. */
 vly_status vly_file_lock(const char *path, int *ret_fd, vly_err *err) VLY_MUST_CHECK;
+/* Syncs the file `from` and renames it over path, in the same directory, which is synced, too. */
+vly_status vly_file_replace(const char *from, const char *path, vly_err *err) VLY_MUST_CHECK;
 
 bool vly_file_exists(const char *path); /* a regular file, or a link to one */
 bool vly_dir_exists(const char *path);

@@ -71,7 +71,7 @@ def examples_work(t):
 def gets_work(t):
     """Every GET whose parameters have examples is answered as the document says."""
     n = 0
-    with t.serve() as s:
+    with t.serve("--store", t.path("sessions.db")) as s:
         document = s.get("/openapi.json").json()
         for path, item in document["paths"].items():
             operation = item.get("get")

@@ -65,8 +65,8 @@ def every_command_works(t):
                        "127.0.0.1:8001": f"127.0.0.1:{second}",
                        "--port 8001": f"--port {second}"}.items():
         text = text.replace(name, path)
-    text = re.sub(r"^volley route (\w+)", rf"volley route \1 --server http://127.0.0.1:{port}",
-                  text, flags=re.M)
+    text = re.sub(r"^volley (route \w+|store backup)",
+                  rf"volley \1 --server http://127.0.0.1:{port}", text, flags=re.M)
     if os.environ.get("VOLLEY_TEST_SANITIZER", "none") != "none":
         text = text.replace("--rate 20", "--rate 2")  # such a build is slower by a power of ten
     environment = {**os.environ, "PATH": t.path("bin") + ":" + os.environ["PATH"],

@@ -4,16 +4,18 @@
 A client keeps the readings that are not acknowledged as durable and, when it comes back, goes on
 from the number that the server names.
 """
+import contextlib
 import csv
 import io
 import json
 import os
 import resource
 import signal
+import sqlite3
 import struct
 import subprocess
 
-from harness import Server, equal, run, wait_until
+from harness import PATIENCE, Server, equal, run, wait_until
 from ws_client import BINARY, TEXT, WebSocket
 
 CROWD = 1000
@@ -226,6 +228,52 @@ def sessions_over_http(t):
         equal(s.stop(), 0, "exit status")
 
 
+def backups_are_made_meanwhile(t):
+    """Whole at any time, also when the server is killed while it makes one; one restores."""
+    store, copy = t.path("live.db"), t.path("live.db.backup")
+
+    def rows():
+        with contextlib.closing(sqlite3.connect(copy)) as db:
+            equal(db.execute("PRAGMA integrity_check").fetchall(), [("ok",)])
+            return db.execute("SELECT count(*) FROM session").fetchone()[0]
+
+    def backup(s):
+        return subprocess.run([t.volley, "store", "backup", "--json", "--server",
+                               f"http://127.0.0.1:{s.port}"], capture_output=True, text=True)
+
+    walk = Walk(t, 3)
+    with serve(t, store) as s:
+        crowd = [Client(i, walk) for i in range(20)]
+        for c in crowd:
+            c.connect(s)
+            c.send()
+        wait_until("all are saved", lambda: n_durable(s) == 20)
+        p = backup(s)
+        equal(p.returncode, 0, p.stderr)
+        told = json.loads(p.stdout)["backup"]
+        equal((told["path"], told["running"], told["made"]), (copy, False, 1))
+        equal((told["pages_done"], os.stat(copy).st_mode & 0o777), (told["pages"], 0o600))
+        equal(rows(), 20)
+        equal(s.get("/v1/store").json()["backup"]["made"], 1)
+        os.mkdir(copy + ".part")  # in the way
+        p = backup(s)
+        assert p.returncode != 0 and "live.db.backup.part" in p.stderr, p.stderr
+        os.rmdir(copy + ".part")
+        equal((rows(), s.get("/v1/store").json()["backup"]["failed"]), (20, 1))
+        asking = subprocess.Popen([t.volley, "store", "backup", "--server",
+                                   f"http://127.0.0.1:{s.port}"], stderr=subprocess.DEVNULL,
+                                  stdout=subprocess.DEVNULL)
+        s.signal(signal.SIGKILL)
+        s.process.wait(PATIENCE)
+        asking.wait(PATIENCE)
+        equal(rows(), 20)
+    with serve(t, copy) as s:
+        equal(s.get("/v1/sessions").json()["count"], 20)
+        equal(s.stop(), 0, "exit status")
+    with t.serve() as s:
+        equal((s.get("/v1/store").status, s.ask("POST", "/v1/store:backup").status), (503, 503))
+
+
 def fails_to_start(t, said, *args):
     try:
         with open(t.path("said"), "w") as log:
@@ -258,5 +306,5 @@ def without_a_model(t):
         equal(s.stop(), 0, "exit status")
 
 
-run(kill_9_loses_nothing, an_orderly_end_saves_all, sessions_over_http,
+run(kill_9_loses_nothing, an_orderly_end_saves_all, sessions_over_http, backups_are_made_meanwhile,
     stores_that_cannot_be_used, without_a_model)

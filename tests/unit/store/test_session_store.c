@@ -411,6 +411,113 @@ static void an_empty_file_is_a_new_store(void **state)
     vly_session_store_close(s);
 }
 
+/* ---- copies ---- */
+
+typedef struct copying {
+    vly_session_store *s;
+    size_t n_calls, n_until;
+    bool writes;
+} copying;
+
+/* What is put while the copy is made, between two parts of it, is in it. */
+static bool on_progress(void *arg, size_t n_pages, size_t n_done)
+{
+    copying *c = arg;
+
+    assert_true(n_done <= n_pages);
+    if (c->writes && c->n_calls == 0)
+        assert_int_equal(put_many(c->s, MANY, 'y', &err), VLY_OK);
+    return ++c->n_calls < c->n_until;
+}
+
+/* Of dir/copy; opening it checks its pages. */
+static void assert_copy(size_t n_rows, const char *begin_of_rows)
+{
+    snprintf(path, sizeof(path), "%s/copy", dir);
+    vly_session_store *s = open_store();
+    listing l = list(s, "steps");
+    assert_int_equal(l.n, n_rows);
+    assert_memory_equal(l.text, begin_of_rows, strlen(begin_of_rows));
+    vly_session_store_close(s);
+}
+
+static void a_copy_is_whole(void **state)
+{
+    (void)state;
+    char copy[sizeof(path)];
+    struct stat sb;
+    vly_session_store *s = open_store();
+    copying c = {.s = s, .n_until = SIZE_MAX, .writes = true};
+
+    put(s, (vly_session_row[]){row("a", "one", 10)}, 1);
+    assert_int_equal(put_many(s, MANY, 'x', &err), VLY_OK);
+    snprintf(copy, sizeof(copy), "%s/copy", dir);
+    assert_int_equal(vly_session_store_copy(s, copy, on_progress, &c, &err), VLY_OK);
+    assert_true(c.n_calls > 1);
+    assert_int_equal(stat(copy, &sb), 0);
+    assert_int_equal(sb.st_mode & 0777, 0600);
+    put(s, (vly_session_row[]){row("a", "later", 20)}, 1);
+    vly_session_store_close(s);
+    assert_copy(1 + MANY, "a=one@10 key 0=yyy");
+}
+
+/* The last copy stays until the next one is whole. */
+static void a_copy_that_ends_early_leaves_the_last_one(void **state)
+{
+    (void)state;
+    char copy[sizeof(path)], part[sizeof(path) + 8];
+    vly_session_store *s = open_store();
+    copying c = {.s = s, .n_until = SIZE_MAX};
+
+    put(s, (vly_session_row[]){row("a", "one", 10)}, 1);
+    snprintf(copy, sizeof(copy), "%s/copy", dir);
+    snprintf(part, sizeof(part), "%s.part", copy);
+    assert_int_equal(vly_session_store_copy(s, copy, on_progress, &c, &err), VLY_OK);
+    put(s, (vly_session_row[]){row("a", "two", 20)}, 1);
+    assert_int_equal(put_many(s, MANY, 'x', &err), VLY_OK);
+    c = (copying){.s = s, .n_until = 1};
+    assert_int_equal(vly_session_store_copy(s, copy, on_progress, &c, &err), VLY_ECANCELLED);
+    assert_int_equal(access(part, F_OK), -1);
+    snprintf(copy, sizeof(copy), "%s/nowhere/copy", dir);
+    assert_int_equal(vly_session_store_copy(s, copy, on_progress, &c, &err), VLY_EIO);
+    vly_session_store_close(s);
+    assert_copy(1, "a=one@10 ");
+}
+
+/* A child copies over and over, and is killed in the middle. */
+static void kill_9_leaves_the_last_copy(void **state)
+{
+    (void)state;
+    char copy[sizeof(path)], byte;
+    int ready[2], status;
+
+    snprintf(copy, sizeof(copy), "%s/copy", dir);
+    assert_int_equal(pipe(ready), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        vly_session_store *s;
+        vly_session_row r = row("a", "one", 10);
+        copying c = {.n_until = SIZE_MAX};
+        bool ok = vly_session_store_open(path, VLY_STORE_PROCESS_SAFE, &s, NULL) == VLY_OK &&
+                  vly_session_store_put(s, &r, 1, NULL) == VLY_OK &&
+                  put_many(s, MANY, 'x', NULL) == VLY_OK;
+        while (ok) {
+            ok = vly_session_store_copy(s, copy, on_progress, &c, NULL) == VLY_OK &&
+                 write(ready[1], "x", 1) == 1;
+        }
+        _exit(1);
+    }
+    close(ready[1]);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(read(ready[0], &byte, 1), 1);
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    close(ready[0]);
+    assert_true(WIFSIGNALED(status));
+    assert_copy(1 + MANY, "a=one@10 key 0=xxx");
+}
+
 #define IN_DIR(test) cmocka_unit_test_setup_teardown(test, begin, end)
 
 UNIT_TESTS(IN_DIR(rows_are_added_replaced_and_removed), IN_DIR(kinds_are_apart_and_bytes_are_bytes),
@@ -420,4 +527,5 @@ UNIT_TESTS(IN_DIR(rows_are_added_replaced_and_removed), IN_DIR(kinds_are_apart_a
            IN_DIR(what_cannot_be_written_is_refused), IN_DIR(what_is_no_database_is_refused),
            IN_DIR(a_path_to_nowhere_is_refused), IN_DIR(another_database_is_refused_unchanged),
            IN_DIR(a_newer_schema_is_refused), IN_DIR(a_damaged_file_is_refused),
-           IN_DIR(an_empty_file_is_a_new_store))
+           IN_DIR(an_empty_file_is_a_new_store), IN_DIR(a_copy_is_whole),
+           IN_DIR(a_copy_that_ends_early_leaves_the_last_one), IN_DIR(kill_9_leaves_the_last_copy))
