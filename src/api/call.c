@@ -140,11 +140,11 @@ void vly_call_set_cache(const vly_http_request *req, const vly_cache_outcome *ou
         call->cache = *outcome;
 }
 
-const char *vly_call_cache(const vly_call *call)
+const char *vly_call_cache_name(const vly_cache_outcome *outcome)
 {
-    if (!call->cache.was_asked)
+    if (!outcome->was_asked)
         return NULL;
-    switch (call->cache.origin) {
+    switch (outcome->origin) {
     case VLY_CACHE_FROM_NOBODY:
         return "miss";
     case VLY_CACHE_FROM_MEMORY:
@@ -154,6 +154,11 @@ const char *vly_call_cache(const vly_call *call)
         break;
     }
     return "shared";
+}
+
+const char *vly_call_cache(const vly_call *call)
+{
+    return vly_call_cache_name(&call->cache);
 }
 
 /* Milliseconds with three digits behind the point, without the cost of printing a double. */

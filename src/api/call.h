@@ -65,6 +65,7 @@ void vly_call_set_late(const vly_http_request *req, bool is_late);
  * asked. */
 void vly_call_set_cache(const vly_http_request *req, const vly_cache_outcome *outcome);
 const char *vly_call_cache(const vly_call *call);
+const char *vly_call_cache_name(const vly_cache_outcome *outcome); /* the same of it */
 
 /* "queue;dur=0.012, input;dur=0.003, compute;dur=1.250, output;dur=0.004, total;dur=1.300": NUL
  * -terminated. Sets total_ns. */

@@ -10,6 +10,7 @@
 #include "api/grpc_infer.h"
 #include "api/grpc_methods.h"
 #include "api/stream_line.h"
+#include "api/trace.h"
 #include "codec/grpc_infer.h"
 #include "net/http_stream.h"
 
@@ -36,6 +37,7 @@ typedef struct stream_call {
 typedef struct item {
     vly_line_item place; /* first: a pointer to it is a pointer to the item */
     vly_infer infer;
+    vly_trace_message trace;
     stream_call *call;
     size_t message_len; /* to be given back to the stream */
     vly_buf message;
@@ -99,6 +101,7 @@ static void done(vly_infer *infer)
 {
     item *it = item_of(infer);
 
+    vly_trace_message_infer(&it->trace, infer);
     if (infer->status != VLY_OK) {
         it->err = vly_grpc_infer_err(infer);
         write_error(it, true);
@@ -111,6 +114,13 @@ static bool is_light(const vly_line_item *place)
     return vly_grpc_infer_is_light(vly_buf_str(&((const item *)place)->message));
 }
 
+static void refuse(item *it)
+{
+    vly_trace_message_refused(&it->trace, &it->err);
+    write_error(it, false);
+    vly_line_ready(&it->place);
+}
+
 /* When it cannot run after all it is ready with an error. */
 static void start(vly_line_item *place)
 {
@@ -119,8 +129,7 @@ static void start(vly_line_item *place)
     vly_err err;
 
     if (it->err.status != VLY_OK) {
-        write_error(it, false);
-        vly_line_ready(place);
+        refuse(it);
         return;
     }
     it->infer = (vly_infer){.api = c->api,
@@ -141,8 +150,7 @@ static void start(vly_line_item *place)
     if (st == VLY_OK)
         return;
     it->err = err;
-    write_error(it, false);
-    vly_line_ready(place);
+    refuse(it);
 }
 
 /* ---- the call ---- */
@@ -208,6 +216,7 @@ static item *new_item(stream_call *c, vly_buf *message)
     it->call = c;
     it->infer.api = c->api;
     it->infer.received_ns = vly_clock_now();
+    vly_trace_message_begin(c->req, it->infer.received_ns, &it->trace);
     it->message = *message;
     it->message_len = message->len;
     vly_buf_init(message, message->kind, message->max_bytes);

@@ -3,6 +3,7 @@
 
 #include "api/access.h"
 #include "api/call.h"
+#include "api/infer.h"
 #include "api/route_stats.h"
 #include "api/settings.h"
 #include "base/assert.h"
@@ -13,6 +14,7 @@
 #define SPANS_BYTES  16384 /* of one request */
 #define RATIO_ONE    (UINT64_C(1) << 63)
 #define SERVER_ERROR 500
+#define ARM_MAX      512 /* "model/version" */
 
 /* ---- sampling ---- */
 
@@ -150,15 +152,59 @@ static void put_rpc(vly_buf *b, const vly_http_request *req)
     put_text(b, "rpc.system", VLY_STR("grpc"));
     put_text(b, "rpc.service", service);
     put_text(b, "rpc.method", method);
-    put_int(b, "rpc.grpc.status_code", call->grpc_code);
+    if (req->stream_kind == VLY_STREAM_NONE || call->grpc_as_http != 0) /* else not known here */
+        put_int(b, "rpc.grpc.status_code", call->grpc_code);
 }
 
-static void put_model(vly_buf *b, const vly_call *call)
+/* The run of a model that a request, or a message of a stream, has led to. */
+typedef struct run {
+    const unsigned char *trace;
+    uint64_t span;        /* of the request or message */
+    vly_nsec received_ns; /* as the next two: monotonic */
+    vly_nsec ran_ns;      /* when it was over; 0: there was none */
+    vly_job_times times;
+    vly_str model, version, arm;
+    const char *cache; /* NULL: nobody was asked */
+} run;
+
+static bool is_known(const vly_cache_outcome *cache)
 {
-    put_text(b, "volley.model.name", call->model);
-    put_text(b, "volley.model.version", call->version);
-    put_text(b, "volley.route.arm", call->arm);
-    put_text(b, "volley.cache", vly_str_from(vly_call_cache(call)));
+    return cache->was_asked && cache->origin != VLY_CACHE_FROM_NOBODY;
+}
+
+static run run_of_request(const vly_http_request *req)
+{
+    const vly_call *call = vly_call_of(req);
+    bool has_run = call->has_times && !is_known(&call->cache);
+
+    return (run){.trace = call->trace.trace,
+                 .span = call->trace.span,
+                 .received_ns = req->received_ns,
+                 .ran_ns = has_run ? call->trace.ran_ns : 0,
+                 .times = call->times,
+                 .model = call->model,
+                 .version = call->version,
+                 .arm = call->arm,
+                 .cache = vly_call_cache(call)};
+}
+
+static void put_model(vly_buf *b, const run *r)
+{
+    put_text(b, "volley.model.name", r->model);
+    put_text(b, "volley.model.version", r->version);
+    put_text(b, "volley.route.arm", r->arm);
+    put_text(b, "volley.cache", vly_str_from(r->cache));
+}
+
+/* How it ran, so that slow ones can be asked for without a look at the children. */
+static void put_run(vly_buf *b, const run *r)
+{
+    put_model(b, r);
+    if (r->ran_ns == 0)
+        return;
+    put_int(b, "volley.queue_us", (int64_t)(r->times.queue / VLY_NSEC_PER_US));
+    if (r->times.batch > 0)
+        put_int(b, "volley.batch_size", (int64_t)r->times.batch);
 }
 
 static bool is_rpc(const vly_call *call)
@@ -166,7 +212,8 @@ static bool is_rpc(const vly_call *call)
     return call->route >= vly_route_idx_grpc(0);
 }
 
-static void put_attributes(vly_buf *b, const vly_http_request *req, const vly_http_finished *f)
+static void put_attributes(vly_buf *b, const vly_http_request *req, const vly_http_finished *f,
+                           const run *r)
 {
     const vly_call *call = vly_call_of(req);
 
@@ -181,7 +228,9 @@ static void put_attributes(vly_buf *b, const vly_http_request *req, const vly_ht
     put_addresses(b, req);
     put_text(b, "user_agent.original", vly_http_msg_header(&req->msg, "User-Agent"));
     put_text(b, "volley.request_id", call->id);
-    put_model(b, call);
+    if (call->trace.n_messages > 0)
+        put_int(b, "volley.stream.messages", (int64_t)call->trace.n_messages);
+    put_run(b, r);
 }
 
 /* ---- spans ---- */
@@ -214,7 +263,7 @@ static vly_str name_of(const vly_http_request *req, char *text, size_t n)
 }
 
 static void put_server(vly_buf *b, const vly_http_request *req, const vly_http_finished *f,
-                       const wall *w, vly_nsec end)
+                       const run *r, const wall *w, vly_nsec end)
 {
     const vly_call *call = vly_call_of(req);
     const vly_trace *t = &call->trace;
@@ -235,69 +284,80 @@ static void put_server(vly_buf *b, const vly_http_request *req, const vly_http_f
         .message = call->error,
     };
     size_t mark = vly_otlp_open_span(b, &span);
-    put_attributes(b, req, f);
+    put_attributes(b, req, f, r);
     vly_otlp_close_span(b, mark);
 }
 
-static void put_stage(vly_buf *b, const vly_call *call, unsigned number, const char *name,
+/* The id of the number-th span, from 1, below this one. */
+static uint64_t child_of(uint64_t span, uint64_t number)
+{
+    uint64_t own = vly_rng_mix(span, number);
+
+    return own != 0 ? own : number;
+}
+
+static void put_stage(vly_buf *b, const run *r, unsigned number, const char *name,
                       uint64_t begin_unix_ns, uint64_t end_unix_ns)
 {
     unsigned char id[VLY_SPAN_BYTES], parent[VLY_SPAN_BYTES];
-    uint64_t own = vly_rng_mix(call->trace.span, number);
 
-    put_big_endian(own != 0 ? own : number, id);
-    put_big_endian(call->trace.span, parent);
-    size_t mark = vly_otlp_open_span(b, &(vly_otlp_span){.trace = call->trace.trace,
+    put_big_endian(child_of(r->span, number), id);
+    put_big_endian(r->span, parent);
+    size_t mark = vly_otlp_open_span(b, &(vly_otlp_span){.trace = r->trace,
                                                          .id = id,
                                                          .parent = parent,
                                                          .name = vly_str_from(name),
                                                          .kind = VLY_OTLP_INTERNAL,
                                                          .begin_unix_ns = begin_unix_ns,
                                                          .end_unix_ns = end_unix_ns});
-    put_model(b, call);
+    put_model(b, r);
     vly_otlp_close_span(b, mark);
 }
 
 /* The stages end one behind the other, the last when the run was over; none begins before the
  * request. Returns how many there are. */
-static unsigned put_stages(vly_buf *b, const vly_http_request *req, const wall *w, vly_nsec end)
+static unsigned put_stages(vly_buf *b, const run *r, const wall *w, vly_nsec end)
 {
-    const vly_call *call = vly_call_of(req);
     const struct {
         const char *name;
         vly_nsec took;
-    } stages[] = {{"compute_output", call->times.output},
-                  {"compute_infer", call->times.infer},
-                  {"compute_input", call->times.input},
-                  {"queue", call->times.queue}};
-    vly_nsec at = call->trace.ran_ns < end ? call->trace.ran_ns : end;
+    } stages[] = {{"compute_output", r->times.output},
+                  {"compute_infer", r->times.infer},
+                  {"compute_input", r->times.input},
+                  {"queue", r->times.queue}};
+    vly_nsec at = r->ran_ns < end ? r->ran_ns : end;
 
-    bool is_known = call->cache.was_asked && call->cache.origin != VLY_CACHE_FROM_NOBODY;
-    if (!call->has_times || call->trace.ran_ns == 0 || is_known)
+    if (r->ran_ns == 0)
         return 0;
     for (unsigned i = 0; i < VLY_COUNT(stages); i++) {
-        vly_nsec room = at > req->received_ns ? at - req->received_ns : 0;
+        vly_nsec room = at > r->received_ns ? at - r->received_ns : 0;
         vly_nsec begin = at - (stages[i].took < room ? stages[i].took : room);
-        put_stage(b, call, i + 1, stages[i].name, unix_of(w, begin), unix_of(w, at));
+        put_stage(b, r, i + 1, stages[i].name, unix_of(w, begin), unix_of(w, at));
         at = begin;
     }
     return VLY_COUNT(stages);
 }
 
-static void send_spans(vly_tracer *t, const vly_http_request *req, const vly_http_finished *f)
+static void send(vly_tracer *t, vly_buf *spans, unsigned n)
+{
+    if (!spans->failed)
+        vly_otlp_export_push(t->exporter, vly_buf_str(spans), n);
+    vly_buf_release(spans);
+}
+
+static void send_request(vly_tracer *t, const vly_http_request *req, const vly_http_finished *f)
 {
     const wall w = {.now = vly_clock_now(), .unix_now = vly_clock_unix_ns()};
-    vly_nsec end = f->sent_ns != 0 ? f->sent_ns : w.now;
+    bool is_stream = req->stream_kind != VLY_STREAM_NONE; /* which has ended now */
+    vly_nsec end = f->sent_ns != 0 && !is_stream ? f->sent_ns : w.now;
+    const run r = run_of_request(req);
     char memory[SPANS_BYTES];
     vly_buf b;
 
     vly_buf_init(&b, VLY_MEM_NET, 4 * (size_t)SPANS_BYTES);
     vly_buf_lend(&b, memory, 0, sizeof(memory), NULL, NULL);
-    put_server(&b, req, f, &w, end);
-    unsigned n = put_stages(&b, req, &w, end);
-    if (!b.failed)
-        vly_otlp_export_push(t->exporter, vly_buf_str(&b), n + 1);
-    vly_buf_release(&b);
+    put_server(&b, req, f, &r, &w, end);
+    send(t, &b, 1 + put_stages(&b, &r, &w, end));
 }
 
 void vly_trace_finished(vly_tracer *t, const vly_http_request *req, const vly_http_finished *f)
@@ -305,8 +365,111 @@ void vly_trace_finished(vly_tracer *t, const vly_http_request *req, const vly_ht
     vly_call *call = vly_call_of(req);
     char unused[VLY_TRACEPARENT_BYTES + 1];
 
-    if (t == NULL || call == NULL || req->stream_kind != VLY_STREAM_NONE || req->received_ns == 0)
+    if (t == NULL || call == NULL || req->received_ns == 0)
         return;
     if (vly_trace_decide(t, call, unused))
-        send_spans(t, req, f);
+        send_request(t, req, f);
+}
+
+/* ---- messages of streams ---- */
+
+void vly_trace_message_begin(const vly_http_request *req, vly_nsec received_ns,
+                             vly_trace_message *ret)
+{
+    vly_call *call = vly_call_of(req);
+    vly_tracer *t = call != NULL ? call->api->tracer : NULL;
+    char unused[VLY_TRACEPARENT_BYTES + 1];
+
+    *ret = (vly_trace_message){.tracer = NULL};
+    if (t == NULL)
+        return;
+    vly_trace *trace = &call->trace;
+    trace->n_messages++;
+    if (received_ns < trace->next_message_ns || !vly_trace_decide(t, call, unused))
+        return;
+    trace->next_message_ns = received_ns + VLY_TRACE_MESSAGE_EVERY_NS;
+    *ret = (vly_trace_message){.tracer = t,
+                               .stream = trace->span,
+                               .span = child_of(trace->span, trace->n_messages),
+                               .number = trace->n_messages,
+                               .received_ns = received_ns};
+    memcpy(ret->trace, trace->trace, sizeof(ret->trace));
+}
+
+static void send_message(const vly_trace_message *m, const run *r, const vly_err *err)
+{
+    const wall w = {.now = vly_clock_now(), .unix_now = vly_clock_unix_ns()};
+    unsigned char id[VLY_SPAN_BYTES], parent[VLY_SPAN_BYTES];
+    char memory[SPANS_BYTES];
+    vly_buf b;
+
+    vly_buf_init(&b, VLY_MEM_NET, 4 * (size_t)SPANS_BYTES);
+    vly_buf_lend(&b, memory, 0, sizeof(memory), NULL, NULL);
+    put_big_endian(m->span, id);
+    put_big_endian(m->stream, parent);
+    const vly_otlp_span span = {
+        .trace = m->trace,
+        .id = id,
+        .parent = parent,
+        .name = VLY_STR("message"),
+        .kind = VLY_OTLP_INTERNAL,
+        .begin_unix_ns = unix_of(&w, m->received_ns),
+        .end_unix_ns = w.unix_now,
+        .is_error = err != NULL && vly_status_http(err->status) >= SERVER_ERROR,
+        .message = vly_str_from(err != NULL ? err->msg : NULL),
+    };
+    size_t mark = vly_otlp_open_span(&b, &span);
+    put_int(&b, "volley.stream.message", (int64_t)m->number);
+    put_run(&b, r);
+    vly_otlp_close_span(&b, mark);
+    send(m->tracer, &b, 1 + put_stages(&b, r, &w, w.now));
+}
+
+static run run_of_message(const vly_trace_message *m, const vly_served *served, bool has_arm,
+                          const vly_job_times *times, bool has_run, char arm[ARM_MAX])
+{
+    run r = {.trace = m->trace,
+             .span = m->span,
+             .received_ns = m->received_ns,
+             .ran_ns = has_run ? vly_clock_now() : 0,
+             .times = *times,
+             .model = vly_str_from(served->name),
+             .version = vly_str_from(served->version)};
+
+    if (has_arm) {
+        snprintf(arm, ARM_MAX, "%s/%s", served->name, served->version);
+        r.arm = vly_str_from(arm);
+    }
+    return r;
+}
+
+void vly_trace_message_infer(const vly_trace_message *m, const vly_infer *infer)
+{
+    char arm[ARM_MAX];
+
+    if (m->tracer == NULL)
+        return;
+    bool has_run = infer->times.infer > 0 && !is_known(&infer->cache);
+    run r = run_of_message(m, infer->served, infer->arm != NULL, &infer->times, has_run, arm);
+    r.cache = vly_call_cache_name(&infer->cache);
+    send_message(m, &r, infer->status == VLY_OK ? NULL : infer->err);
+}
+
+void vly_trace_message_job(const vly_trace_message *m, const vly_job *job, const vly_served *served,
+                           bool has_arm)
+{
+    char arm[ARM_MAX];
+
+    if (m->tracer == NULL)
+        return;
+    const run r = run_of_message(m, served, has_arm, &job->times, job->times.infer > 0, arm);
+    send_message(m, &r, job->status == VLY_OK ? NULL : &job->err);
+}
+
+void vly_trace_message_refused(const vly_trace_message *m, const vly_err *err)
+{
+    const run none = {.trace = m->trace, .span = m->span, .received_ns = m->received_ns};
+
+    if (m->tracer != NULL)
+        send_message(m, &none, err);
 }

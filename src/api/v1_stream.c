@@ -42,6 +42,7 @@ static vly_v1_request *new_request(vly_v1_stream *s, vly_buf *message, bool is_t
         return NULL;
     r->stream = s;
     r->received_ns = vly_clock_now();
+    vly_trace_message_begin(s->req, r->received_ns, &r->trace);
     r->message = *message;
     r->message_len = message->len;
     r->is_text = is_text;
@@ -90,8 +91,10 @@ static void start(vly_line_item *it)
 
     if (r->refusal != NULL)
         vly_fail(&err, VLY_EEXHAUSTED, "%s", r->refusal);
-    if (r->refusal != NULL || r->stream->kind->start(r, &err) != VLY_OK)
-        vly_v1_stream_done(r, &err);
+    if (r->refusal == NULL && r->stream->kind->start(r, &err) == VLY_OK)
+        return;
+    vly_trace_message_refused(&r->trace, &err);
+    vly_v1_stream_done(r, &err);
 }
 
 static bool send(vly_line_item *it)

@@ -14,6 +14,7 @@
 
 #include "api/infer.h"
 #include "api/stream_line.h"
+#include "api/trace.h"
 #include "codec/infer_json.h"
 #include "net/http_stream.h"
 
@@ -48,6 +49,7 @@ struct vly_v1_request {
     vly_line_item item; /* first */
     vly_v1_stream *stream;
     vly_nsec received_ns;
+    vly_trace_message trace;
     vly_buf message;
     size_t message_len;  /* to be given back to the stream */
     bool is_text;        /* of the message; an answer that is no error is of the same kind */

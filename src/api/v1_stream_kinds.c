@@ -49,7 +49,10 @@ static vly_status write_tensors(vly_infer *infer, vly_err *err)
 
 static void tensors_done(vly_infer *infer)
 {
-    vly_v1_stream_done(request_of(infer), infer->status == VLY_OK ? NULL : infer->err);
+    vly_v1_request *r = request_of(infer);
+
+    vly_trace_message_infer(&r->trace, infer);
+    vly_v1_stream_done(r, infer->status == VLY_OK ? NULL : infer->err);
 }
 
 static vly_status start_infer(vly_v1_request *r, vly_status (*read)(vly_infer *infer, vly_err *err),
@@ -227,6 +230,7 @@ static void picture_done(vly_job *job)
 {
     vly_v1_request *r = job->ctx;
 
+    vly_trace_message_job(&r->trace, job, r->infer.served, r->arm != NULL);
     if (r->arm != NULL) {
         vly_route_arm_count(r->arm, vly_clock_now(), job->status, job->is_model_failure,
                             r->received_ns);

@@ -198,6 +198,7 @@ static void run_each(vly_executor *x, vly_job *jobs, const vly_executor_events *
         bool did_run = false;
         jobs = job->next; /* job may go with finish */
         job->status = run_job(x, job, &did_run, &job->err);
+        job->times.batch = did_run ? rows_of(job) : 0;
         if (did_run)
             events->ran(events->ctx, rows_of(job), &job->times);
         events->finish(events->ctx, job);
@@ -319,6 +320,7 @@ static void finish_rows(vly_executor *x, const vly_batch *b, vly_job_times *time
         at += rows_of(job);
         job->times.input = times->input;
         job->times.infer = times->infer;
+        job->times.batch = b->n_inferences;
         job->status = encode(job, &job->err);
         release_outputs(rows, x);
         job->outputs = NULL;

@@ -33,6 +33,7 @@ typedef enum vly_job_kind {
 /* Where the time of one job went. In a batch, infer is that of the batch. */
 typedef struct vly_job_times {
     vly_nsec queue, input, infer, output;
+    size_t batch; /* items of the run, those of others included; 0: not known */
 } vly_job_times;
 
 /* Which sequence the job belongs to, for models that keep state (extension_sequence.md). */

@@ -6,13 +6,16 @@ import http.server
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
-from harness import equal, png, python_with, run, simple_inputs, wait_until
+from harness import Skip, equal, png, python_with, run, simple_inputs, wait_until
+from ws_client import CLOSE, WebSocket
 
 READ = """
 import base64, json, sys
@@ -286,6 +289,139 @@ def clients_behind_proxies_are_told(t):
     assert all(line["peer"].startswith("127.0.0.1:") for line in lines), lines
 
 
+def message_spans(spans):
+    """{number: span} of the messages, with their children in order of time, held against them."""
+    found = {x.attributes["volley.stream.message"]: x for x in spans if x.name == "message"}
+    for x in found.values():
+        equal(x.kind, "SPAN_KIND_INTERNAL")
+        x.children = sorted((y for y in spans if y.parent == x.id), key=lambda y: y.begin)
+        for child in x.children:
+            assert x.begin <= child.begin <= child.end <= x.end, (x.begin, child.begin, x.end)
+    return found
+
+
+STAGES = ["compute_infer", "compute_input", "compute_output", "queue"]
+
+
+def leave(ws):
+    ws.send(b"\x03\xe8", CLOSE)
+    while ws.receive()[0] is not None:
+        pass
+
+
+def streams_are_traced(t):
+    """The stream, its first message, and no more than one a second."""
+    message = json.dumps({"inputs": simple_inputs([1] * 16, [2] * 16)})
+    with Collector(t) as c:
+        with t.serve(*c.settings()) as s:
+            began = time.monotonic()
+            ws = WebSocket(s.port, "/v1/stream?kind=raw&model=simple")
+            assert "hello" in ws.json()
+            n = 0
+
+            def ask(text):
+                nonlocal n
+                n += 1
+                ws.send(text)
+                return ws.json()
+
+            for _ in range(20):
+                assert "outputs" in ask(message)
+
+            def has_second():
+                assert "outputs" in ask(message)
+                return len(message_spans(c.spans())) > 1
+
+            wait_until("a second message is traced", has_second)
+            leave(ws)
+            wait_until("the stream's span", lambda: any(
+                x.name == "GET /v1/stream" for x in c.spans()))
+            took = time.monotonic() - began
+            ws, n = WebSocket(s.port, "/v1/stream?kind=raw&model=simple"), 0
+            assert "hello" in ws.json()
+            assert "error" in ask("{")
+            leave(ws)
+            equal(WebSocket(s.port, "/v1/stream?kind=raw&model=nobody").status, 404)
+            equal(s.stop(), 0)
+        spans = c.spans()
+    first, wrong, missing = sorted((x for x in spans if x.name == "GET /v1/stream"),
+                                   key=lambda x: x.begin)
+    equal([x.attributes["http.response.status_code"] for x in (first, wrong, missing)],
+          [101, 101, 404])
+    equal((first.attributes["volley.model.name"], first.parent), ("simple", ""))
+    assert first.attributes["volley.stream.messages"] > 20, first.attributes
+    found = message_spans([x for x in spans if x.trace == first.trace])
+    assert 1 in found and 2 <= len(found) <= took + 1, (sorted(found), took)
+    for number, x in found.items():
+        equal((x.parent, x.attributes["volley.model.name"], x.attributes["volley.batch_size"]),
+              (first.id, "simple", 1), f"message {number}")
+        assert x.attributes["volley.queue_us"] >= 0 and first.begin <= x.begin, x.attributes
+        assert x.end <= first.end
+        equal(sorted(y.name for y in x.children), STAGES)
+    found = message_spans([x for x in spans if x.trace == wrong.trace])
+    equal((list(found), found[1].children, found[1].status.get("code")), ([1], [], None))
+    equal([x for x in spans if x.trace == missing.trace], [missing])
+
+
+def field(number, data):
+    """Of protobuf, wire type 2; shorter than 128 bytes."""
+    return bytes([number << 3 | 2, len(data)]) + data
+
+
+def grpc_streams_are_traced(t):
+    tensor = field(2, b"INT32") + field(3, bytes([1, 16]))
+    request = field(1, b"simple") + b"".join(
+        field(5, field(1, name) + tensor) for name in (b"INPUT0", b"INPUT1"))
+    request += field(7, b"\1\0\0\0" * 16) * 2
+    frame = b"\0" + len(request).to_bytes(4, "big") + request
+    method = "inference.GRPCInferenceService/ModelStreamInfer"
+    if shutil.which("curl") is None:
+        raise Skip("no curl")
+    with Collector(t) as c:
+        with t.serve(*c.settings()) as s:
+            p = subprocess.run(
+                ["curl", "-s", "--http2-prior-knowledge", "-X", "POST", "-H", "te: trailers", "-H",
+                 "content-type: application/grpc", "-H", f"traceparent: {PARENT}", "--data-binary",
+                 "@-", f"http://127.0.0.1:{s.port}/{method}"],
+                input=frame * 3, capture_output=True)
+            equal(p.returncode, 0, p.stderr)
+            equal(p.stdout.count(b"simple"), 3)
+            equal(s.stop(), 0)
+        spans = c.spans()
+    stream, = (x for x in spans if x.kind == "SPAN_KIND_SERVER")
+    equal((stream.name, stream.parent, stream.attributes["volley.stream.messages"]),
+          (method, PARENT[36:52], 3))
+    found = message_spans(spans)
+    assert 1 in found, found
+    equal((found[1].parent, found[1].trace), (stream.id, PARENT[3:35]))
+    equal(sorted(y.name for y in found[1].children), STAGES)
+
+
+def batches_are_told(t):
+    """What waits behind a run goes in one batch, and each span says of how many."""
+    n_asked = n_runs = 0
+    body = json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 512],
+                                   "data": [1.0] * 512}]})
+    with Collector(t) as c:
+        with t.serve(*c.settings("threads=1", "model.execution=batched")) as s:
+            def has_batch():
+                nonlocal n_asked, n_runs
+                with ThreadPoolExecutor(16) as pool:
+                    answers = list(pool.map(
+                        lambda _: s.ask("POST", "/v2/models/slow/infer", body).status, range(16)))
+                equal(answers, [200] * 16)
+                n_asked += 16
+                n_runs = s.get("/v2/models/slow/stats").json()["model_stats"][0]["execution_count"]
+                return n_runs < n_asked
+
+            wait_until("two in one run", has_batch)
+            equal(s.stop(), 0)
+        sizes = [x.attributes["volley.batch_size"] for x in c.spans()
+                 if x.attributes.get("http.route") == "/v2/models/{}/infer"]
+    equal(len(sizes), n_asked)
+    equal(round(sum(1 / size for size in sizes), 6), n_runs, f"{sizes}: each run once")
+
+
 def tritons_settings_sample(t):
     with Collector(t) as c:
         with t.serve(*c.settings("otlp.sample=0")) as s:
@@ -396,7 +532,7 @@ def off_says_nothing(t):
 
 run(a_request_becomes_nested_spans, pictures_errors_and_grpc, a_share_is_sampled,
     broken_parents_begin_traces_of_their_own, strangers_choose_no_traces,
-    clients_behind_proxies_are_told, tritons_settings_sample,
-    the_share_changes_while_it_runs, collectors_fail_and_nobody_notices,
+    clients_behind_proxies_are_told, streams_are_traced, grpc_streams_are_traced, batches_are_told,
+    tritons_settings_sample, the_share_changes_while_it_runs, collectors_fail_and_nobody_notices,
     passwords_of_collectors_are_not_told, a_collector_that_is_away_or_never_answers,
     off_says_nothing)
