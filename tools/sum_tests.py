@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """sum_tests.py STEP=STATUS[=BUILD_DIR]...: prints `N passed, N failed`; exit status 1 on failure.
-   sum_tests.py --again BUILD_DIR: the failed tests of a run that may have a second one.
+   sum_tests.py --again BUILD_DIR STATUS: the failed tests of a run of this exit status (that is
+their number, unless it did not come to its end) that may have a second one.
 
 Adds up the testlog.json of each build directory. A TAP test counts each of its points, and says
-what each failed one printed. A step whose exit status is not 0 counts as one failed test if its
-logs do not say more.
+what each failed one printed, and why one was skipped. A step whose exit status is not 0 counts as
+one failed test if its logs do not say more.
 
 End-to-end tests are many processes on a machine that others use, too, twenty times slower under a
 sanitizer. Those that fail may run a second time, alone, and that counts; it is printed that they
 did. Failures of other suites, more than three, or where a sanitizer spoke or a test crashed or did
-not end, are final.
+not end, are final. A test in which a sanitizer spoke has failed, whatever it came to.
 """
 import json
 import pathlib
@@ -18,6 +19,7 @@ import re
 import sys
 
 POINT = re.compile(r"^(not )?ok\b(?!.*# SKIP)")
+SKIPPED = re.compile(r"^ok \d+ - (.*) # SKIP ?(.*)", re.M)
 FINAL = re.compile(r"Sanitizer|runtime error:")
 SUITES = ("volley:e2e ", "volley:web ")
 AGAIN_MAX = 3
@@ -34,8 +36,12 @@ def logs_of(build):
     return sorted(pathlib.Path(build, "meson-logs").glob("testlog*.json")) if build else []
 
 
+def said(test):
+    return (test.get("stdout") or "") + (test.get("stderr") or "")
+
+
 def is_failure(test):
-    return test["result"] not in ("OK", "EXPECTEDFAIL", "SKIP")
+    return test["result"] not in ("OK", "EXPECTEDFAIL", "SKIP") or bool(FINAL.search(said(test)))
 
 
 def failures(test):
@@ -60,15 +66,14 @@ def count(test):
 
 
 def may_run_again(test):
-    said = (test.get("stdout") or "") + (test.get("stderr") or "")
     return (test["name"].startswith(SUITES) and test["result"] == "ERROR" and any(failures(test))
-            and not FINAL.search(said))
+            and not FINAL.search(said(test)))
 
 
-def again(build):
+def again(build, status):
     for log in logs_of(build)[:1]:
         failed = {name: test for name, test in read(log).items() if is_failure(test)}
-        if 0 < len(failed) <= AGAIN_MAX and all(map(may_run_again, failed.values())):
+        if status == len(failed) <= AGAIN_MAX and all(map(may_run_again, failed.values())):
             log.rename(pathlib.Path(build, "meson-logs", FIRST))
             print(" ".join(failed))
 
@@ -88,7 +93,7 @@ def tests_of(build):
 
 def main():
     if sys.argv[1] == "--again":
-        again(sys.argv[2])
+        again(sys.argv[2], int(sys.argv[3]))
         return 0
     passed = failed = 0
     for arg in sys.argv[1:]:
@@ -97,6 +102,8 @@ def main():
         for name, test in tests.items():
             if is_failure(test):
                 print(f"{name}: {test['result']}", *failures(test), sep="\n")
+            for point, why in SKIPPED.findall(test.get("stdout") or ""):
+                print(f"{step}: {name}: {point} skipped: {why}")
         counts = [count(test) for test in tests.values()] or [(int(status == "0"), 0)]
         ok, bad = map(sum, zip(*counts))
         if status != "0":

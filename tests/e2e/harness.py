@@ -47,9 +47,12 @@ class Answer:
 
 
 class Server:
-    """A running `volley serve`, its stderr to the file log. stop() ends it: its exit status."""
+    """A running `volley serve`, its stderr to the file log. stop() ends it: its exit status.
+
+    In a with statement it is ended by SIGTERM, like any server: its end is part of each test."""
 
     def __init__(self, volley, models, *args, log=None):
+        self.log = log
         self.process = subprocess.Popen([volley, "serve", "--models", models, "--port", "0", *args],
                                         stdout=subprocess.PIPE, stderr=log, text=True)
         self.lines = []
@@ -100,11 +103,25 @@ class Server:
     def __enter__(self):
         return self
 
-    def __exit__(self, *exc):
-        if self.process.poll() is None:
+    def judge(self, status):
+        """A server that crashed, or of which a sanitizer spoke, says so, and fails the test."""
+        if status in (0, 1, 2, -signal.SIGINT, -signal.SIGKILL):
+            return
+        said = f"the server's exit status is {status} (of a Sanitizer?)"
+        if self.log is not None:
+            with open(self.log.name, errors="replace") as f:
+                said += ":\n" + "".join(f.readlines()[-60:])
+        raise AssertionError(said)
+
+    def __exit__(self, kind, *exc):
+        try:
+            if self.process.poll() is None:
+                self.signal(signal.SIGTERM if kind is None else signal.SIGKILL)
+            self.judge(self.process.wait(PATIENCE))
+        finally:
             self.process.kill()
-        self.process.wait(PATIENCE)
-        self.process.stdout.close()
+            self.process.wait()
+            self.process.stdout.close()
 
 
 class Tools:
