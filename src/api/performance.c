@@ -221,7 +221,7 @@ static void take(vly_performance *p, const source *from, double seconds)
     }
     if (s->id != from->id) {
         s->marks = (marks){.answered = 0};
-        if (from->route[0] != '\0')
+        if (vly_str_from(from->route).len > 0)
             forget_the_model(p, s, from);
     }
     s->id = from->id;

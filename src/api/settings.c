@@ -210,6 +210,7 @@ static vly_status apply(vly_settings *s, vly_str model, const change *c, trace *
     trace *own = model.len > 0 ? find_model(s, model) : &s->server;
     vly_status st = VLY_OK;
 
+    VLY_ASSERT(s != NULL);
     if (own == NULL && !is_empty(c))
         st = add_model(s, model, &own, err);
     if (st != VLY_OK)
