@@ -197,9 +197,9 @@ static void test_file_is_read_again(void **state)
 
 static void test_bad_file_changes_nothing(void **state)
 {
-    static const char *const bad[] = {"", "{\"routes\": [{\"name\": \"x\"}]}",
-                                      "{\"routes\": [{\"name\": \"ab\", \"arms\": [{\"model\": "
-                                      "\"m\", \"weight\": 1}]}, {}]}"};
+    static const char no_name[] = "{\"routes\": [{\"name\": \"ab\", \"arms\": [{\"model\": \"m\", "
+                                  "\"weight\": 1}]}, {}]}";
+    static const char *const bad[] = {"", "{\"routes\": [{\"name\": \"x\"}]}", no_name};
 
     (void)state;
     route_must_set("ab", SPLIT);
