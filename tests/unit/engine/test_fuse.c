@@ -26,16 +26,20 @@ static void begin(session *s, int rank, const int64_t *dims)
     ob_output(&s->b, "y", OB_FLOAT, -1, NULL);
 }
 
-static void open_session(session *s, vly_precision precision)
+static void open_file(session *s, vly_str file, vly_precision precision)
 {
     vly_model_options options = VLY_MODEL_OPTIONS_DEFAULT;
-    vly_str file = ob_finish(&s->b, 20);
     vly_err err;
 
     options.precision = precision;
     if (vly_model_load_bytes(file.ptr, file.len, &options, &s->model, &err) != VLY_OK ||
         vly_instance_new(s->model, NULL, &s->instance, &err) != VLY_OK)
         fail_msg("%s", err.msg);
+}
+
+static void open_session(session *s, vly_precision precision)
+{
+    open_file(s, ob_finish(&s->b, 20), precision);
 }
 
 static size_t count_steps(session *s)
@@ -375,6 +379,190 @@ static void test_codes_come_back(void **state)
     end(&s);
 }
 
+/* ---- quantised otherwise than exporters do, beside the operators by themselves --------------- */
+
+enum { LINE_C = 16, LINE_W = 12, LINE_N = LINE_C * LINE_W };
+
+/* Signals x [1, LINE_C, LINE_W]; scales h 1/2, f 1/4 and hs (along an axis), all powers of two, so
+ * that sums are exact; zero points m 100, n 90, ms; weights w1 and w3 of one tap and of three. */
+static void begin_codes(session *s)
+{
+    const float half = 0.5f, quarter = 0.25f;
+    const uint8_t m = 100, n = 90;
+    const int8_t zero = 0;
+    float scales[LINE_C];
+    uint8_t zeros[LINE_C];
+    int8_t w1[LINE_C * LINE_C], w3[LINE_C * LINE_C * 3];
+
+    for (int c = 0; c < LINE_C; c++) {
+        scales[c] = c % 2 == 0 ? half : quarter;
+        zeros[c] = m;
+    }
+    for (int i = 0; i < LINE_C * LINE_C * 3; i++) {
+        w1[i / 3] = (int8_t)(i / 3 * 5 % 7 - 3);
+        w3[i] = (int8_t)(i * 5 % 7 - 3);
+    }
+    begin(s, 3, (int64_t[]){1, LINE_C, LINE_W});
+    ob_floats(&s->b, "h", 0, NULL, &half);
+    ob_floats(&s->b, "f", 0, NULL, &quarter);
+    ob_floats(&s->b, "hs", 1, (int64_t[]){LINE_C}, scales);
+    ob_tensor(&s->b, "m", OB_UINT8, 0, NULL, &m, 1);
+    ob_tensor(&s->b, "n", OB_UINT8, 0, NULL, &n, 1);
+    ob_tensor(&s->b, "ms", OB_UINT8, 1, (int64_t[]){LINE_C}, zeros, LINE_C);
+    ob_tensor(&s->b, "z", OB_INT8, 0, NULL, &zero, 1);
+    ob_tensor(&s->b, "w1q", OB_INT8, 3, (int64_t[]){LINE_C, LINE_C, 1}, w1, sizeof(w1));
+    ob_tensor(&s->b, "w3q", OB_INT8, 3, (int64_t[]){LINE_C, LINE_C, 3}, w3, sizeof(w3));
+    ob_node(&s->b, "DequantizeLinear", "w1q,h,z", "w1");
+    ob_node(&s->b, "DequantizeLinear", "w3q,h,z", "w3");
+}
+
+/* The int8 plan gives what the operators by themselves give, to the bit. */
+static void expect_exact(session *s)
+{
+    float x[LINE_N];
+    vly_str file = ob_finish(&s->b, 23);
+    session exact = {0};
+
+    fill(x, LINE_N, 11);
+    open_file(s, file, VLY_PRECISION_INT8);
+    open_file(&exact, file, VLY_PRECISION_EXACT);
+    const float *got = run_on(s, x), *want = run_on(&exact, x);
+    assert_true(vly_shape_eq(&s->out.shape, &exact.out.shape));
+    for (uint64_t i = 0; i < vly_tensor_count(&s->out); i++)
+        if (got[i] != want[i])
+            fail_msg("element %d: %g, expected %g", (int)i, (double)got[i], (double)want[i]);
+    end(&exact);
+    end(s);
+}
+
+/* How a graph writes codes and reads them. */
+typedef struct pair {
+    const char *written, *read; /* scale and zero point */
+    const char *domain;         /* of who reads, or NULL */
+    int64_t code_type, type;    /* output_dtype; 0: not given */
+} pair;
+
+/* in, quantised and dequantised by p, as `out` */
+static void add_pair(session *s, const pair *p, const char *in, const char *out)
+{
+    char inputs[64], codes[32], real[32];
+
+    snprintf(codes, sizeof(codes), "%s_q", in);
+    snprintf(real, sizeof(real), "%s%s", out, p->type != 0 ? "_r" : "");
+    snprintf(inputs, sizeof(inputs), "%s,%s", in, p->written);
+    ob_node(&s->b, "QuantizeLinear", inputs, codes);
+    if (p->code_type != 0)
+        ob_attr_int(&s->b, "output_dtype", p->code_type);
+    snprintf(inputs, sizeof(inputs), "%s,%s", codes, p->read);
+    ob_node(&s->b, "DequantizeLinear", inputs, real);
+    if (p->domain != NULL)
+        ob_node_domain(&s->b, p->domain);
+    if (p->type == 0)
+        return;
+    ob_attr_int(&s->b, "output_dtype", p->type);
+    ob_node(&s->b, "Cast", real, out);
+    ob_attr_int(&s->b, "to", OB_FLOAT);
+}
+
+/* Codes of the input, of a convolution's sums, and of a sum with a residual. */
+static void check_pair(const pair *p)
+{
+    session s;
+
+    begin_codes(&s);
+    ob_opset(&s.b, "com.microsoft", 1);
+    ob_node(&s.b, "Sub", "x,x", "zeros");
+    ob_node(&s.b, "ReduceMax", "zeros", "no");
+    ob_attr_int(&s.b, "keepdims", 0);
+    ob_node(&s.b, "Add", "no,f", "computed");
+    add_pair(&s, p, "x", "d");
+    ob_node(&s.b, "Conv", "d,w1", "a");
+    add_pair(&s, p, "a", "ad");
+    ob_node(&s.b, "Conv", "ad,w3", "b");
+    ob_attr_ints(&s.b, "pads", 2, (int64_t[]){1, 1});
+    ob_node(&s.b, "Add", "ad,b", "c");
+    add_pair(&s, p, "c", "cd");
+    ob_node(&s.b, "Conv", "cd,w1", "y");
+    expect_exact(&s);
+}
+
+static void test_codes_read_otherwise(void **state)
+{
+    (void)state;
+    static const pair pairs[] = {
+        {"h,m", "h,m", NULL, 0, 0},
+        {"h,m", "f,m", NULL, 0, 0},
+        {"h,m", "h,n", NULL, 0, 0},
+        {"h,m", "h", NULL, 0, 0},
+        {"h,m", "hs,ms", NULL, 0, 0},
+        {"h,m", "computed,m", NULL, 0, 0},
+        {"computed,m", "f,m", NULL, 0, 0},
+        {"h,m", "h,m", "com.microsoft", 0, 0},
+        {"h,m", "h,m", NULL, 0, OB_FLOAT16},
+        {"h", "h", NULL, OB_INT8, 0}, /* saturates at -128 and 127 */
+    };
+
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)
+        check_pair(&pairs[i]);
+}
+
+/* Codes joined along time leave no room for the border that another reader needs: of codes
+ * quantised again, or read twice. */
+static void check_joined_codes(bool is_twice)
+{
+    session s;
+
+    begin_codes(&s);
+    ob_node(&s.b, "QuantizeLinear", "x,h,m", "q");
+    ob_node(&s.b, "DequantizeLinear", "q,h,m", "d");
+    ob_node(&s.b, "Conv", "d,w1", "a");
+    ob_node(&s.b, "QuantizeLinear", "a,f,m", "aq");
+    ob_node(&s.b, "DequantizeLinear", "aq,f,m", "ad");
+    ob_node(&s.b, "Conv", "d,w1", "b");
+    ob_node(&s.b, "QuantizeLinear", "b,f,m", "bq");
+    ob_node(&s.b, "DequantizeLinear", "bq,f,m", "bd");
+    ob_node(&s.b, "Concat", "ad,bd", "j");
+    ob_attr_int(&s.b, "axis", 2);
+    ob_node(&s.b, "QuantizeLinear", "j,f,m", "jq");
+    ob_node(&s.b, "DequantizeLinear", "jq,f,m", "jd");
+    ob_node(&s.b, "Conv", "jd,w1", "y1");
+    if (!is_twice)
+        ob_node(&s.b, "QuantizeLinear", "ad,f,m", "pq");
+    ob_node(&s.b, "DequantizeLinear", is_twice ? "aq,f,m" : "pq,f,m", "pd");
+    ob_node(&s.b, "Conv", "pd,w3", "y2");
+    ob_attr_ints(&s.b, "pads", 2, (int64_t[]){1, 1});
+    ob_node(&s.b, "Concat", "y1,y2", "y");
+    ob_attr_int(&s.b, "axis", 2);
+    expect_exact(&s);
+}
+
+static void test_joined_codes(void **state)
+{
+    (void)state;
+    check_joined_codes(false);
+    check_joined_codes(true);
+}
+
+/* As many scales as outputs, but one for each input of all of them. */
+static void test_blocks_of_weights(void **state)
+{
+    (void)state;
+    float scales[LINE_C];
+    session s;
+
+    for (int i = 0; i < LINE_C; i++)
+        scales[i] = i % 3 == 0 ? 0.5f : 0.25f;
+    begin_codes(&s);
+    ob_floats(&s.b, "blocks", 3, (int64_t[]){1, LINE_C, 1}, scales);
+    ob_node(&s.b, "DequantizeLinear", "w1q,blocks", "w");
+    ob_attr_int(&s.b, "axis", 0);
+    ob_attr_int(&s.b, "block_size", LINE_C);
+    ob_node(&s.b, "QuantizeLinear", "x,h,m", "q");
+    ob_node(&s.b, "DequantizeLinear", "q,h,m", "d");
+    ob_node(&s.b, "Conv", "d,w", "y");
+    expect_exact(&s);
+}
+
 /* Packed weights count as memory: one output channel is packed as sixteen or more. */
 static void test_memory_limit(void **state)
 {
@@ -400,4 +588,6 @@ static void test_memory_limit(void **state)
 UNIT_TESTS(cmocka_unit_test(test_activations), cmocka_unit_test(test_residual),
            cmocka_unit_test(test_split_and_concat), cmocka_unit_test(test_narrow_rows),
            cmocka_unit_test(test_join), cmocka_unit_test(test_codes),
-           cmocka_unit_test(test_codes_come_back), cmocka_unit_test(test_memory_limit))
+           cmocka_unit_test(test_codes_come_back), cmocka_unit_test(test_codes_read_otherwise),
+           cmocka_unit_test(test_joined_codes), cmocka_unit_test(test_blocks_of_weights),
+           cmocka_unit_test(test_memory_limit))

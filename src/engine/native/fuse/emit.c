@@ -280,6 +280,8 @@ static vly_status need_tensor(emitter *e, const vly_step *from, int v, vly_err *
 
     if (w->lazy != NULL && e->f->values[v]->data == NULL)
         return e->f->fold(e->f->fold_arg, w->lazy, err);
+    if (w->is_quantised && e->f->values[v]->dtype != VLY_DTYPE_F32)
+        return out_of_memory(err); /* of these codes there is no tensor: their reader was to fuse */
     if (e->has_tensor[v] || !w->is_image || w->maker == VLY_NO_ITEM)
         return VLY_OK;
     e->has_tensor[v] = true;

@@ -112,7 +112,13 @@ static void place_items(vly_fuser *z)
     }
 }
 
-/* An image of another shape that could not be laid over its source goes through a tensor. */
+static bool same_size(const vly_view *a, const vly_view *b)
+{
+    return a->n == b->n && a->h == b->h && a->w == b->w && a->c == b->c;
+}
+
+/* An image that could not be laid over its source is a copy; under another shape it goes through a
+ * tensor. */
 static void settle_aliases(vly_fuser *z)
 {
     int channel, pixel;
@@ -122,6 +128,10 @@ static void settle_aliases(vly_fuser *z)
         if (item->kind != VLY_ITEM_ALIAS || vly_fuse_root(z, item->out, &channel, &pixel) ==
                                                 vly_fuse_root(z, item->in[0], &channel, &pixel))
             continue;
+        if (same_size(&z->views[item->out], &z->views[item->in[0]])) {
+            item->kind = VLY_ITEM_MAP;
+            continue;
+        }
         item->kind = VLY_ITEM_NODE;
         z->views[item->out].maker = VLY_NO_ITEM;
     }

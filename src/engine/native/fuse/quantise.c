@@ -14,35 +14,52 @@
 #include <math.h>
 #include <string.h>
 
-/* Scale and zero point of a Q or DQ node, for the whole tensor and known now. */
-static bool read_params(const vly_fuser *z, const vly_node *node, float *ret_scale,
+static bool is_op(const vly_node *node, const char *name)
+{
+    return node->op->domain == NULL && strcmp(node->op->name, name) == 0;
+}
+
+/* Scale and zero point of the codes that a Q node makes or a DQ node reads, for the whole tensor
+ * and known now. */
+static bool read_params(const vly_fuser *z, const vly_node *node, int codes, float *ret_scale,
                         int32_t *ret_zero)
 {
     const vly_tensor *scale = vly_fuse_constant(z, node->in[1]), *zero = NULL;
+    vly_dtype dtype = z->f->values[codes]->dtype; /* which a zero point shares */
 
-    if (node->n_in > 2 && node->in[2] != VLY_VALUE_NONE) {
+    if (!vly_fuse_is_omitted(node, 2)) {
         zero = vly_fuse_constant(z, node->in[2]);
-        if (zero == NULL || (zero->dtype != VLY_DTYPE_U8 && zero->dtype != VLY_DTYPE_I8) ||
-            vly_tensor_count(zero) != 1)
+        if (zero == NULL || vly_tensor_count(zero) != 1)
             return false;
     }
-    if (scale == NULL || scale->dtype != VLY_DTYPE_F32 || vly_tensor_count(scale) != 1 ||
+    if ((dtype != VLY_DTYPE_U8 && dtype != VLY_DTYPE_I8) || scale == NULL ||
+        scale->dtype != VLY_DTYPE_F32 || vly_tensor_count(scale) != 1 ||
         !(*(const float *)scale->data > 0.0f))
         return false;
     *ret_scale = *(const float *)scale->data;
-    *ret_zero = vly_zero_at(zero, 0) + (zero != NULL && zero->dtype == VLY_DTYPE_I8 ? 128 : 0);
+    *ret_zero = vly_zero_at(zero, 0) + (dtype == VLY_DTYPE_I8 ? 128 : 0);
     return true;
 }
 
-/* The output of a Q node feeds DQ nodes only. */
-static bool feeds_dequantize(const vly_fuser *z, int v)
+/* The same of a Q node whose codes only DQ nodes read, each as they were written: nobody needs them
+ * as a tensor. */
+static bool read_pair(const vly_fuser *z, const vly_node *node, float *ret_scale, int32_t *ret_zero)
 {
-    for (int k = 0; k < z->views[v].n_reading; k++) {
-        const vly_node *node = vly_fuse_reader(z, v, k);
-        if (node->in[0] != v || strcmp(node->op->name, "DequantizeLinear") != 0)
+    int q = node->out[0];
+    const vly_view *w = &z->views[q];
+    float scale;
+    int32_t zero;
+
+    if (w->n_reading != w->n_readers || !read_params(z, node, q, ret_scale, ret_zero))
+        return false;
+    for (int k = 0; k < w->n_reading; k++) {
+        const vly_node *reader = vly_fuse_reader(z, q, k);
+        if (!is_op(reader, "DequantizeLinear") || reader->in[0] != q ||
+            z->f->values[reader->out[0]]->dtype != VLY_DTYPE_F32 ||
+            !read_params(z, reader, q, &scale, &zero) || scale != *ret_scale || zero != *ret_zero)
             return false;
     }
-    return z->views[v].n_reading == z->views[v].n_readers;
+    return true;
 }
 
 bool vly_fuse_is_quantised_next(const vly_fuser *z, int v)
@@ -52,8 +69,7 @@ bool vly_fuse_is_quantised_next(const vly_fuser *z, int v)
     int32_t zero;
 
     return node != NULL && z->views[v].n_readers == 1 && node->in[0] == v &&
-           strcmp(node->op->name, "QuantizeLinear") == 0 && read_params(z, node, &scale, &zero) &&
-           feeds_dequantize(z, node->out[0]);
+           is_op(node, "QuantizeLinear") && read_pair(z, node, &scale, &zero);
 }
 
 const vly_tensor *vly_fuse_int8_weights(const vly_fuser *z, int v, int c_out, float *scales)
@@ -66,7 +82,7 @@ const vly_tensor *vly_fuse_int8_weights(const vly_fuser *z, int v, int c_out, fl
     const vly_tensor *zero = node->n_in > 2 ? vly_fuse_constant(z, node->in[2]) : NULL;
     vly_attrs a = vly_attrs_begin(node->proto);
     bool is_one = vly_tensor_count(s) == 1;
-    if (w->dtype != VLY_DTYPE_I8 || s->dtype != VLY_DTYPE_F32 ||
+    if (w->dtype != VLY_DTYPE_I8 || s->dtype != VLY_DTYPE_F32 || s->shape.rank > 1 ||
         (!is_one && (vly_tensor_count(s) != (uint64_t)c_out || vly_attrs_int(&a, "axis", 1) != 0)))
         return NULL;
     for (uint64_t i = 0; zero != NULL && i < vly_tensor_count(zero); i++)
@@ -190,31 +206,28 @@ bool vly_select_quantize(vly_fuser *z, const vly_step *step)
     float scale;
     int32_t zero;
 
-    if (z->f->precision != VLY_PRECISION_INT8 || !read_params(z, node, &scale, &zero) ||
-        !feeds_dequantize(z, q))
+    if (z->f->precision != VLY_PRECISION_INT8 || !read_pair(z, node, &scale, &zero))
         return false;
-    if (!z->views[x].is_image) {
+    const vly_view *from = &z->views[x];
+    if (!from->is_image) {
         if (vly_fuse_constant(z, x) != NULL || !vly_fuse_geometry(z, x, false))
             return false;
-        like(&z->views[q], &z->views[x], scale, zero);
         z->views[q].source = x;
-        return true;
+    } else if (!quantise_maker(z, x, q)) {
+        /* an alias: its codes come back */
+        bool is_same = from->is_quantised && from->scale == scale && from->zero == zero;
+        vly_item_kind kind = is_same ? VLY_ITEM_ALIAS : VLY_ITEM_MAP;
+        if (vly_fuse_item(z, kind, step, &x, 1, q) == NULL)
+            return false;
     }
-    like(&z->views[q], &z->views[x], scale, zero);
-    const vly_view *from = &z->views[x];
-    if (from->is_quantised && from->scale == scale && from->zero == zero)
-        return vly_fuse_item(z, VLY_ITEM_ALIAS, step, &x, 1, q) != NULL; /* its codes come back */
-    if (quantise_maker(z, x, q))
-        return true;
-    return vly_fuse_item(z, VLY_ITEM_MAP, step, &x, 1, q) != NULL;
+    like(&z->views[q], from, scale, zero);
+    return true;
 }
 
 bool vly_select_dequantize(vly_fuser *z, const vly_step *step)
 {
     const vly_node *node = step->node;
     int q = node->in[0], out = node->out[0];
-    float scale;
-    int32_t zero;
 
     if (vly_fuse_constant(z, q) != NULL) {
         for (int i = 1; i < node->n_in; i++)
@@ -223,10 +236,9 @@ bool vly_select_dequantize(vly_fuser *z, const vly_step *step)
         z->views[out].lazy = node;
         return true;
     }
-    if (!z->views[q].is_image || !z->views[q].is_quantised ||
-        !read_params(z, node, &scale, &zero) || scale != z->views[q].scale ||
-        zero != z->views[q].zero)
+    /* the Q node has looked at this one */
+    if (!z->views[q].is_quantised || vly_fuse_item(z, VLY_ITEM_ALIAS, step, &q, 1, out) == NULL)
         return false;
-    like(&z->views[out], &z->views[q], scale, zero);
-    return vly_fuse_item(z, VLY_ITEM_ALIAS, step, &q, 1, out) != NULL;
+    like(&z->views[out], &z->views[q], z->views[q].scale, z->views[q].zero);
+    return true;
 }
