@@ -18,7 +18,11 @@ F = np.float32
 I = np.int64
 
 
-def save(out, name, nodes, inputs, n_out=1, consts=None, opset=17, out_type=T.FLOAT):
+AUTO = 4  # fuzz_model takes the precision from the file's size
+
+
+def save(out, name, nodes, inputs, n_out=1, consts=None, opset=17, out_type=T.FLOAT,
+         precision=None):
     """nodes: (op, inputs, outputs, attrs); the last node's outputs are the model's."""
     graph = h.make_graph(
         [h.make_node(op, i.split(",") if i else [], o.split(","), **a) for op, i, o, a in nodes],
@@ -29,6 +33,8 @@ def save(out, name, nodes, inputs, n_out=1, consts=None, opset=17, out_type=T.FL
     )
     imports = [h.make_opsetid("", opset), h.make_opsetid("com.microsoft", 1)]
     model = h.make_model(graph, opset_imports=imports, ir_version=8, producer_name="")
+    while precision is not None and model.ByteSize() % 5 != precision:
+        model.producer_name += "-"
     with open(os.path.join(out, name), "wb") as f:
         f.write(model.SerializeToString())
 
@@ -147,6 +153,33 @@ def main(out):
          v,
          consts={"s": F(0.1), "z": np.uint8(3), "w": np.ones((6, 2), np.uint8)},
          out_type=T.INT32)
+    codes = {"h": F(0.5), "f": F(0.25), "m": np.uint8(100), "w": np.ones((4, 4, 3), np.int8)}
+    weights = ("DequantizeLinear", "w,h", "wd", {})
+    pads = {"pads": [1, 1]}
+    save(out,
+         "codes_otherwise", [weights, ("QuantizeLinear", "x,h,m", "q", {}),
+                             ("DequantizeLinear", "q,f,m", "d", {}),
+                             ("Conv", "d,wd", "a", pads), ("QuantizeLinear", "a,h,m", "r", {}),
+                             ("DequantizeLinear", "r,f,m", "e", {}), ("Conv", "e,wd", "y", pads)],
+         {"x": (T.FLOAT, [1, 4, 8])},
+         consts=codes,
+         precision=AUTO)
+    save(out,
+         "codes_joined", [weights, ("QuantizeLinear", "x,h,m", "q", {}),
+                          ("DequantizeLinear", "q,h,m", "d", {}), ("Conv", "d,wd", "a", pads),
+                          ("QuantizeLinear", "a,f,m", "r", {}),
+                          ("DequantizeLinear", "r,f,m", "e", {}), ("Conv", "d,wd", "b", pads),
+                          ("QuantizeLinear", "b,f,m", "s", {}),
+                          ("DequantizeLinear", "s,f,m", "g", {}),
+                          ("Concat", "e,g", "j", {"axis": 2}),
+                          ("QuantizeLinear", "j,f,m", "t", {}),
+                          ("DequantizeLinear", "t,f,m", "k", {}), ("Conv", "k,wd", "l", {}),
+                          ("QuantizeLinear", "e,f,m", "u", {}),
+                          ("DequantizeLinear", "u,f,m", "n", {}), ("Conv", "n,wd", "o", pads),
+                          ("Concat", "l,o", "y", {"axis": 2})],
+         {"x": (T.FLOAT, [1, 4, 8])},
+         consts=codes,
+         precision=AUTO)
     save(out,
          "qconv", [("QLinearConv", "x,s,z,w,s,z,s,z", "y", {})], {"x": (T.UINT8, [1, 1, 4, 4])},
          consts={"s": F(0.1), "z": np.uint8(3), "w": np.ones((1, 1, 2, 2), np.uint8)},

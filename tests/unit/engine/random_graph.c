@@ -195,6 +195,28 @@ static void weights(random_graph *g, const char *name, int rank, const int64_t *
 
 /* ---- quantisation ------------------------------------------------------------------------- */
 
+/* The codes q of v[value] under another scale, or quantised again as they are, or read twice. */
+static int quantise_oddly(random_graph *g, int value, const char *q, const char *s, const char *z)
+{
+    char in[3 * TEXT_MAX], x[TEXT_MAX];
+    rg_value type = g->values[value];
+    int kind = below(g, 3);
+
+    if (kind == 0) {
+        float scale = power_of_two(g, -6, 3);
+        ob_floats(&g->b, new_constant(g, x), 0, NULL, &scale);
+        s = x;
+        g->values[value].is_code = type.is_code = false;
+    } else if (kind == 1) {
+        g->values[value].is_read = true;
+        snprintf(in, sizeof(in), "v%d,%s,%s", value, s, z);
+        q = new_constant(g, x);
+        ob_node(&g->b, "QuantizeLinear", in, q);
+    }
+    snprintf(in, sizeof(in), "%s,%s,%s", q, s, z);
+    return add(g, "DequantizeLinear", in, type);
+}
+
 /* v behind a Q and a DQ, as exporters put them behind every operator. */
 static int quantise(random_graph *g, int v)
 {
@@ -213,7 +235,8 @@ static int quantise(random_graph *g, int v)
     ob_node(&g->b, "QuantizeLinear", in, new_constant(g, q));
     snprintf(in, sizeof(in), "%s,%s,%s", q, s, z);
     type.is_code = true;
-    return add(g, "DequantizeLinear", in, type);
+    v = add(g, "DequantizeLinear", in, type);
+    return chance(g, 15) && g->n_values < RG_VALUES_MAX ? quantise_oddly(g, v, q, s, z) : v;
 }
 
 /* ---- operators: each adds a node or a few, or does nothing ---------------------------------- */
