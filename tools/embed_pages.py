@@ -4,19 +4,24 @@
 import hashlib
 import pathlib
 import sys
+import zlib
 
 from embed import literal
 
 TYPES = {".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8",
+         ".json": "application/json",
          ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 
 
 def entry(path):
     data = path.read_bytes()
     lines = "\n     ".join(map(literal, data.splitlines(keepends=True)))
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)  # a gzip member, without a time
+    packed = packer.compress(data) + packer.flush()
+    members = "\n     ".join(literal(packed[i:i + 64]) for i in range(0, len(packed), 64))
     tag = hashlib.sha256(data).hexdigest()[:16]
     return (f'    {{"{path.name}", "{TYPES[path.suffix]}", "W/\\"{tag}\\"", {len(data)},\n'
-            f"     {lines}}},\n")
+            f"     {lines},\n     {len(packed)},\n     {members}}},\n")
 
 
 def main(target, *sources):

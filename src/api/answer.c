@@ -100,14 +100,20 @@ static bool is_compressible(const char *content_type)
            vly_str_starts(type, VLY_STR("text/"));
 }
 
-static bool is_to_pack(const vly_http_request *req, const vly_http_answer *answer)
+static bool may_be_packed(const vly_http_request *req, const char *content_type, size_t bytes)
 {
     const vly_call *call = vly_call_of(req);
 
     return call != NULL && call->accepts != VLY_ENCODING_IDENTITY &&
-           call->api->compress_min_bytes > 0 && req->msg.method != VLY_HTTP_HEAD &&
-           answer->content_type != NULL && is_compressible(answer->content_type) &&
-           bytes_of(answer) >= call->api->compress_min_bytes;
+           call->api->compress_min_bytes > 0 && bytes >= call->api->compress_min_bytes &&
+           req->msg.method != VLY_HTTP_HEAD && content_type != NULL &&
+           is_compressible(content_type);
+}
+
+static void count_packed(const vly_call *call, size_t before, size_t after)
+{
+    vly_counter_add(&call->api->stats.packed_bytes_before, before);
+    vly_counter_add(&call->api->stats.packed_bytes_after, after);
 }
 
 static void pack(vly_work *work)
@@ -129,8 +135,7 @@ static void pack(vly_work *work)
         vly_buf_release(&packed);
         return;
     }
-    vly_counter_add(&call->api->stats.packed_bytes_before, before);
-    vly_counter_add(&call->api->stats.packed_bytes_after, packed.len);
+    count_packed(call, before, packed.len);
     for (size_t i = 0; i < answer.n_parts; i++)
         vly_buf_release(&answer.parts[i]);
     answer.parts = &packed;
@@ -182,7 +187,11 @@ static bool pack_later(vly_http_request *req, const vly_http_answer *answer)
 
 void vly_answer(vly_http_request *req, const vly_http_answer *answer)
 {
-    if (!is_to_pack(req, answer) || !pack_later(req, answer))
+    const vly_call *call = vly_call_of(req);
+    bool is_to_pack = may_be_packed(req, answer->content_type, bytes_of(answer)) &&
+                      vly_route_scope(call->route) != VLY_SCOPE_NONE;
+
+    if (!is_to_pack || !pack_later(req, answer))
         respond(req, answer, VLY_ENCODING_IDENTITY);
 }
 
@@ -203,12 +212,36 @@ static void answer_error(vly_http_request *req, int status, const char *msg,
     vly_buf_puts(&body, "{\"error\":");
     vly_buf_json_str(&body, vly_str_from(msg));
     vly_buf_putc(&body, '}');
-    vly_answer(req, &(vly_http_answer){.status = status,
-                                       .content_type = "application/json",
-                                       .headers = header,
-                                       .n_headers = header != NULL,
-                                       .parts = &body,
-                                       .n_parts = body.failed ? 0 : 1});
+    const vly_http_answer answer = {.status = status,
+                                    .content_type = "application/json",
+                                    .headers = header,
+                                    .n_headers = header != NULL,
+                                    .parts = &body,
+                                    .n_parts = body.failed ? 0 : 1};
+    respond(req, &answer, VLY_ENCODING_IDENTITY); /* short, and strangers get it too */
+    vly_buf_release(&body);
+}
+
+void vly_answer_made(vly_http_request *req, const vly_http_answer *answer, vly_str plain,
+                     vly_str gzip)
+{
+    bool is_packed =
+        may_be_packed(req, answer->content_type, plain.len) &&
+        vly_encoding_takes(vly_http_msg_header(&req->msg, "Accept-Encoding"), VLY_ENCODING_GZIP);
+    vly_http_answer full = *answer;
+    vly_buf body;
+
+    vly_buf_init(&body, VLY_MEM_NET, plain.len + gzip.len);
+    vly_buf_add_str(&body, is_packed ? gzip : plain);
+    full.parts = &body;
+    full.n_parts = 1;
+    if (body.failed) {
+        answer_error(req, 503, "out of memory for the answer", NULL);
+    } else {
+        if (is_packed)
+            count_packed(vly_call_of(req), plain.len, gzip.len);
+        respond(req, &full, is_packed ? VLY_ENCODING_GZIP : VLY_ENCODING_IDENTITY);
+    }
     vly_buf_release(&body);
 }
 

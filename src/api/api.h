@@ -51,7 +51,7 @@ typedef struct vly_guide {
 
 typedef struct vly_api {
     vly_scheduler *scheduler;       /* borrowed; outlives the server, as the next */
-    vly_worker_pool *desk;          /* one thread (api/desk.h), borrowed; NULL: the workers */
+    vly_worker_pool *desk, *files;  /* a thread each (api/desk.h), borrowed; NULL: the workers */
     vly_control *control;           /* NULL: models do not come and go */
     vly_model_routes *model_routes; /* borrowed; NULL: there are none */
     struct vly_cache *cache;        /* of results (api/cached.h), borrowed; NULL: none */

@@ -18,18 +18,34 @@ static void run(vly_work *work)
     c->answer(c->api, c->req);
 }
 
+static vly_worker_pool *unless_workers(const vly_api *api, vly_worker_pool *pool,
+                                       vly_key_scope scope)
+{
+    bool is_for_workers = scope == VLY_SCOPE_INFER || pool == NULL;
+
+    return is_for_workers ? vly_scheduler_pool(api->scheduler) : pool;
+}
+
 vly_worker_pool *vly_desk_or_workers(const vly_api *api, vly_key_scope scope)
 {
-    bool is_for_workers = scope == VLY_SCOPE_INFER || api->desk == NULL;
+    return unless_workers(api, api->desk, scope);
+}
 
-    return is_for_workers ? vly_scheduler_pool(api->scheduler) : api->desk;
+vly_worker_pool *vly_files_or_workers(const vly_api *api, vly_key_scope scope)
+{
+    return unless_workers(api, api->files, scope);
+}
+
+static void submit(vly_worker_pool *pool, vly_work *work)
+{
+    vly_status st = vly_worker_pool_submit(pool, work);
+
+    VLY_ASSERT(st == VLY_OK); /* no line has a bound of its own: one item of each request */
 }
 
 void vly_desk_submit(const vly_api *api, vly_work *work)
 {
-    vly_status st = vly_worker_pool_submit(vly_desk_or_workers(api, VLY_SCOPE_NONE), work);
-
-    VLY_ASSERT(st == VLY_OK); /* neither line has a bound of its own: one item of each request */
+    submit(vly_files_or_workers(api, VLY_SCOPE_READ), work);
 }
 
 void vly_desk_answer(vly_api *api, vly_http_request *req,
@@ -44,5 +60,5 @@ void vly_desk_answer(vly_api *api, vly_http_request *req,
         return;
     }
     *c = (desk_call){.work.run = run, .api = api, .req = req, .answer = answer};
-    vly_desk_submit(api, &c->work);
+    submit(vly_desk_or_workers(api, VLY_SCOPE_READ), &c->work);
 }

@@ -128,7 +128,7 @@ static vly_status begin(vly_api *api, vly_http_request *req, const vly_grpc_meth
         return VLY_OK;
     }
     call->work = (vly_work){.run = work_on};
-    st = vly_worker_pool_submit(vly_desk_or_workers(api, method->scope), &call->work);
+    st = vly_worker_pool_submit(vly_files_or_workers(api, method->scope), &call->work);
     return st == VLY_OK ? st : vly_fail(err, st, "Exceeds maximum queue size");
 }
 

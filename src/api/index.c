@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* GET /: where to look. GET /openapi.json: all of it, for programs. */
+/* GET /: where to look. */
 #include "api/routes.h"
 
 #include "api/answer.h"
 #include "base/assert.h"
 #include "volley/version.h"
-
-/* src/api/openapi.json, by tools/embed.py */
-extern const char vly_openapi[];
-extern const size_t vly_openapi_len;
 
 static const struct {
     const char *name, *path;
@@ -57,14 +53,4 @@ void vly_route_index(vly_api *api, vly_http_request *req, const vly_str *capture
     else
         put_json(&b);
     vly_answer_body(req, 200, is_text ? "text/plain; charset=utf-8" : "application/json", &b);
-}
-
-void vly_route_openapi(vly_api *api, vly_http_request *req, const vly_str *captures)
-{
-    vly_buf b;
-
-    (void)captures;
-    vly_buf_init(&b, VLY_MEM_NET, api->max_answer_bytes);
-    vly_buf_add(&b, vly_openapi, vly_openapi_len);
-    vly_answer_json(req, 200, &b);
 }

@@ -3,6 +3,7 @@
  * GET /steps: the page on which a phone's browser streams its sensor, or a recording is looked at.
  * GET /performance: what models do, second by second.
  * GET /web/NAME: what pages are made of.
+ * GET /openapi.json: every path, for programs.
  *
  * A browser asks each time whether its copy is still the one (no-cache): names carry no version,
  * and a page must never meet the scripts of another build. Pages load from this server only.
@@ -43,44 +44,51 @@ static bool has_copy(const vly_http_request *req, const vly_page *page)
            (tags.len > 0 && memmem(tags.ptr, tags.len, tag.ptr, tag.len) != NULL);
 }
 
-static void answer(vly_api *api, vly_http_request *req, const vly_page *page)
+static void answer(vly_http_request *req, const vly_page *page)
 {
     vly_http_header all[VLY_COUNT(headers) + 1];
     bool is_known = has_copy(req, page);
-    vly_buf body;
 
     memcpy(all, headers, sizeof(headers));
     all[VLY_COUNT(headers)] = (vly_http_header){VLY_STR("ETag"), vly_str_from(page->etag)};
-    vly_buf_init(&body, VLY_MEM_NET, api->max_answer_bytes);
-    if (!is_known)
-        vly_buf_add(&body, page->bytes, page->len);
-    vly_answer(req, &(vly_http_answer){.status = is_known ? 304 : 200,
-                                       .content_type = is_known ? NULL : page->content_type,
-                                       .headers = all,
-                                       .n_headers = VLY_COUNT(all),
-                                       .parts = &body,
-                                       .n_parts = is_known ? 0 : 1});
-    vly_buf_release(&body);
+    vly_http_answer a = {.status = 304, .headers = all, .n_headers = VLY_COUNT(all)};
+    if (is_known) {
+        vly_answer(req, &a);
+        return;
+    }
+    a.status = 200;
+    a.content_type = page->content_type;
+    vly_answer_made(req, &a, (vly_str){page->bytes, page->len},
+                    (vly_str){page->gzip, page->gzip_len});
 }
 
-static void answer_own(vly_api *api, vly_http_request *req, vly_str name)
+static void answer_own(vly_http_request *req, vly_str name)
 {
     const vly_page *page = find(name);
 
     VLY_ASSERT(page != NULL);
-    answer(api, req, page);
+    answer(req, page);
 }
 
 void vly_route_steps(vly_api *api, vly_http_request *req, const vly_str *captures)
 {
+    (void)api;
     (void)captures;
-    answer_own(api, req, VLY_STR("steps.html"));
+    answer_own(req, VLY_STR("steps.html"));
 }
 
 void vly_route_performance(vly_api *api, vly_http_request *req, const vly_str *captures)
 {
+    (void)api;
     (void)captures;
-    answer_own(api, req, VLY_STR("performance.html"));
+    answer_own(req, VLY_STR("performance.html"));
+}
+
+void vly_route_openapi(vly_api *api, vly_http_request *req, const vly_str *captures)
+{
+    (void)api;
+    (void)captures;
+    answer_own(req, VLY_STR("openapi.json"));
 }
 
 void vly_route_web(vly_api *api, vly_http_request *req, const vly_str *captures)
@@ -88,8 +96,9 @@ void vly_route_web(vly_api *api, vly_http_request *req, const vly_str *captures)
     const vly_page *page = find(captures[0]);
     vly_err err;
 
+    (void)api;
     if (page != NULL) {
-        answer(api, req, page);
+        answer(req, page);
         return;
     }
     (void)!vly_fail(&err, VLY_ENOTFOUND, "nothing is served at '/web/%.*s'",

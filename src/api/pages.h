@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The files of web/, built into the program: the table that tools/embed_pages.py makes. */
+/* The files of web/, and openapi.json, built into the program: the table that tools/embed_pages.py
+ * makes. */
 #ifndef VLY_API_PAGES_H
 #define VLY_API_PAGES_H
 
@@ -11,6 +12,8 @@ typedef struct vly_page {
     const char *etag; /* weak, with its quotes: a page goes out plain or compressed */
     size_t len;
     const char *bytes;
+    size_t gzip_len;
+    const char *gzip; /* the same as a gzip member */
 } vly_page;
 
 extern const vly_page vly_pages[];

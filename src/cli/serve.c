@@ -303,6 +303,7 @@ static vly_status start_http(server *s, vly_err *err)
                        .route_stats = s->metrics.routes,
                        .metrics_window = s->metrics.window,
                        .desk = s->metrics.desk,
+                       .files = s->metrics.files,
                        .performance = s->metrics.performance,
                        .metrics = s->metrics.opts,
                        .shared_memory = s->shared_memory,

@@ -37,13 +37,16 @@ vly_status vly_serve_metrics_open(const vly_config *c, vly_scheduler *s, vly_mod
     if (st == VLY_OK)
         st = vly_metrics_window_new(vly_clock_now(), &m->window, err);
     if (st == VLY_OK) /* without a bound: the requests in work have one */
-        st = vly_worker_pool_new(1, SIZE_MAX, &m->desk, err);
+        st = vly_worker_pool_new_named("volley-desk", 1, SIZE_MAX, &m->desk, err);
+    if (st == VLY_OK)
+        st = vly_worker_pool_new_named("volley-files", 1, SIZE_MAX, &m->files, err);
     return st == VLY_OK ? open_performance(c, s, routes, m, err) : st;
 }
 
 void vly_serve_metrics_close(vly_serve_metrics *m)
 {
     vly_performance_free(m->performance);
+    vly_worker_pool_free(m->files); /* before the desk, which packs its answers */
     vly_worker_pool_free(m->desk);
     vly_metrics_window_free(m->window);
     vly_route_stats_free(m->routes);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a server keeps for /metrics, by its settings, and the thread that answers it. */
+/* What a server keeps for /metrics, by its settings, and the threads of the desk. */
 #ifndef VLY_CLI_SERVE_METRICS_H
 #define VLY_CLI_SERVE_METRICS_H
 
@@ -14,7 +14,7 @@ typedef struct vly_serve_metrics {
     vly_metrics_opts opts;
     vly_route_stats *routes;
     vly_metrics_window *window;
-    vly_worker_pool *desk; /* api/desk.h */
+    vly_worker_pool *desk, *files; /* api/desk.h */
     vly_performance *performance;
 } vly_serve_metrics;
 

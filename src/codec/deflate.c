@@ -161,14 +161,14 @@ static bool encoding_of(vly_str name, vly_encoding *ret)
     return name.len > 0 && vly_encoding_parse(name, ret, NULL) == VLY_OK;
 }
 
-vly_encoding vly_encoding_choose(vly_str accept)
+/* The quality of each encoding; 0: not taken. */
+static void read_accept(vly_str accept, double q[VLY_ENCODING_N])
 {
-    static const vly_encoding order[] = {VLY_ENCODING_ZSTD, VLY_ENCODING_GZIP, VLY_ENCODING_DEFLATE,
-                                         VLY_ENCODING_IDENTITY};
-    double q[VLY_ENCODING_N] = {-1, -1, -1, -1, -1}; /* -1: not named */
     double any = 0;
-    vly_encoding best = VLY_ENCODING_IDENTITY, e;
+    vly_encoding e;
 
+    for (size_t i = 0; i < VLY_ENCODING_N; i++)
+        q[i] = -1; /* not named */
     while (accept.ptr != NULL) {
         vly_str params = vly_str_split(&accept, ',');
         vly_str name = vly_str_trim(vly_str_split(&params, ';'));
@@ -178,13 +178,31 @@ vly_encoding vly_encoding_choose(vly_str accept)
         else if (encoding_of(name, &e))
             q[e] = quality;
     }
-    double most = 0;
+    for (size_t i = 0; i < VLY_ENCODING_N; i++)
+        q[i] = q[i] >= 0 ? q[i] : any;
+}
+
+vly_encoding vly_encoding_choose(vly_str accept)
+{
+    static const vly_encoding order[] = {VLY_ENCODING_ZSTD, VLY_ENCODING_GZIP, VLY_ENCODING_DEFLATE,
+                                         VLY_ENCODING_IDENTITY};
+    double q[VLY_ENCODING_N], most = 0;
+    vly_encoding best = VLY_ENCODING_IDENTITY;
+
+    read_accept(accept, q);
     for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
-        double own = q[order[i]] >= 0 ? q[order[i]] : any;
-        if (own > most) {
-            most = own;
+        if (q[order[i]] > most) {
+            most = q[order[i]];
             best = order[i];
         }
     }
     return best;
+}
+
+bool vly_encoding_takes(vly_str accept, vly_encoding encoding)
+{
+    double q[VLY_ENCODING_N];
+
+    read_accept(accept, q);
+    return q[encoding] > 0;
 }

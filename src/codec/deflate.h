@@ -11,6 +11,7 @@
 
 #include "codec/inflate.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Appends the compressed concatenation of the n parts to out, as one gzip member, zlib stream or
@@ -22,5 +23,7 @@ vly_status vly_deflate(vly_encoding encoding, const vly_str *parts, size_t n, vl
  * ones zstd, gzip, deflate, identity in this order. ptr NULL: no header, so IDENTITY. IDENTITY also
  * when nothing here is acceptable: then the client gets the body as it is. */
 vly_encoding vly_encoding_choose(vly_str accept);
+/* Whether it takes this one at all, liked best or not. */
+bool vly_encoding_takes(vly_str accept, vly_encoding encoding);
 
 #endif

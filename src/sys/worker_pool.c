@@ -41,6 +41,7 @@ struct vly_worker_pool {
     bool is_stopping;
     _Atomic unsigned n_busy; /* workers in an item or a loop; set under the lock */
     size_t queue_cap;        /* immutable, as are the rest */
+    const char *name;        /* of the threads; static */
     unsigned n_threads;      /* started */
     pthread_t threads[];
 };
@@ -106,7 +107,7 @@ static void *worker_main(void *arg)
 {
     vly_worker_pool *pool = arg;
 
-    pthread_setname_np(pthread_self(), "volley-worker");
+    pthread_setname_np(pthread_self(), pool->name);
     pthread_mutex_lock(&pool->lock);
     for (;;) {
         loop_job *job = find_job(pool);
@@ -127,10 +128,10 @@ static void *worker_main(void *arg)
     return NULL;
 }
 
-vly_status vly_worker_pool_new(unsigned n_threads, size_t queue_cap, vly_worker_pool **ret,
-                               vly_err *err)
+vly_status vly_worker_pool_new_named(const char *name, unsigned n_threads, size_t queue_cap,
+                                     vly_worker_pool **ret, vly_err *err)
 {
-    VLY_ASSERT(n_threads >= 1 && queue_cap >= 1);
+    VLY_ASSERT(n_threads >= 1 && queue_cap >= 1 && strlen(name) <= VLY_THREAD_NAME_MAX);
     vly_worker_pool *pool =
         vly_calloc(VLY_MEM_SCHED, 1, sizeof(*pool) + n_threads * sizeof(pool->threads[0]));
 
@@ -141,6 +142,7 @@ vly_status vly_worker_pool_new(unsigned n_threads, size_t queue_cap, vly_worker_
     pthread_cond_init(&pool->is_idle, NULL);
     pool->tail = &pool->head;
     pool->queue_cap = queue_cap;
+    pool->name = name;
     for (unsigned i = 0; i < n_threads; i++) {
         int rc = pthread_create(&pool->threads[i], NULL, worker_main, pool);
         if (rc != 0) {
@@ -152,6 +154,12 @@ vly_status vly_worker_pool_new(unsigned n_threads, size_t queue_cap, vly_worker_
     }
     *ret = pool;
     return VLY_OK;
+}
+
+vly_status vly_worker_pool_new(unsigned n_threads, size_t queue_cap, vly_worker_pool **ret,
+                               vly_err *err)
+{
+    return vly_worker_pool_new_named("volley-worker", n_threads, queue_cap, ret, err);
 }
 
 void vly_worker_pool_free(vly_worker_pool *pool)

@@ -29,6 +29,11 @@ typedef struct vly_work {
 /* n_threads >= 1; queue_cap >= 1 is the most items that may wait. */
 vly_status vly_worker_pool_new(unsigned n_threads, size_t queue_cap, vly_worker_pool **ret,
                                vly_err *err) VLY_MUST_CHECK;
+/* The same with a name for the threads (static, at most VLY_THREAD_NAME_MAX bytes), which top
+ * shows; else they are called "volley-worker". */
+#define VLY_THREAD_NAME_MAX 15
+vly_status vly_worker_pool_new_named(const char *name, unsigned n_threads, size_t queue_cap,
+                                     vly_worker_pool **ret, vly_err *err) VLY_MUST_CHECK;
 /* Runs what is queued, then stops and joins the threads. Accepts NULL. */
 void vly_worker_pool_free(vly_worker_pool *pool);
 

@@ -193,6 +193,7 @@ static int start(bool has_steps, bool has_cache)
     if (!temp_dir_make(svc.dir) || vly_scheduler_new(&opts, &svc.scheduler, NULL) != VLY_OK)
         return -1;
     if (vly_worker_pool_new(1, SIZE_MAX, &svc.desk, NULL) != VLY_OK ||
+        vly_worker_pool_new(1, SIZE_MAX, &svc.files, NULL) != VLY_OK ||
         vly_settings_new(&svc.settings, NULL) != VLY_OK ||
         vly_route_stats_new(&svc.route_stats, NULL) != VLY_OK ||
         vly_metrics_window_new(vly_clock_now(), &svc.metrics_window, NULL) != VLY_OK ||
@@ -208,6 +209,7 @@ static int start(bool has_steps, bool has_cache)
     svc.cache = has_cache ? new_cache() : NULL;
     svc.api = (vly_api){.scheduler = svc.scheduler,
                         .desk = svc.desk,
+                        .files = svc.files,
                         .cache = svc.cache,
                         .cache_models = "*",
                         .origins = "https://a.example, http://b.example:3000",
@@ -283,6 +285,7 @@ int service_stop(void **state)
 {
     (void)state;
     vly_http_server_free(svc.server);
+    vly_worker_pool_free(svc.files); /* before the desk, which packs its answers */
     vly_worker_pool_free(svc.desk);
     vly_scheduler_free(svc.scheduler);
     vly_cache_free(svc.cache);

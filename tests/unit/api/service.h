@@ -30,7 +30,7 @@
 typedef struct service {
     char dir[TEMP_DIR_PATH_MAX];
     vly_scheduler *scheduler;
-    vly_worker_pool *desk;
+    vly_worker_pool *desk, *files;
     vly_settings *settings;
     struct vly_route_stats *route_stats;
     struct vly_metrics_window *metrics_window;

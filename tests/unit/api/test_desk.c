@@ -4,6 +4,7 @@
 
 #include "api/performance.h"
 #include "base/assert.h"
+#include "codec/inflate.h"
 #include "service.h"
 
 #include <pthread.h>
@@ -100,13 +101,75 @@ static void answers_while_workers_run(void **state)
     assert_int_equal(n_gone(), 2);
 }
 
+/* What needs no key takes neither the desk nor a worker, compressed or not. */
+static void strangers_make_nobody_work(void **state)
+{
+    static const char *const pages[] = {"/openapi.json", "/steps", "/web/trace.js"};
+    static const char packed[] = "Accept-Encoding: deflate, gzip, zstd\r\n";
+    vly_buf plain, back;
+
+    (void)state;
+    vly_buf_init(&plain, VLY_MEM_NET, 1 << 20);
+    vly_buf_init(&back, VLY_MEM_NET, 1 << 20);
+    svc.api.compress_min_bytes = 1; /* before the first request */
+    fill(svc.desk, 1);
+    for (size_t i = 0; i < VLY_COUNT(pages); i++) {
+        reply r = get(pages[i]);
+        assert_null(header(&r, "Content-Encoding"));
+        vly_buf_clear(&plain);
+        vly_buf_add(&plain, r.body, r.body_len);
+        r = ask("GET", pages[i], packed, NULL, 0);
+        assert_int_equal(r.status, 200);
+        assert_string_equal(header(&r, "Content-Encoding"), "gzip");
+        assert_string_equal(header(&r, "Vary"), "Accept-Encoding");
+        assert_true(r.body_len < plain.len / 2);
+        vly_buf_clear(&back);
+        assert_int_equal(vly_inflate(VLY_ENCODING_GZIP, (vly_str){r.body, r.body_len}, &back, NULL),
+                         VLY_OK);
+        assert_int_equal(back.len, plain.len);
+        assert_memory_equal(back.ptr, plain.ptr, plain.len);
+        r = ask("GET", pages[i], "Accept-Encoding: zstd, gzip;q=0\r\n", NULL, 0);
+        assert_null(header(&r, "Content-Encoding"));
+    }
+    assert_int_equal(ask("GET", "/health", packed, NULL, 0).status, 200);
+    assert_int_equal(ask("GET", "/", packed, NULL, 0).status, 200);
+    assert_int_equal(ask("GET", "/nowhere", packed, NULL, 0).status, 404);
+    assert_int_equal(n_gone(), 0);
+    open_gate();
+    vly_worker_pool_drain(svc.desk);
+    vly_buf_release(&plain);
+    vly_buf_release(&back);
+}
+
+/* A disk that does not answer holds up what asks for files, and no figures. */
+static void figures_do_not_wait_for_files(void **state)
+{
+    static const char packed[] = "Accept-Encoding: gzip\r\n";
+
+    (void)state;
+    fill(svc.files, 1);
+    reply r = ask("GET", "/metrics", packed, NULL, 0);
+    assert_int_equal(r.status, 200);
+    assert_string_equal(header(&r, "Content-Encoding"), "gzip");
+    assert_int_equal(get("/v1/performance").status, 200);
+    assert_int_equal(n_gone(), 0);
+    open_gate();
+    assert_int_equal(get("/v1/models").status, 200);
+    assert_int_equal(n_gone(), 1); /* it stood behind */
+}
+
 static void without_a_desk_workers_answer(void **state)
 {
     (void)state;
     assert_ptr_equal(vly_desk_or_workers(&svc.api, VLY_SCOPE_READ), svc.desk);
     assert_ptr_equal(vly_desk_or_workers(&svc.api, VLY_SCOPE_INFER),
                      vly_scheduler_pool(svc.scheduler));
-    svc.api.desk = NULL;
+    assert_ptr_equal(vly_files_or_workers(&svc.api, VLY_SCOPE_ADMIN), svc.files);
+    assert_ptr_equal(vly_files_or_workers(&svc.api, VLY_SCOPE_INFER),
+                     vly_scheduler_pool(svc.scheduler));
+    svc.api.desk = svc.api.files = NULL;
+    assert_ptr_equal(vly_files_or_workers(&svc.api, VLY_SCOPE_READ),
+                     vly_scheduler_pool(svc.scheduler));
     assert_ptr_equal(vly_desk_or_workers(&svc.api, VLY_SCOPE_READ),
                      vly_scheduler_pool(svc.scheduler));
     assert_int_equal(get("/metrics").status, 200);
@@ -170,9 +233,10 @@ static void alarms_do_not_wait_for_the_figures(void **state)
     vly_alarm_end(opts.alarms, &b.alarm);
 }
 
-UNIT_TESTS(cmocka_unit_test_setup_teardown(answers_while_workers_run, service_start,
-                                           stop_with_routes),
-           cmocka_unit_test_setup_teardown(without_a_desk_workers_answer, service_start,
-                                           service_stop),
-           cmocka_unit_test_setup_teardown(alarms_do_not_wait_for_the_figures, service_start,
-                                           service_stop))
+UNIT_TESTS(
+    cmocka_unit_test_setup_teardown(answers_while_workers_run, service_start, stop_with_routes),
+    cmocka_unit_test_setup_teardown(strangers_make_nobody_work, service_start, service_stop),
+    cmocka_unit_test_setup_teardown(figures_do_not_wait_for_files, service_start, service_stop),
+    cmocka_unit_test_setup_teardown(without_a_desk_workers_answer, service_start, service_stop),
+    cmocka_unit_test_setup_teardown(alarms_do_not_wait_for_the_figures, service_start,
+                                    service_stop))

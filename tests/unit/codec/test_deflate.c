@@ -148,6 +148,27 @@ static void chooses(void **state)
             fail_msg("'%s'", rows[i].accept);
 }
 
+static void takes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *accept;
+        bool is_taken; /* gzip */
+    } rows[] = {
+        {NULL, false},
+        {"", false},
+        {"br", false},
+        {"gzip, deflate, br, zstd", true},
+        {"zstd, gzip;q=0", false},
+        {"zstd, *;q=0.1", true},
+        {"gzip;q=0, *", false},
+        {"gzip;q=2", false},
+    };
+    for (size_t i = 0; i < VLY_COUNT(rows); i++)
+        if (vly_encoding_takes(vly_str_from(rows[i].accept), VLY_ENCODING_GZIP) != rows[i].is_taken)
+            fail_msg("'%s'", rows[i].accept);
+}
+
 static void survives_without_memory(void **state)
 {
     (void)state;
@@ -171,5 +192,5 @@ UNIT_TESTS(cmocka_unit_test_setup_teardown(comes_back, begin, end),
            cmocka_unit_test_setup_teardown(nothing_comes_back_too, begin, end),
            cmocka_unit_test_setup_teardown(output_is_bounded, begin, end),
            cmocka_unit_test_setup_teardown(bombs_are_refused, begin, end),
-           cmocka_unit_test(chooses),
+           cmocka_unit_test(chooses), cmocka_unit_test(takes),
            cmocka_unit_test_setup_teardown(survives_without_memory, begin, end))

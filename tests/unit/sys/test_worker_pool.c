@@ -262,6 +262,30 @@ static double cpu_ms(void)
            (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e3;
 }
 
+static char thread_name[VLY_THREAD_NAME_MAX + 1];
+
+static void ask_name(vly_work *work)
+{
+    (void)work;
+    (void)pthread_getname_np(pthread_self(), thread_name, sizeof(thread_name));
+}
+
+static void threads_have_names(void **state)
+{
+    vly_work work = {.run = ask_name};
+    vly_worker_pool *pool;
+
+    (void)state;
+    assert_int_equal(vly_worker_pool_new_named("fifteen letters", 1, 1, &pool, NULL), VLY_OK);
+    assert_int_equal(vly_worker_pool_submit(pool, &work), VLY_OK);
+    vly_worker_pool_free(pool);
+    assert_string_equal(thread_name, "fifteen letters");
+    pool = new_pool(1, 1);
+    assert_int_equal(vly_worker_pool_submit(pool, &work), VLY_OK);
+    vly_worker_pool_free(pool);
+    assert_string_equal(thread_name, "volley-worker");
+}
+
 static void idle_pool_uses_no_time(void **state)
 {
     vly_worker_pool *pool = new_pool(4, 1);
@@ -274,7 +298,7 @@ static void idle_pool_uses_no_time(void **state)
 }
 
 UNIT_TESTS(cmocka_unit_test(runs_each_once_in_order), cmocka_unit_test(full_queue_is_busy),
-           cmocka_unit_test(an_item_may_resubmit_itself),
+           cmocka_unit_test(threads_have_names), cmocka_unit_test(an_item_may_resubmit_itself),
            cmocka_unit_test(loop_covers_each_index_once),
            cmocka_unit_test(nested_loops_do_not_deadlock),
            cmocka_unit_test(loop_while_all_workers_are_blocked),
