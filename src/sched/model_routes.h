@@ -88,7 +88,9 @@ typedef struct vly_route_arm {
     _Atomic bool is_missing;
     pthread_mutex_t lock;
     vly_route_window *window; /* guarded by lock; NULL: nobody watches */
-    uint64_t last_look;       /* guarded by the routes' change lock: slot of the last verdict */
+    uint64_t last_look; /* guarded by the routes' change lock, as the next: slot of the last verdict
+                         */
+    bool is_unsaved;    /* the guard rolled it back, and the file may not say so */
     _Atomic uint32_t n_refs;
 } vly_route_arm;
 
@@ -175,7 +177,7 @@ typedef struct vly_route_table {
 vly_route_table *vly_model_routes_table(vly_model_routes *r); /* new reference, never NULL */
 void vly_route_table_unref(vly_route_table *t);
 
-/* ---- changes: whole or not at all, and in the file before they count ---- */
+/* ---- changes: whole or not at all; those by request are in the file before they count ---- */
 
 /* On what a change is made, and what may come of it. */
 typedef struct vly_route_terms {
@@ -189,7 +191,8 @@ typedef struct vly_route_terms {
 
 /* In all of them terms NULL is {0}; *ret, which may be NULL, is a new reference to the route after
  * it, or as it was removed. ECHANGED: the route is not the one that is meant, or the file was
- * changed by somebody else; EIO: the file cannot be written. */
+ * changed by somebody else; EIO: the file cannot be written; EUNAVAILABLE: another process
+ * holds its lock. */
 
 /* Also ENOTFOUND, EUNAVAILABLE: an arm or the shadow does not serve; EEXIST: the name is that of a
  * model which is no arm; EINVAL: arms differ, the shadow cannot be asked, an arm that was rolled
@@ -222,7 +225,8 @@ vly_status vly_model_routes_roll_back(vly_model_routes *r, vly_str name, const v
  * there; ENOMEM. */
 vly_status vly_model_routes_check_file(vly_model_routes *r, vly_err *err) VLY_MUST_CHECK;
 /* Takes up what somebody else has made of the file, whole or not at all; a route that is the same
- * goes on as it was, and arms keep what was counted. Errors likewise. */
+ * goes on as it was, and arms keep what was counted. One that the guard has rolled back stays so
+ * when the file knew nothing of it, and then the file is told. Errors likewise. */
 vly_status vly_model_routes_reload(vly_model_routes *r, vly_err *err) VLY_MUST_CHECK;
 
 /* Lets the guard look at what it has not seen, and schedules go on. Blocks on the file. */

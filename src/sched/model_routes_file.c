@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define FILE_ARENA_BYTES ((size_t)64 << 20)
+#define LOCK_TIMEOUT_MS  500 /* others hold it while they write; whoever holds it longer is ill */
 
 /* Of a file that is there; never 0. */
 static uint64_t sum_of(vly_str text)
@@ -52,7 +53,7 @@ static vly_status check_same(const vly_model_routes *r, vly_err *err)
 static vly_status write_text(vly_model_routes *r, const vly_buf *b, vly_err *err)
 {
     int lock = -1;
-    vly_status st = vly_file_lock(r->file, &lock, err);
+    vly_status st = vly_file_lock(r->file, LOCK_TIMEOUT_MS, &lock, err);
 
     if (st != VLY_OK)
         return st;
@@ -63,6 +64,13 @@ static vly_status write_text(vly_model_routes *r, const vly_buf *b, vly_err *err
         r->file_sum = sum_of(vly_buf_str(b));
     close(lock);
     return st;
+}
+
+static void set_saved(const vly_route_table *t)
+{
+    for (size_t i = 0; i < t->n; i++)
+        for (size_t k = 0; k < t->routes[i]->spec.n_arms; k++)
+            t->routes[i]->arms[k]->is_unsaved = false;
 }
 
 vly_status vly_routes_file__write(vly_model_routes *r, const vly_route_table *t, vly_err *err)
@@ -85,6 +93,8 @@ vly_status vly_routes_file__write(vly_model_routes *r, const vly_route_table *t,
                                         VLY_ROUTES_BYTES_MAX)
                              : write_text(r, &b, err);
     vly_buf_release(&b);
+    if (st == VLY_OK)
+        set_saved(t);
     return st;
 }
 
@@ -120,19 +130,46 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const vly_route_spec *)a)->name, ((const vly_route_spec *)b)->name);
 }
 
+static size_t find_arm(const vly_route_spec *s, const vly_route_target *t)
+{
+    size_t i = 0;
+
+    while (i < s->n_arms && !vly_route_target_eq(&s->arms[i].target, t))
+        i++;
+    return i;
+}
+
 static void tell_revived(const vly_model_routes *r, const vly_route_spec *s,
                          const vly_route_spec *old)
 {
     char text[VLY_ROUTE_TARGET_TEXT];
 
-    for (size_t i = 0; i < s->n_arms; i++)
-        for (size_t k = 0; k < old->n_arms; k++)
-            if (old->arms[k].state == VLY_ROUTE_ROLLED_BACK &&
-                s->arms[i].state != VLY_ROUTE_ROLLED_BACK &&
-                vly_route_target_eq(&s->arms[i].target, &old->arms[k].target))
-                vly_warn("route '%s': arm %s was rolled back (%s) and works again, as '%s' says",
-                         s->name, vly_route_target_text(&s->arms[i].target, text), old->arms[k].why,
-                         r->file);
+    for (size_t k = 0; k < old->n_arms; k++) {
+        const vly_route_arm_spec *was = &old->arms[k];
+        size_t i = find_arm(s, &was->target);
+        if (i < s->n_arms && was->state == VLY_ROUTE_ROLLED_BACK &&
+            s->arms[i].state != VLY_ROUTE_ROLLED_BACK)
+            vly_warn("route '%s': arm %s was rolled back (%s) and works again, as '%s' says",
+                     s->name, vly_route_target_text(&was->target, text), was->why, r->file);
+    }
+}
+
+/* The arms that were rolled back here, and that the file does not know of, stay so. */
+static void keep_rolled_back(const vly_model_routes *r, vly_route_spec *s,
+                             const vly_model_route *old)
+{
+    char text[VLY_ROUTE_TARGET_TEXT];
+
+    for (size_t k = 0; k < old->spec.n_arms; k++) {
+        const vly_route_arm_spec *was = &old->spec.arms[k];
+        size_t i = find_arm(s, &was->target);
+        if (i == s->n_arms || s->arms[i].state == VLY_ROUTE_ROLLED_BACK ||
+            was->state != VLY_ROUTE_ROLLED_BACK || !old->arms[k]->is_unsaved)
+            continue;
+        if (vly_route_spec_roll_back(s, i, was->reason, was->why, was->since_ms))
+            vly_warn("route '%s': arm %s stays rolled back (%s), which '%s' did not say", s->name,
+                     vly_route_target_text(&was->target, text), was->why, r->file);
+    }
 }
 
 /* The route of this setting: the present one when that is the same. */
@@ -149,6 +186,8 @@ static vly_status make_route(vly_model_routes *r, const vly_route_spec *spec, vl
     if (is_there)
         old = r->table->routes[at];
     vly_route_spec_begin_schedule(&s);
+    if (old != NULL)
+        keep_rolled_back(r, &s, old);
     vly_status st = vly_route_spec_revision(&s, &revision, err);
     if (st == VLY_OK && old != NULL && old->revision == revision) {
         *ret = vly_model_route__ref(old);
@@ -187,6 +226,24 @@ static vly_status check_there(const vly_model_routes *r, const content *c, vly_e
     if (c->sum != 0 || r->file_sum == 0)
         return VLY_OK;
     return vly_fail(err, VLY_ENOTFOUND, "'%s' is gone; the routes stay as they are", r->file);
+}
+
+static bool has_unsaved(const vly_route_table *t)
+{
+    for (size_t i = 0; i < t->n; i++)
+        for (size_t k = 0; k < t->routes[i]->spec.n_arms; k++)
+            if (t->routes[i]->arms[k]->is_unsaved)
+                return true;
+    return false;
+}
+
+/* What the file could not be told when it happened. */
+static void save_rest(vly_model_routes *r)
+{
+    vly_err why;
+
+    if (has_unsaved(r->table) && vly_routes_file__write(r, r->table, &why) != VLY_OK)
+        vly_error("routes: %s; arms that were rolled back are not in it", why.msg);
 }
 
 static vly_status take_up(vly_model_routes *r, const content *c, vly_err *err)
@@ -231,6 +288,8 @@ vly_status vly_model_routes_reload(vly_model_routes *r, vly_err *err)
     vly_status st = read_content(r, &c, err);
     if (st == VLY_OK)
         st = take_up(r, &c, err);
+    if (st == VLY_OK)
+        save_rest(r);
     pthread_mutex_unlock(&r->change);
     vly_arena_release(&c.arena);
     return st;

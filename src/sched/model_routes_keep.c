@@ -37,12 +37,20 @@ static vly_route_table *table_with(const vly_route_table *old, size_t at, bool i
     return t;
 }
 
-/* Takes `in`, whatever comes of it. must_save false: a file that cannot be written is told, and the
- * change counts all the same. */
+/* Counts at once, and is in the file when that can be written. */
+static void exchange_first(vly_model_routes *r, vly_route_table *t)
+{
+    vly_err err;
+
+    vly_route_table_unref(vly_model_routes__publish(r, t));
+    if (vly_routes_file__write(r, t, &err) != VLY_OK)
+        vly_error("routes: %s; this change is not in it", err.msg);
+}
+
+/* Takes `in`, whatever comes of it. must_save false: the change does not wait for the file. */
 static vly_status exchange(vly_model_routes *r, vly_str name, vly_model_route *in, bool must_save,
                            vly_err *err)
 {
-    vly_err why;
     bool is_there;
     size_t at = vly_route_table__find(r->table, name, &is_there);
     vly_route_table *t = table_with(r->table, at, is_there, in);
@@ -51,15 +59,13 @@ static vly_status exchange(vly_model_routes *r, vly_str name, vly_model_route *i
         vly_model_route_unref(in);
         return vly_fail(err, VLY_ENOMEM, "out of memory for the routes");
     }
-    vly_status st = vly_routes_file__write(r, t, &why);
-    if (st != VLY_OK && must_save) {
-        vly_route_table_unref(t);
-        return vly_fail(err, st, "%s", why.msg);
+    if (!must_save) {
+        exchange_first(r, t);
+        return VLY_OK;
     }
-    if (st != VLY_OK)
-        vly_error("routes: %s; this change is not in it", why.msg);
-    vly_route_table_unref(vly_model_routes__publish(r, t));
-    return VLY_OK;
+    vly_status st = vly_routes_file__write(r, t, err);
+    vly_route_table_unref(st == VLY_OK ? vly_model_routes__publish(r, t) : t);
+    return st;
 }
 
 /* Puts the setting in place of that of route `old`, NULL: there is none. */
@@ -383,6 +389,7 @@ static void roll_back(vly_model_routes *r, vly_model_route *route, size_t arm,
     vly_counter_add(&route->arms[arm]->rollbacks[reason], 1);
     vly_warn("route '%s': arm %s rolled back, %s: %s", s.name, text, vly_route_reason_name(reason),
              why);
+    route->arms[arm]->is_unsaved = r->file != NULL;
     if (apply(r, &s, route, false, false, &err) != VLY_OK)
         vly_error("route '%s': %s", s.name, err.msg);
 }

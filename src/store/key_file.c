@@ -377,7 +377,7 @@ vly_status vly_key_file_edit(const char *path, vly_key_edit_fn edit, void *ctx, 
 {
     vly_key_set s = {NULL, 0};
     int fd = -1;
-    vly_status st = vly_file_lock(path, &fd, err);
+    vly_status st = vly_file_lock(path, -1, &fd, err);
 
     if (st != VLY_OK)
         return st;

@@ -10,7 +10,10 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+#define LOCK_NAP_MS 10
 
 static vly_status fail_errno(vly_err *err, const char *path, int code)
 {
@@ -148,24 +151,68 @@ vly_status vly_file_write_private(const char *path, const void *bytes, size_t le
     return write_file(path, bytes, len, 0600, err);
 }
 
-vly_status vly_file_lock(const char *path, int *ret_fd, vly_err *err)
+/* The directory that the file lies in; NULL: no memory. */
+static char *dir_of(const char *path)
 {
+    const char *slash = strrchr(path, '/');
+
+    return slash == NULL ? vly_strndup(VLY_MEM_BASE, ".", 1)
+                         : vly_strndup(VLY_MEM_BASE, path, (size_t)(slash - path) + 1);
+}
+
+/* Who may write the directory may replace the file, and so has to lock it. */
+static void share_lock(int fd, const char *path)
+{
+    struct stat sb;
+    char *dir = dir_of(path);
+
+    if (dir != NULL && stat(dir, &sb) == 0 && (sb.st_mode & S_ISVTX) == 0 &&
+        fchown(fd, (uid_t)-1, sb.st_gid) == 0)
+        fchmod(fd, 0600 | ((sb.st_mode & S_IWGRP) != 0 ? 0060 : 0) |
+                       ((sb.st_mode & S_IWOTH) != 0 ? 0006 : 0));
+    vly_free(dir);
+}
+
+/* 0, or an errno. No event tells that another process gives a lock back: it is asked for again. */
+static int lock_whole(int fd, int timeout_ms)
+{
+    const struct timespec nap = {.tv_nsec = LOCK_NAP_MS * 1000000L};
     struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    int left_ms = timeout_ms;
+
+    while (fcntl(fd, timeout_ms < 0 ? F_OFD_SETLKW : F_OFD_SETLK, &whole) != 0) {
+        if (errno == EINTR)
+            continue;
+        if (errno != EAGAIN || left_ms <= 0)
+            return errno;
+        nanosleep(&nap, NULL);
+        left_ms -= LOCK_NAP_MS;
+    }
+    return 0;
+}
+
+vly_status vly_file_lock(const char *path, int timeout_ms, int *ret_fd, vly_err *err)
+{
+    vly_status st = VLY_OK;
     vly_buf name;
-    int rc = -1;
 
     vly_buf_init(&name, VLY_MEM_BASE, (size_t)1 << 16);
     vly_buf_printf(&name, "%s.lock", path);
     int fd = name.failed ? -1 : open(name.ptr, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    while (fd >= 0 && (rc = fcntl(fd, F_OFD_SETLKW, &whole)) != 0 && errno == EINTR)
-        continue;
-    vly_status st =
-        rc == 0 ? VLY_OK : vly_fail(err, VLY_EIO, "'%s.lock': %s", path, strerror(errno));
-    if (rc == 0)
-        *ret_fd = fd;
-    else if (fd >= 0)
-        close(fd);
+    int why = name.failed ? ENOMEM : errno;
     vly_buf_release(&name);
+    if (fd >= 0) {
+        share_lock(fd, path);
+        why = lock_whole(fd, timeout_ms);
+    }
+    if (why == 0)
+        *ret_fd = fd;
+    else if (why == EAGAIN)
+        st = vly_fail(err, VLY_EUNAVAILABLE, "'%s' is being written by another process", path);
+    else
+        st = vly_fail(err, VLY_EIO, "'%s.lock': %s", path, strerror(why));
+    if (why != 0 && fd >= 0)
+        close(fd);
     return st;
 }
 
@@ -184,9 +231,7 @@ static int sync_path(const char *path, int flags)
 
 vly_status vly_file_replace(const char *from, const char *path, vly_err *err)
 {
-    const char *slash = strrchr(path, '/');
-    char *dir = slash == NULL ? vly_strndup(VLY_MEM_BASE, ".", 1)
-                              : vly_strndup(VLY_MEM_BASE, path, (size_t)(slash - path) + 1);
+    char *dir = dir_of(path);
     vly_status st = VLY_OK;
 
     if (dir == NULL)

@@ -31,10 +31,12 @@ vly_status vly_file_write(const char *path, const void *bytes, size_t len,
 vly_status vly_file_write_private(const char *path, const void *bytes, size_t len,
                                   vly_err *err) VLY_MUST_CHECK;
 
-/* Waits until no other process holds the lock of this file, which is another one, PATH.lock, made
- * when there is none; it is held until *ret_fd is closed. It stays: removed, a process that waits
- * would hold one that nobody else sees. */
-vly_status vly_file_lock(const char *path, int *ret_fd, vly_err *err) VLY_MUST_CHECK;
+/* Waits until nobody else holds the lock of this file, which is another one, PATH.lock, made when
+ * there is none, for all who may write the directory; it is held until *ret_fd is closed. It stays:
+ * removed, a process that waits would hold one that nobody else sees. EUNAVAILABLE: it was held for
+ * timeout_ms; below 0: that never comes. */
+vly_status vly_file_lock(const char *path, int timeout_ms, int *ret_fd,
+                         vly_err *err) VLY_MUST_CHECK;
 /* Syncs the file `from` and renames it over path, in the same directory, which is synced, too. */
 vly_status vly_file_replace(const char *from, const char *path, vly_err *err) VLY_MUST_CHECK;
 

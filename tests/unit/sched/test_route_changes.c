@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- who changes what ---- */
 
@@ -255,9 +256,40 @@ static void test_changes_of_others_are_not_lost(void **state)
     routes = first;
     assert_int_equal(route_set("cd", SPLIT), VLY_ECHANGED);
     assert_int_equal(vly_model_routes_reload(routes, &route_err), VLY_OK);
-    assert_int_equal(route_spec_of("ab")->arms[1].state, VLY_ROUTE_ACTIVE);
     assert_true(route_spec_of("ab")->arms[0].weight == 90);
+    /* The file never said that the arm was rolled back; now it does. */
+    assert_int_equal(route_spec_of("ab")->arms[1].state, VLY_ROUTE_ROLLED_BACK);
+    assert_true(route_spec_of("ab")->arms[1].weight == 0);
+    assert_int_equal(route_set("ab", SWAPPED "}"), VLY_EINVAL);
+    vly_model_routes_free(routes);
+    routes_open();
+    assert_int_equal(route_spec_of("ab")->arms[1].reason, VLY_ROUTE_ERRORS);
+    /* Whoever takes that out of the file means it. */
+    write_file(OTHERS);
+    assert_int_equal(vly_model_routes_reload(routes, &route_err), VLY_OK);
+    assert_int_equal(route_spec_of("ab")->arms[1].state, VLY_ROUTE_ACTIVE);
     route_must_set("ab", SWAPPED "}");
+}
+
+/* By a server that stands still: nobody waits for it without end, the guard least of all. */
+static void test_lock_is_held(void **state)
+{
+    int lock = -1;
+
+    (void)state;
+    route_must_set("ab", GUARDED "}");
+    assert_int_equal(vly_file_lock(routes_file, -1, &lock, &route_err), VLY_OK);
+    assert_int_equal(route_set("cd", SPLIT), VLY_EUNAVAILABLE);
+    assert_non_null(strstr(route_err.msg, "is being written by another process"));
+    assert_null(vly_model_routes_find(routes, VLY_STR("cd")));
+    route_serve("ab", 1, 1000 * SEC, 50, VLY_EIO, 0);
+    vly_model_routes_tick(routes, 1000 * SEC);
+    assert_int_equal(route_spec_of("ab")->arms[1].state, VLY_ROUTE_ROLLED_BACK);
+    close(lock);
+    assert_int_equal(vly_model_routes_reload(routes, &route_err), VLY_OK);
+    vly_model_routes_free(routes);
+    routes_open();
+    assert_int_equal(route_spec_of("ab")->arms[1].state, VLY_ROUTE_ROLLED_BACK);
 }
 
 /* A reason that is cut within a letter would be more bytes in the file than may be read. */
@@ -287,4 +319,5 @@ static void test_long_reason(void **state)
 UNIT_TESTS(TEST(test_changes_on_terms), TEST(test_revision_in_the_setting),
            TEST(test_arm_stays_rolled_back), TEST(test_arms_that_differ),
            TEST(test_file_is_read_again), TEST(test_bad_file_changes_nothing),
-           TEST(test_changes_of_others_are_not_lost), TEST(test_long_reason))
+           TEST(test_changes_of_others_are_not_lost), TEST(test_lock_is_held),
+           TEST(test_long_reason))

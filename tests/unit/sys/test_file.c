@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "sys/file.h"
+
+#include "base/assert.h"
 #include "unit.h"
 
 #include <stdio.h>
@@ -229,7 +231,35 @@ static void tells_files_apart(void **state)
     assert_int_equal(unlink(path), 0);
 }
 
-UNIT_TESTS(IN_DIR(copies_outlive_their_file), IN_DIR(tells_files_apart), IN_DIR(write_then_read),
-           IN_DIR(write_leaves_no_temporary), IN_DIR(read_limits),
+static void locks(void **state)
+{
+    static const struct {
+        mode_t dir, lock;
+    } rows[] = {{0700, 0600}, {0770, 0660}, {0777, 0666}, {01777, 0600}};
+    char path[256], name[256];
+    struct stat sb;
+    vly_err err;
+
+    snprintf(path, sizeof(path), "%s", path_in(state, "locked"));
+    snprintf(name, sizeof(name), "%s", path_in(state, "locked.lock"));
+    for (size_t i = 0; i < VLY_COUNT(rows); i++) {
+        int first = -1, second = -1;
+        assert_int_equal(chmod(*state, rows[i].dir), 0);
+        assert_int_equal(vly_file_lock(path, 0, &first, &err), VLY_OK);
+        assert_int_equal(vly_file_lock(path, 0, &second, &err), VLY_EUNAVAILABLE);
+        assert_int_equal(second, -1);
+        assert_int_equal(stat(name, &sb), 0);
+        assert_int_equal(sb.st_mode & 07777, rows[i].lock);
+        close(first);
+        assert_int_equal(vly_file_lock(path, -1, &second, &err), VLY_OK);
+        close(second);
+        assert_int_equal(unlink(name), 0);
+    }
+    assert_int_equal(chmod(*state, 0700), 0);
+    assert_int_equal(vly_file_lock("/nowhere/x", 0, &(int){-1}, &err), VLY_EIO);
+}
+
+UNIT_TESTS(IN_DIR(locks), IN_DIR(copies_outlive_their_file), IN_DIR(tells_files_apart),
+           IN_DIR(write_then_read), IN_DIR(write_leaves_no_temporary), IN_DIR(read_limits),
            cmocka_unit_test(read_of_unknown_size), IN_DIR(refuses_what_is_no_file), IN_DIR(maps),
            IN_DIR(lists_sorted), cmocka_unit_test(joins_only_downwards))
