@@ -184,6 +184,7 @@ static vly_status read_terms(vly_http_msg *msg, vly_route_terms *ret, vly_err *e
     vly_route_terms t = {.must_be_new = vly_str_is(none, "*"),
                          .must_exist = vly_str_is(match, "*"),
                          .may_revive = has_flag(msg, "revive"),
+                         .any_revision = has_flag(msg, "overwrite"),
                          .any_interface = has_flag(msg, "force")};
 
     if (none.ptr != NULL && !t.must_be_new)

@@ -29,7 +29,8 @@ typedef struct route_opts {
     const char *shares;
     double hold_s; /* 0: not named */
     bool may_revive;
-    bool is_forced;
+    bool overwrites;
+    bool is_forced; /* promote, too */
     /* promote, rollback */
     double share;
     const char *why;
@@ -156,8 +157,8 @@ static int put_route(const route_opts *o, const char *name, vly_http_header cond
     char path[PATH_BYTES], query[64];
     vly_err err;
 
-    snprintf(query, sizeof(query), "?%s%s", o->may_revive ? "revive=true&" : "",
-             o->is_forced ? "force=true" : "");
+    snprintf(query, sizeof(query), "?%s%s%s", o->may_revive ? "revive=true&" : "",
+             o->overwrites ? "overwrite=true&" : "", o->is_forced ? "force=true" : "");
     if (put_path(path, name, query, &err) != VLY_OK)
         return vly_command_fail(&err);
     return ask(o, &(question){.method = "PUT", .path = path, .condition = condition, .body = body});
@@ -269,7 +270,8 @@ static void put_why(const route_opts *o, vly_buf *b)
 
 static int run_promote(const void *opts, int n_args, char *const *args)
 {
-    return order(opts, n_args, args, ":promote", put_share);
+    const route_opts *o = opts;
+    return order(o, n_args, args, o->is_forced ? ":promote?force=true" : ":promote", put_share);
 }
 
 static int run_rollback(const void *opts, int n_args, char *const *args)
@@ -287,6 +289,11 @@ static int run_rollback(const void *opts, int n_args, char *const *args)
         VLY_OPT(route_opts, ca, 0, TEXT, "ca", "FILE",                                             \
                 "PEM file, https: who the server is vouched for by"),                              \
         VLY_OPT(route_opts, is_json, 'j', FLAG, "json", NULL, "print the answer as JSON")
+
+#define FORCE                                                                                      \
+    VLY_OPT(route_opts, is_forced, 0, FLAG, "force", NULL,                                         \
+            "though arms differ in what they take "                                                \
+            "and give")
 
 static const vly_opt options[] = {COMMON, VLY_OPT_END};
 
@@ -308,14 +315,16 @@ static const vly_opt set_options[] = {
     VLY_OPT(route_opts, salt, 0, TEXT, "salt", "TEXT", "another one deals the sessions anew"),
     VLY_OPT(route_opts, may_revive, 0, FLAG, "revive", NULL,
             "give an arm that was rolled back traffic again"),
-    VLY_OPT(route_opts, is_forced, 0, FLAG, "force", NULL,
-            "though arms differ in inputs or outputs; though the route is not what FILE was of"),
+    VLY_OPT(route_opts, overwrites, 0, FLAG, "overwrite", NULL,
+            "with --file: though the route has changed since FILE was saved"),
+    FORCE,
     VLY_OPT_END,
 };
 
 static const vly_opt promote_options[] = {
     COMMON,
     VLY_OPT(route_opts, share, 0, FLOAT, "share", "SHARE", "of the requests (default: 1, all)"),
+    FORCE,
     VLY_OPT_END,
 };
 

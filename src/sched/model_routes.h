@@ -184,9 +184,9 @@ typedef struct vly_route_terms {
     vly_str revisions; /* text in which that of the route must occur; ptr NULL: any will do */
     bool must_exist;   /* the route, as the next one: else ECHANGED */
     bool must_be_new;
-    bool may_revive; /* an arm that was rolled back may get traffic again; for set, as the next */
-    bool any_interface; /* arms may differ in what they take and give; and a revision in the
-                           setting is not looked at */
+    bool may_revive;    /* an arm that was rolled back may get traffic again; for set */
+    bool any_revision;  /* that in the setting is not looked at; for set */
+    bool any_interface; /* arms may differ in what they take and give; for set and promote */
 } vly_route_terms;
 
 /* In all of them terms NULL is {0}; *ret, which may be NULL, is a new reference to the route after
@@ -212,7 +212,7 @@ typedef struct vly_route_order {
 } vly_route_order;
 
 /* Ends the probation of the arm, which gets this share. ENOTFOUND; EUNAVAILABLE: it does not serve;
- * EINVAL: it is not clear which one. */
+ * EINVAL: it is not clear which one, or arms differ. */
 vly_status vly_model_routes_promote(vly_model_routes *r, vly_str name, const vly_route_order *o,
                                     const vly_route_terms *terms, vly_model_route **ret,
                                     vly_err *err) VLY_MUST_CHECK;

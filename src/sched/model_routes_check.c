@@ -113,6 +113,15 @@ static bool takes_pictures(const vly_servable *s)
     return s->decoder.kind != VLY_TASK_TENSOR && s->decoder.input_channels > 0;
 }
 
+/* Inferences in one request that the model allows; INT64_MAX: its configuration says nothing. */
+static int64_t max_batch(const vly_servable *s)
+{
+    const vly_triton_config *c = s->config;
+
+    return c != NULL && c->has_max_batch_size && c->max_batch_size > 0 ? c->max_batch_size
+                                                                       : INT64_MAX;
+}
+
 static vly_status check_arm(const vly_servable *s, const vly_servable *first, vly_err *err)
 {
     if (s->decoder.kind != first->decoder.kind)
@@ -123,6 +132,9 @@ static vly_status check_arm(const vly_servable *s, const vly_servable *first, vl
         return vly_fail(err, VLY_EINVAL, "it %s sequences, that one %s",
                         s->sequence != NULL ? "has" : "has no",
                         first->sequence != NULL ? "has" : "has none");
+    if (max_batch(s) < max_batch(first))
+        return vly_fail(err, VLY_EINVAL, "its max_batch_size is %lld, that one takes more",
+                        (long long)max_batch(s));
     vly_status st = check_inputs(s->info, first->info, err);
     return st == VLY_OK ? check_outputs(s->info, first->info, err) : st;
 }
@@ -162,9 +174,8 @@ static vly_status check_pair(vly_model_routes *r, const char *what, const vly_ro
                                       vly_route_target_text(first, first_text));
 }
 
-/* Arms that were rolled back are left aside: that may be why. */
-static vly_status check_interfaces(vly_model_routes *r, const vly_route_spec *s, bool any_interface,
-                                   vly_err *err)
+vly_status vly_route__check_interfaces(vly_model_routes *r, const vly_route_spec *s,
+                                       bool any_interface, vly_err *err)
 {
     const vly_route_target *first = NULL;
     vly_status st = VLY_OK;
@@ -195,6 +206,6 @@ vly_status vly_route__check_models(vly_model_routes *r, const vly_route_spec *s,
     if (st == VLY_OK && s->shadow_share > 0)
         st = vly_route__check_serves(r, "shadow", &s->shadow, err);
     if (st == VLY_OK)
-        st = check_interfaces(r, s, any_interface, err);
+        st = vly_route__check_interfaces(r, s, any_interface, err);
     return st == VLY_OK ? st : vly_fail_in(err, st, "route '%s'", s->name);
 }

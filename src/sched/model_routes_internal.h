@@ -46,6 +46,10 @@ vly_served *vly_route__find_model(vly_model_routes *r, const vly_route_target *t
 /* ENOTFOUND, EUNAVAILABLE: it does not. what: "arm". */
 vly_status vly_route__check_serves(vly_model_routes *r, const char *what, const vly_route_target *t,
                                    vly_err *err) VLY_MUST_CHECK;
+/* EINVAL: an arm or the shadow does not fit to the first arm. Arms that were rolled back are left
+ * aside: that may be why. */
+vly_status vly_route__check_interfaces(vly_model_routes *r, const vly_route_spec *s,
+                                       bool any_interface, vly_err *err) VLY_MUST_CHECK;
 /* All that vly_model_routes_set says of models. */
 vly_status vly_route__check_models(vly_model_routes *r, const vly_route_spec *s, bool any_interface,
                                    vly_err *err) VLY_MUST_CHECK;

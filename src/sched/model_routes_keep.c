@@ -145,7 +145,7 @@ static vly_status check_replaced(const vly_model_routes *r, const vly_route_spec
     if (old == NULL)
         return VLY_OK;
     vly_status st = VLY_OK;
-    if (s->revision[0] != '\0' && (terms == NULL || !terms->any_interface))
+    if (s->revision[0] != '\0' && (terms == NULL || !terms->any_revision))
         st = check_terms(&own, name, old, err);
     if (st == VLY_OK && (terms == NULL || !terms->may_revive))
         st = check_revived(s, &old->spec, err);
@@ -259,10 +259,12 @@ static vly_status edit_arm(vly_model_routes *r, vly_route_spec *s, const edit *e
         st = vly_route__check_serves(r, "arm", &s->arms[*ret_arm].target, err);
     if (st != VLY_OK)
         return st;
-    if (e->is_promotion)
+    if (e->is_promotion) {
         vly_route_spec_promote(s, *ret_arm, e->order->share);
-    else if (!vly_route_spec_roll_back(s, *ret_arm, VLY_ROUTE_REQUEST, e->order->why,
-                                       vly_clock_unix_ms()))
+        return vly_route__check_interfaces(r, s, e->terms != NULL && e->terms->any_interface, err);
+    }
+    if (!vly_route_spec_roll_back(s, *ret_arm, VLY_ROUTE_REQUEST, e->order->why,
+                                  vly_clock_unix_ms()))
         return vly_fail(err, VLY_EINVAL, "route '%s': no other arm could take the traffic",
                         s->name);
     return VLY_OK;

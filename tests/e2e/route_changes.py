@@ -57,7 +57,8 @@ def changes_are_made_on_what_was_seen(t):
             assert "route 'ab' has changed" in error and second.strip('"') in error, error
         ask(s, "PUT", "ab", {**seen.json(), "salt": "x"}, 412)
         equal(weights(s, "ab"), [80, 20])
-        ask(s, "PUT", "ab?force=true", {**seen.json(), "salt": "x"})
+        ask(s, "PUT", "ab?force=true", {**seen.json(), "salt": "x"}, 412)
+        ask(s, "PUT", "ab?overwrite=true", {**seen.json(), "salt": "x"})
         equal(weights(s, "ab"), [90, 10])
         third = ask(s, "GET", "ab").headers["etag"]
         ask(s, "POST", "ab:promote", {"model": "simple", "version": "2"},
@@ -131,8 +132,9 @@ def commands(t):
         volley("rollback", "ab", "simple/2", "--why", "it barks")
         assert "it barks" in volley("list")
         assert "was rolled back" in volley("set", "ab", "simple/2=1", rc=1)
-        assert "was rolled back" in volley("set", "ab", "--file", saved, "--force", rc=1)
-        volley("set", "ab", "--file", saved, "--force", "--revive")
+        assert "has changed" in volley("set", "ab", "--file", saved, "--force", rc=1)
+        assert "was rolled back" in volley("set", "ab", "--file", saved, "--overwrite", rc=1)
+        volley("set", "ab", "--file", saved, "--overwrite", "--revive")
         assert "probation" in volley("show", "ab")
         volley("remove", "ab")
         assert "there is no route 'ab'" in volley("show", "ab", rc=1)
@@ -148,6 +150,9 @@ def commands(t):
                           (["simple=1", "simple_identity=1"], "interfaces differ")):
             assert why in volley("set", "ab", *args, rc=1), why
         volley("set", "ab", "simple=1", "simple_identity=1", "--force")
+        volley("rollback", "ab", "simple_identity")
+        assert "interfaces differ" in volley("promote", "ab", "simple_identity", rc=1)
+        volley("promote", "ab", "simple_identity", "--force")
         assert "is no name of a route" in volley("show", "a/b", rc=1)
     assert "127.0.0.1" in volley("list", rc=1)
 

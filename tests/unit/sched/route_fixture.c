@@ -42,20 +42,34 @@ static int make_files(void)
     return route_write_model(model_file, "x", "y", OB_FLOAT, -1, 2);
 }
 
-void route_add_file(const char *path, const char *name, const char *version)
+static void add(const char *path, const char *name, const char *version, const char *config)
 {
-    const vly_servable_spec spec = {
-        .path = path, .name = name, .version = version, .options = VLY_MODEL_OPTIONS_DEFAULT};
+    const vly_servable_spec spec = {.path = path,
+                                    .name = name,
+                                    .version = version,
+                                    .config_json = config,
+                                    .options = VLY_MODEL_OPTIONS_DEFAULT};
     vly_served *m;
 
-    assert_int_equal(vly_scheduler_load(route_scheduler, &spec, &m, &route_err), VLY_OK);
+    if (vly_scheduler_load(route_scheduler, &spec, &m, &route_err) != VLY_OK)
+        fail_msg("%s", route_err.msg);
     assert_int_equal(vly_scheduler_publish(route_scheduler, m, &route_err), VLY_OK);
     vly_served_unref(m);
 }
 
+void route_add_file(const char *path, const char *name, const char *version)
+{
+    add(path, name, version, NULL);
+}
+
 void route_add(const char *name, const char *version)
 {
-    route_add_file(model_file, name, version);
+    add(model_file, name, version, NULL);
+}
+
+void route_add_configured(const char *name, const char *config)
+{
+    add(model_file, name, "1", config);
 }
 
 void routes_open(void)

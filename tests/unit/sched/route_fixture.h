@@ -36,6 +36,7 @@ int route_write_model(const char *path, const char *in, const char *out, int typ
                       int64_t columns);
 void route_add_file(const char *path, const char *name, const char *version);
 void route_add(const char *name, const char *version);
+void route_add_configured(const char *name, const char *config); /* config.pbtxt, as JSON */
 
 vly_status route_set_on(const char *name, const char *json, const vly_route_terms *terms);
 vly_status route_set(const char *name, const char *json);

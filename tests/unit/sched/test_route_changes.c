@@ -65,7 +65,7 @@ static void test_changes_on_terms(void **state)
 
 static void test_revision_in_the_setting(void **state)
 {
-    const vly_route_terms forced = {.any_interface = true};
+    const vly_route_terms forced = {.any_interface = true}, overwriting = {.any_revision = true};
     char json[512];
 
     (void)state;
@@ -73,7 +73,8 @@ static void test_revision_in_the_setting(void **state)
     snprintf(json, sizeof(json), SWAPPED ", \"revision\": \"%s\"}", revision_of("ab"));
     route_must_set("ab", json);
     assert_int_equal(route_set("ab", json), VLY_ECHANGED);
-    assert_int_equal(route_set_on("ab", json, &forced), VLY_OK);
+    assert_int_equal(route_set_on("ab", json, &forced), VLY_ECHANGED);
+    assert_int_equal(route_set_on("ab", json, &overwriting), VLY_OK);
     assert_int_equal(vly_model_routes_remove(routes, VLY_STR("ab"), NULL, NULL, &route_err),
                      VLY_OK);
     route_must_set("ab", json); /* there is nothing that could be lost */
@@ -145,9 +146,44 @@ static void test_arms_that_differ(void **state)
             assert_int_equal(route_set_on("ab", json, &forced), VLY_OK);
         }
     }
-    /* One that was rolled back may differ: that may be why. */
+    /* One that was rolled back may differ, for that may be why; until it is promoted. */
     route_must_set("ab", "{\"arms\": [{\"model\": \"m\", \"weight\": 1}, {\"model\": \"other\", "
                          "\"weight\": 0, \"state\": \"rolled_back\"}]}");
+    assert_int_equal(route_promote(VLY_STR("ab"), VLY_STR("other"), VLY_STR(""), 0.5), VLY_EINVAL);
+    assert_non_null(strstr(route_err.msg, "interfaces differ"));
+    assert_int_equal(route_spec_of("ab")->arms[1].state, VLY_ROUTE_ROLLED_BACK);
+    const vly_route_order other = {.model = VLY_STR("other"), .share = 0.5};
+    assert_int_equal(
+        vly_model_routes_promote(routes, VLY_STR("ab"), &other, &forced, NULL, &route_err), VLY_OK);
+}
+
+/* A request of four is for all arms or for none. */
+static void test_arms_that_take_less_at_once(void **state)
+{
+    static const struct {
+        const char *name, *config;
+    } rows[] = {{"one", "{\"max_batch_size\": 1}"}, {"eight", "{\"max_batch_size\": 8}"}};
+    static const struct {
+        const char *first, *second;
+        bool is_taken;
+    } pairs[] = {{"one", "eight", true},
+                 {"eight", "one", false},
+                 {"m", "eight", false},
+                 {"eight", "m", true}};
+    char json[256];
+
+    (void)state;
+    for (size_t i = 0; i < VLY_COUNT(rows); i++)
+        route_add_configured(rows[i].name, rows[i].config);
+    for (size_t i = 0; i < VLY_COUNT(pairs); i++) {
+        snprintf(json, sizeof(json),
+                 "{\"arms\": [{\"model\": \"%s\", \"weight\": 1},"
+                 "{\"model\": \"%s\", \"weight\": 1}]}",
+                 pairs[i].first, pairs[i].second);
+        if (route_set("ab", json) != (pairs[i].is_taken ? VLY_OK : VLY_EINVAL))
+            fail_msg("row %zu", i);
+        assert_true(pairs[i].is_taken || strstr(route_err.msg, "max_batch_size") != NULL);
+    }
 }
 
 /* ---- the file, which others write too ---- */
@@ -318,6 +354,6 @@ static void test_long_reason(void **state)
 
 UNIT_TESTS(TEST(test_changes_on_terms), TEST(test_revision_in_the_setting),
            TEST(test_arm_stays_rolled_back), TEST(test_arms_that_differ),
-           TEST(test_file_is_read_again), TEST(test_bad_file_changes_nothing),
-           TEST(test_changes_of_others_are_not_lost), TEST(test_lock_is_held),
-           TEST(test_long_reason))
+           TEST(test_arms_that_take_less_at_once), TEST(test_file_is_read_again),
+           TEST(test_bad_file_changes_nothing), TEST(test_changes_of_others_are_not_lost),
+           TEST(test_lock_is_held), TEST(test_long_reason))
