@@ -4,7 +4,7 @@
  *
  * Threads: vly_api_handle runs on loop threads and only parses small things there; requests that
  * run a model are answered from the workers. Everything here is immutable after init but
- * is_draining.
+ * what is atomic.
  */
 #ifndef VLY_API_API_H
 #define VLY_API_API_H
@@ -58,6 +58,8 @@ typedef struct vly_api {
     uint64_t cache_seed;            /* of its keys */
     const char *cache_models;       /* which it is for, by commas, * for all; "": as their
                                        configurations say. Borrowed */
+    size_t n_warm_lines;            /* of api/cache_warmer.h, which sets it before requests come */
+    _Atomic size_t n_warmed;        /* of them, done */
     const char *origins;            /* of pages that may come: api/origin.h, api/cors.h */
     struct vly_access *access;      /* borrowed; NULL: neither keys nor limits */
     bool needs_keys;                /* access asks for them */
@@ -114,7 +116,8 @@ bool vly_api_turn(void *ctx, unsigned loop_idx);
 /* The on_finished to give to it: writes the access log, counts. */
 void vly_api_finished(void *ctx, const vly_http_request *req, const vly_http_finished *f);
 
-/* Some model serves and the server is not draining: it should get requests. Thread: any. */
+/* Some model serves, the cache is warm and the server is not draining: it should get requests.
+ * Thread: any. */
 bool vly_api_is_ready(const vly_api *api);
 
 #endif

@@ -32,7 +32,9 @@ typedef struct warming {
     vly_job job;
     vly_api *api;
     vly_served *model;
+    const _Atomic bool *is_stopped;
     vly_cache_get get;
+    uint64_t members; /* of an ensemble, when it was looked up */
     vly_buf body;
     pthread_mutex_t lock;
     pthread_cond_t ended;
@@ -89,8 +91,6 @@ static vly_status run(warming *w, vly_err *err)
 /* Redis may know it already, from before. */
 static bool is_known(warming *w)
 {
-    w->get.ctx = w;
-    w->get.ready = ready;
     if (vly_cache_lookup(w->api->cache, &w->get) == VLY_CACHE_WAIT)
         wait_for(w);
     bool known = w->get.value != NULL;
@@ -98,31 +98,44 @@ static bool is_known(warming *w)
     return known;
 }
 
-static vly_status compute(warming *w, vly_str picture, vly_err *err)
+static vly_status compute(warming *w, vly_str picture, bool *ret_is_kept, vly_err *err)
 {
     const vly_detector_options options = VLY_DETECTOR_OPTIONS_INIT;
+    vly_cached_key key;
 
-    if (!vly_detect_key(w->api, w->model, NULL, &options, false, picture, &w->get.key))
+    if (!vly_detect_key(w->api, w->model, NULL, &options, false, picture, &key))
         return vly_fail(err, VLY_EUNSUPPORTED, "the parts of ensemble '%s' cannot be told",
                         w->model->name);
+    w->members = key.members;
+    w->get.key = key.key;
+    w->get.ctx = w;
+    w->get.ready = ready;
+    w->get.is_gone = w->is_stopped;
     w->job = (vly_job){.kind = VLY_JOB_PICTURE,
                        .ctx = w,
+                       .is_cancelled = w->is_stopped,
+                       .is_wanted = &w->get.has_company,
+                       .starts_ns = &w->get.starts_ns,
                        .received_ns = vly_clock_now(),
                        .encode = encode,
                        .done = done,
                        .picture = picture,
                        .options = options};
-    if (is_known(w))
+    if (is_known(w)) {
+        *ret_is_kept = true;
         return VLY_OK;
+    }
     vly_status st = run(w, err);
     if (st == VLY_OK)
-        vly_cache_complete(w->api->cache, &w->get, vly_buf_str(&w->body));
+        vly_cached_complete(w->api, w->model, w->members, &w->get, vly_buf_str(&w->body));
     else
         vly_cache_abandon(w->api->cache, &w->get);
+    if (st == VLY_OK)
+        *ret_is_kept = w->get.is_kept;
     return st;
 }
 
-static vly_status warm(warming *w, vly_str picture, vly_err *err)
+static vly_status warm(warming *w, vly_str picture, bool *ret_is_kept, vly_err *err)
 {
     vly_arena arena;
     vly_status st;
@@ -132,16 +145,17 @@ static vly_status warm(warming *w, vly_str picture, vly_err *err)
                         w->model->name);
     vly_arena_init(&arena, VLY_MEM_CACHE, ARENA_BLOCK_BYTES, ARENA_BLOCK_BYTES * 4);
     if (vly_cached_begin_get(w->model, NULL, &arena, &w->get))
-        st = compute(w, picture, err);
+        st = compute(w, picture, ret_is_kept, err);
     else
         st = vly_arena_fail(&arena, err);
     vly_arena_release(&arena);
     return st;
 }
 
-vly_status vly_cache_warm(vly_api *api, vly_str model, vly_str picture, vly_err *err)
+vly_status vly_cache_warm(vly_api *api, vly_str model, vly_str picture,
+                          const _Atomic bool *is_stopped, bool *ret_is_kept, vly_err *err)
 {
-    warming w = {.api = api};
+    warming w = {.api = api, .is_stopped = is_stopped};
     vly_status st = vly_infer_find(api, model, (vly_str){NULL, 0}, &w.model, err);
 
     if (st != VLY_OK)
@@ -149,7 +163,7 @@ vly_status vly_cache_warm(vly_api *api, vly_str model, vly_str picture, vly_err 
     vly_buf_init(&w.body, VLY_MEM_CACHE, api->max_answer_bytes);
     pthread_mutex_init(&w.lock, NULL);
     pthread_cond_init(&w.ended, NULL);
-    st = warm(&w, picture, err);
+    st = warm(&w, picture, ret_is_kept, err);
     pthread_cond_destroy(&w.ended);
     pthread_mutex_destroy(&w.lock);
     vly_buf_release(&w.body);

@@ -3,8 +3,7 @@
  * Warm-up list of the cache: pictures whose answers are computed before the first request.
  *
  *     # comment
- *     MODEL PICTURE       path, relative to the list; what /v1/images:detect answers without
- * options
+ *     MODEL PICTURE       path, relative to the list; as /v1/images:detect answers without options
  */
 #ifndef VLY_API_CACHE_WARM_H
 #define VLY_API_CACHE_WARM_H
@@ -23,9 +22,11 @@ typedef struct vly_cache_warm_line {
 vly_status vly_cache_warm_next(vly_str *rest, vly_cache_warm_line *line,
                                vly_err *err) VLY_MUST_CHECK;
 
-/* Computes what the cache is to know of a picture, and waits for it. EUNSUPPORTED: the model is not
- * for the cache; the errors of who computes it. Not on a worker or loop. */
+/* Computes what the cache is to know of a picture, and waits for it. *ret_is_kept: it has room for
+ * that, or knew it. is_stopped: it is not needed any more. EUNSUPPORTED: the model is not for the
+ * cache; the errors of who computes it. Not on a worker or loop. */
 vly_status vly_cache_warm(vly_api *api, vly_str model, vly_str picture,
+                          const _Atomic bool *is_stopped, bool *ret_is_kept,
                           vly_err *err) VLY_MUST_CHECK;
 
 #endif

@@ -100,15 +100,24 @@ bool vly_cached_has(const vly_api *api, const vly_served *m)
 
 /* ---- keys and lookups ---- */
 
-bool vly_cached_begin_key(const vly_api *api, const vly_served *m, const char *kind,
-                          const vly_cache_wish *wish, vly_cache_hash *h)
+/* 0: m is no ensemble. */
+static bool find_members(const vly_api *api, const vly_served *m, uint64_t *ret)
 {
     const vly_ensemble_plan *ensemble = m->servable->ensemble;
-    uint64_t members = 0;
-    size_t n_tags = wish != NULL ? wish->n_tags : 0;
 
-    if (ensemble != NULL && !vly_ensemble_identity(api->scheduler, ensemble, &members))
+    *ret = 0;
+    return ensemble == NULL || vly_ensemble_identity(api->scheduler, ensemble, ret);
+}
+
+bool vly_cached_begin_key(const vly_api *api, const vly_served *m, const char *kind,
+                          const vly_cache_wish *wish, vly_cache_hash *h, vly_cached_key *ret)
+{
+    size_t n_tags = wish != NULL ? wish->n_tags : 0;
+    uint64_t members;
+
+    if (!find_members(api, m, &members))
         return false;
+    ret->members = members;
     vly_cache_hash_begin(h, api->cache_seed, kind, m->name, m->version, vly_served_identity(m));
     vly_cache_hash_u64(h, members);
     vly_cache_hash_u64(h, n_tags);
@@ -137,4 +146,15 @@ vly_cache_found vly_cached_ask(const vly_api *api, const vly_cache_wish *wish, v
     if (wish == NULL || !wish->no_cache)
         return vly_cache_lookup(api->cache, g);
     return vly_cache_lead(api->cache, g);
+}
+
+void vly_cached_complete(const vly_api *api, const vly_served *m, uint64_t members,
+                         vly_cache_get *g, vly_str bytes)
+{
+    uint64_t now;
+
+    if (find_members(api, m, &now) && now == members)
+        vly_cache_complete(api->cache, g, bytes);
+    else
+        vly_cache_share(api->cache, g, bytes);
 }

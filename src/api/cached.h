@@ -34,15 +34,26 @@ typedef struct vly_cache_wish {
 vly_status vly_cached_wish(const vly_api *api, const vly_http_msg *msg, vly_cache_wish *ret,
                            vly_err *err) VLY_MUST_CHECK;
 
+/* What is looked up, and what the models of an ensemble were when that was decided. */
+typedef struct vly_cached_key {
+    vly_cache_key key;
+    uint64_t members;
+} vly_cached_key;
+
 /* Is there a cache, and is m a model for it? */
 bool vly_cached_has(const vly_api *api, const vly_served *m);
-/* A key of m begins; wish may be NULL. False: its results depend on what cannot be known. */
+/* A key of m begins: sets members of ret; wish may be NULL. False: its results depend on what
+ * cannot be known. */
 bool vly_cached_begin_key(const vly_api *api, const vly_served *m, const char *kind,
-                          const vly_cache_wish *wish, vly_cache_hash *h);
+                          const vly_cache_wish *wish, vly_cache_hash *h, vly_cached_key *ret);
 /* Sets what all lookups of m have in common; tags live in arena. False: no memory. */
 bool vly_cached_begin_get(vly_served *m, const vly_cache_wish *wish, vly_arena *arena,
                           vly_cache_get *g);
 /* Looks it up, as far as the request wants that. */
 vly_cache_found vly_cached_ask(const vly_api *api, const vly_cache_wish *wish, vly_cache_get *g);
+/* As vly_cache_complete; but what an ensemble of other members may have computed than its key says
+ * is for those who wait alone. */
+void vly_cached_complete(const vly_api *api, const vly_served *m, uint64_t members,
+                         vly_cache_get *g, vly_str bytes);
 
 #endif

@@ -39,14 +39,14 @@ static void add_options(vly_cache_hash *h, const vly_detector_options *o)
 
 bool vly_detect_key(const vly_api *api, const vly_served *m, const vly_cache_wish *wish,
                     const vly_detector_options *options, bool is_drawn, vly_str picture,
-                    vly_cache_key *ret)
+                    vly_cached_key *ret)
 {
     vly_cache_hash h;
 
-    if (!vly_cached_begin_key(api, m, is_drawn ? "drawn" : "observations", wish, &h))
+    if (!vly_cached_begin_key(api, m, is_drawn ? "drawn" : "observations", wish, &h, ret))
         return false;
     add_options(&h, options);
     vly_cache_hash_str(&h, picture);
-    *ret = vly_cache_hash_end(&h);
+    ret->key = vly_cache_hash_end(&h);
     return true;
 }

@@ -16,6 +16,6 @@ vly_status vly_detect_answer(vly_job *job, const vly_served *m, bool is_drawn, v
 /* False: it cannot be told on what the answer depends. */
 bool vly_detect_key(const vly_api *api, const vly_served *m, const vly_cache_wish *wish,
                     const vly_detector_options *options, bool is_drawn, vly_str picture,
-                    vly_cache_key *ret);
+                    vly_cached_key *ret);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * GET /health: the process lives, and what it serves. GET /health/ready: it should get requests:
- * some model serves and the server is not draining. /v2/health/live and /ready say the same in
- * Triton's way, by the status alone.
+ * some model serves, the cache is warm and the server is not draining. /v2/health/live and /ready
+ * say the same in Triton's way, by the status alone.
  */
 #include "api/routes.h"
 
@@ -10,7 +10,10 @@
 #include "api/guide.h"
 #include "volley/version.h"
 
+#include <stdio.h>
+
 #define HEALTH_MAX_BYTES 4096
+#define WHY_BYTES        96
 
 static size_t count_serving(const vly_api *api, size_t *ret_n_models)
 {
@@ -24,14 +27,36 @@ static size_t count_serving(const vly_api *api, size_t *ret_n_models)
     return n;
 }
 
-/* With explicit control a server without models is ready too: to load them. */
-bool vly_api_is_ready(const vly_api *api)
+/* With explicit control a server without models serves too: to load them. */
+static bool serves(const vly_api *api)
 {
     bool is_explicit =
         api->control != NULL && vly_control_get_mode(api->control) == VLY_CONTROL_EXPLICIT;
     size_t n_models;
 
-    return !atomic_load(&api->is_draining) && (is_explicit || count_serving(api, &n_models) > 0);
+    return is_explicit || count_serving(api, &n_models) > 0;
+}
+
+static bool is_warm(const vly_api *api)
+{
+    return atomic_load(&api->n_warmed) == api->n_warm_lines;
+}
+
+bool vly_api_is_ready(const vly_api *api)
+{
+    return !atomic_load(&api->is_draining) && serves(api) && is_warm(api);
+}
+
+/* Why it is not, after it was not. */
+static void tell_why(const vly_api *api, char *ret, size_t n)
+{
+    if (atomic_load(&api->is_draining))
+        snprintf(ret, n, "draining");
+    else if (!serves(api))
+        snprintf(ret, n, "no model serves");
+    else
+        snprintf(ret, n, "cache: warming up, %zu of %zu lines", atomic_load(&api->n_warmed),
+                 api->n_warm_lines);
 }
 
 /* What the step detection guide's clients look for. */
@@ -71,11 +96,15 @@ void vly_route_health(vly_api *api, vly_http_request *req, const vly_str *captur
 
 void vly_route_health_ready(vly_api *api, vly_http_request *req, const vly_str *captures)
 {
+    char why[WHY_BYTES];
+
     (void)captures;
-    if (vly_api_is_ready(api))
+    if (vly_api_is_ready(api)) {
         answer(api, req, 200, "ready");
-    else
-        answer(api, req, 503, atomic_load(&api->is_draining) ? "draining" : "no model serves");
+    } else {
+        tell_why(api, why, sizeof(why));
+        answer(api, req, 503, why);
+    }
 }
 
 void vly_route_v2_live(vly_api *api, vly_http_request *req, const vly_str *captures)

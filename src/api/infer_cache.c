@@ -10,6 +10,7 @@
 /* What a call keeps of its lookup, in its arena. */
 typedef struct vly_infer_lookup {
     vly_cache_get get; /* first */
+    uint64_t members;  /* of an ensemble, when it was looked up */
     vly_infer *call;
     vly_infer_resume *resume;
     bool leads;
@@ -57,14 +58,14 @@ static void add_pictures(const vly_infer_input *in, vly_cache_hash *h)
     vly_cache_hash_str(h, in->bytes);
 }
 
-static bool make_key(const vly_infer *call, vly_cache_key *ret)
+static bool make_key(const vly_infer *call, vly_cached_key *ret)
 {
     const vly_model_info *info = call->served->servable->info;
     bool has_pictures = vly_infer__has_pictures(call);
     vly_cache_hash h;
 
     if (!vly_cached_begin_key(call->api, call->served, has_pictures ? "pictures" : "tensors",
-                              call->cache_wish, &h))
+                              call->cache_wish, &h, ret))
         return false;
     add_outputs(call, &h);
     if (has_pictures) {
@@ -75,7 +76,7 @@ static bool make_key(const vly_infer *call, vly_cache_key *ret)
         for (size_t i = 0; i < info->n_inputs; i++)
             add_tensor(&call->inputs[i], &h);
     }
-    *ret = vly_cache_hash_end(&h);
+    ret->key = vly_cache_hash_end(&h);
     return true;
 }
 
@@ -124,13 +125,14 @@ static void ready(vly_cache_get *g)
 static vly_infer_lookup *new_lookup(vly_infer *call)
 {
     vly_infer_lookup *l = vly_arena_calloc(call->arena, 1, sizeof(*l));
-    vly_cache_key key;
+    vly_cached_key key;
 
     if (l == NULL || !make_key(call, &key) ||
         !vly_cached_begin_get(call->model, call->cache_wish, call->arena, &l->get))
         return NULL;
     l->call = call;
-    l->get.key = key;
+    l->get.key = key.key;
+    l->members = key.members;
     l->get.ready = ready;
     l->get.is_gone = call->is_cancelled;
     l->get.deadline_ns = call->job.deadline_ns;
@@ -197,7 +199,7 @@ void vly_infer__keep(vly_infer *call)
     vly_cached_tensors_write(call, &b);
     if (!b.failed) {
         l->leads = false;
-        vly_cache_complete(call->api->cache, &l->get, vly_buf_str(&b));
+        vly_cached_complete(call->api, call->served, l->members, &l->get, vly_buf_str(&b));
     }
     vly_buf_release(&b);
 }

@@ -161,6 +161,16 @@ static void put_memory(const vly_metrics_out *o, const vly_cache_totals *t)
                        (unsigned long long)gone[i].n);
 }
 
+static void put_warm_up(const vly_metrics_out *o, const vly_api *api)
+{
+    if (api->n_warm_lines == 0)
+        return;
+    vly_metrics_value(o, "volley_cache_warm_lines", "gauge", "Lines of the warm-up list",
+                      (double)api->n_warm_lines);
+    vly_metrics_value(o, "volley_cache_warm_lines_done", "gauge", "Lines of it that are done",
+                      (double)atomic_load(&api->n_warmed));
+}
+
 /* The guides' name: of all lookups since the start. */
 static void put_ratio(const vly_metrics_out *o, const series *s, size_t n)
 {
@@ -206,6 +216,7 @@ static void put(const vly_metrics_page *p, const series *s, size_t n)
         put_counters(p->out, s, n);
         put_durations(p->out, s, n);
         put_memory(p->out, &totals);
+        put_warm_up(p->out, p->api);
     }
     if ((names & VLY_METRICS_GUIDES) != 0)
         put_ratio(p->out, s, n);

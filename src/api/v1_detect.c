@@ -33,6 +33,7 @@ typedef struct detect_file {
     vly_str name; /* ptr NULL: none was sent */
     vly_buf body; /* JSON, or the drawn picture */
     vly_cache_get get;
+    uint64_t members; /* of an ensemble, when it was looked up */
     vly_cache_outcome cache;
     bool was_known; /* and is no job */
     vly_route_shadow *shadow;
@@ -105,7 +106,7 @@ static vly_status encode_file(vly_job *job, vly_err *err)
 
     if (st == VLY_OK && f->leads) {
         f->leads = false;
-        vly_cache_complete(c->api->cache, &f->get, vly_buf_str(&f->body));
+        vly_cached_complete(c->api, c->model, f->members, &f->get, vly_buf_str(&f->body));
     }
     if (st == VLY_OK)
         copy_to_shadow(f);
@@ -297,14 +298,15 @@ static void init_file(detect_call *c, detect_file *f, const vly_detector_options
 /* Asks the cache for the answer; LEAD without the lead when there is none for it. */
 static vly_cache_found look_up(detect_call *c, detect_file *f)
 {
-    vly_cache_key key;
+    vly_cached_key key;
 
     if (c->wish.no_store || !vly_cached_has(c->api, c->model) ||
         !vly_detect_key(c->api, c->model, &c->wish, &f->job.options, c->wants_picture,
                         f->job.picture, &key) ||
         !vly_cached_begin_get(c->model, &c->wish, &c->req->msg.arena, &f->get))
         return VLY_CACHE_LEAD;
-    f->get.key = key;
+    f->get.key = key.key;
+    f->members = key.members;
     f->get.class = c->wants_picture ? VLY_CACHE_RESPONSE : VLY_CACHE_PREDICTION;
     f->get.ctx = f;
     f->get.ready = ready;

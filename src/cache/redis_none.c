@@ -25,7 +25,7 @@ bool vly_redis_ask(vly_redis *r, vly_redis_get *g, const vly_str *tags, size_t n
     return false;
 }
 
-void vly_redis_store(vly_redis *r, vly_cache_key key, const vly_redis_tags *tags, vly_str bytes,
+bool vly_redis_store(vly_redis *r, vly_cache_key key, const vly_redis_tags *tags, vly_str bytes,
                      uint32_t meta, uint64_t ttl_ms)
 {
     (void)r;
@@ -34,6 +34,7 @@ void vly_redis_store(vly_redis *r, vly_cache_key key, const vly_redis_tags *tags
     (void)bytes;
     (void)meta;
     (void)ttl_ms;
+    return false;
 }
 
 void vly_redis_invalidate(vly_redis *r, vly_str tag)

@@ -112,7 +112,7 @@ static bool may_store(vly_redis *r, size_t len)
            vly_breaker_try(&r->store_breaker, vly_clock_now());
 }
 
-void vly_redis_store(vly_redis *r, vly_cache_key key, const vly_redis_tags *tags, vly_str bytes,
+bool vly_redis_store(vly_redis *r, vly_cache_key key, const vly_redis_tags *tags, vly_str bytes,
                      uint32_t meta, uint64_t ttl_ms)
 {
     vly_redis_set_op *op = NULL;
@@ -136,6 +136,7 @@ void vly_redis_store(vly_redis *r, vly_cache_key key, const vly_redis_tags *tags
     vly_counter_add(is_taken ? &r->stats.sets : &r->stats.sets_dropped, 1);
     if (!is_taken)
         vly_free(op);
+    return is_taken;
 }
 
 void vly_redis_invalidate(vly_redis *r, vly_str tag)

@@ -97,8 +97,8 @@ void vly_redis_free(vly_redis *r);
  * Thread: any. */
 bool vly_redis_ask(vly_redis *r, vly_redis_get *g, const vly_str *tags, size_t n_tags);
 /* Keeps a copy of the bytes, and meta, for ttl_ms; best effort. tags: of the get that missed.
- * Thread: any. */
-void vly_redis_store(vly_redis *r, vly_cache_key key, const vly_redis_tags *tags, vly_str bytes,
+ * False: it is not even tried. Thread: any. */
+bool vly_redis_store(vly_redis *r, vly_cache_key key, const vly_redis_tags *tags, vly_str bytes,
                      uint32_t meta, uint64_t ttl_ms);
 /* Nothing stored under this tag is found by a get that is asked for later, here at once, on other
  * servers as soon as Redis has heard of it; VLY_STR(""): nothing at all. Thread: any. */

@@ -287,7 +287,7 @@ static void begin(vly_cache *c, vly_cache_get *g)
     g->begun_ns = now(c);
     g->epoch = atomic_load(&c->epoch);
     g->is_alone = false;
-    g->is_late = false;
+    g->is_late = g->is_kept = false;
     atomic_store(&g->has_company, false);
     atomic_store(&g->starts_ns, 0);
     g->value = NULL;
@@ -472,8 +472,7 @@ static vly_nsec ttl_of(const vly_cache *c, const vly_cache_get *g)
 }
 
 /* Under the lock. Takes the reference to kept. */
-static void insert(shard *s, const vly_cache_get *g, vly_cache_value *kept, vly_nsec at,
-                   vly_nsec ttl)
+static void insert(shard *s, vly_cache_get *g, vly_cache_value *kept, vly_nsec at, vly_nsec ttl)
 {
     vly_cache_entry_info info = {
         .key = g->key, .expires_ns = at + ttl, .epoch = g->epoch, .n_tags = g->n_tags};
@@ -482,22 +481,24 @@ static void insert(shard *s, const vly_cache_get *g, vly_cache_value *kept, vly_
         info.tags[i] = tag_hash(g->tags[i]);
     bool is_kept = vly_memory_tier_insert(&s->tier, &info, kept, at);
     vly_counter_add(is_kept ? &g->stats->insertions : &g->stats->refused, 1);
+    g->is_kept = g->is_kept || is_kept;
 }
 
-/* Ends the flight of g with a value, which is kept unless it is stale: then who has come since gets
- * the lead. Returns who waited, for the value or, of whom *ret_leads, for the lead. */
-static vly_cache_get *settle(vly_cache *c, vly_cache_get *g, vly_cache_value *kept, vly_nsec ttl,
-                             bool *ret_leads)
+/* Ends the flight of g. Without a value, or when it is stale, one of who has come since gets the
+ * lead; else it is kept in the form of kept, if that is not NULL. Returns who waited, for the value
+ * or, of whom *ret_leads, for the lead. */
+static vly_cache_get *settle(vly_cache *c, vly_cache_get *g, bool has_value, vly_cache_value *kept,
+                             vly_nsec ttl, bool *ret_leads)
 {
     shard *s = shard_of(c, g->key);
     vly_nsec at = now(c);
 
     pthread_mutex_lock(&s->lock);
-    bool is_good = kept != NULL && !is_stale(c, g);
+    bool is_good = has_value && !is_stale(c, g);
     vly_cache_get *waiting = is_good ? NULL : pass_on(c, s, g);
     if (waiting == NULL)
         waiting = land(s, g);
-    if (is_good)
+    if (is_good && kept != NULL)
         insert(s, g, vly_cache_value_ref(kept), at, ttl);
     pthread_mutex_unlock(&s->lock);
     *ret_leads = !is_good;
@@ -533,8 +534,7 @@ static vly_cache_value *copy_of(vly_str bytes)
     return v;
 }
 
-static void store_remote(vly_cache *c, const vly_cache_get *g, const vly_cache_value *kept,
-                         vly_nsec ttl)
+static void store_remote(vly_cache *c, vly_cache_get *g, const vly_cache_value *kept, vly_nsec ttl)
 {
     vly_buf b;
 
@@ -544,8 +544,8 @@ static void store_remote(vly_cache *c, const vly_cache_get *g, const vly_cache_v
     vly_cache_value_write(kept, &b);
     pthread_rwlock_rdlock(&c->remote_lock);
     if (!b.failed && c->redis != NULL)
-        vly_redis_store(c->redis, g->key, &g->remote.tags, vly_buf_str(&b), (uint32_t)kept->packing,
-                        ttl / VLY_NSEC_PER_MS);
+        g->is_kept = vly_redis_store(c->redis, g->key, &g->remote.tags, vly_buf_str(&b),
+                                     (uint32_t)kept->packing, ttl / VLY_NSEC_PER_MS);
     pthread_rwlock_unlock(&c->remote_lock);
     vly_buf_release(&b);
 }
@@ -561,7 +561,7 @@ void vly_cache_complete(vly_cache *c, vly_cache_get *g, vly_str bytes)
     vly_cache_value *kept = packed != NULL ? packed : v;
     if (kept != NULL)
         store_remote(c, g, kept, ttl);
-    vly_cache_get *waiting = settle(c, g, kept, ttl, &leads);
+    vly_cache_get *waiting = settle(c, g, v != NULL, kept, ttl, &leads);
     vly_nsec took = now(c) - began;
     vly_counter_add(&c->insertion_ns, took);
     vly_histogram_record(&g->stats->miss_ns, g->looked_ns + took);
@@ -570,10 +570,20 @@ void vly_cache_complete(vly_cache *c, vly_cache_get *g, vly_str bytes)
     vly_cache_value_unref(v);
 }
 
+void vly_cache_share(vly_cache *c, vly_cache_get *g, vly_str bytes)
+{
+    vly_cache_value *v = copy_of(bytes);
+    bool leads;
+    vly_cache_get *waiting = settle(c, g, v != NULL, NULL, 0, &leads);
+
+    hand_out(c, waiting, v, leads);
+    vly_cache_value_unref(v);
+}
+
 void vly_cache_abandon(vly_cache *c, vly_cache_get *g)
 {
     bool leads;
-    vly_cache_get *waiting = settle(c, g, NULL, 0, &leads);
+    vly_cache_get *waiting = settle(c, g, false, NULL, 0, &leads);
 
     hand_out(c, waiting, NULL, leads);
 }
@@ -603,7 +613,7 @@ static void remote_done(vly_redis_get *r, vly_str bytes)
         g->ready(g);
         return;
     }
-    vly_cache_get *waiting = settle(c, g, v, remote_ttl(c, g), &leads);
+    vly_cache_get *waiting = settle(c, g, true, v, remote_ttl(c, g), &leads);
     hand_out(c, waiting, v, leads);
     g->value = v;
     count_hit(g, VLY_CACHE_FROM_REDIS, now(c));

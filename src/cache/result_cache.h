@@ -114,6 +114,7 @@ struct vly_cache_get {
     vly_cache_value *value; /* of a HIT: the caller's reference, for vly_cache_unpack */
     vly_cache_origin origin;
     bool is_late;
+    bool is_kept;      /* of a leader, when it is complete: in memory, or on its way to Redis */
     vly_nsec begun_ns; /* when it was looked up */
 
     /* Private. */
@@ -153,6 +154,8 @@ bool vly_cache_unpack(vly_cache_get *g);
 void vly_cache_reject(vly_cache *c, vly_cache_get *g);
 /* By the leader: keeps a copy of the bytes, hands it to who waits. */
 void vly_cache_complete(vly_cache *c, vly_cache_get *g, vly_str bytes);
+/* The same, but nothing is kept: the bytes may be no longer what the key says. */
+void vly_cache_share(vly_cache *c, vly_cache_get *g, vly_str bytes);
 void vly_cache_abandon(vly_cache *c, vly_cache_get *g);
 
 /* Nothing that has one of these tags, in any tier, is found any more; also not what is computed now

@@ -2,8 +2,9 @@
 /*
  * `volley serve`: models of a directory behind HTTP, until SIGTERM or SIGINT.
  *
- * Order of life: settings, models, certificate, listen; then, on the signal: health turns
- * not-ready, the server answers what it has accepted and closes, the workers end, the models go.
+ * Order of life: settings, models, certificate, listen, warm the cache; then, on the signal: health
+ * turns not-ready, the server answers what it has accepted and closes, the workers end, the models
+ * go.
  */
 #include "api/access.h"
 #include "api/access_log.h"
@@ -326,7 +327,7 @@ static vly_status start_http(server *s, vly_err *err)
     s->users.has_address_limits = vly_serve_access_has_limits(c);
     vly_serve_api_limits(c, &s->api);
     vly_serve_http_times(c, &o);
-    vly_status st = vly_serve_cache_warm(c, &s->api, err);
+    vly_status st = vly_serve_cache_prepare(&s->config, &s->api, n_workers(s), &s->cache, err);
     if (st == VLY_OK)
         st = vly_http_server_start(&o, &s->http, err);
     s->users.http = s->http;
@@ -378,6 +379,7 @@ static bool drain(server *s, const sigset_t *signals)
     pthread_sigmask(SIG_UNBLOCK, &interrupt, NULL);
     atomic_store(&s->api.is_draining, true);
     vly_store_backup_stop(s->steps.backup);
+    vly_cache_warmer_stop(s->cache.warmer);
     bool is_drained = vly_http_server_drain(s->http, (unsigned)s->users.drain_timeout_ms);
     pthread_sigmask(SIG_BLOCK, signals, NULL);
     return is_drained;
@@ -487,10 +489,15 @@ static vly_status open_certificate(server *s, vly_err *err)
     return vly_certificate_open(&s->config, &s->tls, err);
 }
 
+static vly_status warm_cache(server *s, vly_err *err)
+{
+    return vly_serve_cache_warm(&s->cache, err);
+}
+
 /* What a server consists of, in the order in which it begins; run() tells how it ends. */
 static vly_status (*const stages[])(server *s, vly_err *err) = {
-    start_scheduler, load_models,      open_routes,   open_steps,  open_mqtt,   open_redis,
-    open_cache,      open_certificate, open_settings, prepare_api, open_traces, start_http,
+    start_scheduler,  load_models,   open_routes, open_steps,  open_mqtt,  open_redis, open_cache,
+    open_certificate, open_settings, prepare_api, open_traces, start_http, warm_cache,
 };
 
 static vly_status start(server *s, vly_err *err)
@@ -551,11 +558,13 @@ static int run(const void *opts, int n_args, char *const *args)
     (void)args;
     vly_config_init(&s.config);
     vly_status st = serve(&s, opts, &err);
+    vly_cache_warmer_stop(s.cache.warmer);
     vly_control_stop(s.control); /* answers who waits for a load */
     vly_serve_access_stop_admin(&s.access);
     vly_http_server_free(s.http);
     vly_serve_cache_detach(&s.cache);
     vly_redis_free(s.redis); /* its last answers become work of the scheduler's */
+    vly_serve_cache_end_warm_up(&s.cache);
     vly_serve_access_close(&s.access);
     vly_serve_metrics_close(&s.metrics);
     vly_line_log_close(s.access_log);

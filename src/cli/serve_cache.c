@@ -2,7 +2,6 @@
 #include "cli/serve_cache.h"
 
 #include "api/cache_warm.h"
-#include "base/log.h"
 #include "sys/file.h"
 #include "volley/version.h"
 
@@ -53,6 +52,13 @@ void vly_serve_cache_detach(vly_serve_cache *s)
         vly_cache_detach(s->cache);
 }
 
+void vly_serve_cache_end_warm_up(vly_serve_cache *s)
+{
+    vly_cache_warmer_free(s->warmer);
+    s->warmer = NULL;
+    vly_buf_release(&s->list);
+}
+
 void vly_serve_cache_close(vly_serve_cache *s)
 {
     vly_cache_free(s->cache);
@@ -69,56 +75,43 @@ static int dir_len(const char *path)
     return slash != NULL ? (int)(slash + 1 - path) : 0;
 }
 
-static vly_status warm_line(const vly_config *c, vly_api *api, const vly_cache_warm_line *line,
-                            vly_err *err)
+static vly_status read_picture(void *ctx, vly_str name, vly_buf *ret, vly_err *err)
 {
-    bool is_absolute = line->picture.ptr[0] == '/';
+    const vly_config *c = ctx;
     char path[4096];
-    vly_buf picture;
 
-    int n = snprintf(path, sizeof(path), "%.*s%.*s", is_absolute ? 0 : dir_len(c->cache_warmup),
-                     c->cache_warmup, VLY_STR_ARG(line->picture));
+    int n =
+        snprintf(path, sizeof(path), "%.*s%.*s", name.ptr[0] == '/' ? 0 : dir_len(c->cache_warmup),
+                 c->cache_warmup, VLY_STR_ARG(name));
     if (n < 0 || (size_t)n >= sizeof(path))
         return vly_fail(err, VLY_EINVAL, "the name of the picture is too long");
-    vly_buf_init(&picture, VLY_MEM_CLI, c->picture_max_bytes);
-    vly_status st = vly_file_read(path, c->picture_max_bytes, &picture, err);
-    if (st == VLY_OK)
-        st = vly_cache_warm(api, line->model, vly_buf_str(&picture), err);
-    vly_buf_release(&picture);
-    return st;
+    return vly_file_read(path, c->picture_max_bytes, ret, err);
 }
 
-static void warm_all(const vly_config *c, vly_api *api, vly_str list)
+static vly_status read_list(const vly_config *c, vly_serve_cache *s, vly_err *err)
 {
-    vly_cache_warm_line line = {.number = 0};
-    size_t n_done = 0, n_failed = 0;
-
-    while (list.ptr != NULL) {
-        vly_err err;
-        vly_status st = vly_cache_warm_next(&list, &line, &err);
-        if (st == VLY_OK && line.model.ptr == NULL)
-            break;
-        if (st == VLY_OK)
-            st = warm_line(c, api, &line, &err);
-        if (st != VLY_OK)
-            vly_warn("%s:%zu: %s", c->cache_warmup, line.number, err.msg);
-        *(st == VLY_OK ? &n_done : &n_failed) += 1;
-    }
-    printf("cache: %zu answers of '%s', %zu failed\n", n_done, c->cache_warmup, n_failed);
+    vly_buf_init(&s->list, VLY_MEM_CLI, VLY_CACHE_WARM_BYTES_MAX);
+    vly_status st = vly_file_read(c->cache_warmup, VLY_CACHE_WARM_BYTES_MAX, &s->list, err);
+    return st == VLY_OK ? st : vly_fail_in(err, st, "setting 'cache.warmup'");
 }
 
-vly_status vly_serve_cache_warm(const vly_config *c, vly_api *api, vly_err *err)
+vly_status vly_serve_cache_prepare(vly_config *c, vly_api *api, unsigned n_threads,
+                                   vly_serve_cache *s, vly_err *err)
 {
-    vly_buf list;
-
     if (c->cache_warmup[0] == '\0' || api->cache == NULL)
         return VLY_OK;
-    vly_buf_init(&list, VLY_MEM_CLI, VLY_CACHE_WARM_BYTES_MAX);
-    vly_status st = vly_file_read(c->cache_warmup, VLY_CACHE_WARM_BYTES_MAX, &list, err);
-    if (st == VLY_OK)
-        warm_all(c, api, vly_buf_str(&list));
-    else
-        vly_fail_in(err, st, "setting 'cache.warmup'");
-    vly_buf_release(&list);
-    return st;
+    vly_status st = read_list(c, s, err);
+    const vly_cache_warmer_opts o = {.api = api,
+                                     .name = c->cache_warmup,
+                                     .list = vly_buf_str(&s->list),
+                                     .n_threads = n_threads,
+                                     .max_bytes = c->picture_max_bytes,
+                                     .read = read_picture,
+                                     .ctx = c};
+    return st == VLY_OK ? vly_cache_warmer_new(&o, &s->warmer, err) : st;
+}
+
+vly_status vly_serve_cache_warm(vly_serve_cache *s, vly_err *err)
+{
+    return s->warmer != NULL ? vly_cache_warmer_start(s->warmer, err) : VLY_OK;
 }

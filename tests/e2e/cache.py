@@ -355,11 +355,11 @@ def warms_up(t):
                 f"colour\ncolour {t.path('list')}\n")
     with open(t.path("log"), "w") as log:
         with t.serve(*ALL, "--set", f"cache.warmup={t.path('list')}", log=log) as s:
-            told = [line for line in s.lines if line.startswith("cache: ")]
-            assert len(told) == 1 and " 1 answers" in told[0] and "4 failed" in told[0], told
+            wait_until("the cache is warm", lambda: s.get("/health/ready").status == 200)
             equal(cached(s.ask("POST", "/v1/images:detect?model=colour", blue)), "hit")
     with open(t.path("log")) as log:
         said = log.read()
+    assert "is done: 5 lines, 1 answers kept, 4 failed" in said, said
     for number, text in ((4, "nobody"), (5, "nowhere.png"), (6, "expected 'MODEL PICTURE'"),
                          (7, "")):
         lines = [line for line in said.splitlines() if f"list:{number}: " in line]
@@ -367,6 +367,7 @@ def warms_up(t):
     p = subprocess.run([t.volley, "serve", "--models", t.models, "--port", "0", "--set",
                         "cache.warmup=/nowhere"], capture_output=True, text=True)
     assert p.returncode != 0 and "setting 'cache.warmup'" in p.stderr, p.stderr
+    assert "listening" not in p.stdout, p.stdout
 
 
 def figures(t):

@@ -12,6 +12,8 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <sched.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -20,6 +22,7 @@
 
 #define REPLY_MAX  ((size_t)64 << 20)
 #define PATIENCE_S 60
+#define N_WORKERS  2
 
 service svc;
 
@@ -31,7 +34,7 @@ static char *path_of(const char *file)
     return path;
 }
 
-static void add(const char *name, const char *file, const char *config)
+void service_add(const char *name, const char *file, const char *config, uint64_t stamp)
 {
     const vly_servable_spec spec = {.path = file,
                                     .name = name,
@@ -41,10 +44,17 @@ static void add(const char *name, const char *file, const char *config)
     vly_served *m;
     vly_err err;
 
-    if (vly_scheduler_load(svc.scheduler, &spec, &m, &err) != VLY_OK ||
-        vly_scheduler_publish(svc.scheduler, m, &err) != VLY_OK)
+    if (vly_scheduler_load(svc.scheduler, &spec, &m, &err) != VLY_OK)
+        fail_msg("%s", err.msg);
+    m->stamp = stamp;
+    if (vly_scheduler_publish(svc.scheduler, m, &err) != VLY_OK)
         fail_msg("%s", err.msg);
     vly_served_unref(m);
+}
+
+static void add(const char *name, const char *file, const char *config)
+{
+    service_add(name, file, config, 0);
 }
 
 /* Ends the model, writes it and adds it under that name. */
@@ -182,7 +192,7 @@ static vly_cache *new_cache(void)
 
 static int start(bool has_steps, bool has_cache)
 {
-    const vly_scheduler_opts opts = {.n_threads = 2,
+    const vly_scheduler_opts opts = {.n_threads = N_WORKERS,
                                      .max_waiting = 16,
                                      .n_loops = 1,
                                      .max_scratch_bytes = 8 << 20,
@@ -301,6 +311,59 @@ int service_stop(void **state)
     return temp_dir_remove(svc.dir) ? 0 : -1;
 }
 
+/* ---- workers that wait ---- */
+
+static struct {
+    vly_work work[N_WORKERS];
+    sem_t began, gate, ended;
+} hold;
+
+static void wait_at_gate(vly_work *work)
+{
+    (void)work;
+    sem_post(&hold.began);
+    sem_wait(&hold.gate);
+    sem_post(&hold.ended);
+}
+
+void service_hold_workers(void)
+{
+    sem_init(&hold.began, 0, 0);
+    sem_init(&hold.gate, 0, 0);
+    sem_init(&hold.ended, 0, 0);
+    for (int i = 0; i < N_WORKERS; i++) {
+        hold.work[i] = (vly_work){.run = wait_at_gate};
+        assert_int_equal(vly_worker_pool_submit(vly_scheduler_pool(svc.scheduler), &hold.work[i]),
+                         VLY_OK);
+    }
+    for (int i = 0; i < N_WORKERS; i++)
+        sem_wait(&hold.began);
+}
+
+void service_release_workers(void)
+{
+    for (int i = 0; i < N_WORKERS; i++)
+        sem_post(&hold.gate);
+    for (int i = 0; i < N_WORKERS; i++)
+        sem_wait(&hold.ended);
+}
+
+void service_wait_pending(const char *model)
+{
+    vly_served *m = vly_scheduler_find(svc.scheduler, vly_str_from(model), VLY_STR(""));
+    vly_nsec end = vly_clock_now() + PATIENCE_S * VLY_NSEC_PER_SEC;
+
+    while (vly_gauge_get(&m->stats.pending) == 0 && vly_clock_now() < end)
+        sched_yield();
+    int64_t n = vly_gauge_get(&m->stats.pending);
+    vly_served_unref(m);
+    if (n != 1)
+        service_release_workers(); /* or nothing would end */
+    assert_int_equal(n, 1);
+}
+
+/* ---- requests ---- */
+
 int service_connect(void)
 {
     const struct timeval patience = {.tv_sec = PATIENCE_S};
@@ -342,18 +405,25 @@ static reply split(vly_buf *text)
     return r;
 }
 
-reply ask(const char *method, const char *target, const char *headers, const void *body, size_t len)
+int service_send(const char *method, const char *target, const char *headers, const void *body,
+                 size_t len)
 {
-    static vly_buf text;
     char head[4096];
     int fd = service_connect();
-    ssize_t n;
 
     snprintf(head, sizeof(head),
              "%s %s HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: %zu\r\n%s\r\n",
              method, target, len, headers);
     send_all(fd, head, strlen(head));
     send_all(fd, body, len);
+    return fd;
+}
+
+reply service_receive(int fd)
+{
+    static vly_buf text;
+    ssize_t n;
+
     vly_buf_release(&text);
     vly_buf_init(&text, VLY_MEM_NET, REPLY_MAX);
     do {
@@ -365,6 +435,11 @@ reply ask(const char *method, const char *target, const char *headers, const voi
     close(fd);
     assert_true(n == 0 && text.len > 0 && !text.failed);
     return split(&text);
+}
+
+reply ask(const char *method, const char *target, const char *headers, const void *body, size_t len)
+{
+    return service_receive(service_send(method, target, headers, body, len));
 }
 
 reply get(const char *target)

@@ -63,8 +63,22 @@ typedef struct reply {
  * with CR LF, or "". Valid until the next call. */
 reply ask(const char *method, const char *target, const char *headers, const void *body,
           size_t len);
+/* The two halves of that: the connection, to be given to the second. */
+int service_send(const char *method, const char *target, const char *headers, const void *body,
+                 size_t len);
+reply service_receive(int fd);
 reply get(const char *target);
 reply post(const char *target, const char *json);
+
+/* Keeps both workers busy until they are released. */
+void service_hold_workers(void);
+void service_release_workers(void);
+/* Until a job of this model waits for a worker. */
+void service_wait_pending(const char *model);
+
+/* Offers a model; file NULL: an ensemble. config, NULL: none, and file are paths. It counts as
+ * loaded from files of that stamp. */
+void service_add(const char *name, const char *file, const char *config, uint64_t stamp);
 
 /* A connection of its own, for who speaks HTTP himself; reads give up after a minute. */
 int service_connect(void);

@@ -229,6 +229,32 @@ static void one_computes_the_others_wait(void **state)
     vly_cache_free(f->cache);
 }
 
+/* Who waits gets it, nobody later. */
+static void what_is_shared_is_not_kept(void **state)
+{
+    (void)state;
+    fixture *f = open_cache(&defaults);
+    vly_cache_get leader = get_of(f, 1), waiter = get_of(f, 1);
+    int n_ready = 0;
+
+    waiter.ctx = &n_ready;
+    assert_int_equal(vly_cache_lookup(f->cache, &leader), VLY_CACHE_LEAD);
+    assert_int_equal(vly_cache_lookup(f->cache, &waiter), VLY_CACHE_WAIT);
+    vly_cache_share(f->cache, &leader, VLY_STR("once"));
+    assert_false(leader.is_kept);
+    assert_int_equal(n_ready, 1);
+    assert_int_equal(waiter.origin, VLY_CACHE_FROM_LEADER);
+    assert_memory_equal(waiter.value->bytes, "once", 4);
+    vly_cache_value_unref(waiter.value);
+    assert_null(look(f, 1));
+    leader = get_of(f, 1);
+    assert_int_equal(vly_cache_lookup(f->cache, &leader), VLY_CACHE_LEAD);
+    vly_cache_complete(f->cache, &leader, VLY_STR("kept"));
+    assert_true(leader.is_kept);
+    assert_string_equal(look(f, 1), "kept");
+    vly_cache_free(f->cache);
+}
+
 /* Of four who wait the first two are gone: the third leads, and the others hear of it. */
 static void who_is_gone_does_not_lead(void **state)
 {
@@ -655,7 +681,8 @@ UNIT_TESTS(cmocka_unit_test(finds_what_was_kept), cmocka_unit_test(large_values_
            cmocka_unit_test(a_rejected_value_is_replaced),
            cmocka_unit_test(each_class_has_its_time),
            cmocka_unit_test(what_is_found_often_lives_longer),
-           cmocka_unit_test(one_computes_the_others_wait), cmocka_unit_test(the_lead_is_passed_on),
+           cmocka_unit_test(one_computes_the_others_wait),
+           cmocka_unit_test(what_is_shared_is_not_kept), cmocka_unit_test(the_lead_is_passed_on),
            cmocka_unit_test(who_is_gone_does_not_lead), cmocka_unit_test(the_last_leads),
            cmocka_unit_test(who_waits_has_his_own_deadline),
            cmocka_unit_test(the_last_one_who_waits_goes),

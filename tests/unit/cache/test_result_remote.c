@@ -21,11 +21,12 @@ bool vly_redis_ask(vly_redis *r, vly_redis_get *g, const vly_str *tags, size_t n
     return true;
 }
 
-void vly_redis_store(vly_redis *r, vly_cache_key key, const vly_redis_tags *tags, vly_str bytes,
+bool vly_redis_store(vly_redis *r, vly_cache_key key, const vly_redis_tags *tags, vly_str bytes,
                      uint32_t meta, uint64_t ttl_ms)
 {
     (void)r, (void)key, (void)bytes, (void)meta, (void)ttl_ms;
     tier.stored_under = tags->tokens[0];
+    return true;
 }
 
 void vly_redis_invalidate(vly_redis *r, vly_str tag)
