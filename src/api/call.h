@@ -31,7 +31,7 @@ typedef struct vly_call {
     struct vly_grant *grant; /* api/access.h; NULL: none was needed */
     bool is_admin;           /* it came by the admin listener */
     bool is_known;           /* it was admitted: by its key, where keys are needed */
-    bool is_late;            /* past the deadline that its client set */
+    bool is_late;            /* past the deadline that its client set, or sure to be */
     bool has_times;          /* a model ran, or was to */
     vly_job_times times;
     vly_cache_outcome cache;

@@ -140,7 +140,7 @@ static void count_arm(vly_infer *call, vly_status st)
     vly_nsec deadline = call->job.deadline_ns;
     vly_nsec now = vly_clock_now();
 
-    call->is_late = st == VLY_EDEADLINE && deadline != 0 && deadline <= now;
+    call->is_late = call->is_late || (st == VLY_EDEADLINE && deadline != 0 && deadline <= now);
     if (call->arm != NULL && call->is_late)
         vly_route_arm_count_late(call->arm, now);
     else if (call->arm != NULL && call->was_known && st == VLY_OK)
@@ -380,7 +380,8 @@ static vly_status submit(vly_infer *call, bool is_on_loop, vly_err *err)
     vly_cache_found found = vly_infer__ask(call, resume);
     if (found == VLY_CACHE_HIT)
         use(call);
-    if (found == VLY_CACHE_LATE)
+    call->is_late = found == VLY_CACHE_LATE; /* he would be */
+    if (call->is_late)
         return count_failure(call, vly_fail(err, VLY_EBUSY,
                                             "model '%s': the wait for an equal "
                                             "request would be past the deadline",

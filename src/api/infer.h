@@ -131,7 +131,8 @@ struct vly_infer {
     vly_model_route *copied;         /* its shadow gets a copy; a reference, or NULL */
     struct vly_route_shadow *shadow; /* the copy, once the results were there */
     bool was_known;                  /* the results came out of the cache */
-    bool is_late; /* for done, or who could not start: past the deadline that the client set */
+    bool is_late; /* for done, or who could not start: past, or sure to be, the deadline that the
+                     client set */
     vly_model_route *route;          /* likewise; NULL: it is a model */
     vly_nsec read_ns;                /* when reading began; then, what reading and checking took */
     struct vly_infer_lookup *lookup; /* api/infer_cache.h; NULL: not looked up */

@@ -307,13 +307,19 @@ def who_waits_keeps_his_deadline(t):
     def lookups(s):
         return s.get("/v1/cache").json()["memory"]["lookups"]
 
+    def client_errors(s):
+        text = s.get("/metrics").body.decode()
+        return sum(float(line.split()[-1]) for line in text.splitlines()
+                   if line.startswith("volley_requests_total{scope=\"infer\"")
+                   and 'code="4xx"' in line)
+
     def is_refused(s, value, text):
         answers = {}
 
         def ask(who, **parameters):
             answers[who] = s.ask("POST", "/v2/models/slow/infer", body(value, **parameters))
         patient = [threading.Thread(target=ask, args=(who,)) for who in ("first", "third")]
-        n = lookups(s)
+        n, late = lookups(s), client_errors(s)
         patient[0].start()
         wait_until("he leads", lambda: lookups(s) > n)
         ask("second", timeout=20000)
@@ -321,8 +327,10 @@ def who_waits_keeps_his_deadline(t):
         for thread in patient:
             thread.join()
         equal({answers[who].status for who in ("first", "third")}, {200})
-        return (answers["second"].status == 503 and text in answers["second"].body
-                and [cached(answers[who]) for who in ("first", "third")] == ["miss", "shared"])
+        if answers["second"].status != 503 or text not in answers["second"].body:
+            return False
+        wait_until("it is the client's error", lambda: client_errors(s) > late)
+        return ([cached(answers[who]) for who in ("first", "third")] == ["miss", "shared"])
 
     def refused(text):
         ended, values = threading.Event(), iter(range(1, 1 << 20))
