@@ -138,8 +138,7 @@ vly_status vly_deflate(vly_encoding encoding, const vly_str *parts, size_t n, vl
 
 #define QUALITY_MAX 1.0
 
-/* Quality of one element's parameters, "q=0.5"; -1 when it is malformed. */
-static double quality_of(vly_str params)
+double vly_accept_quality(vly_str params)
 {
     double q = QUALITY_MAX;
 
@@ -172,7 +171,7 @@ static void read_accept(vly_str accept, double q[VLY_ENCODING_N])
     while (accept.ptr != NULL) {
         vly_str params = vly_str_split(&accept, ',');
         vly_str name = vly_str_trim(vly_str_split(&params, ';'));
-        double quality = quality_of(params);
+        double quality = vly_accept_quality(params);
         if (vly_str_is(name, "*"))
             any = quality;
         else if (encoding_of(name, &e))

@@ -19,6 +19,10 @@
 vly_status vly_deflate(vly_encoding encoding, const vly_str *parts, size_t n, vly_buf *out,
                        vly_err *err) VLY_MUST_CHECK;
 
+/* The quality (RFC 9110 12.4.2) among the parameters, divided by ';', of one element of an Accept
+ * header: 0 to 1, 1 when there is none; -1 when it is malformed. */
+double vly_accept_quality(vly_str params);
+
 /* What an Accept-Encoding header (RFC 9110 12.5.3) likes best: the highest quality, and of equal
  * ones zstd, gzip, deflate, identity in this order. ptr NULL: no header, so IDENTITY. IDENTITY also
  * when nothing here is acceptable: then the client gets the body as it is. */

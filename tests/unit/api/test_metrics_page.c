@@ -238,7 +238,7 @@ static void arms_are_bounded(void **state)
 
 #define OPEN_TYPE "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
-/* Who names OpenMetrics first gets it. As Prometheus 2.42 and 3.0 ask, and others. */
+/* Who likes OpenMetrics best gets it. As Prometheus 2.42 and 3.0 ask, and others. */
 static void openmetrics_is_negotiated(void **state)
 {
     static const struct {
@@ -255,6 +255,13 @@ static void openmetrics_is_negotiated(void **state)
         {"application/openmetrics-text;version=2.0.0", false},
         {"text/plain;version=0.0.4, application/openmetrics-text", false},
         {"*/*", false},
+        {"application/openmetrics-text;q=0, text/plain", false},
+        {"application/openmetrics-text;q=0", false},
+        {"application/openmetrics-text;q=0.000;version=1.0.0, */*;q=0.1", false},
+        {"application/openmetrics-text;q=0.5, text/plain;q=0.6", false},
+        {"text/plain;q=0.5, application/openmetrics-text;q=0.6;version=1.0.0", true},
+        {"text/plain;q=0, application/openmetrics-text;q=0.1", true},
+        {"application/openmetrics-text;q=2, text/plain;q=0.1", false},
         {",;,=;", false},
         {"", false},
     };
@@ -268,9 +275,20 @@ static void openmetrics_is_negotiated(void **state)
         assert_string_equal(header(&r, "Content-Type"),
                             rows[i].is_open ? OPEN_TYPE
                                             : "text/plain; version=0.0.4; charset=utf-8");
+        assert_string_equal(header(&r, "Vary"), "Accept");
         size_t n = strlen(r.body);
         assert_int_equal(strcmp(r.body + n - 6, "# EOF\n") == 0, rows[i].is_open);
     }
+}
+
+/* A cache between must not give one format for another, nor a packed one to who cannot read it. */
+static void what_the_page_varies_by(void **state)
+{
+    (void)state;
+    reply r = ask("GET", "/metrics", "Accept-Encoding: gzip\r\n", NULL, 0);
+    assert_string_equal(header(&r, "Content-Encoding"), "gzip");
+    assert_non_null(strstr(r.head, "\r\nVary: Accept\r\n"));
+    assert_non_null(strstr(r.head, "\r\nVary: Accept-Encoding\r\n"));
 }
 
 static reply get_open(void)
@@ -362,5 +380,6 @@ UNIT_TESTS(cmocka_unit_test(labels_are_utf8), cmocka_unit_test(buckets_of_second
            cmocka_unit_test_setup_teardown(models_are_bounded, service_start, service_stop),
            cmocka_unit_test_setup_teardown(arms_are_bounded, service_start, stop_with_routes),
            cmocka_unit_test_setup_teardown(openmetrics_is_negotiated, service_start, service_stop),
+           cmocka_unit_test_setup_teardown(what_the_page_varies_by, service_start, service_stop),
            cmocka_unit_test_setup_teardown(openmetrics_names_families, service_start, service_stop),
            cmocka_unit_test(names_parse), cmocka_unit_test(a_window_is_at_least_so_long))
