@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* `volley route ...`: the routes of a running server, over HTTP. */
+#include "base/assert.h"
 #include "cli/ask_server.h"
 #include "cli/command.h"
 #include "cli/route_edit.h"
@@ -207,16 +208,42 @@ static int set_file(const route_opts *o, const char *name, vly_buf *body)
     return put_route(o, name, (vly_http_header){.name = VLY_STR("")}, vly_buf_str(body));
 }
 
+/* An option that says what the file says; NULL: there is none. */
+static const char *beside_file(const route_opts *o)
+{
+    const struct {
+        const char *name;
+        bool is_given;
+    } rows[] = {{"--probation", o->probation != NULL}, {"--guard", o->guard.n > 0},
+                {"--schedule", o->shares != NULL},     {"--hold", o->hold_s > 0},
+                {"--shadow", o->shadow != NULL},       {"--salt", o->salt != NULL}};
+
+    for (size_t i = 0; i < VLY_COUNT(rows); i++)
+        if (rows[i].is_given)
+            return rows[i].name;
+    return NULL;
+}
+
+static vly_status check_set(const route_opts *o, int n_args, vly_err *err)
+{
+    if (o->file == NULL)
+        return !o->overwrites ? VLY_OK
+                              : vly_fail(err, VLY_EINVAL, "--overwrite: it goes with --file");
+    if (n_args > 1)
+        return vly_fail(err, VLY_EINVAL, "--file holds the arms: name none");
+    if (beside_file(o) != NULL)
+        return vly_fail(err, VLY_EINVAL, "%s: --file holds the whole route", beside_file(o));
+    return VLY_OK;
+}
+
 static int run_set(const void *opts, int n_args, char *const *args)
 {
     const route_opts *o = opts;
     vly_buf body;
     vly_err err;
 
-    if (o->file != NULL && n_args > 1) {
-        vly_fail(&err, VLY_EINVAL, "--file holds the arms: name none");
+    if (check_set(o, n_args, &err) != VLY_OK)
         return vly_command_fail(&err);
-    }
     vly_buf_init(&body, VLY_MEM_CLI, BODY_BYTES_MAX);
     int rc = o->file != NULL ? set_file(o, args[0], &body)
                              : set_parts(o, args[0], n_args - 1, args + 1, &body);
@@ -301,7 +328,8 @@ static const vly_opt set_options[] = {
     COMMON,
     VLY_OPT(route_opts, file, 'f', TEXT, "file", "FILE",
             "the whole route as JSON, in place of all others"),
-    VLY_OPT(route_opts, probation, 0, TEXT, "probation", "ARM", "the arm that the guard watches"),
+    VLY_OPT(route_opts, probation, 0, TEXT, "probation", "ARM",
+            "the arm that the guard watches; or none, which ends a schedule, too"),
     VLY_OPT(route_opts, guard, 'g', LIST, "guard", "NAME=NUMBER",
             "max_error_rate, max_error_increase, max_latency_ms, max_latency_ratio; window_s, "
             "min_requests, confidence, quantile; or none"),

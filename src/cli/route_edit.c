@@ -56,7 +56,8 @@ static vly_status remove_arm(vly_route_spec *s, size_t at, const char *text, vly
     return VLY_OK;
 }
 
-static vly_status edit_arm(vly_route_spec *s, const char *text, vly_err *err)
+/* keeps_schedule: the weight of the arm that it drives cannot be set. */
+static vly_status edit_arm(vly_route_spec *s, const char *text, bool keeps_schedule, vly_err *err)
 {
     vly_route_target t;
     vly_str name;
@@ -73,6 +74,10 @@ static vly_status edit_arm(vly_route_spec *s, const char *text, vly_err *err)
     if (i == VLY_ROUTE_ARMS_MAX)
         return vly_fail(err, VLY_ELIMIT, "'%s': a route has at most %d arms", text,
                         VLY_ROUTE_ARMS_MAX);
+    if (i < s->n_arms && keeps_schedule && s->n_steps > 0 &&
+        s->arms[i].state == VLY_ROUTE_PROBATION)
+        return vly_fail(err, VLY_EINVAL,
+                        "'%s': the schedule says what it gets (--schedule none ends that)", text);
     if (i == s->n_arms)
         s->arms[s->n_arms++] = (vly_route_arm_spec){.target = t};
     s->arms[i].weight = s->arms[i].set_weight = weight;
@@ -81,9 +86,23 @@ static vly_status edit_arm(vly_route_spec *s, const char *text, vly_err *err)
     return VLY_OK;
 }
 
+/* And of the schedule, which is of nobody then. */
+static void end_probation(vly_route_spec *s)
+{
+    for (size_t i = 0; i < s->n_arms; i++)
+        if (s->arms[i].state == VLY_ROUTE_PROBATION)
+            s->arms[i].state = VLY_ROUTE_ACTIVE;
+    s->n_steps = s->step = 0;
+}
+
 static vly_status edit_probation(vly_route_spec *s, const char *text, vly_err *err)
 {
     vly_route_target t;
+
+    if (strcmp(text, "none") == 0) {
+        end_probation(s);
+        return VLY_OK;
+    }
     vly_status st = read_target(vly_str_from(text), &t, err);
 
     if (st != VLY_OK)
@@ -187,7 +206,7 @@ vly_status vly_route_edit(const vly_route_edits *e, vly_route_spec *s, vly_err *
     vly_status st = VLY_OK;
 
     for (size_t i = 0; i < e->n_arms && st == VLY_OK; i++)
-        st = edit_arm(s, e->arms[i], err);
+        st = edit_arm(s, e->arms[i], e->shares == NULL, err);
     if (st == VLY_OK && s->n_arms == 0)
         return vly_fail(err, VLY_EINVAL, "expected arms, as yolov8n/1=90 yolov8n/2=10, or --file");
     if (st == VLY_OK && e->probation != NULL)

@@ -10,7 +10,7 @@
 typedef struct vly_route_edits {
     char *const *arms; /* [n_arms] "MODEL/VERSION=WEIGHT" */
     size_t n_arms;
-    const char *probation; /* an arm */
+    const char *probation; /* an arm; "none" */
     const vly_opt_list *guard;
     const char *shadow; /* "ARM=SHARE" */
     const char *shares; /* "0.1,1" */

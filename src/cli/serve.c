@@ -209,19 +209,31 @@ static vly_status read_again(void *ctx, vly_config *c, vly_err *err)
 {
     const server *s = ctx;
 
-    vly_status st = read_settings(c, s->opts, err);
-    return st == VLY_OK ? vly_model_routes_check_file(s->routes.routes, err) : st;
+    return read_settings(c, s->opts, err);
+}
+
+static vly_status read_routes(void *ctx, vly_buf *members, vly_err *err)
+{
+    const server *s = ctx;
+    bool is_new = false;
+    vly_status st = vly_model_routes_reload(s->routes.routes, &is_new, err);
+
+    if (st == VLY_OK && is_new)
+        vly_buf_puts(members, ",\"routes\":true");
+    return st;
 }
 
 /* From here on settings may be read again. */
 static vly_status open_settings(server *s, vly_err *err)
 {
-    const vly_config_live_opts o = {
-        .read = read_again, .apply = apply_again, .is_cold = is_cold, .ctx = s};
+    const vly_config_live_opts o = {.read = read_again,
+                                    .read_more = read_routes,
+                                    .apply = apply_again,
+                                    .is_cold = is_cold,
+                                    .ctx = s};
 
     s->users.scheduler = s->scheduler;
     s->users.api = &s->api;
-    s->users.routes = s->routes.routes;
     s->users.tls_check_ms = s->config.tls_check_ms;
     s->users.access_check_ms = s->config.access_check_ms;
     s->users.drain_timeout_ms = s->config.drain_timeout_ms;

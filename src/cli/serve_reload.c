@@ -45,15 +45,6 @@ static void apply_cache(vly_cache *cache, const vly_config *c)
     vly_cache_set_times(cache, &times);
 }
 
-/* It was checked before, but may have changed since. */
-static void apply_routes(vly_model_routes *routes)
-{
-    vly_err err;
-
-    if (vly_model_routes_reload(routes, &err) != VLY_OK)
-        vly_error("routes stay as they are: %s", err.msg);
-}
-
 void vly_serve_apply(vly_serve_users *users, const vly_config *old, const vly_config *c)
 {
     vly_http_server *const servers[] = {users->http, users->admin};
@@ -70,7 +61,6 @@ void vly_serve_apply(vly_serve_users *users, const vly_config *old, const vly_co
         apply_cache(users->cache, c);
     if (users->access != NULL)
         vly_serve_access_set(users->access, c);
-    apply_routes(users->routes);
     if (users->tracer != NULL) {
         vly_tracer_set_share(users->tracer, c->otlp_sample);
         users->tracer->trusts_parents = c->otlp_trust_parent;

@@ -11,7 +11,6 @@
 #include "api/trace.h"
 #include "cache/result_cache.h"
 #include "net/http_server.h"
-#include "sched/model_routes.h"
 #include "sched/scheduler.h"
 #include "sys/config_live.h"
 
@@ -20,10 +19,9 @@
 typedef struct vly_serve_users {
     vly_scheduler *scheduler;
     vly_api *api;
-    vly_tracer *tracer;       /* NULL: nothing is traced */
-    vly_model_routes *routes; /* the file of them is read anew together with the settings */
-    vly_cache *cache;         /* NULL: there is none */
-    vly_access *access;       /* NULL: neither keys, limits nor trusted proxies */
+    vly_tracer *tracer; /* NULL: nothing is traced */
+    vly_cache *cache;   /* NULL: there is none */
+    vly_access *access; /* NULL: neither keys, limits nor trusted proxies */
     bool has_address_limits;
     /* NULL until they have started; reloads are asked for by the second where there is one. */
     _Atomic(vly_http_server *) http, admin;

@@ -221,13 +221,12 @@ vly_status vly_model_routes_roll_back(vly_model_routes *r, vly_str name, const v
                                       const vly_route_terms *terms, vly_model_route **ret,
                                       vly_err *err) VLY_MUST_CHECK;
 
-/* Reads the file and says what is wrong with it; nothing changes. EINVAL, EIO, ENOTFOUND: it was
- * there; ENOMEM. */
-vly_status vly_model_routes_check_file(vly_model_routes *r, vly_err *err) VLY_MUST_CHECK;
 /* Takes up what somebody else has made of the file, whole or not at all; a route that is the same
  * goes on as it was, and arms keep what was counted. One that the guard has rolled back stays so
- * when the file knew nothing of it, and then the file is told. Errors likewise. */
-vly_status vly_model_routes_reload(vly_model_routes *r, vly_err *err) VLY_MUST_CHECK;
+ * when the file knew nothing of it, and then the file is told. *ret_is_new, which may be NULL: it
+ * had changed. EINVAL, EIO, ENOTFOUND: it was there; ENOMEM; then nothing changes. */
+vly_status vly_model_routes_reload(vly_model_routes *r, bool *ret_is_new,
+                                   vly_err *err) VLY_MUST_CHECK;
 
 /* Lets the guard look at what it has not seen, and schedules go on. Blocks on the file. */
 void vly_model_routes_tick(vly_model_routes *r, vly_nsec now);

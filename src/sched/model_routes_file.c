@@ -246,7 +246,7 @@ static void save_rest(vly_model_routes *r)
         vly_error("routes: %s; arms that were rolled back are not in it", why.msg);
 }
 
-static vly_status take_up(vly_model_routes *r, const content *c, vly_err *err)
+static vly_status take_up(vly_model_routes *r, const content *c, bool *ret_is_new, vly_err *err)
 {
     vly_route_table *t = NULL;
     vly_status st = check_there(r, c, err);
@@ -258,28 +258,14 @@ static vly_status take_up(vly_model_routes *r, const content *c, vly_err *err)
         return st;
     vly_route_table_unref(vly_model_routes__publish(r, t));
     r->file_sum = c->sum;
+    *ret_is_new = true;
     vly_info("routes: '%s' was read, %zu routes", r->file, c->n);
     return VLY_OK;
 }
 
-vly_status vly_model_routes_check_file(vly_model_routes *r, vly_err *err)
+vly_status vly_model_routes_reload(vly_model_routes *r, bool *ret_is_new, vly_err *err)
 {
-    content c;
-
-    if (r->file == NULL)
-        return VLY_OK;
-    vly_status st = read_content(r, &c, err);
-    if (st == VLY_OK) {
-        pthread_mutex_lock(&r->change);
-        st = check_there(r, &c, err);
-        pthread_mutex_unlock(&r->change);
-    }
-    vly_arena_release(&c.arena);
-    return st;
-}
-
-vly_status vly_model_routes_reload(vly_model_routes *r, vly_err *err)
-{
+    bool is_new = false;
     content c;
 
     if (r->file == NULL)
@@ -287,10 +273,12 @@ vly_status vly_model_routes_reload(vly_model_routes *r, vly_err *err)
     pthread_mutex_lock(&r->change);
     vly_status st = read_content(r, &c, err);
     if (st == VLY_OK)
-        st = take_up(r, &c, err);
+        st = take_up(r, &c, &is_new, err);
     if (st == VLY_OK)
         save_rest(r);
     pthread_mutex_unlock(&r->change);
     vly_arena_release(&c.arena);
+    if (st == VLY_OK && ret_is_new != NULL)
+        *ret_is_new = is_new;
     return st;
 }

@@ -531,7 +531,7 @@ vly_status vly_model_routes_new(const vly_model_routes_opts *opts, vly_model_rou
     r->shadow_max = opts->shadow_max;
     r->shadow_max_bytes = opts->shadow_max_bytes;
     init_locks(r);
-    vly_status st = vly_model_routes_reload(r, err);
+    vly_status st = vly_model_routes_reload(r, NULL, err);
     if (st == VLY_OK && opts->shadow_log != NULL && opts->shadow_log[0] != '\0')
         st = vly_line_log_open(opts->shadow_log, opts->shadow_log_bytes, &r->shadow_log, err);
     if (st == VLY_OK && opts->check_ms > 0)

@@ -131,7 +131,7 @@ static size_t put_differences(const vly_config_live *l, const vly_config *read, 
     return n;
 }
 
-static void put_report(const vly_config_live *l, const vly_config *read, vly_buf *out)
+static void put_report(const vly_config_live *l, const vly_config *read, vly_str more, vly_buf *out)
 {
     vly_buf hot, cold;
 
@@ -141,12 +141,13 @@ static void put_report(const vly_config_live *l, const vly_config *read, vly_buf
     size_t n_cold = put_differences(l, read, false, &cold);
     if (n_hot > 0)
         vly_info("settings were read again: %.*s", VLY_STR_ARG(vly_buf_str(&hot)));
-    else
+    else if (more.len == 0)
         vly_info("settings were read again: nothing to change");
     if (n_cold > 0)
         vly_warn("settings that need a restart: %.*s", VLY_STR_ARG(vly_buf_str(&cold)));
-    vly_buf_printf(out, "{\"changed\":[%.*s],\"needs_restart\":[%.*s]}",
-                   VLY_STR_ARG(vly_buf_str(&hot)), VLY_STR_ARG(vly_buf_str(&cold)));
+    vly_buf_printf(out, "{\"changed\":[%.*s],\"needs_restart\":[%.*s]%.*s}",
+                   VLY_STR_ARG(vly_buf_str(&hot)), VLY_STR_ARG(vly_buf_str(&cold)),
+                   VLY_STR_ARG(more));
     vly_buf_release(&hot);
     vly_buf_release(&cold);
 }
@@ -178,17 +179,22 @@ static void exchange(vly_config_live *l, vly_config *next)
 static vly_status reload(vly_config_live *l, vly_buf *out, vly_err *err)
 {
     vly_config read, next;
+    vly_buf more;
 
+    vly_buf_init(&more, VLY_MEM_BASE, REPORT_MAX);
     vly_config_init(&read);
     vly_config_init(&next);
     vly_status st = l->opts.read(l->opts.ctx, &read, err);
     if (st == VLY_OK)
         st = merge(l, &next, &l->now, &read, err);
+    if (st == VLY_OK && l->opts.read_more != NULL)
+        st = l->opts.read_more(l->opts.ctx, &more, err);
     if (st == VLY_OK) {
-        put_report(l, &read, out);
+        put_report(l, &read, vly_buf_str(&more), out);
         l->opts.apply(l->opts.ctx, &l->now, &next);
         exchange(l, &next);
     }
+    vly_buf_release(&more);
     vly_config_release(&next);
     vly_config_release(&read);
     return st;

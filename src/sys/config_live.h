@@ -18,6 +18,9 @@ typedef struct vly_config_live vly_config_live;
 typedef struct vly_config_live_opts {
     /* Reads all settings anew, as at the start, into c, which is fresh. */
     vly_status (*read)(void *ctx, vly_config *c, vly_err *err);
+    /* Takes up what else is read with the settings, whole or not at all, once these are right. Adds
+     * members to the report when there is something to tell: ,"name":value. NULL: nothing. */
+    vly_status (*read_more)(void *ctx, vly_buf *members, vly_err *err);
     /* Hands what is hot on; old is what was in force. Texts of c are gone after the next one: who
      * keeps one copies it. */
     void (*apply)(void *ctx, const vly_config *old, const vly_config *c);
@@ -32,7 +35,7 @@ vly_status vly_config_live_new(const vly_config_live_opts *opts, const vly_confi
 void vly_config_live_free(vly_config_live *l); /* accepts NULL */
 
 /* Reads again, and logs what came of it. Appends {"changed": [{"name", "from", "to"}],
- * "needs_restart": [names]} to out. A failure has changed nothing. */
+ * "needs_restart": [names]}, and what read_more adds, to out. A failure has changed nothing. */
 vly_status vly_config_live_reload(vly_config_live *l, vly_buf *out, vly_err *err) VLY_MUST_CHECK;
 
 /* Hands on what is in force, to users that were not there yet the last time. */

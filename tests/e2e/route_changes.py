@@ -119,12 +119,20 @@ def commands(t):
         equal([(a["weight"], a["state"]) for a in after["arms"]],
               [(80, "active"), (after["arms"][1]["weight"], "probation")])
         assert abs(after["arms"][1]["share"] - 0.1) < 1e-6, after
+        assert "the schedule says what it gets" in volley("set", "ab", "simple/2=500", rc=1)
         equal(after["guard"], {**before["guard"], "max_latency_ms": 50})
         equal(after["schedule"], {**before["schedule"], "hold_s": 30})
         equal((after["salt"], after["shadow"]), (before["salt"], before["shadow"]))
         volley("set", "ab", "--shadow", "none", "--schedule", "none", "simple/3=5")
         assert "shadow" not in now() and "schedule" not in now(), now()
-        volley("set", "ab", "simple/3=none")
+        equal(now()["arms"][1]["state"], "probation")
+        volley("set", "ab", "--probation", "none", "simple/3=none")
+        equal([a["state"] for a in now()["arms"]], ["active", "active"])
+        volley("set", "ab", "--probation", "simple/2")
+        volley("set", "ab", "--schedule", "0.2,1")
+        volley("set", "ab", "--probation", "none")
+        assert "schedule" not in now(), now()
+        volley("set", "ab", "--probation", "simple/2")
         equal([a["version"] for a in now()["arms"]], ["1", "2"])
         # A saved file is of what was; and no arm comes back by the way.
         assert "route 'ab' has changed" in volley("set", "ab", "--file", saved, rc=1)
@@ -147,6 +155,10 @@ def commands(t):
                           (["simple=1", "--hold", "9"], "no schedule"),
                           (["simple=1", "--schedule", "a"], "expected up to 16 shares"),
                           (["simple=1", "--probation", "slow"], "none of the arms"),
+                          (["simple=1", "--overwrite"], "it goes with --file"),
+                          (["simple=1", "--file", saved], "name none"),
+                          (["--file", saved, "--salt", "y"], "--salt: --file holds the whole"),
+                          (["--file", saved, "--guard", "none"], "--guard: --file holds"),
                           (["simple=1", "simple_identity=1"], "interfaces differ")):
             assert why in volley("set", "ab", *args, rc=1), why
         volley("set", "ab", "simple=1", "simple_identity=1", "--force")
@@ -181,7 +193,9 @@ def file_is_read_again(t):
         equal(ask(s, "GET", "ab").json()["arms"][0]["stats"]["ok"], 9, "as counted before")
         ask(s, "PUT", "ab", route(50, 50))
         write(path, route(7, 3, name="ab"))
-        equal(s.ask("POST", "/v1/config:reload").status, 200)
+        told = {"changed": [], "needs_restart": []}
+        equal(s.ask("POST", "/v1/config:reload").json(), {**told, "routes": True})
+        equal(s.ask("POST", "/v1/config:reload").json(), told)
         equal(weights(s, "ab"), [7, 3])
         ask(s, "GET", "new", status=404)
         write(path, route(1, 1, name="ab"), {"name": "bad"})

@@ -211,6 +211,8 @@ static uint64_t n_ok(const char *name, size_t arm)
 
 static void test_file_is_read_again(void **state)
 {
+    bool is_new = false;
+
     (void)state;
     route_must_set("ab", SPLIT);
     route_must_set("cd", SPLIT);
@@ -218,9 +220,10 @@ static void test_file_is_read_again(void **state)
     route_serve("ab", 0, 1000 * SEC, 7, VLY_OK, 1000);
     vly_model_route *cd = vly_model_routes_find(routes, VLY_STR("cd"));
     write_file(OTHERS);
-    assert_int_equal(vly_model_routes_check_file(routes, &route_err), VLY_OK);
-    assert_true(route_spec_of("ab")->arms[0].weight == 90); /* looked at, no more */
-    assert_int_equal(vly_model_routes_reload(routes, &route_err), VLY_OK);
+    assert_int_equal(vly_model_routes_reload(routes, &is_new, &route_err), VLY_OK);
+    assert_true(is_new);
+    assert_int_equal(vly_model_routes_reload(routes, &is_new, &route_err), VLY_OK);
+    assert_false(is_new);
     assert_true(route_spec_of("ab")->arms[0].weight == 10);
     assert_int_equal(n_ok("ab", 0), 7);
     assert_string_equal(route_pick("new", NULL), "n/1");
@@ -242,14 +245,12 @@ static void test_bad_file_changes_nothing(void **state)
     route_must_set("ab", SPLIT);
     for (size_t i = 0; i < VLY_COUNT(bad); i++) {
         write_file(bad[i]);
-        assert_int_equal(vly_model_routes_check_file(routes, &route_err), VLY_EINVAL);
+        assert_int_equal(vly_model_routes_reload(routes, NULL, &route_err), VLY_EINVAL);
         assert_non_null(strstr(route_err.msg, routes_file));
-        assert_int_equal(vly_model_routes_reload(routes, &route_err), VLY_EINVAL);
         assert_int_equal(route_spec_of("ab")->n_arms, 2);
     }
     assert_int_equal(remove(routes_file), 0);
-    assert_int_equal(vly_model_routes_check_file(routes, &route_err), VLY_ENOTFOUND);
-    assert_int_equal(vly_model_routes_reload(routes, &route_err), VLY_ENOTFOUND);
+    assert_int_equal(vly_model_routes_reload(routes, NULL, &route_err), VLY_ENOTFOUND);
     assert_int_equal(route_spec_of("ab")->n_arms, 2);
     route_must_set("ab", SPLIT); /* nothing is lost by writing it anew */
     assert_true(vly_file_exists(routes_file));
@@ -291,7 +292,7 @@ static void test_changes_of_others_are_not_lost(void **state)
     vly_model_routes_free(routes);
     routes = first;
     assert_int_equal(route_set("cd", SPLIT), VLY_ECHANGED);
-    assert_int_equal(vly_model_routes_reload(routes, &route_err), VLY_OK);
+    assert_int_equal(vly_model_routes_reload(routes, NULL, &route_err), VLY_OK);
     assert_true(route_spec_of("ab")->arms[0].weight == 90);
     /* The file never said that the arm was rolled back; now it does. */
     assert_int_equal(route_spec_of("ab")->arms[1].state, VLY_ROUTE_ROLLED_BACK);
@@ -302,7 +303,7 @@ static void test_changes_of_others_are_not_lost(void **state)
     assert_int_equal(route_spec_of("ab")->arms[1].reason, VLY_ROUTE_ERRORS);
     /* Whoever takes that out of the file means it. */
     write_file(OTHERS);
-    assert_int_equal(vly_model_routes_reload(routes, &route_err), VLY_OK);
+    assert_int_equal(vly_model_routes_reload(routes, NULL, &route_err), VLY_OK);
     assert_int_equal(route_spec_of("ab")->arms[1].state, VLY_ROUTE_ACTIVE);
     route_must_set("ab", SWAPPED "}");
 }
@@ -322,7 +323,7 @@ static void test_lock_is_held(void **state)
     vly_model_routes_tick(routes, 1000 * SEC);
     assert_int_equal(route_spec_of("ab")->arms[1].state, VLY_ROUTE_ROLLED_BACK);
     close(lock);
-    assert_int_equal(vly_model_routes_reload(routes, &route_err), VLY_OK);
+    assert_int_equal(vly_model_routes_reload(routes, NULL, &route_err), VLY_OK);
     vly_model_routes_free(routes);
     routes_open();
     assert_int_equal(route_spec_of("ab")->arms[1].state, VLY_ROUTE_ROLLED_BACK);

@@ -127,6 +127,43 @@ static void who_comes_later_hears_what_is_in_force(void **state)
     assert_int_equal(applied_queue, 7);
 }
 
+static const char *more; /* NULL: it is wrong */
+
+static vly_status read_more(void *ctx, vly_buf *members, vly_err *e)
+{
+    (void)ctx;
+    if (more == NULL)
+        return vly_fail(e, VLY_EINVAL, "more: wrong");
+    vly_buf_puts(members, more);
+    return VLY_OK;
+}
+
+/* What else is read comes with the settings, or neither does. */
+static void more_is_read(void **state)
+{
+    const vly_config_live_opts o = {.read = read_text, .read_more = read_more, .apply = apply};
+    vly_config_live *own;
+    vly_config c;
+
+    (void)state;
+    vly_config_init(&c);
+    assert_int_equal(read_text(NULL, &c, &err), VLY_OK);
+    assert_int_equal(vly_config_live_new(&o, &c, &own, &err), VLY_OK);
+    text = "queue.max: 6\nhttp.port: 81\n";
+    more = NULL;
+    assert_int_equal(vly_config_live_reload(own, &report, &err), VLY_EINVAL);
+    assert_string_equal(err.msg, "more: wrong");
+    assert_int_equal(n_applied, 0);
+    assert_false(vly_config_live_stats_of(own).is_ok);
+    more = ",\"x\":true";
+    assert_int_equal(vly_config_live_reload(own, &report, &err), VLY_OK);
+    expect_report("{\"changed\":[{\"name\":\"queue.max\",\"from\":\"5\",\"to\":\"6\"}],"
+                  "\"needs_restart\":[],\"x\":true}");
+    assert_int_equal(n_applied, 1);
+    vly_config_live_free(own);
+    vly_config_release(&c);
+}
+
 static bool is_cold(void *ctx, size_t idx)
 {
     (void)ctx;
@@ -184,4 +221,4 @@ static void it_is_shown_while_it_changes(void **state)
 
 UNIT_TESTS(TEST(hot_settings_change_the_others_are_named), TEST(a_wrong_file_changes_nothing),
            TEST(who_comes_later_hears_what_is_in_force), TEST(a_hot_setting_may_be_cold_here),
-           TEST(it_is_shown_while_it_changes))
+           TEST(more_is_read), TEST(it_is_shown_while_it_changes))
