@@ -16,7 +16,7 @@ import struct
 import subprocess
 
 from harness import PATIENCE, Server, equal, run, wait_until
-from ws_client import BINARY, TEXT, WebSocket
+from ws_client import BINARY, PING, TEXT, WebSocket
 
 CROWD = 1000
 SEEDS = 8
@@ -87,7 +87,10 @@ class Client:
         try:
             while True:
                 kind, payload = self.w.receive()
+                if kind == PING:  # its turn was long in coming
+                    continue
                 if kind != TEXT or not payload:
+                    self.end = f"closed: {kind} {payload}"
                     return None
                 m = json.loads(payload)
                 for e in m.get("events", [m] if m.get("type", "").startswith("step.") else []):
@@ -96,8 +99,9 @@ class Client:
                     self.acked = m["next"]
                 elif m.get("type") in ("stopped", "session.replaced"):
                     return m
-        except (ConnectionResetError, json.JSONDecodeError):
-            return None  # the server was killed in the middle of a message
+        except (ConnectionResetError, json.JSONDecodeError) as why:
+            self.end = repr(why)  # the server was killed in the middle of a message
+            return None
 
     def check_events(self):
         """Told once each; only what was on its way when the server died may be missing."""
@@ -157,6 +161,7 @@ def kill_9_loses_nothing(t):
             c.w.ask(action="stop")
         for c in crowd:
             last = c.listen()
+            assert last is not None, f"client {c.number}: {c.end}"
             equal((last["type"], last["steps"], last["readings"], last["next"]),
                   ("stopped", c.walk.steps, c.walk.n, c.walk.n), f"client {c.number}")
             c.check_events()
