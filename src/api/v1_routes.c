@@ -16,6 +16,8 @@
 
 #include <stdio.h>
 
+#define TAG_BYTES (VLY_ROUTE_REVISION + 2)
+
 /* Lives in the arena of the request until it is answered. */
 typedef struct route_call {
     vly_work work; /* first */
@@ -120,17 +122,44 @@ void vly_route_v1_routes(vly_api *api, vly_http_request *req, const vly_str *cap
         vly_desk_answer(api, req, answer_all);
 }
 
+static void print_tag(const vly_model_route *route, char tag[TAG_BYTES])
+{
+    char revision[VLY_ROUTE_REVISION];
+
+    vly_route_revision_print(route->revision, revision);
+    snprintf(tag, TAG_BYTES, "\"%s\"", revision);
+}
+
+/* All header lines of this name as one list (RFC 9110 5.3); ptr NULL: there is none. */
+static vly_status read_list(vly_http_msg *msg, const char *name, vly_str *ret, vly_err *err)
+{
+    vly_str all = {0};
+
+    for (size_t i = 0; i < msg->n_headers; i++) {
+        vly_str line = msg->headers[i].value;
+        if (!vly_str_eq_nocase(msg->headers[i].name, vly_str_from(name)))
+            continue;
+        char *text = vly_arena_alloc(&msg->arena, all.len + line.len + 2);
+        if (text == NULL)
+            return vly_arena_fail(&msg->arena, err);
+        int n = snprintf(text, all.len + line.len + 2, "%.*s%s%.*s", VLY_STR_ARG(all),
+                         all.ptr != NULL ? "," : "", VLY_STR_ARG(line));
+        all = (vly_str){text, (size_t)n};
+    }
+    *ret = all;
+    return VLY_OK;
+}
+
 /* route: a reference that ends here. */
 static void answer_route(const vly_api *api, vly_http_request *req, vly_model_route *route,
                          int status)
 {
-    char revision[VLY_ROUTE_REVISION], tag[VLY_ROUTE_REVISION + 2];
+    char tag[TAG_BYTES];
     vly_buf b;
 
     vly_buf_init(&b, VLY_MEM_NET, api->max_answer_bytes);
     put_route(api, route, &b);
-    vly_route_revision_print(route->revision, revision);
-    snprintf(tag, sizeof(tag), "\"%s\"", revision);
+    print_tag(route, tag);
     vly_model_route_unref(route);
     const vly_http_header header = {VLY_STR("ETag"), vly_str_from(tag)};
     if (b.failed) {
@@ -146,6 +175,30 @@ static void answer_route(const vly_api *api, vly_http_request *req, vly_model_ro
     vly_buf_release(&b);
 }
 
+/* RFC 9110 13.1.2: whoever has the route of this tag needs no body. route: a reference that ends
+ * here. */
+static void answer_unless_known(const vly_api *api, vly_http_request *req, vly_model_route *route)
+{
+    char tag[TAG_BYTES];
+    vly_str known = {0};
+    vly_err err;
+
+    print_tag(route, tag);
+    if (read_list(&req->msg, "If-None-Match", &known, &err) != VLY_OK) {
+        vly_model_route_unref(route);
+        vly_answer_err(req, &err);
+        return;
+    }
+    if (!vly_str_is(known, "*") &&
+        (known.len == 0 || memmem(known.ptr, known.len, tag, strlen(tag)) == NULL)) {
+        answer_route(api, req, route, 200);
+        return;
+    }
+    vly_model_route_unref(route);
+    const vly_http_header header = {VLY_STR("ETag"), vly_str_from(tag)};
+    vly_answer(req, &(vly_http_answer){.status = 304, .headers = &header, .n_headers = 1});
+}
+
 void vly_route_v1_route(vly_api *api, vly_http_request *req, const vly_str *captures)
 {
     vly_err err;
@@ -154,7 +207,7 @@ void vly_route_v1_route(vly_api *api, vly_http_request *req, const vly_str *capt
         return;
     vly_model_route *route = vly_model_routes_find(api->model_routes, captures[0]);
     if (route != NULL) {
-        answer_route(api, req, route, 200);
+        answer_unless_known(api, req, route);
         return;
     }
     vly_fail(&err, VLY_ENOTFOUND, "there is no route '%.*s'", VLY_STR_ARG(captures[0]));
@@ -179,8 +232,11 @@ static bool has_flag(vly_http_msg *msg, const char *name)
 /* RFC 9110 13.1. A weak tag is as good: a proxy that compresses makes ours weak. */
 static vly_status read_terms(vly_http_msg *msg, vly_route_terms *ret, vly_err *err)
 {
-    vly_str match = vly_http_msg_header(msg, "If-Match");
-    vly_str none = vly_http_msg_header(msg, "If-None-Match");
+    vly_str match = {0}, none = vly_http_msg_header(msg, "If-None-Match");
+    vly_status st = read_list(msg, "If-Match", &match, err);
+
+    if (st != VLY_OK)
+        return st;
     vly_route_terms t = {.must_be_new = vly_str_is(none, "*"),
                          .must_exist = vly_str_is(match, "*"),
                          .may_revive = has_flag(msg, "revive"),

@@ -501,14 +501,19 @@ vly_status vly_imu_sessions_list(vly_imu_sessions *s, const vly_imu_who *who, vl
                         VLY_IMU_ID_LEN);
     size_t bucket = has_id ? vly_imu__index_bucket(&s->index, &id) : 0;
     while (n < cap && bucket < end) {
+        size_t stop = end - bucket > LIST_STRIDE ? bucket + LIST_STRIDE : end;
+        bool is_seen = false;
         pthread_mutex_lock(&s->lock);
-        const vly_imu_entry *e =
-            vly_imu__index_next(&s->index, has_id ? &id : NULL, &bucket, LIST_STRIDE);
-        if (e != NULL && may_see(who, e))
-            vly_imu__info_locked(e, &ret[n++]);
-        if (e != NULL) {
+        while (!is_seen && bucket < stop) {
+            const vly_imu_entry *e =
+                vly_imu__index_next(&s->index, has_id ? &id : NULL, &bucket, stop - bucket);
+            if (e == NULL)
+                break;
             id = e->id;
             has_id = true;
+            is_seen = may_see(who, e);
+            if (is_seen)
+                vly_imu__info_locked(e, &ret[n++]);
         }
         pthread_mutex_unlock(&s->lock);
     }

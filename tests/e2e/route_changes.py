@@ -61,8 +61,23 @@ def changes_are_made_on_what_was_seen(t):
         ask(s, "PUT", "ab?overwrite=true", {**seen.json(), "salt": "x"})
         equal(weights(s, "ab"), [90, 10])
         third = ask(s, "GET", "ab").headers["etag"]
+        for known in (third, f'"0", W/{third}', "*"):
+            answer = ask(s, "GET", "ab", None, 304, If_None_Match=known)
+            equal((answer.body, answer.headers["etag"]), (b"", third))
+        ask(s, "GET", "ab", None, 200, If_None_Match=first)
         ask(s, "POST", "ab:promote", {"model": "simple", "version": "2"},
             If_Match=f'"0", W/{third}')
+        # A list in two lines.
+        third = ask(s, "GET", "ab").headers["etag"]
+        c = s.connect()
+        c.putrequest("DELETE", "/v1/routes/ab")
+        c.putheader("If-Match", '"0"')
+        c.putheader("If-Match", third)
+        c.endheaders()
+        answer = c.getresponse()
+        equal(answer.status, 200, answer.read())
+        c.close()
+        ask(s, "PUT", "ab", route(1, 1), 201)
         ask(s, "DELETE", "ab", If_Match="*")
         ask(s, "DELETE", "ab", None, 412, If_Match="*")
         ask(s, "DELETE", "ab", None, 404)
