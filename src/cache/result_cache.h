@@ -105,7 +105,7 @@ struct vly_cache_get {
     const _Atomic bool *is_gone; /* who has asked does not want it any more; NULL: he does */
     vly_nsec deadline_ns;     /* he waits for a leader no longer than this; 0: as long as needed */
     _Atomic bool has_company; /* others wait for what this one leads */
-    /* When what this one leads is expected to begin, by who runs it; 0: nobody knows. */
+    /* When what this one leads is expected to begin, by who runs it; 0: nobody knows, or it has. */
     _Atomic vly_nsec starts_ns;
     /* After WAIT, once, on any thread, under no lock: value is set (a HIT), or is_late is (LATE),
      * or else the lead is yours. Must not block, and should leave what takes long to others. */

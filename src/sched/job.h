@@ -62,9 +62,9 @@ struct vly_job {
     vly_nsec deadline_ns;             /* the job does not start later; 0: no deadline */
     vly_nsec received_ns;             /* when the request came; 0: when it is submitted */
     vly_nsec waiting_since_ns;        /* its timeout counts from then; 0: from its submit */
-    _Atomic vly_nsec *starts_ns;      /* told when it is expected to start, if known; NULL */
-    uint64_t priority;                /* 1: first; 0: the model's default */
-    uint64_t timeout_us;              /* of the wait in the queue, where its policy allows it; 0 */
+    _Atomic vly_nsec *starts_ns; /* when it is expected to start; 0: not known, or it has; NULL */
+    uint64_t priority;           /* 1: first; 0: the model's default */
+    uint64_t timeout_us;         /* of the wait in the queue, where its policy allows it; 0 */
     vly_job_sequence sequence;
     bool is_copy; /* for a shadow of a route: no client's request, and not counted as one */
 

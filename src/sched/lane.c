@@ -227,6 +227,14 @@ static void ring(vly_alarm *a)
     vly_lane__drop(lane, dropped);
 }
 
+/* They begin, sooner or later than was expected. */
+static void end_forecast(const vly_batch *b)
+{
+    for (const vly_job *job = b->first; job != NULL; job = job->next)
+        if (job->starts_ns != NULL)
+            atomic_store(job->starts_ns, 0);
+}
+
 /* What an instance does in one turn on a worker. */
 static bool take_batch(vly_lane *lane, vly_batch *ret)
 {
@@ -237,8 +245,10 @@ static bool take_batch(vly_lane *lane, vly_batch *ret)
     lane->n_lined--;
     lane->n_running++;
     bool has_batch = vly_batch_queue_take(lane->queue, now, ret, &when);
-    if (has_batch)
+    if (has_batch) {
         vly_queue_wait_taken(&lane->wait, now, ret->n_jobs, vly_batch_queue_len(lane->queue));
+        end_forecast(ret);
+    }
     if (has_batch && lane->config.keeps_order)
         for (vly_job *job = ret->first; job != NULL; job = job->next)
             vly_answer_order_begin(&lane->order, job);
