@@ -76,22 +76,23 @@ static vly_str text_at(const vly_config *c, size_t idx)
 
 bool vly_config_is_public(const vly_config *c, size_t idx)
 {
-    vly_str user;
+    const vly_url_shown s = vly_url_show(text_at(c, idx));
 
-    return !vly_url_find_user(text_at(c, idx), &user);
+    return !s.hides_user && !s.hides_query;
 }
 
 void vly_config_format_public(const vly_config *c, size_t idx, vly_buf *out)
 {
-    vly_str text = text_at(c, idx), user;
+    const vly_url_shown s = vly_url_show(text_at(c, idx));
 
-    if (!vly_url_find_user(text, &user)) {
+    if (vly_config_is_public(c, idx)) {
         vly_config_format(c, idx, out);
         return;
     }
-    vly_buf_add(out, text.ptr, (size_t)(user.ptr - text.ptr));
-    vly_buf_puts(out, "***");
-    vly_buf_add(out, user.ptr + user.len, (size_t)(text.ptr + text.len - user.ptr - user.len));
+    vly_buf_add_str(out, s.begin);
+    vly_buf_puts(out, s.hides_user ? "***" : "");
+    vly_buf_add_str(out, s.middle);
+    vly_buf_puts(out, s.hides_query ? "***" : "");
 }
 
 bool vly_config_is_same(const vly_config *a, const vly_config *b, size_t idx)

@@ -7,10 +7,20 @@
 
 #include <stdbool.h>
 
-/* Where "user:password" of "scheme://user:password@host/path" is. False: there is none. */
+/* Where "user:password" of "scheme://user:password@host/path" is. What stands before the last @ is
+ * taken for it, wherever that is: a password may hold what ends a host. False: there is none. */
 bool vly_url_find_user(vly_str url, vly_str *ret);
 
-/* The URL with *** for the user and the password, cut to the n bytes of text; returns text. */
+/* What others may see: begin, *** for a user, middle, *** for what follows its ?, which may be a
+ * key. What is no URL is all begin. */
+typedef struct vly_url_shown {
+    vly_str begin, middle;
+    bool hides_user, hides_query;
+} vly_url_shown;
+
+vly_url_shown vly_url_show(vly_str url);
+
+/* The same as text, cut to its n bytes; returns text. */
 const char *vly_url_public(const char *url, char *text, size_t n);
 
 #endif

@@ -240,7 +240,7 @@ static void passwords_are_hidden(void **state)
     static const char *const cases[][2] = {
         {"mqtts://me:secret@b:8883", "mqtts://***@b:8883"},
         {"redis://:p@ss@h/0", "redis://***@h/0"},
-        {"mqtt://host/a@b", "mqtt://host/a@b"},
+        {"mqtt://host/a@b", "mqtt://***@b"},
         {"mqtt://host", "mqtt://host"},
         {"a@b", "a@b"},
     };

@@ -10,7 +10,13 @@ static void no_user_is_shown(void **state)
         {"http://host:4318/v1/traces", "http://host:4318/v1/traces"},
         {"http://me:pw@host/x", "http://***@host/x"},
         {"redis://:pw@host", "redis://***@host"},
-        {"mqtt://host/a@b", "mqtt://host/a@b"},
+        {"mqtt://host/a@b", "mqtt://***@b"}, /* it may be a password with a slash */
+        {"http://me:s3/cr3t@host/v1?api-key=k", "http://***@host/v1?***"},
+        {"http://host/v1?api-key=k@home", "http://***@home"},
+        {"http://host/v1?api-key=k", "http://host/v1?***"},
+        {"http://host/v1?", "http://host/v1?"},
+        {"http://me:p?w@host?a?b", "http://***@host?***"},
+        {"unix:/run/redis?db=2", "unix:/run/redis?db=2"},
         {"http://me:p@w@host", "http://***@host"},
         {"http://me:p?w#@host", "http://***@host"},
         {"me@host", "me@host"}, /* no URL at all */
