@@ -15,7 +15,8 @@ COLUMNS, WIDTH, HEIGHT = 3, 8, 8
 
 HERE = 'instance=~"$instance"'
 MODEL = HERE + ',model=~"$model"'
-ASKED = HERE + ',route!~"/metrics|/health.*"'
+INFER = HERE + ',scope="infer"'
+GIVEN = ',code="2xx"'  # refusals are quick
 
 
 def rate(name, where=HERE, more=""):
@@ -50,13 +51,14 @@ API = [
     ("Answers by class of status", "reqps",
      [(total("volley_requests_total", by="code"), "{{code}}")]),
     ("Errors of the server, of all answers", "percentunit",
-     [(share(total("volley_requests_total", more=',code="5xx"'), total("volley_requests_total")),
-       "5xx")]),
-    ("Latency", "s", quantiles("volley_http_request_duration_seconds", ASKED)),
+     [(share(total("volley_requests_total", INFER, more=',code="5xx"'),
+             total("volley_requests_total", INFER)), "5xx")]),
+    ("Latency", "s", quantiles("volley_http_request_duration_seconds", INFER + GIVEN)),
     ("Latency by route, p95", "s",
-     [(quantile(0.95, "volley_http_request_duration_seconds", HERE, "route"), "{{route}}")]),
+     [(quantile(0.95, "volley_http_request_duration_seconds", HERE + GIVEN, "route"),
+       "{{route}}")]),
     ("Latency, all of it", "s",
-     [(f"sum by (le) (increase(volley_http_request_duration_seconds_bucket{{{ASKED}}}"
+     [(f"sum by (le) (increase(volley_http_request_duration_seconds_bucket{{{INFER}{GIVEN}}}"
        "[$__rate_interval]))", "{{le}}")], "heatmap"),
     ("Connections", "short",
      [(f"volley_http_connections_open{{{HERE}}}", "open on {{instance}}"),
