@@ -380,12 +380,13 @@ static vly_status submit(vly_infer *call, bool is_on_loop, vly_err *err)
     vly_cache_found found = vly_infer__ask(call, resume);
     if (found == VLY_CACHE_HIT)
         use(call);
-    call->is_late = found == VLY_CACHE_LATE; /* he would be */
-    if (call->is_late)
+    if (found == VLY_CACHE_LATE) {
+        call->is_late = true; /* he would be */
         return count_failure(call, vly_fail(err, VLY_EBUSY,
                                             "model '%s': the wait for an equal "
                                             "request would be past the deadline",
                                             call->model->name));
+    }
     if (found != VLY_CACHE_LEAD)
         return VLY_OK;
     if (!has_pictures || !is_on_loop)
