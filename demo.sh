@@ -23,7 +23,11 @@ out=$PWD
 cd "$(dirname "$0")"
 tools/bootstrap.sh build
 build=${BUILD:-build-release}
-tools/build.sh "$build" --buildtype=release -Dtests=disabled
+if [ -n "${BUILD:-}" ]; then
+    ninja -C "$build" >/dev/null
+else
+    tools/build.sh "$build" --buildtype=release -Dtests=disabled
+fi
 volley=$PWD/$build/src/cli/volley
 
 tmp=$(mktemp -d)
