@@ -255,6 +255,17 @@ static void what_is_shared_is_not_kept(void **state)
     vly_cache_free(f->cache);
 }
 
+/* n wait for the same, of whom the first two are gone. */
+static void wait_behind(fixture *f, vly_cache_get *waiter, int n, int *n_ready, _Atomic bool *gone)
+{
+    for (int i = 0; i < n; i++) {
+        waiter[i] = get_of(f, 1);
+        waiter[i].ctx = &n_ready[i];
+        waiter[i].is_gone = i < 2 ? gone : NULL;
+        assert_int_equal(vly_cache_lookup(f->cache, &waiter[i]), VLY_CACHE_WAIT);
+    }
+}
+
 /* Of four who wait the first two are gone: the third leads, and the others hear of it. */
 static void who_is_gone_does_not_lead(void **state)
 {
@@ -266,12 +277,7 @@ static void who_is_gone_does_not_lead(void **state)
 
     assert_int_equal(vly_cache_lookup(f->cache, &leader), VLY_CACHE_LEAD);
     assert_false(atomic_load(&leader.has_company));
-    for (int i = 0; i < 4; i++) {
-        waiter[i] = get_of(f, 1);
-        waiter[i].ctx = &n_ready[i];
-        waiter[i].is_gone = i < 2 ? &gone : NULL;
-        assert_int_equal(vly_cache_lookup(f->cache, &waiter[i]), VLY_CACHE_WAIT);
-    }
+    wait_behind(f, waiter, 4, n_ready, &gone);
     assert_true(atomic_load(&leader.has_company));
     vly_cache_abandon(f->cache, &leader);
     assert_int_equal(n_ready[2], 1);
@@ -295,12 +301,7 @@ static void the_last_leads(void **state)
     _Atomic bool gone = true;
 
     assert_int_equal(vly_cache_lookup(f->cache, &leader), VLY_CACHE_LEAD);
-    for (int i = 0; i < 3; i++) {
-        waiter[i] = get_of(f, 1);
-        waiter[i].ctx = &n_ready[i];
-        waiter[i].is_gone = i < 2 ? &gone : NULL;
-        assert_int_equal(vly_cache_lookup(f->cache, &waiter[i]), VLY_CACHE_WAIT);
-    }
+    wait_behind(f, waiter, 3, n_ready, &gone);
     vly_cache_abandon(f->cache, &leader);
     assert_int_equal(n_ready[2], 1);
     vly_cache_abandon(f->cache, &waiter[2]);

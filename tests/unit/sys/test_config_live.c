@@ -127,6 +127,17 @@ static void who_comes_later_hears_what_is_in_force(void **state)
     assert_int_equal(applied_queue, 7);
 }
 
+/* One with other options than those of the fixture, on the same text. */
+static vly_config_live *open_own(const vly_config_live_opts *o, vly_config *c)
+{
+    vly_config_live *own = NULL;
+
+    vly_config_init(c);
+    assert_int_equal(read_text(NULL, c, &err), VLY_OK);
+    assert_int_equal(vly_config_live_new(o, c, &own, &err), VLY_OK);
+    return own;
+}
+
 static const char *more; /* NULL: it is wrong */
 
 static vly_status read_more(void *ctx, vly_buf *members, vly_err *e)
@@ -142,13 +153,10 @@ static vly_status read_more(void *ctx, vly_buf *members, vly_err *e)
 static void more_is_read(void **state)
 {
     const vly_config_live_opts o = {.read = read_text, .read_more = read_more, .apply = apply};
-    vly_config_live *own;
     vly_config c;
 
     (void)state;
-    vly_config_init(&c);
-    assert_int_equal(read_text(NULL, &c, &err), VLY_OK);
-    assert_int_equal(vly_config_live_new(&o, &c, &own, &err), VLY_OK);
+    vly_config_live *own = open_own(&o, &c);
     text = "queue.max: 6\nhttp.port: 81\n";
     more = NULL;
     assert_int_equal(vly_config_live_reload(own, &report, &err), VLY_EINVAL);
@@ -173,13 +181,10 @@ static bool is_cold(void *ctx, size_t idx)
 static void a_hot_setting_may_be_cold_here(void **state)
 {
     const vly_config_live_opts o = {.read = read_text, .apply = apply, .is_cold = is_cold};
-    vly_config_live *own;
     vly_config c;
 
     (void)state;
-    vly_config_init(&c);
-    assert_int_equal(read_text(NULL, &c, &err), VLY_OK);
-    assert_int_equal(vly_config_live_new(&o, &c, &own, &err), VLY_OK);
+    vly_config_live *own = open_own(&o, &c);
     text = "queue.max: 6\nhttp.port: 81\nmultipart.max_parts: 3\n";
     assert_int_equal(vly_config_live_reload(own, &report, &err), VLY_OK);
     expect_report("{\"changed\":[{\"name\":\"queue.max\",\"from\":\"5\",\"to\":\"6\"}],"
