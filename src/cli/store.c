@@ -8,6 +8,7 @@
 #include <yyjson.h>
 
 #define ANSWER_BYTES_MAX ((size_t)1 << 20)
+#define TIMEOUT_S_MAX    1000000
 
 typedef struct store_opts {
     const char *server, *key, *ca;
@@ -47,7 +48,11 @@ static int run_backup(const void *opts, int n_args, char *const *args)
 
     (void)n_args, (void)args;
     vly_buf_init(&answer, VLY_MEM_CLI, ANSWER_BYTES_MAX);
-    vly_status st = vly_ask_server(&ask, &status, &answer, &err);
+    vly_status st = VLY_OK;
+    if (o->timeout_s < 1 || o->timeout_s > TIMEOUT_S_MAX)
+        st = vly_fail(&err, VLY_EINVAL, "option --timeout: expected 1 to %d", TIMEOUT_S_MAX);
+    if (st == VLY_OK)
+        st = vly_ask_server(&ask, &status, &answer, &err);
     if (st == VLY_OK && status != 200)
         st = vly_ask_refused(status, &answer, &err);
     if (st == VLY_OK && o->is_json)

@@ -260,6 +260,9 @@ def backups_are_made_meanwhile(t):
         equal((told["pages_done"], os.stat(copy).st_mode & 0o777), (told["pages"], 0o600))
         equal(rows(), 20)
         equal(s.get("/v1/store").json()["backup"]["made"], 1)
+        p = subprocess.run([t.volley, "store", "backup", "--timeout", "-1"], capture_output=True,
+                           text=True)
+        assert p.returncode == 1 and "--timeout: expected 1 to" in p.stderr, p.stderr
         os.mkdir(copy + ".part")  # in the way
         p = backup(s)
         assert p.returncode != 0 and "live.db.backup.part" in p.stderr, p.stderr
